@@ -16,9 +16,8 @@ _MODULES = {
     "api.check": ("Check", "check"),
     "api.compare": ("Comparison",),
     "api.foreign": ("ForeignComparison", "PytestBenchmark", "read_pytest_benchmark"),
-    "api.results": ("Results", "columns", "load"),
+    "api.results": ("Results", "columns", "compare", "load"),
     "api.run": ("run",),
-    "api.sides": ("compare",),
     "cli.progress": ("Progress",),
     "errors": ("NothingComparable", "UserError"),
 }

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpbench.bench.stats import steps
+from mlpbench.bench.stats import change_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,7 +48,7 @@ def _wander(rng: np.random.Generator, runs: int, sd: float, alike: float) -> NDA
 def changed(runs: int, step: float, wander: float, alike: float = 0.0, series: int = SERIES) -> int:
     """Return in how many of so many series a change is found."""
     scatter = math.hypot(OWN, wander)
-    return sum(bool(steps.find(values, scatter)) for values in levels(runs, step, wander, alike, series))
+    return sum(bool(change_points.find(values, scatter)) for values in levels(runs, step, wander, alike, series))
 
 
 def main() -> None:

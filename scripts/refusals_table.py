@@ -10,7 +10,7 @@ import argparse
 from collections import Counter
 from pathlib import Path
 
-from mlpbench.bench.analysis.refused import PHASE, settled
+from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.runs import Run
@@ -22,7 +22,7 @@ def count(run: Run) -> tuple[int, Counter[str], Counter[str]]:
     measured = [record for record in run.records if record.cases or record.trust.refusals]
     for record in measured:
         seen.update({one.check for one in record.trust.refusals})
-    for record in settled(run).records:
+    for record in judge(run).records:
         refused.update({one.check for one in record.failures if one.phase == PHASE and one.check is not None})
     return len(measured), seen + (refused - seen), refused
 

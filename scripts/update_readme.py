@@ -15,7 +15,7 @@ from typing import get_args
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import times
@@ -45,13 +45,13 @@ def references() -> list[Path]:
     ]
 
 
-def reference_runs() -> dict[str, record.Run]:
+def reference_runs() -> dict[str, Judged]:
     """Return the committed runs by profile."""
-    runs = [settled(record.read_run(path)) for path in references()]
+    runs = [judge(record.read_run(path)) for path in references()]
     return {run.plan.profile or "": run for run in runs if run.plan}
 
 
-def pictures(run: record.Run) -> dict[Path, str]:
+def pictures(run: Judged) -> dict[Path, str]:
     """Return the charts of a run as SVG files, for light and for dark pages."""
     cases = summarize([run])
     return {
@@ -61,7 +61,7 @@ def pictures(run: record.Run) -> dict[Path, str]:
     }
 
 
-def machine(run: record.Run) -> str:
+def machine(run: Judged) -> str:
     """Return one sentence: what the figures were measured on, with what, when."""
     env = run.records[0].environment
     libraries = env.libraries
@@ -82,7 +82,7 @@ def parts() -> dict[str, list[str]]:
     return {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
 
 
-def sweep_lines(run: record.Run) -> list[str]:
+def sweep_lines(run: Judged) -> list[str]:
     """Return the picture, and what batching does for every kernel, the fastest first."""
     lines = []
     for name, words in PICTURES.items():
@@ -95,14 +95,14 @@ def sweep_lines(run: record.Run) -> list[str]:
     return [*lines, *markdown.table_lines(table), "", *marked, machine(run)]
 
 
-def gain_lines(run: record.Run) -> list[str]:
+def gain_lines(run: Judged) -> list[str]:
     """Return what the gain of each kernel is made of."""
     causes = explain.find(run, summarize([run]))
     table = explained.waterfall_table(causes) if causes else None
     return [*markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
 
 
-def book_lines(run: record.Run) -> list[str]:
+def book_lines(run: Judged) -> list[str]:
     """Return the book's experiment, measured again."""
     found = headline.find(summarize([run])).book
     return [*(f"* {line}" for finding in found for line in finding.sentences()), "", machine(run)]

@@ -18,10 +18,9 @@ from pathlib import Path
 import numpy as np
 
 from mlpbench.bench.analysis import times, wander
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
@@ -49,7 +48,7 @@ def coverage(cases: Mapping[Case, Sequence[Estimate | Ratio]]) -> tuple[int, int
     return held, len(widths), float(np.median(widths)), float(np.median(deviations))
 
 
-def pairs(runs: Sequence[Run], wanted: Callable[[Case], bool]) -> dict[str, float]:
+def pairs(runs: Sequence[Judged], wanted: Callable[[Case], bool]) -> dict[str, float]:
     """Return the share of cases and of pairs of runs that were called different, and of cases decided at 5 and 10 %."""
     of_runs: dict[str, dict[Case, Mapping[int, float]]] = {}
     for case in times.cases(runs):
@@ -72,7 +71,7 @@ def pairs(runs: Sequence[Run], wanted: Callable[[Case], bool]) -> dict[str, floa
     return found | {f"decided at {share:.0%}": count / max(cases, 1) for share, count in decided.items()}
 
 
-def lines(runs: Sequence[Run], wanted: Callable[[Case], bool] = lambda _: True) -> Iterator[str]:
+def lines(runs: Sequence[Judged], wanted: Callable[[Case], bool] = lambda _: True) -> Iterator[str]:
     """Yield what the yardstick says, a line each."""
     summaries: dict[Case, list[CaseSummary]] = {}
     for one in summarize(runs, wander.of_runs(runs)):
@@ -97,7 +96,7 @@ def main() -> None:
     parser.add_argument("--kernels", nargs="*", help="only these")
     parser.add_argument("--up-to", type=int, help="only batches of at most so many rows")
     given = parser.parse_args()
-    runs = [settled(record.read_run(path.parent)) for path in sorted(given.folder.glob(f"*/{record.PLAN_FILE}"))]
+    runs = [judge(record.read_run(path.parent)) for path in sorted(given.folder.glob(f"*/{record.PLAN_FILE}"))]
 
     def wanted(case: Case) -> bool:
         return (not given.kernels or case[0] in given.kernels) and (not given.up_to or case[2] <= given.up_to)

@@ -14,7 +14,7 @@ NONE = "1 repeat: no interval"
 
 
 def ratio(value, low, high, n=3):
-    return Ratio(value, low, high, n, True, NONE if n == 1 else None)
+    return Ratio(value, low, high, n, NONE if n == 1 else None)
 
 
 @pytest.mark.parametrize(

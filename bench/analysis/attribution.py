@@ -22,10 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.evidence import SmallNetworks
 from mlpbench.bench.analysis.roofline import Roofs
-from mlpbench.bench.analysis.times import ByRepeat
+from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
 #: A share of the gain that no measurement of ours resolves.
@@ -39,59 +40,6 @@ class NotExplained(Exception):  # noqa: N818 - it is an answer
 
 
 @dataclass(frozen=True)
-class SmallNetworks:
-    """What one process measured on the small networks, in seconds: of a call, and per sample.
-
-    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer;
-    ``neuron_one_s``, ``neuron_batch_s``: on one, where libraries may take another way. ``l1_one_s``,
-    ``l1_batch_s``: per sample one at a time and in batches of ``l1_batch`` on the network with weights in L1, which has
-    ``l1_weight_bytes`` of weights and does ``l1_flop`` operations per sample. What was not measured is None.
-    """
-
-    call_one_s: float
-    call_batch_s: float
-    neuron_one_s: float | None = None
-    neuron_batch_s: float | None = None
-    l1_one_s: float | None = None
-    l1_batch_s: float | None = None
-    l1_batch: int | None = None
-    l1_flop: int | None = None
-    l1_weight_bytes: int | None = None
-
-    def arithmetic_s(self) -> float | None:
-        """Return the seconds by which a sample with weights in L1 takes longer alone than in a batch, without calls."""
-        if self.l1_one_s is None or self.l1_batch_s is None or not self.l1_batch:
-            return None
-        return (self.l1_one_s - self.call_one_s) - (self.l1_batch_s - self.call_batch_s / self.l1_batch)
-
-
-@dataclass(frozen=True)
-class Part:
-    """Seconds per sample, with the 95 % interval over repeats; NaN where there is none."""
-
-    value: float
-    low: float
-    high: float
-
-    def times(self, factor: float) -> "Part":
-        """Return it in another unit."""
-        return Part(self.value * factor, self.low * factor, self.high * factor)
-
-    def moved(self, by: float) -> "Part":
-        """Return so much more of it."""
-        return Part(self.value + by, self.low + by, self.high + by)
-
-    def within(self, most: float) -> "Part":
-        """Return it between 0 and ``most``."""
-        return Part(*(min(max(end, 0.0), most) for end in (self.value, self.low, self.high)))
-
-    @property
-    def half(self) -> float:
-        """Half the width of its interval; NaN where there is none."""
-        return (self.high - self.low) / 2
-
-
-@dataclass(frozen=True)
 class Attribution:
     """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
 
@@ -102,7 +50,7 @@ class Attribution:
     batch_size: int
     one_s: float
     batch_s: float
-    parts: Mapping[str, Part | None]
+    parts: Mapping[str, Estimate | None]
     gain: Ratio
 
     @property
@@ -142,8 +90,8 @@ def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
 
 
 def attribute(
-    one: ByRepeat,
-    batch: ByRepeat,
+    one: CaseTimes,
+    batch: CaseTimes,
     gain: Ratio | None,
     small: Mapping[int, SmallNetworks],
     batch_size: int,
@@ -178,33 +126,32 @@ def attribute(
             found[name].append(seconds / whole)
     shares = _settled({name: _median(values) for name, values in found.items() if len(values) == len(saved)})
     one_s, batch_s = (estimates.estimate(side.by_repeat).value for side in (one, batch))
-    parts_s = {name: shares[name].times(one_s - batch_s) if name in shares else None for name in PARTS}
-    return Attribution(batch_size, one_s, batch_s, parts_s, gain)
+    parts_s = {name: share.through(lambda end: end * (one_s - batch_s)) for name, share in shares.items()}
+    return Attribution(batch_size, one_s, batch_s, dict.fromkeys(PARTS) | parts_s, gain)
 
 
-def _settled(shares: Mapping[str, Part]) -> dict[str, Part]:
+def _settled(shares: Mapping[str, Estimate]) -> dict[str, Estimate]:
     """Return shares between 0 and 1 that add up to 1, by the rule above. Raises NotExplained."""
     settled, rest = dict(shares), shares["unexplained"]
     # What reading the weights costs comes from the run's roofs and not from repeats.
-    weights = settled.pop("weights", None)
-    if weights is not None:
+    if weights := settled.pop("weights", None):
         hidden = min(max(-rest.value, 0.0), weights.value)
-        settled["unexplained"] = rest.moved(hidden)
+        settled["unexplained"] = rest.through(lambda share: share + hidden)
         ends = (weights.value + rest.low, weights.value + rest.high) if hidden else (math.nan, math.nan)
-        settled["weights"] = Part(weights.value - hidden, *ends)
+        settled["weights"] = Estimate(weights.value - hidden, *ends, rest.n)
     if below := [name for name, part in settled.items() if max(part.value, part.high) < -NOTHING]:
         more = "unexplained" in below
         raise NotExplained("the causes explain more than there is" if more else f"{below[0]} came out below 0")
     whole = sum(max(part.value, 0.0) for part in settled.values())
-    settled = {name: part.times(1 / whole).within(1.0) for name, part in settled.items()}
+    settled = {name: part.through(lambda end: min(max(end / whole, 0.0), 1.0)) for name, part in settled.items()}
     if max(settled.values(), key=lambda part: part.value).half > UNSURE:
         raise NotExplained("repeats disagree about the shares")
     return settled
 
 
-def _median(values: Sequence[float]) -> Part:
+def _median(values: Sequence[float]) -> Estimate:
     """Return the median over repeats with Student's interval, on the plain scale: parts may be 0 or negative."""
     middle, n = float(np.median(values)), len(values)
     factor = estimates.MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2))
     half = float(estimates.student(0.975, n - 1) * np.std(values, ddof=1) * factor / math.sqrt(n))
-    return Part(middle, middle - half, middle + half)
+    return Estimate(middle, middle - half, middle + half, n)

@@ -6,7 +6,7 @@ infers and counts the hits, and all of that is in its time.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from statistics import median
 
 from mlpbench.bench import words as units
@@ -84,8 +84,6 @@ class Apart:
     parts: Mapping[str, Ratio]
     without_loading: Ratio | None
     of_book: Ratio | None
-    published: float = BOOK.speedup
-    published_batched_s: float = BOOK.batched_s
     reads: str | None = None
 
     def sentences(self, kernel: str) -> list[str]:
@@ -98,12 +96,16 @@ class Apart:
         )
         alone = units.ratio(self.parts["infer"])
         without = f"{units.ratio(self.without_loading)} without loading, " if self.without_loading else ""
-        first = (
-            f"With {kernel}, loading takes {loading}. Batches are {units.ratio(self.whole)} as fast with loading in "
-            f"the clock, {without}{alone} inferring alone."
-        )
-        found = [first]
-        found += [self._book_sentence(self.of_book)] if self.of_book else []
+        gains = f"Batches are {units.ratio(self.whole)} as fast with loading in the clock, {without}{alone} inferring"
+        found = [f"With {kernel}, loading takes {loading}. {gains} alone."]
+        if self.of_book:
+            share = self.batched.share("load")
+            hidden, whole = units.seconds(share * BOOK.batched_s), units.seconds(BOOK.batched_s)
+            found.append(
+                f"If loading took as long in both of the book's cells, and {units.percent(share)} of the batched one "
+                f"({hidden} of its {whole}), its {BOOK.speedup:.2f}x would be {units.ratio(self.of_book)} without "
+                "loading."
+            )
         return found + [
             f"The parts of {kernel}'s cell do not add up {words}: they leave "
             f"{units.percent(way.rest_s / way.whole.value)} of its time."
@@ -111,18 +113,10 @@ class Apart:
             if not way.adds_up
         ]
 
-    def _book_sentence(self, ratio: Ratio) -> str:
-        share = self.batched.share("load")
-        hidden, whole = (units.seconds(time) for time in (share * self.published_batched_s, self.published_batched_s))
-        return (
-            f"If loading took as long in both of the book's cells, and {units.percent(share)} of the batched one "
-            f"({hidden} of its {whole}), its {self.published:.2f}x would be {units.ratio(ratio)} without loading."
-        )
-
 
 @dataclass(frozen=True)
 class BookTimes:
-    """Seconds for the book's 10,000 images one at a time and in batches of 100, and their ratio paired by repeat."""
+    """Seconds for the book's images one at a time and in batches, and their ratio paired by repeat."""
 
     one: Estimate
     batched: Estimate
@@ -202,8 +196,8 @@ def _times(one: CaseSummary | None, batch: CaseSummary | None) -> BookTimes | No
 
 
 def _total(sample: Estimate) -> Estimate:
-    n = BOOK.images
-    return replace(sample, value=sample.value * n, low=sample.low * n, high=sample.high * n)
+    """Return the time of all images."""
+    return sample.through(lambda seconds: BOOK.images * seconds)
 
 
 def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
@@ -251,5 +245,4 @@ def _way(case: CaseSummary) -> Way:
 def _of_book(shares: Mapping[int, float]) -> Ratio | None:
     if max(shares.values()) >= 1:
         return None
-    found = estimates.estimate({at: book_without_loading(share, BOOK.speedup) for at, share in shares.items()})
-    return Ratio(found.value, found.low, found.high, found.n, True, found.reason)
+    return Ratio(**vars(estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares.values())))

@@ -13,11 +13,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis import times, wander
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import (
     Side,
     between_kernels,
@@ -30,45 +30,33 @@ from mlpbench.bench.analysis.sides import (
     shared_setting,
     that_forbid,
 )
-from mlpbench.bench.analysis.summary import USUAL_WANDER, unchecked
-from mlpbench.bench.analysis.times import CaseTimes
+from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.analysis.times import CaseTimes, unchecked
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
-from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Ratio, Wander
+from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
 from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, THRESHOLD, Judgement, judge, may_be_slower
+from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import At
 from mlpbench.bench.words import MARK, UNCHECKED, plain
 
 #: "not slower": by no more than was asked, or than `Row.decides` says; "undecided": nobody knows.
 Verdict = Literal["faster", "slower", "not slower", "undecided"]
-#: From such a share on that is twice that of half of the cases, the answer has both.
-_FAR = 2.0
 
 
-@dataclass(frozen=True)
-class Row:
-    """One case on both sides, in seconds per sample; ``speedup`` is baseline / candidate: above 1 is faster.
+@dataclass(frozen=True, kw_only=True)
+class Row(Judgement):
+    """One case on both sides, in seconds per sample, and what its repeats decide."""
 
-    ``p_adjusted`` is corrected for the number of cases. ``decides``: the smallest share by which the repeats show that
-    the candidate is not slower. ``detectable``: the smallest slowdown, as a share, that they would have found in 95 %
-    of cases. ``repeats_needed``, of an undecided case, is how many would tell.
-    """
-
+    verdict: Verdict
     baseline_kernel: str
     candidate_kernel: str
     mode: str
     batch_size: int
     baseline: Estimate
     candidate: Estimate
-    speedup: Ratio
-    p: float
-    p_adjusted: float
-    verdict: Verdict
-    decides: float
-    detectable: float
-    repeats_needed: int | None
     #: Network, threads and dtype of each side, where the files say them.
     baseline_setting: Setting | None = None
     candidate_setting: Setting | None = None
@@ -116,7 +104,8 @@ class Comparison:
 
     ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: by how much whole runs are
     taken to differ, as a share; 0 of sides that ran together. ``repeat_s``: how long one more repeat of both sides
-    takes, None where the files do not say.
+    takes, None where the files do not say. ``smallest_slowdown``: what is found on this machine, a sentence, None where
+    it was not calibrated.
     """
 
     baseline: str
@@ -131,6 +120,7 @@ class Comparison:
     notes: tuple[str, ...]
     unchecked: tuple[str, ...] = ()
     repeat_s: float | None = None
+    smallest_slowdown: str | None = None
 
     @property
     def slower(self) -> tuple[Row, ...]:
@@ -174,7 +164,7 @@ class Comparison:
         if self.threshold is not None:
             return f"{100 * self.threshold:.3g} %"
         most, middle = max(row.decides for row in rows), median(row.decides for row in rows)
-        half = f" (half of them: {words.slowdown(middle)})" if most > _FAR * middle else ""
+        half = f" (half of them: {words.slowdown(middle)})" if most > 2 * middle else ""
         return f"{words.slowdown(most)}{half}"
 
     def _what_would_decide(self) -> str:
@@ -202,17 +192,17 @@ class Comparison:
         for case, row in zip(cases, self.rows, strict=True):
             settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
             case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
-        result: dict[str, Any] = plain({**whole, "cases": cases})
+        result: dict[str, Any] = plain({**whole, "cases": cases, "conclusion": self.conclusion()})
         return result
 
 
 def compare(
-    baseline: Side | Run | Sequence[Side],
-    candidate: Side | Run | Sequence[Side],
+    baseline: Side | Judged | Sequence[Side],
+    candidate: Side | Judged | Sequence[Side],
     threshold: float | None = None,
     *,
     anyway: bool = False,
-    wander: Wander = USUAL_WANDER,
+    level: Wander = USUAL_WANDER,
     by: str | None = None,
 ) -> Comparison:
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
@@ -220,38 +210,42 @@ def compare(
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
     ``threshold``: of "is it slower by more?"; without one, each case says how much it can decide, and "faster" and
     "slower" begin at `THRESHOLD`. ``by``: the axis, one of `bench.cases.AXES`, in which the sides' settings differ.
-    ``wander``: how far the level of a whole run wanders on the machine, for sides that did not run together.
+    ``level``: how far the level of a whole run wanders on the machine, for sides that did not run together.
     Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
     machines, have other threads or compute different things (`bench.analysis.sides.that_forbid`).
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate), by)
-    sides = [complete(*(replace(side, run=settled(side.run)) for side in pair)) for pair in matched]
-    runs = _runs(sides)
+    sides = [complete(*pair) for pair in matched]
+    runs = {side.run.path: side.run for pair in sides for side in pair}
     looks = times.best_looks(runs.values())
-    measured = {path: times.by_kernel(run, looks) for path, run in runs.items()}
+    measured = {path: times.cases([run], looks) for path, run in runs.items()}
     cases, unequal = list[_Case](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
         together = same_run(one.run, other.run)
-        times_of = [measured[side.run.path].get(str(side.kernel), {}) for side in (one, other)]
-        compared, left_out = _cases(one, other, *times_of, paired=ran_together(one, other))
-        cases += compared
+        times_of = [
+            {case.at: case for case in measured[side.run.path] if case.kernel == side.kernel} for side in (one, other)
+        ]
+        found, left_out = _cases(one, other, *times_of)
+        cases += found
         unmatched += left_out
-        if compared:
+        if found:
             unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway or by == "threads"))
     names = name_of(_listed(baseline), sides[0][0], by), name_of(_listed(candidate), sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     paired = ran_together(*sides[0])
-    wander = NO_WANDER if paired else wander
-    rows = _judged(cases, paired, threshold, wander)
-    marked = _unchecked(runs.values(), rows)
+    level = NO_WANDER if paired else level
+    rows = _judged(cases, paired, threshold, level)
+    compared = {kernel for row in rows for kernel in (row.baseline_kernel, row.candidate_kernel)}
+    records = (record for run in runs.values() for record in run.records)
+    marked = tuple(dict.fromkeys(one.kernel for one in records if one.kernel in compared and unchecked(one)))
     return Comparison(
         *names,
         threshold,
         FALSE_DISCOVERY_RATE,
         paired,
-        wander.sd,
+        level.sd,
         tuple(rows),
         tuple(unmatched),
         tuple(unequal),
@@ -259,6 +253,29 @@ def compare(
         marked,
         _repeat_s(cases),
     )
+
+
+def decide(
+    baseline: Sequence[Side],
+    candidate: Sequence[Side],
+    threshold: float | None,
+    results: Path,
+    *,
+    anyway: bool = False,
+    by: str | None = None,
+) -> Comparison:
+    """Compare two sides, with what `mlpbench calibrate` found on their machine, from its folder in ``results``.
+
+    Where it was never run, the machine's other runs tell how far runs differ. Raises NothingComparable as `compare`.
+    """
+    old, new = baseline[0].run, candidate[0].run
+    # What the runs of one host wander says nothing of two.
+    calibrated = calibration.of_machine(results / new.machine) if machine_of(old) == machine_of(new) else None
+    level = calibration.wander(calibrated) or wander.learnt(new, old)
+    found = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
+    fewest = min(row.speedup.n for row in found.rows)
+    said = calibration.sentence(calibrated, fewest, paired=found.paired) if calibrated else None
+    return replace(found, smallest_slowdown=said)
 
 
 def _repeat_s(cases: Sequence[_Case]) -> float | None:
@@ -274,12 +291,8 @@ def _repeat_s(cases: Sequence[_Case]) -> float | None:
     return sum(map(median, lasted.values()))
 
 
-def _runs(sides: Sequence[tuple[Side, Side]]) -> dict[Path, Run]:
-    return {side.run.path: side.run for pair in sides for side in pair}
-
-
-def _listed(side: Side | Run | Sequence[Side]) -> list[Side]:
-    if isinstance(side, Run):
+def _listed(side: Side | Judged | Sequence[Side]) -> list[Side]:
+    if isinstance(side, Judged):
         return [Side(side)]
     return [side] if isinstance(side, Side) else list(side)
 
@@ -313,32 +326,30 @@ def _settings(sides: list[Side]) -> str:
     return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
 
 
-def _judged(cases: list[_Case], paired: bool, threshold: float | None, wander: Wander) -> list[Row]:
-    sides = [case.sides(paired) for case in cases]
+def _judged(cases: list[_Case], paired: bool, threshold: float | None, level: Wander) -> list[Row]:
     scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in (case.baseline, case.candidate))
-    known = [n for n, case in enumerate(cases) if not case.disturbed(paired)]
-    found = judge([sides[n] for n in known], paired, THRESHOLD if threshold is None else threshold, wander=wander)
-    judged = [_unknown(estimates.ratio(*pair, paired)) for pair in sides]
-    for n, judgement in zip(known, found, strict=True):
-        judged[n] = judgement
-    return [
-        Row(
-            case.baseline.kernel,
-            case.candidate.kernel,
-            case.baseline.mode,
-            case.baseline.batch_size,
-            case.baseline.estimate(scatter),
-            case.candidate.estimate(scatter),
-            **{
-                **vars(judgement),
-                "verdict": (verdict := _verdict(judgement, threshold)),
-                "repeats_needed": judgement.repeats_needed if verdict == "undecided" else None,
-            },
-            baseline_setting=case.settings[0],
-            candidate_setting=case.settings[1],
+    known = [case for case in cases if not case.disturbed(paired)]
+    sides = [case.sides(paired) for case in known]
+    judged = iter(judge(sides, paired, THRESHOLD if threshold is None else threshold, wander=level))
+    rows = []
+    for case in cases:
+        found = _unknown(case, paired) if case.disturbed(paired) else next(judged)
+        verdict = _verdict(found, threshold)
+        needed = found.repeats_needed if verdict == "undecided" else None
+        rows.append(
+            Row(
+                **{**vars(found), "verdict": verdict, "repeats_needed": needed},
+                baseline_kernel=case.baseline.kernel,
+                candidate_kernel=case.candidate.kernel,
+                mode=case.baseline.mode,
+                batch_size=case.baseline.batch_size,
+                baseline=case.baseline.estimate(scatter),
+                candidate=case.candidate.estimate(scatter),
+                baseline_setting=case.settings[0],
+                candidate_setting=case.settings[1],
+            )
         )
-        for case, judgement in zip(cases, judged, strict=True)
-    ]
+    return rows
 
 
 def _verdict(found: Judgement, threshold: float | None) -> Verdict:
@@ -348,8 +359,9 @@ def _verdict(found: Judgement, threshold: float | None) -> Verdict:
     return "undecided" if open_ else "not slower"
 
 
-def _unknown(speedup: Ratio) -> Judgement:
-    return Judgement(times.withheld(speedup), math.nan, math.nan, "unclear", math.nan, math.nan, None)
+def _unknown(case: _Case, paired: bool) -> Judgement:
+    speedup = times.withheld(estimates.ratio(*case.sides(paired), paired))
+    return Judgement(speedup, math.nan, math.nan, "unclear", math.nan, math.nan, None)
 
 
 def _ends(ratios: Sequence[float]) -> str:
@@ -357,8 +369,7 @@ def _ends(ratios: Sequence[float]) -> str:
     return " to ".join(ends)
 
 
-@dataclass(frozen=True)
-class _Case:
+class _Case(NamedTuple):
     """The times of one case on both sides."""
 
     baseline: CaseTimes
@@ -373,21 +384,27 @@ class _Case:
 
     def disturbed(self, paired: bool) -> bool:
         """Return whether one side has no repeat that other programs left alone, of several."""
-        sides, hits = self.sides(paired), (self.baseline.hit, self.candidate.hit)
-        if paired:
-            hits = (hits[0] | hits[1],) * 2
-        return any(len(side) > 1 and side.keys() <= hit for side, hit in zip(sides, hits, strict=True))
+        hits = self.baseline.hit, self.candidate.hit
+        hits = (hits[0] | hits[1],) * 2 if paired else hits
+        return any(len(side) > 1 and side.keys() <= hit for side, hit in zip(self.sides(paired), hits, strict=True))
 
 
 def _cases(
-    one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes], *, paired: bool
+    one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes]
 ) -> tuple[list[_Case], list[Unmatched]]:
-    cases, unmatched = [], []
+    """Return the cases that can be compared of one kernel on each side, and the others with the reason."""
+    cases, unmatched, paired = [], [], ran_together(one, other)
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
     where = shared_setting(one.run.setting, other.run.setting)
-    for at in dict.fromkeys((*baseline, *candidate, *_failed(one), *_failed(other))):
-        reasons = [_absent(side, alike, *at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
+    failed = [
+        (failure.mode, failure.batch_size)
+        for side in (one, other)
+        for failure in side.run.failures
+        if failure.kernel == side.kernel and failure.mode is not None and failure.batch_size is not None
+    ]
+    for at in dict.fromkeys((*baseline, *candidate, *failed)):
+        reasons = [_absent(side, alike, at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
         if not reasons:
             case = _Case(baseline[at], candidate[at], (one.run.setting, other.run.setting))
             if all(case.sides(paired)):
@@ -396,34 +413,23 @@ def _cases(
             reasons = ["no repeat has both sides"]
         unmatched.append(Unmatched(label, *at, "; ".join(reasons), where))
     if not cases and not unmatched:
-        reasons = [_absent(side, alike, None, None) for side in (one, other)]
+        reasons = [_absent(side, alike, (None, None)) for side in (one, other)]
         unmatched.append(Unmatched(label, None, None, "; ".join(reasons), where))
     return cases, unmatched
 
 
-def _failed(side: Side) -> list[tuple[str, int]]:
-    return [
-        (failure.mode, failure.batch_size)
-        for failure in side.run.failures
-        if failure.kernel == side.kernel and failure.mode is not None and failure.batch_size is not None
+def _absent(side: Side, alike: bool, at: tuple[str | None, int | None]) -> str:
+    """Return on which side a case (or of None a whole kernel) has no time, and why."""
+    run, kernel = side.run, side.kernel
+    reasons = [f"skipped: {skipped.reason}" for skipped in run.skipped if skipped.kernel == kernel]
+    reasons += [
+        f"failed ({failure.phase}): {failure.why}"
+        for failure in run.failures
+        if failure.kernel == kernel and (failure.mode, failure.batch_size) in ((None, None), at)
     ]
-
-
-def _absent(side: Side, alike: bool, mode: str | None, batch_size: int | None) -> str:
-    """Return on which side a case (or with None a whole kernel) has no time, and why."""
-    return f"not in {side.run.id if alike else side.label}: {_why(side, mode, batch_size)}"
-
-
-def _why(side: Side, mode: str | None, batch_size: int | None) -> str:
-    for skipped in side.run.skipped:
-        if skipped.kernel == side.kernel:
-            return f"skipped: {skipped.reason}"
-    for failure in side.run.failures:
-        if failure.kernel == side.kernel and (failure.mode, failure.batch_size) in ((None, None), (mode, batch_size)):
-            return f"failed ({failure.phase}): {failure.why}"
-    if any(kernel == side.kernel for kernel, _ in side.run.missing):
-        return "the run was interrupted before it"
-    return "not measured"
+    if any(name == kernel for name, _ in run.missing):
+        reasons.append("the run was interrupted before it")
+    return f"not in {run.id if alike else side.label}: {reasons[0] if reasons else 'not measured'}"
 
 
 def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
@@ -435,13 +441,7 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
 
 
-def _unchecked(runs: Iterable[Run], rows: list[Row]) -> tuple[str, ...]:
-    compared = {kernel for row in rows for kernel in (row.baseline_kernel, row.candidate_kernel)}
-    marked = (one.kernel for run in runs for one in run.records if one.kernel in compared and unchecked(one))
-    return tuple(dict.fromkeys(marked))
-
-
-def _notes(runs: Iterable[Run], rows: list[Row], unchecked: Sequence[str]) -> Iterator[str]:
+def _notes(runs: Iterable[Judged], rows: list[Row], unchecked: Sequence[str]) -> Iterator[str]:
     told = [(run, problem) for run in runs for problem in (*run.problems, *run.damaged, *run.contradictions)]
     yield from (f"{run.id}: {problem}" for run, problem in told)
     if unchecked:

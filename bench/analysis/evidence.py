@@ -6,19 +6,21 @@ Both are optional: files of earlier versions, and of pytest by hand, have none, 
 import math
 import statistics
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.attribution import SmallNetworks
-from mlpbench.bench.analysis.roofline import LEVELS, Roofs
+from mlpbench.bench.analysis import roofline
+from mlpbench.bench.analysis.roofline import LEVELS, Roofs, RoofVerdict, Work
+from mlpbench.bench.cases import ALL_ROWS, CPU
 from mlpbench.bench.record import roofs as measured
-from mlpbench.bench.record.roofs import COPIES, LAUNCH_AND_WAIT
+from mlpbench.bench.record.roofs import ARITHMETIC, COPIES, LAUNCH_AND_WAIT
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
-from mlpbench.bench.trust.rounds import QUANTILE
+from mlpbench.bench.record.schema import Record
+from mlpbench.bench.trust.rounds import QUANTILE, At
 
-PRODUCT, PEAK = ARITHMETIC = ("matrix product", "multiply-add")
+PRODUCT, PEAK = ARITHMETIC
 #: Where half of the rounds take so many times as long as the best, something else ran. Multiply-adds in registers wait
 #: for nothing; of what all cores share, neighbours that the processor's clock does not show take their part.
 _QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
@@ -26,35 +28,46 @@ _QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
 #: Why arithmetic that was measured beside quiet looks is no peak.
 BELOW = "the machine did more, beside a busy neighbour"
 
-#: Work per second by number of threads, and by name of what was done.
-Rates = dict[int, dict[str, float]]
-
 
 @dataclass(frozen=True)
-class OfDevice:
-    """The roofs of another device than the CPU, and whether they are ``disturbed``; or the ``reason`` why not."""
+class SmallNetworks:
+    """What one process measured on the small networks, in seconds: of a call, and per sample.
 
-    roofs: Roofs | None
-    disturbed: bool
-    reason: str | None
+    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer;
+    ``l1_one_s``, ``l1_batch_s``: per sample one at a time and in batches of ``l1_batch`` on the network with weights in
+    L1, which has ``l1_weight_bytes`` of weights and does ``l1_flop`` operations per sample. What was not measured is
+    None.
+    """
+
+    call_one_s: float
+    call_batch_s: float
+    l1_one_s: float | None = None
+    l1_batch_s: float | None = None
+    l1_batch: int | None = None
+    l1_flop: int | None = None
+    l1_weight_bytes: int | None = None
+
+    def arithmetic_s(self) -> float | None:
+        """Return the seconds by which a sample with weights in L1 takes longer alone than in a batch, without calls."""
+        if self.l1_one_s is None or self.l1_batch_s is None or not self.l1_batch:
+            return None
+        return (self.l1_one_s - self.call_one_s) - (self.l1_batch_s - self.call_batch_s / self.l1_batch)
 
 
 @dataclass(frozen=True)
 class Evidence:
     """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` by number of threads.
 
-    ``devices``: what was measured of other devices, by the name that kernels call them.
-    ``disturbed``: whether the roofs were measured while something else ran, and are too low, which files tell that have
-    no looks; with looks such a roof is refused. ``with_refused``: the roofs with the refused ones, where there are any:
-    too low, and still good against what is many times faster. ``missing``: what is not there, one sentence each.
+    ``devices``: the roofs of others than the CPU, by the name that kernels call them, or why there are none.
+    ``with_refused``: the CPU's roofs with the refused ones, where there are any: too low, and still good against what
+    is many times faster. ``missing``: what is not there, one sentence each.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
     roofs: Mapping[int, Roofs]
-    disturbed: bool
+    with_refused: Mapping[int, Roofs]
+    devices: Mapping[str, Roofs | str]
     missing: tuple[str, ...]
-    devices: Mapping[str, OfDevice] = field(default_factory=dict)
-    with_refused: Mapping[int, Roofs] = field(default_factory=dict)
 
     def roofs_for(self, threads: int) -> Roofs | None:
         """Return the roofs of so many threads, or of the most there are: a roof may be too high, never too low."""
@@ -63,43 +76,106 @@ class Evidence:
             return self.roofs[max(self.roofs)]
         return found
 
-    def too_low_for(self, threads: int) -> Roofs | None:
-        """Return the roofs of so many threads, or of the most there are, with the refused; None where none is."""
+    def too_low_for(self, record: Record) -> Roofs | None:
+        """Return the roofs of a kernel on the CPU with the refused ones; None where nothing was refused."""
+        if (record.device or CPU) != CPU:
+            return None
         most = max(self.with_refused, default=0)
-        return self.with_refused.get(threads) or self.with_refused.get(most)
+        return self.with_refused.get(threads_of(record)) or self.with_refused.get(most)
 
-    def of(self, device: str) -> OfDevice:
-        """Return what was measured of another device than the CPU."""
-        return self.devices.get(device) or OfDevice(None, False, "they were not measured")
+    def all_of(self, record: Record) -> Mapping[int, Roofs]:
+        """Return all roofs that may be a kernel's, by number of threads; a device has one set, at 1."""
+        device = record.device or CPU
+        there = self.devices.get(device)
+        if device == CPU:
+            return self.roofs
+        return {1: there.of(record.facts.arithmetic)} if isinstance(there, Roofs) else {}
+
+    def of(self, record: Record) -> Roofs | None:
+        """Return the roofs that a kernel is held to: of its threads, or its device and arithmetic."""
+        if (record.device or CPU) == CPU:
+            return self.roofs_for(threads_of(record))
+        return self.all_of(record).get(1)
+
+    def no_roofs(self, record: Record) -> str | None:
+        """Return why a kernel on a device has no roofs. Why the CPU has none is said of the run."""
+        device = record.device or CPU
+        there = self.devices.get(device, "they were not measured")
+        return None if device == CPU or isinstance(there, Roofs) else f"no roofs: it computes on {device}, and {there}"
+
+
+@dataclass(frozen=True)
+class CaseShare:
+    """One case against the roofs. ``intensity`` in FLOP/byte, ``flop_s`` achieved; ``verdict`` None without roofs.
+
+    ``call_s``: seconds of a call, or of one row.
+    """
+
+    mode: str
+    batch_size: int
+    call_s: float
+    intensity: float
+    flop_s: float
+    verdict: RoofVerdict | None
+
+
+def shares(record: Record, sample_s: Mapping[At, float], roofs: Roofs | None) -> tuple[CaseShare, ...]:
+    """Return every case of a kernel but the book's against its roofs; ``sample_s``: seconds per sample."""
+    calls = sorted((rows, seconds * rows) for (mode, rows), seconds in sample_s.items() if mode == "batched")
+    most, why = max([ALL_ROWS, *(rows for rows, _ in calls)]), roofline.cause(calls)
+    rotated = {(timing.mode, timing.batch_size): timing.rotated_rows or most for timing in record.cases}
+    found = []
+    for (mode, batch_size), seconds in sample_s.items():
+        if mode == "book":
+            continue
+        rows = batch_size if mode == "batched" else 1
+        work, call_s = Work.of(record.spec, rows, rotated.get((mode, batch_size), most), record.facts), seconds * rows
+        skips = bool(record.facts.skips_work)
+        verdict = roofline.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
+        found.append(CaseShare(mode, batch_size, call_s, work.intensity, work.flop / call_s, verdict))
+    return tuple(found)
+
+
+def threads_used(record: Record) -> int | None:
+    """Return how many threads a kernel says that it used; None if it does not."""
+    used = record.facts.threads
+    return used if used and used > 0 else None
+
+
+def threads_of(record: Record) -> int:
+    """Return how many threads a kernel used, as far as it or its run says."""
+    return threads_used(record) or record.threads or 1
 
 
 def read(run: Run) -> Evidence:
     """Return the evidence of a run."""
     small: dict[tuple[str, int], SmallNetworks] = {}
-    missing: dict[str, None] = {}
+    missing: list[str] = []
     for record in run.records:
         if record.anatomy and (found := _small_networks(record.anatomy)):
             small[record.kernel, record.repeat] = found
         if record.anatomy and record.anatomy.reason:
-            missing[f"{record.kernel}: the small network was not measured: {record.anatomy.reason}"] = None
+            missing.append(f"{record.kernel}: the small network was not measured: {record.anatomy.reason}")
     if run.records and not small and not missing:
-        missing["the cost of a call was not measured: the results are of an earlier version"] = None
+        missing.append("the cost of a call was not measured: the results are of an earlier version")
     content = run.roofs.roofs if run.roofs else None
-    refused = [one for one in content.measured if one.refused is not None] if content else []
-    below = _below_refused(content.measured) if content else []
-    missing |= dict.fromkeys(
-        f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {one.refused or BELOW}"
-        for one in (*refused, *below)
-    )
-    refused += below
-    roofs, disturbed = _roofs(content, refused) if content else ({}, False)
-    with_refused = _roofs(content)[0] if content and refused else {}
-    if not roofs and not refused:
+    every, caches = (content.measured, content.caches) if content else ((), {})
+    refused = [one for one in every if one.refused is not None]
+    refused += _below_refused(every)
+    for one in refused:
+        why = one.refused or BELOW
+        missing.append(f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {why}")
+    if not every:
         why = run.roofs.reason or "no reason given" if run.roofs else f"there is no {ROOFS_FILE} beside the results"
-        missing[f"the machine's roofs were not measured: {why}"] = None
-    missing |= dict.fromkeys(f"a file was left out: {line}" for line in run.damaged)
-    devices = {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {}
-    return Evidence(small, roofs, disturbed, tuple(missing), devices, with_refused)
+        missing.append(f"the machine's roofs were not measured: {why}")
+    missing += [f"a file was left out: {line}" for line in run.damaged]
+    return Evidence(
+        small,
+        _roofs([one for one in every if one not in refused], caches),
+        {n: replace(roofs, disturbed=True) for n, roofs in _roofs(every, caches).items()} if refused else {},
+        {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {},
+        tuple(dict.fromkeys(missing)),
+    )
 
 
 def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured]:
@@ -119,15 +195,18 @@ def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
         return None
     one_s, batch_s, rows = _seconds(anatomy.two_neurons)
     found = SmallNetworks(call_one_s=one_s, call_batch_s=batch_s * rows)
-    if anatomy.one_neuron:
-        one_s, batch_s, rows = _seconds(anatomy.one_neuron)
-        found = replace(found, neuron_one_s=one_s, neuron_batch_s=batch_s * rows)
-    if anatomy.in_l1:
-        one_s, batch_s, rows = _seconds(anatomy.in_l1)
-        spec = anatomy.in_l1.spec
-        found = replace(found, l1_one_s=one_s, l1_batch_s=batch_s, l1_batch=rows)
-        found = replace(found, l1_flop=spec.flop(1), l1_weight_bytes=spec.weight_bytes())
-    return found
+    if anatomy.in_l1 is None:
+        return found
+    one_s, batch_s, rows = _seconds(anatomy.in_l1)
+    spec = anatomy.in_l1.spec
+    return replace(
+        found,
+        l1_one_s=one_s,
+        l1_batch_s=batch_s,
+        l1_batch=rows,
+        l1_flop=spec.flop(1),
+        l1_weight_bytes=spec.weight_bytes(),
+    )
 
 
 def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
@@ -137,66 +216,67 @@ def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
     return one_s, batch_s, batch.rows_per_round_call
 
 
-def _roofs(content: measured.Roofs, without: Sequence[measured.Measured] = ()) -> tuple[dict[int, Roofs], bool]:
-    """Return the roofs by number of threads ``without`` some, and whether they were measured while something else ran.
-
-    So many threads without arithmetic have none.
-    """
-    rates, disturbed = _rates([one for one in content.measured if one not in without])
+def _roofs(every: Sequence[measured.Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
+    """Return the roofs by number of threads; so many threads without arithmetic have none."""
+    rates = _rates(every)
+    disturbed = _disturbed(every)
     fewer: dict[str, float] = {}
     found = {}
     for threads, best in sorted(rates.items()):
         # More threads cannot do less: where they did, they stood in each other's or somebody else's way.
-        disturbed |= any(fewer.get(name, 0) > rate for name, rate in best.items() if name == "multiply-add")
+        disturbed |= fewer.get(PEAK, 0) > best.get(PEAK, math.inf)
         fewer = {name: max(rate, fewer.get(name, 0)) for name, rate in best.items()}
         if fewer.keys() & set(ARITHMETIC):
-            found[threads] = _peak_and_levels(fewer, threads, content.caches)
-    return found, disturbed
+            found[threads] = _peak_and_levels(fewer, threads, caches)
+    return {threads: replace(roofs, disturbed=disturbed) for threads, roofs in found.items()}
 
 
-def _rates(every: Sequence[measured.Measured]) -> tuple[Rates, bool]:
-    """Return the best rates by threads (of a device, 1) and name, and whether something else ran.
-
-    What was measured in several ways counts by the fastest. Where there are looks, they have told before.
-    """
-    rates: Rates = {}
-    disturbed = False
+def _rates(every: Sequence[measured.Measured]) -> dict[int, dict[str, float]]:
+    """Return work per second by threads (of a device, 1) and name: of several ways, the fastest."""
+    rates: dict[int, dict[str, float]] = {}
     for one in every:
         of_threads = rates.setdefault(one.threads, {})
         of_threads[one.name] = max(one.work / min(one.data), of_threads.get(one.name, 0))
-        disturbed |= not one.looks_ns and statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(
-            one.data
-        )
-    return rates, disturbed
+    return rates
+
+
+def _disturbed(every: Sequence[measured.Measured]) -> bool:
+    """Return whether something else ran. Where there are looks, they have told before."""
+    return any(
+        not one.looks_ns and statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(one.data)
+        for one in every
+    )
 
 
 def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[str, int]) -> Roofs:
     peaks = {name: rates[name] for name in ARITHMETIC if name in rates}
     best = max(peaks, key=lambda name: peaks[name])
-    reads = {name: rates[name] for name in LEVELS if name in rates}
-    return Roofs(threads, peaks[best], best, reads, caches, peaks)
+    return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches, peaks)
 
 
-def _of_device(entry: measured.OfDevice) -> OfDevice:
+def _of_device(entry: measured.OfDevice) -> Roofs | str:
     """Return the roofs of a device: those of the run's own dtype, and beside them the peak of each arithmetic."""
     if entry.roofs is None:
-        return OfDevice(None, False, entry.reason or "no reason given")
+        return entry.reason or "no reason given"
     content = entry.roofs
     own = "fp64" if content.dtype == "float64" else "fp32"
     kept = tuple(one for one in content.measured if one.arithmetic in (None, own))
-    rates, disturbed = _rates(kept)
-    roofs = _peak_and_levels(rates[1], 1, content.caches)
+    roofs = _peak_and_levels(_rates(kept)[1], 1, content.caches)
     peaks = {own: (roofs.flop_s, roofs.arithmetic)}
     for one in content.measured:
         rate = one.work / min(one.data)
         if one.arithmetic not in (None, own) and rate > peaks.get(one.arithmetic, (0.0, ""))[0]:
             peaks[one.arithmetic] = (rate, f"{one.arithmetic} {one.name}")
-    waits = {str(one.how): min(one.data) / one.work for one in content.measured if one.name == LAUNCH_AND_WAIT}
-    copies = {
-        one.name + (" (pinned)" if one.how == "pinned" else ""): one.work / min(one.data)
-        for one in content.measured
-        if one.name in COPIES
-    }
-    name = content.facts.get("device_name")
-    roofs = replace(roofs, device=entry.device, name=name, copies_s=copies, peaks=peaks, launch_s=waits)
-    return OfDevice(roofs, disturbed, None)
+    return replace(
+        roofs,
+        device=entry.device,
+        name=content.facts.get("device_name"),
+        disturbed=_disturbed(kept),
+        peaks=peaks,
+        launch_s={str(one.how): min(one.data) / one.work for one in content.measured if one.name == LAUNCH_AND_WAIT},
+        copies_s={
+            one.name + (" (pinned)" if one.how == "pinned" else ""): one.work / min(one.data)
+            for one in content.measured
+            if one.name in COPIES
+        },
+    )

@@ -13,8 +13,9 @@ import numpy as np
 import pandas as pd
 
 from mlpbench.bench.analysis.compare import Comparison
-from mlpbench.bench.analysis.refused import settled
-from mlpbench.bench.analysis.summary import CaseSummary, accuracy, summarize, unchecked
+from mlpbench.bench.analysis.judge import Judged, judge
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.analysis.times import accuracy, unchecked
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.record.names import env_of
@@ -22,7 +23,7 @@ from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import Start
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.trust.rounds import CaseTime, of_run
+from mlpbench.bench.trust.rounds import CaseTime
 
 #: A run, or the path of a run or of one of its records.
 Source = Run | Path | str
@@ -186,7 +187,7 @@ def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each round of each case and repeat, with the columns of `ROUNDS`. Raises UserError."""
     rows: list[dict[str, Any]] = []
     for run in runs(sources):
-        for record, found in zip(run.records, of_run(run), strict=True):
+        for record, found in zip(run.records, run.times, strict=True):
             for case in found.values():
                 rows += _rounds(run, record, case)
     return framed(rows, ROUNDS)
@@ -252,15 +253,15 @@ def _rounds(run: Run, record: Record, case: CaseTime) -> list[dict[str, Any]]:
     ]
 
 
-def runs(sources: Source | Iterable[Source]) -> Iterator[Run]:
-    """Yield the sources as runs, without refused times; paths are read, a record alone becomes a run of its own."""
+def runs(sources: Source | Iterable[Source]) -> Iterator[Judged]:
+    """Yield the sources as judged runs; paths are read, a record alone becomes a run of its own."""
     for source in (sources,) if isinstance(sources, Run | Path | str) else sources:
-        yield from map(settled, (source,) if isinstance(source, Run) else read_runs(Path(source)))
+        yield from map(judge, (source,) if isinstance(source, Run) else read_runs(Path(source)))
 
 
 def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
     for run in runs(sources):
-        for record, found in zip(run.records, of_run(run), strict=True):
+        for record, found in zip(run.records, run.times, strict=True):
             yield from (
                 _row(run, record, case) | _trust(record, case) | _device(record, case) for case in found.values()
             )

@@ -1,15 +1,15 @@
 """The finding in words and numbers: what a run ends with and a report begins with; of several runs, a line for each."""
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import book, times
 from mlpbench.bench.analysis.book import BookFinding
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import (
     CaseSummary,
     batched,
@@ -19,7 +19,6 @@ from mlpbench.bench.analysis.summary import (
     one_at_a_time,
     ranked,
 )
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
@@ -55,15 +54,13 @@ class KernelFinding:
         if self.speedup is None:
             return f"{self.name}: no batching speedup: {self.missing}."
         gain = words.ratio(self.speedup)
-        if _is_same(self.speedup):
-            found = f"as fast in batches as one at a time, {gain}"
-        elif _undecided(self.speedup):
-            found = f"whether batches are faster is unclear{_unless_wide(self.speedup)}"
-        elif _wide(self.speedup):
-            found = "how much faster batches are is unclear"
-        else:
-            found = f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches"
-        return f"{self.name}: {found}: {self.times()}."
+        found = {
+            "same": f"as fast in batches as one at a time, {gain}",
+            "undecided": f"whether batches are faster is unclear{_unless_wide(self.speedup)}",
+            "wide": "how much faster batches are is unclear",
+            "clear": f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches",
+        }
+        return f"{self.name}: {found[clarity(self.speedup)]}: {self.times()}."
 
     def times(self) -> str:
         """Return the two times per sample in words, without a full stop."""
@@ -95,15 +92,15 @@ class Fastest:
         first = f"Fastest {where}: {self.kernel}, {words.time(self.sample)} per sample"
         if self.lead is None:
             return f"{first}; no repeat has both it and {second}."
-        if _is_same(self.lead):
-            return f"{first}; {second} is as fast, {words.ratio(self.lead)}."
-        if _undecided(self.lead):
-            return f"{first}; whether {second} is slower is unclear{_unless_wide(self.lead)}."
-        if _wide(self.lead):
-            return f"{first}; how far ahead of {second} is unclear."
-        if math.isnan(self.lead.low):
+        if not self.lead.claims:
             return f"{first}; next {second}, {words.ratio(self.lead)}."
-        return f"{first}, {words.ratio(self.lead)} ahead of {second}."
+        found = {
+            "same": f"; {second} is as fast, {words.ratio(self.lead)}",
+            "undecided": f"; whether {second} is slower is unclear{_unless_wide(self.lead)}",
+            "wide": f"; how far ahead of {second} is unclear",
+            "clear": f", {words.ratio(self.lead)} ahead of {second}",
+        }
+        return f"{first}{found[clarity(self.lead)]}."
 
 
 @dataclass(frozen=True)
@@ -230,7 +227,7 @@ def find(
     return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
 
 
-def overview(run: Run, cases: Sequence[CaseSummary]) -> Overview:
+def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     """Return the line of a run from its cases."""
     peers = {record.kernel for record in run.records if record.peer}
     kernels = of_kernels(cases)
@@ -242,15 +239,15 @@ def overview(run: Run, cases: Sequence[CaseSummary]) -> Overview:
     fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
     finding = Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best))
     at = ("batched", fastest.best_batch_size)
-    own = next((case for case in kernels[fastest.kernel] if (case.mode, case.batch_size) == at), None)
-    others = [case for name in peers & kernels.keys() for case in kernels[name] if (case.mode, case.batch_size) == at]
+    own = next((case for case in kernels[fastest.kernel] if case.at == at), None)
+    others = [case for name in peers & kernels.keys() for case in kernels[name] if case.at == at]
     if own is None or own.kernel in peers or not others:
         return finding
     peer = min(others, key=lambda case: case.sample.value)
     return replace(finding, beside=times.ratio_or_apart(peer, own), peer=peer.kernel)
 
 
-def threads_of(runs: Sequence[Run]) -> str | None:
+def threads_of(runs: Sequence[Judged]) -> str | None:
     """Return how many threads runs were given, as a sentence; None where these are all of the machine, or differ."""
     given = {(record.threads, processors_of(record)) for run in runs for record in run.records if record.cases}
     if len(given) != 1:
@@ -269,14 +266,14 @@ def processors_of(record: Record) -> int | None:
 
 def against(ratio: Ratio, other: str) -> str:
     """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
-    gain = words.ratio(ratio)
-    if _is_same(ratio):
-        return f"as fast as {other}, {gain}"
-    if _undecided(ratio):
-        return f"not told apart from {other}{_unless_wide(ratio)}"
-    if _wide(ratio):
-        return f"by an unclear factor {'faster' if ratio.value >= 1 else 'slower'} than {other}"
-    return f"{gain} {'faster than' if ratio.value >= 1 else 'as fast as'} {other}"
+    gain, ahead = words.ratio(ratio), ratio.value >= 1
+    found = {
+        "same": f"as fast as {other}, {gain}",
+        "undecided": f"not told apart from {other}{_unless_wide(ratio)}",
+        "wide": f"by an unclear factor {'faster' if ahead else 'slower'} than {other}",
+        "clear": f"{gain} {'faster than' if ahead else 'as fast as'} {other}",
+    }
+    return found[clarity(ratio)]
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
@@ -326,10 +323,9 @@ def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
         return None
     (first, _), (second, lead), *_ = checked
     where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
+    found = {"same": f"; {second.name} is as fast", "undecided": f"; {second.name} may be as fast"}
     said = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
-    if _is_same(lead):
-        return f"{said}; {second.name} is as fast."
-    return f"{said}; {second.name} may be as fast." if _undecided(lead) else f"{said}."
+    return f"{said}{found.get(clarity(lead), '')}."
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
@@ -339,7 +335,7 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
         return "No batching speedup could be worked out."
     # Of one repeat the low end is NaN: it shows no gain.
     every = "Batching makes every kernel faster" if all(gain.low > 1 for gain, _ in gains) else "What batching gains"
-    clear = [item for item in gains if not _wide(item[0])] or gains[:1]
+    clear = [item for item in gains if not words.is_wide(item[0].low, item[0].high)] or gains[:1]
     clear = [item for item in clear if not item[1].unchecked] or clear
     (least, slow), (most, fast) = (end(clear, key=lambda item: item[0].value) for end in (min, max))
     if len(clear) == 1:
@@ -358,19 +354,18 @@ def _notes(cases: Sequence[CaseSummary]) -> list[str]:
     return [*found, f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
 
 
-def _is_same(ratio: Ratio) -> bool:
-    """Whether the data show that there is no difference worth a word."""
-    return estimates.verdict(ratio, SAME_WITHIN) == "same"
+def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
+    """Return what the interval of a ratio lets one say: no difference worth a word, or none for sure; how much, or not.
 
-
-def _wide(ratio: Ratio) -> bool:
-    return words.is_wide(ratio.low, ratio.high)
-
-
-def _undecided(ratio: Ratio) -> bool:
-    return ratio.low <= 1 <= ratio.high  # False for NaN, where there is no interval
+    Without an interval it is clear: the value is told, and the reason.
+    """
+    if estimates.verdict(ratio, SAME_WITHIN) == "same":
+        return "same"
+    if ratio.low <= 1 <= ratio.high:
+        return "undecided"
+    return "wide" if words.is_wide(ratio.low, ratio.high) else "clear"
 
 
 def _unless_wide(ratio: Ratio) -> str:
     """Return a comma and the ratio; nothing where its interval is too wide to say more than "unclear"."""
-    return "" if _wide(ratio) else f", {words.ratio(ratio)}"
+    return "" if words.is_wide(ratio.low, ratio.high) else f", {words.ratio(ratio)}"

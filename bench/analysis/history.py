@@ -15,15 +15,15 @@ import numpy as np
 from msgspec import Struct
 
 from mlpbench.bench import analysis, record, stats, trust, words
-from mlpbench.bench.analysis import compare, sides, times
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis import compare, judge, sides, times
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import index, runs
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.untrusted import clean_text
-from mlpbench.bench.stats import estimates, steps
+from mlpbench.bench.stats import change_points, estimates
+from mlpbench.bench.stats.change_points import Step
 from mlpbench.bench.stats.estimates import Ratio, Wander
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import fastest_looks
@@ -32,7 +32,6 @@ from mlpbench.bench.trust.rounds import fastest_looks
 NEWS = 10
 #: Best times of two runs that differ by no more are alike, to whoever comes back.
 ALIKE = 0.05
-NEEDS = "change points need ruptures: pip install -e '.[history]'"
 
 
 class Level(Struct, frozen=True):
@@ -122,7 +121,7 @@ class History:
 def find(folder: Path, kernels: Sequence[str] = ()) -> History:
     """Return the history of a machine from its folder of results; of some ``kernels`` alone where they are named.
 
-    Raises UserError where the folder has no runs, for a kernel that none of them has, and without ruptures.
+    Raises UserError where the folder has no runs, and for a kernel that none of them has.
     """
     paths = sorted(
         (path for path in runs.find_runs(folder.parent) if path.parent == folder), key=lambda path: path.name
@@ -145,13 +144,13 @@ def find(folder: Path, kernels: Sequence[str] = ()) -> History:
 def _levels(path: Path) -> tuple[RunLevels, ...]:
     """Return the levels of a run, or of each setting of a sweep."""
     try:
-        return tuple(_levels_of(settled(run)) for run in runs.read_runs(path))
+        return tuple(map(_levels_of, judge.read(path)))
     except UserError as error:
         name, problem = clean_text(path.name), clean_text(str(error))
         return (RunLevels(name, name, problem=problem),)
 
 
-def _levels_of(run: Run) -> RunLevels:
+def _levels_of(run: Judged) -> RunLevels:
     every, best = times.cases([run]), fastest_looks(run.records)
     look_ns = best[min(best, key=lambda kind: kind[1])] if best else None
     shared = estimates.shared_scatter(case.by_repeat for case in every)
@@ -167,7 +166,7 @@ def _levels_of(run: Run) -> RunLevels:
     return RunLevels(run.id, started, run.environment.machine.host, tuple(found), facts, kernels)
 
 
-def _task(run: Run) -> tuple[str, ...]:
+def _task(run: Judged) -> tuple[str, ...]:
     first = run.records[0]
     threads = run.setting.threads if run.setting else None
     which = (first.data.sha256 or "", first.weights.sha256 or "")
@@ -185,7 +184,7 @@ def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels:
                 grouped.setdefault(key, []).append((one, level))
     for (task, kernel, mode, batch_size), found in grouped.items():
         samples = _at_one_speed([level for _, level in found])
-        steps_found = steps.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
+        steps = change_points.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
         yield Series(
             machine,
             ", ".join(filter(None, task[:4])),
@@ -195,7 +194,7 @@ def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels:
             tuple(one.run for one, _ in found),
             tuple(one.started for one, _ in found),
             tuple(samples),
-            tuple(_change(step, [one for one, _ in found], kernel) for step in steps_found),
+            tuple(_change(step, [one for one, _ in found], kernel) for step in steps),
         )
 
 
@@ -213,27 +212,27 @@ def _scatter(levels: Sequence[Level], wander: Wander) -> float:
     return math.hypot(median(own) if own else 0.0, wander.sd)
 
 
-def _change(step: steps.Step, of_runs: Sequence[RunLevels], kernel: str) -> Change:
+def _change(step: Step, of_runs: Sequence[RunLevels], kernel: str) -> Change:
     before, after = of_runs[step.at - 1], of_runs[step.at]
     besides = sides.unequal("", before.facts, after.facts)
     besides += sides.unequal(kernel, before.of_kernels.get(kernel, {}), after.of_kernels.get(kernel, {}))
     return Change(step.at, before.run, after.run, step.ratio, tuple(besides))
 
 
-def against_previous(run: Run) -> str | None:
+def against_previous(run: Judged) -> str | None:
     """Say in a line what changed since the run before this one, where that computed the same; None where it did not."""
     path = runs.previous(run.path) if run.path.is_dir() and not run.missing else None
     if path is None:
         return None
     try:
-        return _beside(runs.read_runs(path), run)
+        return _beside(judge.read(path), run)
     except NothingComparable:
         return None
     except UserError as reason:  # of the other run, or of the calibration: it costs no report
         return f"The previous run of this machine was not compared: {reason}."
 
 
-def _beside(earlier: Sequence[Run], run: Run) -> str | None:
+def _beside(earlier: Sequence[Judged], run: Judged) -> str | None:
     if len(earlier) != 1 or earlier[0].setting != run.setting:
         return None
     found = compare.compare(earlier[0], run)

@@ -43,6 +43,7 @@ class Roofs:
     calls to the next nothing stays in a cache nearer than L2, which all of it shares; ``copies_s`` are the bytes/s of
     copies from and to the host. ``peaks``: FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the
     name of the measurement; ``launch_s``: seconds of launches that do nothing and of their wait, by how.
+    ``disturbed``: something else ran while they were measured, and they may be too low.
     """
 
     threads: int
@@ -56,6 +57,7 @@ class Roofs:
     copies_s: Mapping[str, float] = field(default_factory=dict)
     peaks: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     launch_s: Mapping[str, float] = field(default_factory=dict)
+    disturbed: bool = False
 
     def of(self, arithmetic: object) -> Self:
         """Return the roofs of a kernel that computes products so; as they are where it does not say.
@@ -178,18 +180,16 @@ def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
     return kept * min(slow, 1 / roofs.read_s[nearer]) + (1 - kept) * slow
 
 
-def judge(
-    work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, disturbed: bool = False, why: str = ""
-) -> RoofVerdict:
+def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> RoofVerdict:
     """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much.
 
-    ``disturbed``: the roofs were measured while something else ran, and may be too low. A kernel that ``skips`` work
-    has to read its inputs all the same: it does not know what it may skip before it has seen them.
+    A kernel that ``skips`` work has to read its inputs all the same: it does not know what it may skip before it has
+    seen them.
     """
     all_floors = floors(work, roofs)
     # Another library may launch faster than CuPy, by which the floor of a launch is measured: it refuses nothing.
     found = [floor for floor in all_floors if floor.what != "launch"]
-    binding, limit = found[0], IMPOSSIBLE_BESIDE if disturbed else IMPOSSIBLE
+    binding, limit = found[0], IMPOSSIBLE_BESIDE if roofs.disturbed else IMPOSSIBLE
     share = binding.seconds / call_s
     if share <= IMPOSSIBLE and all_floors[0].what == "launch":
         above = all_floors[0].seconds / call_s

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.evidence import threads_used
 from mlpbench.bench.analysis.sides import same_sweep
-from mlpbench.bench.analysis.summary import CaseSummary, threads_used
+from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
@@ -85,8 +86,8 @@ def _threads(run: Run) -> int:
 
 
 def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Run, threads: int) -> Gain | None:
-    at = (case.kernel, case.mode, case.batch_size)
-    other = next((one for one in base if (one.kernel, one.mode, one.batch_size) == at), None)
+    at = (case.kernel, *case.at)
+    other = next((one for one in base if (one.kernel, *one.at) == at), None)
     if other is None:
         return None
     if same_sweep(base_run, run):

@@ -7,12 +7,14 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from mlpbench.bench.analysis import judge
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.names import machine_of
-from mlpbench.bench.record.runs import Run, find_runs, latest, read_runs, resolve
+from mlpbench.bench.record.runs import Run, find_runs, latest, resolve
 from mlpbench.bench.record.schema import Record
 from mlpbench.kernels.registry import nearest
 
@@ -21,7 +23,7 @@ from mlpbench.kernels.registry import nearest
 class Side:
     """A run, or with ``kernel`` one kernel of it."""
 
-    run: Run
+    run: Judged
     kernel: str | None = None
 
     @property
@@ -37,16 +39,16 @@ def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[S
     """
     name, colon, kernel = text.rpartition(":")
     if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
-        return [Side(run, kernel_of(run, kernel)) for run in read_runs(resolve(name, results_dir, here))]
+        return [Side(run, kernel_of(run, kernel)) for run in judge.read(resolve(name, results_dir, here))]
     try:
         path = resolve(text, results_dir, here)
     except UserError as no_run:
-        return _kernel_of_latest(text, read_runs(latest(results_dir, here)), no_run)
+        return _kernel_of_latest(text, judge.read(latest(results_dir, here)), no_run)
     # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
     beside = path == Path(text) and text == path.name
-    if beside and find_runs(results_dir) and text in kernels_of(read_runs(latest(results_dir, here))[0]):
+    if beside and find_runs(results_dir) and text in kernels_of(judge.read(latest(results_dir, here))[0]):
         raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
-    return [Side(run) for run in read_runs(path)]
+    return [Side(run) for run in judge.read(path)]
 
 
 def kernels_of(run: Run) -> tuple[str, ...]:
@@ -150,7 +152,7 @@ def kernel_by_kernel(left: Side, right: Side) -> list[tuple[Side, Side]]:
     return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
-def _kernel_of_latest(text: str, newest: list[Run], no_run: UserError) -> list[Side]:
+def _kernel_of_latest(text: str, newest: Sequence[Judged], no_run: UserError) -> list[Side]:
     known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
     if text in known:
         return [Side(run, text) for run in newest]
@@ -226,20 +228,20 @@ def _of_cards(baseline: Record, candidate: Record) -> list[str]:
     """Return in what two kernels off the CPU differ, of that which both files tell; older ones tell less."""
     if CPU in (baseline.device, candidate.device):
         return []
-    lines, sides = [], (baseline, candidate)
-    uuids = [side.facts.device_uuid for side in sides]
-    if None not in uuids and uuids[0] != uuids[1]:
-        named = (f"{side.facts.device_name} ({uuid})" for side, uuid in zip(sides, uuids, strict=True))
-        lines.append(f"card: {' against '.join(named)}")
-    for name, key in (("card", "device_name"), ("arithmetic", "arithmetic"), ("compute type", "compute_type")):
-        told = [getattr(side.facts, key) for side in sides]
-        if None not in told and told[0] != told[1] and not (lines and name in ("card", "compute type")):
-            lines.append(f"{name}: {told[0]} against {told[1]}")
-    changed = [side.facts.overrides for side in sides]
-    known = None not in changed
-    if known and changed[0] != changed[1]:
-        lines.append(f"overrides: {changed[0] or 'none'} against {changed[1] or 'none'}")
-    return lines
+    facts = baseline.facts, candidate.facts
+    with_uuid = None not in (own.device_uuid for own in facts)
+    told: dict[str, list[Any]] = {
+        "card": [f"{own.device_name} ({own.device_uuid})" if with_uuid else own.device_name for own in facts],
+        "arithmetic": [own.arithmetic for own in facts],
+        "overrides": [own.overrides for own in facts],
+    }
+    if None in told["arithmetic"]:  # which says as much
+        told["compute type"] = [own.compute_type for own in facts]
+    return [
+        f"{name}: {told[name][0] or 'none'} against {told[name][1] or 'none'}"
+        for name in told
+        if None not in told[name] and told[name][0] != told[name][1]
+    ]
 
 
 def between_kernels(baseline: Record, candidate: Record) -> list[str]:

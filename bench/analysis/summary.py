@@ -2,65 +2,32 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby
-from statistics import median
 
-from mlpbench.bench import words
 from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.times import CaseTimes
-from mlpbench.bench.cases import CPU, CUDA
+from mlpbench.bench.cases import MODES
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import Estimate, Ratio, Scatter, Wander
+from mlpbench.bench.stats.estimates import Estimate, Ratio, Wander
 
 #: How much runs of virtual machines differ (docs/evidence/statistics.md), before a machine's own runs tell more.
 USUAL_WANDER = Wander(0.01, 4.0, 0.006)
 
 
 @dataclass(frozen=True)
-class CaseSummary:
-    """One case of one run over its repeats. Times in seconds per sample; ``first_call_s`` of the whole call.
+class CaseSummary(CaseTimes):
+    """One case of one run over its repeats, ``sample`` in seconds.
 
-    ``by_repeat`` are the repeats that count, ``every`` all of them (`bench.analysis.times`), ``hit`` those that
-    other programs disturbed. ``speedup``: the time per sample of
-    the same kernel one at a time / this case's, paired by repeat; None with ``no_speedup`` as the reason. ``parts``, of
-    the book's cell: seconds per sample by part (and the rest) and repeat, empty where they were not recorded;
-    ``reads``: what the cell loads, in words. ``unchecked``: as the function of that name.
+    ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None with
+    ``no_speedup`` as the reason.
     """
 
-    run: str
-    kernel: str
-    mode: str
-    batch_size: int
     sample: Estimate
-    speedup: Ratio | None
-    no_speedup: str | None
-    first_call_s: float
-    rounds: int
-    repeats: int
-    accuracy: float | None
-    repeated_rows: bool
-    includes_loading: bool
-    data: str
-    by_repeat: Mapping[int, float]
-    hit: frozenset[int] = frozenset()
-    every: Mapping[int, float] = field(default_factory=dict, repr=False)
-    parts: Mapping[str, Mapping[int, float]] = field(default_factory=dict)
-    reads: str | None = None
-    unchecked: bool = False
-
-    @property
-    def name(self) -> str:
-        """The kernel as texts call it: with a mark where its times are unchecked."""
-        return words.marked(self.kernel, self.unchecked)
-
-    @property
-    def disturbed(self) -> int:
-        """How many repeats other programs disturbed, whether they count or not."""
-        return len(self.hit)
+    speedup: Ratio | None = None
+    no_speedup: str | None = None
 
     @property
     def throughput(self) -> float:
@@ -73,7 +40,7 @@ class CaseSummary:
         return self.mode == "per_sample" or (self.mode == "book" and self.batch_size == 1)
 
 
-def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
+def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
 
     The cases of a run know their scatter together. ``wander``: how far runs differ on this machine, which is a part of
@@ -87,10 +54,14 @@ def summarize(runs: Iterable[Run], wander: Wander = USUAL_WANDER) -> list[CaseSu
         # Two machines that started in the same second have runs of the same name.
         name, measured = run if machines[run] == 1 else f"{machine}/{run}", list(of_run)
         scatter = estimates.shared_scatter(case.by_repeat for case in measured)
-        cases = [_summary(case, name, scatter, wander) for case in measured]
+        cases = [
+            CaseSummary(
+                *(name, case.machine, case.kernel, *case.at, case.every, case.sources), case.estimate(scatter, wander)
+            )
+            for case in measured
+        ]
         kernels = list(dict.fromkeys(case.kernel for case in cases))
-        modes = ("per_sample", "batched", "book")
-        cases.sort(key=lambda case: (kernels.index(case.kernel), modes.index(case.mode), case.batch_size))
+        cases.sort(key=lambda case: (kernels.index(case.kernel), MODES.index(case.mode), case.batch_size))
         summaries += _with_speedups(cases, wander.between_cases)
     return summaries
 
@@ -146,77 +117,18 @@ def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     return sorted(order, key=lambda item: (item[0] is not fastest, item[0].unchecked, item[1].value))
 
 
-def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
-    """Return the share of rows answered right in the way of a case, one at a time or batched; None without labels."""
-    one_by_one = mode == "per_sample" or (mode == "book" and batch_size == 1)
-    return record.accuracy.per_sample if one_by_one else record.accuracy.batched
-
-
-def unchecked(record: Record) -> bool:
-    """Return whether no roof tells if times can be: of a kernel that skips work, or on a device that has none."""
-    return bool(record.facts.skips_work) or record.device not in (None, CPU, CUDA)
-
-
-def threads_used(record: Record) -> int | None:
-    """Return how many threads a kernel says that it used; None if it does not."""
-    used = record.facts.threads
-    return used if used and used > 0 else None
-
-
-def _summary(case: CaseTimes, run: str, scatter: Scatter, wander: Wander) -> CaseSummary:
-    timings = [found.timing for _, found in case.sources]
-    first_calls = [timing.first_call_s for timing in timings if timing.first_call_s is not None]
-    accuracies = [accuracy(record, case.mode, case.batch_size) for record, _ in case.sources]
-    return CaseSummary(
-        run=run,
-        kernel=case.kernel,
-        mode=case.mode,
-        batch_size=case.batch_size,
-        sample=case.estimate(scatter, wander),
-        speedup=None,
-        no_speedup=None,
-        first_call_s=median(first_calls) if first_calls else float("nan"),
-        rounds=min(len(timing.rounds_s) for timing in timings),
-        repeats=len(case.by_repeat),
-        accuracy=next((share for share in accuracies if share is not None), None),
-        repeated_rows=any(timing.repeated_rows for timing in timings),
-        includes_loading=any(timing.includes_loading for timing in timings),
-        data=case.sources[0][0].data.name,
-        by_repeat=case.by_repeat,
-        hit=case.hit,
-        every=case.every,
-        parts=_parts(case),
-        unchecked=any(unchecked(record) for record, _ in case.sources),
-        reads=next((timing.reads for timing in timings if timing.parts and timing.reads), None),
-    )
-
-
-def _parts(case: CaseTimes) -> dict[str, dict[int, float]]:
-    """Return the parts of the book's cell in every repeat; nothing unless all are known in each of them."""
-    if any(taken.timing.parts is None for _, taken in case.sources):
-        return {}
-    found: dict[str, dict[int, float]] = {}
-    for record, taken in case.sources:
-        for name, call_s in taken.parts_s.items():
-            found.setdefault(name, {})[record.repeat] = call_s / taken.timing.rows_per_call
-    return found
-
-
 def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[CaseSummary]:
     """Yield the cases of one run with their speedups, whose scatter is known together."""
-    own = of_kernels(cases)
-    baselines = {
-        (kernel, mode): one_at_a_time(of_kernel, mode)
-        for kernel, of_kernel in own.items()
-        for mode in ("per_sample", "book")
-    }
-    against = [baselines[case.kernel, "book" if case.mode == "book" else "per_sample"] for case in cases]
+    kernels = of_kernels(cases)
+    against = [
+        (case, one_at_a_time(kernels[case.kernel], "book" if case.mode == "book" else "per_sample")) for case in cases
+    ]
     scatter = estimates.shared_scatter(
         pairs
-        for case, baseline in zip(cases, against, strict=True)
+        for case, baseline in against
         if baseline is not None and not case.is_baseline and (pairs := estimates.ratios(*times.pairs(baseline, case)))
     )
-    for case, baseline in zip(cases, against, strict=True):
+    for case, baseline in against:
         if baseline is None:
             yield replace(case, no_speedup="no case one at a time to compare with")
         elif case.is_baseline:

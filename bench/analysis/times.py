@@ -6,40 +6,26 @@ how far they are off. A ratio of two cases does the same with the repeats that b
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Protocol, TypeVar
+from functools import cached_property
+from statistics import median
+from typing import TypeVar
 
+from mlpbench.bench import words
+from mlpbench.bench.analysis.judge import Judged
+from mlpbench.bench.cases import CPU, CUDA
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.runs import Run
-from mlpbench.bench.record.schema import Record
+from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import ALONE, NO_WANDER, Estimate, Ratio, Scatter, Wander
-from mlpbench.bench.trust.rounds import At, CaseTime, Kind, fastest_looks, of_run, slowness
+from mlpbench.bench.trust.rounds import At, CaseTime, Kind, fastest_looks, slowness
 
 #: Why a number has no interval where no two repeats were undisturbed.
 DISTURBED = "other programs disturbed it"
 
-_E = TypeVar("_E", Estimate, Ratio)
-#: One repeat of a case: where it comes from, what was taken of it, and seconds per sample.
-_Measured = tuple[Record, CaseTime, float]
-
-
-class ByRepeat(Protocol):
-    """What a ratio is made of: seconds per sample by repeat."""
-
-    @property
-    def by_repeat(self) -> Mapping[int, float]:
-        """The repeats that count."""
-
-    @property
-    def every(self) -> Mapping[int, float]:
-        """All repeats, disturbed or not."""
-
-    @property
-    def hit(self) -> frozenset[int]:
-        """The repeats that other programs disturbed."""
+_E = TypeVar("_E", bound=Estimate)
 
 
 @dataclass(frozen=True)
@@ -58,14 +44,92 @@ class CaseTimes:
     sources: tuple[tuple[Record, CaseTime], ...]
 
     @property
+    def at(self) -> At:
+        """Mode and batch size."""
+        return self.mode, self.batch_size
+
+    @cached_property
     def hit(self) -> frozenset[int]:
-        """The repeats with too few quiet rounds."""
+        """The repeats that other programs disturbed: they have too few quiet rounds."""
         return frozenset(record.repeat for record, case in self.sources if case.disturbed)
 
-    @property
+    @cached_property
     def by_repeat(self) -> Mapping[int, float]:
         """The repeats that count."""
         return estimates.counted(self.every, self.hit)
+
+    @property
+    def repeats(self) -> int:
+        """How many repeats count."""
+        return len(self.by_repeat)
+
+    @property
+    def disturbed(self) -> int:
+        """How many repeats other programs disturbed, whether they count or not."""
+        return len(self.hit)
+
+    @property
+    def name(self) -> str:
+        """The kernel as texts call it: with a mark where its times are unchecked."""
+        return words.marked(self.kernel, self.unchecked)
+
+    @property
+    def timings(self) -> list[Timing]:
+        """The case in each record."""
+        return [case.timing for _, case in self.sources]
+
+    @property
+    def rounds(self) -> int:
+        """Rounds of a repeat, the fewest."""
+        return min(len(timing.rounds_s) for timing in self.timings)
+
+    @property
+    def first_call_s(self) -> float:
+        """Seconds of the whole first call, the median over repeats; NaN where no file says it."""
+        known = [timing.first_call_s for timing in self.timings if timing.first_call_s is not None]
+        return median(known) if known else math.nan
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of rows answered right in the way of the case; None without labels."""
+        shares = (accuracy(record, *self.at) for record, _ in self.sources)
+        return next((share for share in shares if share is not None), None)
+
+    @property
+    def repeated_rows(self) -> bool:
+        """Whether the data set was shorter than the sweep and its rows came again."""
+        return any(timing.repeated_rows for timing in self.timings)
+
+    @property
+    def includes_loading(self) -> bool:
+        """Whether loading data and weights is inside the time."""
+        return any(timing.includes_loading for timing in self.timings)
+
+    @property
+    def data(self) -> str:
+        """The name of the data set."""
+        return self.sources[0][0].data.name
+
+    @property
+    def reads(self) -> str | None:
+        """What the book's cell loads, in words."""
+        return next((timing.reads for timing in self.timings if timing.parts and timing.reads), None)
+
+    @cached_property
+    def unchecked(self) -> bool:
+        """Whether no roof tells if its times can be."""
+        return any(unchecked(record) for record, _ in self.sources)
+
+    @cached_property
+    def parts(self) -> Mapping[str, Mapping[int, float]]:
+        """Of the book's cell, seconds per sample by part (and the rest) and repeat; empty unless all are known."""
+        if any(case.timing.parts is None for _, case in self.sources):
+            return {}
+        found: dict[str, dict[int, float]] = {}
+        for record, case in self.sources:
+            for name, call_s in case.parts_s.items():
+                found.setdefault(name, {})[record.repeat] = call_s / case.timing.rows_per_call
+        return found
 
     def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""
@@ -76,13 +140,13 @@ class CaseTimes:
 Looks = Mapping[str, Mapping[Kind, float]]
 
 
-def best_looks(runs: Iterable[Run]) -> Looks:
+def best_looks(runs: Iterable[Judged]) -> Looks:
     """Return the best looks that any of the runs knows: at this speed the times of a machine can be compared."""
     of_machine = grouped((record.machine, record) for run in runs for record in run.records)
     return {machine: fastest_looks(records) for machine, records in of_machine.items()}
 
 
-def cases(runs: Iterable[Run], looks: Looks | None = None) -> list[CaseTimes]:
+def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]:
     """Return the times of every case of some runs, kernel by kernel, in the order of the records.
 
     Those of one machine are at one speed of its processor: that of ``looks``, or the best that any of the runs knows.
@@ -90,41 +154,43 @@ def cases(runs: Iterable[Run], looks: Looks | None = None) -> list[CaseTimes]:
     """
     runs = list(runs)
     looks = best_looks(runs) if looks is None else looks
-    measured: dict[tuple[str, str, str], dict[At, list[_Measured]]] = {}
+    sources: dict[tuple[str, str, str], dict[At, list[tuple[Record, CaseTime, float]]]] = {}
     for run in runs:
-        for record, own in zip(run.records, of_run(run), strict=True):
+        for record, of_record in zip(run.records, run.times, strict=True):
             slow = slowness(record, looks.get(record.machine, {}))
-            for at, case in own.items():
-                whose = run.name, record.machine, record.kernel
-                measured.setdefault(whose, {}).setdefault(at, []).append((record, case, case.sample_s / slow))
-    return [_case(*whose, *at, repeats) for whose, of_kernel in measured.items() for at, repeats in of_kernel.items()]
-
-
-def by_kernel(run: Run, looks: Looks | None = None) -> dict[str, dict[At, CaseTimes]]:
-    """Return the times of one run by kernel and case."""
-    result: dict[str, dict[At, CaseTimes]] = {}
-    for case in cases([run], looks):
-        result.setdefault(case.kernel, {})[case.mode, case.batch_size] = case
+            for at, case in of_record.items():
+                of_kernel = sources.setdefault((run.name, record.machine, record.kernel), {})
+                of_kernel.setdefault(at, []).append((record, case, case.sample_s / slow))
+    result = []
+    for (name, *whose), of_kernel in sources.items():
+        for at, repeats in of_kernel.items():
+            every = {record.repeat: sample_s for record, _, sample_s in repeats}
+            if len(every) < len(repeats):
+                raise UserError(f"the run {name} is named twice: name each run or record once")
+            found = tuple((record, case) for record, case, _ in repeats)
+            result.append(CaseTimes(name, whose[0], whose[1], *at, every, found))
     return result
 
 
-def _case(run: str, machine: str, kernel: str, mode: str, batch_size: int, repeats: Sequence[_Measured]) -> CaseTimes:
-    every = {record.repeat: sample_s for record, _, sample_s in repeats}
-    if len(every) < len(repeats):
-        raise UserError(f"the run {run} is named twice: name each run or record once")
-    return CaseTimes(
-        run, machine, kernel, mode, batch_size, every, tuple((record, case) for record, case, _ in repeats)
-    )
+def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
+    """Return the share of rows answered right in the way of a case, one at a time or batched; None without labels."""
+    one_by_one = mode == "per_sample" or (mode == "book" and batch_size == 1)
+    return record.accuracy.per_sample if one_by_one else record.accuracy.batched
 
 
-def pairs(a: ByRepeat, b: ByRepeat) -> tuple[dict[int, float], dict[int, float]]:
+def unchecked(record: Record) -> bool:
+    """Return whether no roof tells if times can be: of a kernel that skips work, or on a device that has none."""
+    return bool(record.facts.skips_work) or record.device not in (None, CPU, CUDA)
+
+
+def pairs(a: CaseTimes, b: CaseTimes) -> tuple[dict[int, float], dict[int, float]]:
     """Return the repeats of two cases that count in their ratio, of either side; empty where no repeat has both."""
     both = dict.fromkeys(sorted(a.every.keys() & b.every.keys()), 1.0)
     chosen = estimates.counted(both, a.hit | b.hit)
     return {repeat: a.every[repeat] for repeat in chosen}, {repeat: b.every[repeat] for repeat in chosen}
 
 
-def ratio(a: ByRepeat, b: ByRepeat, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
+def ratio(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
     """Return the time of ``a`` / the time of ``b``, paired by repeat; None where no repeat has both."""
     paired = pairs(a, b)
     return estimates.ratio(*paired, scatter=scatter, wander=wander) if paired[0] else None
@@ -135,7 +201,7 @@ def withheld(found: _E) -> _E:
     return replace(found, low=math.nan, high=math.nan, reason=DISTURBED)
 
 
-def ratio_or_apart(a: ByRepeat, b: ByRepeat, scatter: Scatter = ALONE) -> Ratio:
+def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE) -> Ratio:
     """Return the ratio as `ratio` does, or where no repeat has both that of the medians, unpaired."""
     paired = ratio(a, b, scatter)
     return estimates.ratio(a.by_repeat, b.by_repeat, paired=False, scatter=scatter) if paired is None else paired

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import values
+from mlpbench.bench.analysis import compare as analysis
 from mlpbench.bench.analysis.sides import Side
-from mlpbench.bench.cli.compare import decide
 from mlpbench.bench.report.formats.exports import invocation
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from mlpbench.bench.analysis import compare as analysis
-    from mlpbench.bench.record.runs import Run
-
 
 @dataclass(frozen=True, repr=False)
 class Comparison:
-    """Two sides, case by case. ``found`` is the comparison itself, ``smallest_slowdown`` a sentence, if calibrated."""
+    """Two sides, case by case. ``found`` is the comparison itself."""
 
     found: analysis.Comparison
-    smallest_slowdown: str | None = None
+
+    @property
+    def smallest_slowdown(self) -> str | None:
+        """What is found on this machine, in one sentence; None where it was not calibrated."""
+        return self.found.smallest_slowdown
 
     @property
     def conclusion(self) -> str:
@@ -44,7 +44,7 @@ class Comparison:
 
     def as_dict(self) -> dict[str, Any]:
         """Return what `mlpbench compare --json` prints."""
-        return {**self.found.as_dict(), "smallest_slowdown": self.smallest_slowdown, "conclusion": self.conclusion}
+        return self.found.as_dict()
 
     def __repr__(self) -> str:
         return f"<mlpbench comparison: {self.found.candidate} against {self.found.baseline}: {self.conclusion}>"
@@ -53,7 +53,7 @@ class Comparison:
         from mlpbench.bench.report.formats import notebook
         from mlpbench.bench.report.sections import compare as section
 
-        return notebook.render(section.blocks(self.found, self.smallest_slowdown))
+        return notebook.render(section.blocks(self.found))
 
 
 def decided(
@@ -61,9 +61,5 @@ def decided(
 ) -> Comparison:
     """Return the comparison of two sides; a calibration counts that lies beside the candidate's runs."""
     share = None if threshold is None else values.parse_threshold(threshold)
-    return Comparison(*decide(left, right, share, _results_of(right[0].run), anyway=anyway, by=by))
-
-
-def _results_of(run: Run) -> Path:
-    """Return the folder of results that a run lies in: above it is its machine's."""
-    return invocation(run).parent.parent
+    results = invocation(right[0].run).parent.parent
+    return Comparison(analysis.decide(left, right, share, results, anyway=anyway, by=by))

@@ -1,7 +1,7 @@
 """Anybody's pytest-benchmark files in Python, with the verdicts that they support and the reason for those they do not.
 
-A file holds the rounds of one process. They say how that process ran: its level, whether the level moved, which of two
-benchmarks was faster in it. A verdict of mlpbench is about the next process too, and needs several: give several files.
+A file holds the rounds of one process. They say how that process ran: its level, and which of two benchmarks was faster
+in it. A verdict of mlpbench is about the next process too, and needs several: give several files.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlpbench.bench import values, words
 from mlpbench.bench.analysis.summary import USUAL_WANDER
@@ -19,8 +19,8 @@ from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import foreign
 from mlpbench.bench.record.foreign import Benchmark, ForeignFile
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_WANDER, Ratio, Verdict
-from mlpbench.bench.stats.rounds import Within, ratio_within, within
+from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Ratio, Verdict
+from mlpbench.bench.stats.rounds import TOO_FEW, ratio_within, within
 from mlpbench.bench.stats.verdicts import Judgement, judge
 from mlpbench.kernels.registry import nearest
 
@@ -46,8 +46,6 @@ BENCHMARKS = {
     "min_s": ("float64", "minimum over the rounds"),
     "mean_s": ("float64", "mean over the rounds"),
     "stddev_s": ("float64", "standard deviation of the rounds"),
-    "independent": ("float64", "as many independent rounds the rounds are worth, which follow each other"),
-    "moved": ("boolean", "whether the last third of the rounds has another level than the first"),
 }
 #: Every column of `ForeignComparison.cases`: its dtype, and what it holds.
 COMPARED = {
@@ -91,34 +89,23 @@ class PytestBenchmark:
         """Return a row for each benchmark of each file: what its rounds say of that process."""
         from mlpbench.bench.analysis import frame
 
-        return frame.framed(
-            (
-                {
-                    "file": str(path),
-                    "machine": file.machine,
-                    "name": name,
-                    "group": one.group,
-                    **{field: getattr(one.stats, field) for field in ("rounds", "iterations")},
-                    **{f"{field}_s": getattr(one.stats, field) for field in ("median", "min", "mean", "stddev")},
-                    "here_low_s": here.low,
-                    "here_high_s": here.high,
-                    "independent": here.independent,
-                    "moved": here.moved,
-                }
-                for path, file, own in zip(self.paths, self.files, self._by_name(), strict=True)
-                for name, one in own.items()
-                for here in [_within(one)]
-            ),
-            BENCHMARKS,
-        )
+        rows = []
+        for path, file, own in zip(self.paths, self.files, self._by_name(), strict=True):
+            for name, one in own.items():
+                here, stats = _within(one), one.stats
+                row: dict[str, Any] = {"file": str(path), "machine": file.machine, "name": name, "group": one.group}
+                row |= {"rounds": stats.rounds, "iterations": stats.iterations}
+                row |= {"here_low_s": here.low, "here_high_s": here.high}
+                row |= {f"{field}_s": getattr(stats, field) for field in ("median", "min", "mean", "stddev")}
+                rows.append(row)
+        return frame.framed(rows, BENCHMARKS)
 
     def compare(self, baseline: str, candidate: str, threshold: str = "2.5%") -> ForeignComparison:
         """Compare two benchmarks of the same processes. Raises UserError for a name that is not there."""
         for name in (baseline, candidate):
             if name not in self.names:
-                raise UserError(
-                    f"no benchmark {name!r}{nearest(name, list(self.names))}; there are {', '.join(self.names)}"
-                )
+                there = ", ".join(self.names)
+                raise UserError(f"no benchmark {name!r}{nearest(name, list(self.names))}; there are {there}")
         pairs = [(own[baseline], own[candidate]) for own in self._by_name() if baseline in own and candidate in own]
         if not pairs:
             raise NothingComparable(f"nothing to compare: no file has both {baseline} and {candidate}")
@@ -158,25 +145,19 @@ class PytestBenchmark:
         return f"<pytest-benchmark: {words.things(len(self.names), 'benchmark')}, {self.limits}>"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.report.document import Paragraph, table
-        from mlpbench.bench.report.formats import notebook
-
         rows = [
-            (name, f"{number + 1}", _in_words(found), f"{one.stats.rounds:,}", _moved(found))
+            (name, f"{number + 1}", words.duration(_within(one)), f"{one.stats.rounds:,}")
             for number, own in enumerate(self._by_name())
             for name, one in own.items()
-            for found in [_within(one)]
         ]
-        numbers = ("process", "median of an iteration", "rounds")
-        shown = table("", ("benchmark",), numbers, ("its level",), rows=rows)
-        return notebook.render((Paragraph(self.limits), shown))
+        return _html(self.limits, ("benchmark",), ("process", "median of an iteration", "rounds"), (), rows)
 
 
-@dataclass(frozen=True)
-class ForeignRow:
-    """Two benchmarks. ``here`` is their ratio in the one process that there is, ``verdict_here`` what it says of that.
+@dataclass(frozen=True, kw_only=True)
+class ForeignRow(Judgement):
+    """Two benchmarks, and the verdict over processes; with one on a side it is "unclear", and ``no_verdict`` says why.
 
-    ``judged`` is the verdict over processes; with one on a side it is "unclear", and ``no_verdict`` says why.
+    ``here`` is their ratio in the one process that there is, ``verdict_here`` what it says of that.
     """
 
     baseline: str
@@ -186,8 +167,11 @@ class ForeignRow:
     processes: int
     here: Ratio | None
     verdict_here: Verdict | None
-    judged: Judgement
-    no_verdict: str | None
+
+    @property
+    def no_verdict(self) -> str | None:
+        """Why there is no verdict; None where there is one."""
+        return ONE_PROCESS if self.processes == 1 else None
 
 
 @dataclass(frozen=True, repr=False)
@@ -201,42 +185,29 @@ class ForeignComparison:
         """Return a row for each pair of benchmarks: both times, the speedup, and the verdicts."""
         from mlpbench.bench.analysis import frame
 
-        return frame.framed(
-            (
-                {
-                    **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
-                    **frame.ratio(row.judged.speedup),
-                    "here_low": row.here and row.here.low,
-                    "here_high": row.here and row.here.high,
-                    "p_adjusted": row.judged.p_adjusted,
-                    "verdict": row.judged.verdict,
-                }
-                for row in self.rows
-            ),
-            COMPARED,
-        )
+        rows = []
+        for row in self.rows:
+            cells = {name: getattr(row, name) for name in COMPARED if hasattr(row, name)}
+            here = {"here_low": row.here.low, "here_high": row.here.high} if row.here else {}
+            rows.append({**cells, **frame.ratio(row.speedup), **here})
+        return frame.framed(rows, COMPARED)
 
     def __repr__(self) -> str:
-        told = "; ".join(f"{row.candidate} against {row.baseline}: {row.judged.verdict}" for row in self.rows)
+        told = "; ".join(f"{row.candidate} against {row.baseline}: {row.verdict}" for row in self.rows)
         return f"<pytest-benchmark comparison: {told}; {self.limits}>"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.report.document import Paragraph, table
-        from mlpbench.bench.report.formats import notebook
-
         rows = [
             (
                 *(row.baseline, row.candidate, words.seconds(row.baseline_s), words.seconds(row.candidate_s)),
-                words.ratio(row.here or row.judged.speedup),
+                words.ratio(row.here or row.speedup),
                 row.verdict_here or "not asked",
-                row.judged.verdict if row.no_verdict is None else f"{row.judged.verdict}: {row.no_verdict}",
+                ": ".join(filter(None, (row.verdict, row.no_verdict))),
             )
             for row in self.rows
         ]
         numbers = ("baseline's time", "candidate's time", "speedup")
-        verdicts = ("in this process", "verdict")
-        shown = table("", ("baseline", "candidate"), numbers, verdicts, rows=rows)
-        return notebook.render((Paragraph(self.limits), shown))
+        return _html(self.limits, ("baseline", "candidate"), numbers, ("in this process", "verdict"), rows)
 
 
 def read_pytest_benchmark(
@@ -266,25 +237,27 @@ def _compared(
     cases: Sequence[tuple[str, str, list[Benchmark], list[Benchmark]]], threshold: str, *, paired: bool
 ) -> ForeignComparison:
     share = values.parse_threshold(threshold)
-    medians = [tuple({n: one.stats.median for n, one in enumerate(side)} for side in case[2:]) for case in cases]
+    medians = [
+        ({n: own.stats.median for n, own in enumerate(one)}, {n: own.stats.median for n, own in enumerate(other)})
+        for _, _, one, other in cases
+    ]
     # Files of two sides were made at two times, and nobody knows how far the level wandered between them.
     wander = NO_WANDER if paired else USUAL_WANDER
-    judged = judge([(one, other) for one, other in medians], paired, share, wander=wander)
+    judged = judge(medians, paired, share, wander=wander)
     rows = []
-    for (baseline, candidate, one, other), found in zip(cases, judged, strict=True):
+    for (baseline, candidate, one, other), medians_of, found in zip(cases, medians, judged, strict=True):
         here = ratio_within(_within(one[0]), _within(other[0])) if paired and len(one) == 1 else None
-        processes = min(len(one), len(other))
+        one_s, other_s = (estimates.estimate(side.values()).value for side in medians_of)
         rows.append(
             ForeignRow(
-                baseline,
-                candidate,
-                estimates.estimate([side.stats.median for side in one]).value,
-                estimates.estimate([side.stats.median for side in other]).value,
-                processes,
-                here,
-                None if here is None else estimates.verdict(here, share),
-                found,
-                ONE_PROCESS if processes == 1 else None,
+                **vars(found),
+                baseline=baseline,
+                candidate=candidate,
+                baseline_s=one_s,
+                candidate_s=other_s,
+                processes=min(len(one), len(other)),
+                here=here,
+                verdict_here=None if here is None else estimates.verdict(here, share),
             )
         )
     fewest = min(row.processes for row in rows)
@@ -294,20 +267,17 @@ def _compared(
     return ForeignComparison(tuple(rows), limits)
 
 
-def _within(one: Benchmark) -> Within:
+def _within(one: Benchmark) -> Estimate:
     """Return what the rounds say, if the file holds them; else the median alone."""
     if one.stats.data:
         return within(one.stats.data)
-    return Within(one.stats.median, math.nan, math.nan, math.nan, None)
+    return Estimate(one.stats.median, math.nan, math.nan, 1, TOO_FEW)
 
 
-def _in_words(found: Within) -> str:
-    if math.isnan(found.low):
-        return words.seconds(found.median)
-    return f"{words.seconds(found.median)} ({words.seconds(found.low)} to {words.seconds(found.high)})"
+def _html(
+    limits: str, texts: Sequence[str], numbers: Sequence[str], last: Sequence[str], rows: Sequence[tuple[str, ...]]
+) -> str:
+    from mlpbench.bench.report.document import Paragraph, table
+    from mlpbench.bench.report.formats import notebook
 
-
-def _moved(found: Within) -> str:
-    return {None: "too few rounds to tell", True: "moved between its first and its last third", False: "steady"}[
-        found.moved
-    ]
+    return notebook.render((Paragraph(limits), table("", texts, numbers, last, rows=rows)))

@@ -1,20 +1,22 @@
-"""Saved results in Python: read, and given out as data frames."""
+"""Saved results in Python: read, given out as data frames, and compared."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
-from mlpbench.bench.analysis import sides
+from mlpbench.bench.analysis import judge, sides
+from mlpbench.bench.analysis.judge import Judged
+from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.api.compare import Comparison, decided
+from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
 from mlpbench.bench.record import names
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.record.runs import Run
 from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
@@ -26,13 +28,13 @@ Named = str | PathLike[str]
 
 @dataclass(frozen=True, repr=False)
 class Results:
-    """Runs that were read. ``runs`` are their records and plans; the methods derive frames from them.
+    """Runs that were read and judged: without the times that are refused. The methods derive frames from them.
 
     Every frame has one row for each of what its name says, times in seconds, and NaN where a file does not know.
     `columns` describes theirs.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[Judged, ...]
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -66,9 +68,7 @@ class Results:
         self, baseline: str, candidate: str, threshold: str | None = None, *, anyway: bool = False
     ) -> Comparison:
         """Compare two kernels of these results, paired by repeat, as `compare` does. Raises UserError."""
-        left, right = (
-            [sides.Side(run, sides.kernel_of(run, name)) for run in self.runs] for name in (baseline, candidate)
-        )
+        left, right = ([Side(run, sides.kernel_of(run, name)) for run in self.runs] for name in (baseline, candidate))
         return decided(left, right, threshold, anyway=anyway)
 
     def __repr__(self) -> str:
@@ -76,13 +76,12 @@ class Results:
         return f"<mlpbench results: {told}>"
 
     def _repr_html_(self) -> str:
-        from mlpbench.bench.analysis.refused import settled
         from mlpbench.bench.analysis.summary import summarize
         from mlpbench.bench.report.document import Paragraph, Points
         from mlpbench.bench.report.formats import notebook
         from mlpbench.bench.report.sections import times
 
-        cases = summarize(map(settled, names.named(self.runs)))
+        cases = summarize(names.named(self.runs))
         machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
         told = Paragraph(f"{', '.join(run.id for run in self.runs)}: {machines}")
         problems = (Points(self.problems),) if self.problems else ()
@@ -97,11 +96,11 @@ def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results
     """
     named = [one for path in paths for one in ((path,) if isinstance(path, str | PathLike) else path)] or ["latest"]
     here = identity.machine_id()
-    found: list[Run] = []
+    found: list[Judged] = []
     for name in named:
         path = record.resolve(str(name), Path(results), here)
         folders = [path] if not path.is_dir() or any(path.glob("*.json")) else _below(path)
-        found += [run for folder in folders or [path] for run in record.read_runs(folder)]
+        found += [run for folder in folders or [path] for run in judge.read(folder)]
     places = [run.path.resolve() for run in found]
     if len(set(places)) < len(places):
         twice = next(place for place in places if places.count(place) > 1)
@@ -113,6 +112,57 @@ def _below(folder: Path) -> list[Path]:
     """Return the runs of a folder of results, or of one machine, the oldest first."""
     found = record.find_runs(folder) or [run for run in record.find_runs(folder.parent) if run.parent == folder]
     return found[::-1]
+
+
+@overload
+def compare(
+    baseline: PytestBenchmark, candidate: PytestBenchmark, threshold: str | None = None, *, anyway: bool = False
+) -> ForeignComparison: ...
+@overload
+def compare(
+    baseline: Named | Results,
+    candidate: Named | Results | None = None,
+    threshold: str | None = None,
+    *,
+    by: str | None = None,
+    anyway: bool = False,
+    results: Named = "results",
+) -> Comparison: ...
+def compare(
+    baseline: Named | Results | PytestBenchmark,
+    candidate: Named | Results | PytestBenchmark | None = None,
+    threshold: str | None = None,
+    *,
+    by: str | None = None,
+    anyway: bool = False,
+    results: Named = "results",
+) -> Comparison | ForeignComparison:
+    """Compare two sides case by case, as `mlpbench compare` does.
+
+    A side is what the command takes (a run, a kernel of the latest run, RUN:KERNEL), or results that were read; or both
+    are files of pytest-benchmark that were read. Or there is one side, and ``by`` names an axis of it. ``threshold``: a
+    share such as "5%", to ask whether the candidate is slower by more. ``anyway``: compare even if machine, network,
+    data or weights differ. ``results``: where names of runs are looked for.
+
+    Raises UserError for what cannot be read, and NothingComparable, which is one, where no case is on both sides.
+    """
+    if isinstance(baseline, PytestBenchmark) and isinstance(candidate, PytestBenchmark):
+        return baseline.against(candidate, threshold or "2.5%", anyway=anyway)
+    if isinstance(baseline, PytestBenchmark) or isinstance(candidate, PytestBenchmark):
+        raise UserError("nothing to compare: one side is of pytest-benchmark, and the other of mlpbench")
+    if (by is None) == (candidate is None):
+        raise UserError('give two sides, or one and by=, with an axis of it, such as "env"')
+    left = _sides_of(baseline, Path(results))
+    if by is not None:
+        axis, left, right = sides.by_axis(left, by)
+        return decided(left, right, threshold, anyway=anyway, by=axis)
+    return decided(left, _sides_of(candidate, Path(results)), threshold, anyway=anyway)
+
+
+def _sides_of(side: Named | Results | None, results: Path) -> list[Side]:
+    if isinstance(side, Results):
+        return [Side(run) for run in side.runs]
+    return sides.parse_sides(fspath(side or ""), results, identity.machine_id())
 
 
 def columns(of: str) -> pd.DataFrame:

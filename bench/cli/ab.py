@@ -30,10 +30,10 @@ WORTH = 0.05
 MOST_PAIRS = 500
 
 if TYPE_CHECKING:
+    from mlpbench.bench.analysis.judge import Judged
     from mlpbench.bench.plan.envs import Env
     from mlpbench.bench.plan.versions import Version
     from mlpbench.bench.record.environment import Environment
-    from mlpbench.bench.record.runs import Run
 
 
 def ab(
@@ -83,7 +83,7 @@ def ab(
     if not runs:
         return
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
-    cli.tell(compare_.compare(left, right, threshold, by=axis), None, format=format, as_json=as_json)
+    cli.tell(compare_.compare(left, right, threshold, by=axis), format=format, as_json=as_json)
 
 
 def in_words(budget_s: float, pair_s: float, load: float, processors: int) -> str:
@@ -208,11 +208,11 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
     return found
 
 
-def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequence[Env]) -> list[Run]:
+def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequence[Env]) -> list[Judged]:
     """Run kernels in both environments and write the reports; return the runs, none of a dry run."""
+    from mlpbench.bench.analysis import judge
     from mlpbench.bench.cli.progress import Listener, listener
     from mlpbench.bench.cli.report import write_reports
-    from mlpbench.bench.record import runs
     from mlpbench.bench.report import render
 
     heard = Listener(lambda _: None)
@@ -230,7 +230,7 @@ def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequenc
             console.say(f"results are in {heard.folder}")
     if heard.folder is None:
         return []
-    found = runs.read_runs(heard.folder)
+    found = judge.read(heard.folder)
     write_reports(render.build(found), heard.folder)
     return found
 

@@ -12,9 +12,9 @@ from mlpbench.bench.cli import console, options
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
+    from mlpbench.bench.analysis.judge import Judged
     from mlpbench.bench.cli.progress import Teller
     from mlpbench.bench.plan.sweep import Sweep
-    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.run.process import Outcome
 
 #: The checks, and what each of them asks. docs/evidence/honesty.md says more.
@@ -48,13 +48,13 @@ def audit(
 
     Example: mlpbench audit numpy ./mine.py:fast
     """
-    from mlpbench.bench.analysis.refused import settled
+    from mlpbench.bench.analysis.judge import judge
     from mlpbench.bench.machine.child import scratch
     from mlpbench.bench.record import runs
 
     planned = _plan(list(dict.fromkeys(map(registry.give, kernels))), threads)
     with scratch() as made:
-        run = settled(runs.read_run(_carried_out(planned, made.folder)))
+        run = judge(runs.read_run(_carried_out(planned, made.folder)))
         found = {kernel: list(verdicts(run, kernel)) for kernel in planned.plan.kernels}
     if as_json:
         content: dict[str, Any] = {
@@ -111,8 +111,8 @@ def _carried_out(planned: Sweep, folder: Any) -> Any:
     return folders[0]
 
 
-def verdicts(run: Run, kernel: str) -> Iterator[tuple[str, str, str]]:
-    """Yield each check of a kernel in a settled run with its verdict, and what it asks or why it is not passed."""
+def verdicts(run: Judged, kernel: str) -> Iterator[tuple[str, str, str]]:
+    """Yield each check of a kernel in a judged run with its verdict, and what it asks or why it is not passed."""
     records = [record for record in run.records if record.kernel == kernel]
     failures = [failure for record in records for failure in record.failures]
     if broken := next((one for one in failures if one.check is None), None):
@@ -133,13 +133,11 @@ def verdicts(run: Run, kernel: str) -> Iterator[tuple[str, str, str]]:
             yield check, PASSED, asks
 
 
-def _impossible(run: Run, kernel: str) -> dict[str, str]:
+def _impossible(run: Judged, kernel: str) -> dict[str, str]:
     """Return the checks that nobody can make of a kernel here, and why."""
     import os
 
-    from mlpbench.bench.analysis import evidence
-    from mlpbench.bench.analysis.explain import held_to
-    from mlpbench.bench.analysis.summary import unchecked
+    from mlpbench.bench.analysis.times import unchecked
     from mlpbench.bench.cases import CPU
 
     record = next(record for record in run.records if record.kernel == kernel)
@@ -150,8 +148,7 @@ def _impossible(run: Run, kernel: str) -> dict[str, str]:
         found["transfers"] = "it computes on a device, where transfers are work"
         if record.device_times is None:
             found["wait"] = "its device's own clock is not known"
-    roofs, *_ = held_to(device, record.threads or 1, evidence.read(run), record.facts.arithmetic)
-    if unchecked(record) or roofs is None:
+    if unchecked(record) or run.evidence.of(record) is None:
         found["roofline"] = "it skips work" if record.facts.skips_work else "the machine's limits are not known"
     if not hasattr(os, "sched_getaffinity"):
         found |= dict.fromkeys(("affinity", "priority"), "the system does not tell")

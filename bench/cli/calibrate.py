@@ -17,9 +17,9 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels import base
 
 if TYPE_CHECKING:
+    from mlpbench.bench.analysis.judge import Judged
     from mlpbench.bench.record.calibration import CalibrationHead
     from mlpbench.bench.record.plan import Plan
-    from mlpbench.bench.record.runs import Run
     from mlpbench.bench.stats.trials import Tally
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
@@ -57,7 +57,7 @@ def calibrate(
 
     from msgspec.structs import replace
 
-    from mlpbench.bench.analysis.refused import settled
+    from mlpbench.bench.analysis.judge import judge
     from mlpbench.bench.cli import resuming
     from mlpbench.bench.cli.progress import carry_out
     from mlpbench.bench.data.workload import Options, Workload
@@ -98,7 +98,7 @@ def calibrate(
             raise typer.Exit(console.INTERRUPTED)
         # The run ends behind its summary: `--resume` makes one that a kill has prevented.
         try:
-            found = _evaluate(settled(replace_(runs.read_run(folder), ending=ending)), plan)
+            found = _evaluate(judge(replace_(runs.read_run(folder), ending=ending)), plan)
         except UserError:
             folder_.close_run(folder, ending)
             raise
@@ -150,7 +150,7 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
     console.say(f"again: {shlex.join(plan.command)}", "dim")
 
 
-def _evaluate(run: Run, plan: Plan) -> CalibrationHead:
+def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
     """Return what the records show. Raises UserError where a kernel has no times."""
     from mlpbench.bench.analysis import times as times_of
     from mlpbench.bench.analysis.summary import USUAL_WANDER
@@ -159,8 +159,8 @@ def _evaluate(run: Run, plan: Plan) -> CalibrationHead:
     from mlpbench.bench.stats import trials, verdicts
     from mlpbench.bench.trust import calibration
 
-    found = times_of.by_kernel(run)
-    times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
+    found = times_of.cases([run])
+    times = {name: {case.at: case.by_repeat for case in found if case.kernel == name} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -22,7 +21,6 @@ from mlpbench.kernels.registry import nearest
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.compare import Comparison
     from mlpbench.bench.analysis.history import History
-    from mlpbench.bench.analysis.sides import Side
 
 
 FORMATS = ("md", "github")
@@ -65,6 +63,7 @@ def compare(
 
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
+    from mlpbench.bench.analysis import compare as analysis
     from mlpbench.bench.analysis import sides
     from mlpbench.bench.machine import identity
 
@@ -78,13 +77,12 @@ def compare(
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
-    found, said = decide(left, right, threshold, results, anyway=anyway, by=axis)
-    tell(found, said, format=format, as_json=as_json, details=details, strict=strict)
+    found = analysis.decide(left, right, threshold, results, anyway=anyway, by=axis)
+    tell(found, format=format, as_json=as_json, details=details, strict=strict)
 
 
 def tell(
     found: Comparison,
-    said: str | None,
     *,
     format: str | None,  # noqa: A002 - the option's name
     as_json: bool,
@@ -93,41 +91,18 @@ def tell(
 ) -> None:
     """Print a comparison. End with 1 where something is slower, and ``strict`` with 4 where it is not known."""
     if as_json:
-        console.print_json({**found.as_dict(), "smallest_slowdown": said, "conclusion": found.conclusion()})
+        console.print_json(found.as_dict())
     elif format:
-        write(found, said, format)
+        write(found, format)
     else:
         show(found, details=details)
-        if said:
-            console.out().print(said)
+        if found.smallest_slowdown:
+            console.out().print(found.smallest_slowdown)
         console.out().print(Text(found.conclusion(), "bold"))
     if found.slower:
         raise typer.Exit(1)
     if strict and (found.undecided or found.unmatched):
         raise typer.Exit(UNDECIDED)
-
-
-def decide(
-    left: Sequence[Side],
-    right: Sequence[Side],
-    threshold: float | None,
-    results: Path,
-    *,
-    anyway: bool = False,
-    by: str | None = None,
-) -> tuple[Comparison, str | None]:
-    """Return a comparison by the calibration of its machine in ``results``, and the smallest slowdown that it finds."""
-    from mlpbench.bench.analysis import compare, wander
-    from mlpbench.bench.record.names import machine_of
-    from mlpbench.bench.trust import calibration
-
-    # What the runs of one host wander says nothing of two.
-    one_host = machine_of(left[0].run) == machine_of(right[0].run)
-    calibrated = calibration.of_machine(results / right[0].run.machine) if one_host else None
-    level = calibration.wander(calibrated) or wander.learnt(right[0].run, left[0].run)
-    found = compare.compare(left, right, threshold, anyway=anyway, wander=level, by=by)
-    fewest = min(row.speedup.n for row in found.rows)
-    return found, calibration.sentence(calibrated, fewest, paired=found.paired) if calibrated else None
 
 
 def check_format(name: str | None, *, as_json: bool) -> None:
@@ -138,12 +113,12 @@ def check_format(name: str | None, *, as_json: bool) -> None:
         raise UserError(f"--json and --format {name} are two formats: give one of them")
 
 
-def write(found: Comparison, said: str | None, name: str) -> None:
+def write(found: Comparison, name: str) -> None:
     """Print Markdown; for GitHub annotations, and the Markdown into the job's summary where there is one."""
     from mlpbench.bench.report.formats import annotations, markdown
     from mlpbench.bench.report.sections import compare as section
 
-    text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found, said))
+    text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found))
     if name == "github":
         for line in annotations.render(found):
             print(line)  # noqa: T201 - for the runner, which reads what a step prints
@@ -222,12 +197,8 @@ def history(
     from mlpbench.bench.machine import identity
 
     threshold = values.parse_threshold(fail_if_slower) if fail_if_slower is not None else None
-    try:
-        found = histories.find(
-            results / (machine or identity.machine_id()), list(map(registry.typed_name, kernels or ()))
-        )
-    except ImportError as missing:
-        raise UserError(f"{histories.NEEDS} ({missing.name or missing})") from None
+    folder = results / (machine or identity.machine_id())
+    found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
     slower = [one for one in found.series if threshold is not None and one.slowdown(threshold)]
     if as_json:
         console.print_json({"schema": 1, **asdict(found)})

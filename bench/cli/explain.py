@@ -28,14 +28,13 @@ def explain(
     Example: mlpbench explain latest
     """
     from mlpbench.bench.analysis import explain as explaining
-    from mlpbench.bench.analysis.refused import settled
+    from mlpbench.bench.analysis import judge
     from mlpbench.bench.analysis.summary import summarize
-    from mlpbench.bench.record import runs as record
     from mlpbench.bench.record.names import named
     from mlpbench.bench.report.sections import gaps
 
     paths = console.resolve(runs, results)
-    settings = list(map(settled, named([run for path in paths for run in record.read_runs(path)])))
+    settings = named([run for path in paths for run in judge.read(path)])
     by_run = {run.name: explaining.find(run, summarize([run])) for run in settings}
     explained = [explanation for explanation in by_run.values() if explanation is not None]
     for run in settings:

@@ -1,9 +1,9 @@
 """What a call of a kernel costs, and how well it calculates, measured on small networks in the same process.
 
-With two neurons a layer, the time is that of the calls alone; one neuron a layer is beside it because libraries may
-take other ways for arrays of one item. With the sizes reduced until its weights lie in the first-level cache, there is
-no memory to wait for. All are timed as the cases are, after them, but they are no cases: they are the field
-``anatomy`` of the record, and have no place in a sweep, a comparison or a table of speedups.
+With two neurons a layer, the time is that of the calls alone: of one, libraries may take other ways for arrays of one
+item. With the sizes reduced until its weights lie in the first-level cache, there is no memory to wait for. Both are
+timed as the cases are, after them, but they are no cases: they are the field ``anatomy`` of the record, and have no
+place in a sweep, a comparison or a table of speedups.
 """
 
 from dataclasses import replace
@@ -28,7 +28,6 @@ ROUNDS, ROUND_S = 11, 0.001
 
 CASES = {
     "two_neurons": (Case("per_sample", 100), Case("batched", 1)),
-    "one_neuron": (Case("per_sample", 100), Case("batched", 1)),
     "in_l1": (Case("per_sample", 100), Case("batched", 100)),
 }
 
@@ -65,7 +64,6 @@ def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     """
     small = {"two_neurons": narrow(spec, 2)}
     if kernel_class.device == CPU:
-        small["one_neuron"] = narrow(spec, 1)
         small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", 32 * 1024))  # or the least of this decade
     timed: dict[str, SmallNetwork] = {}
     reason = None

@@ -2,14 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import TypeVar
 
 from mlpbench.bench.record.runs import Run
 
+R = TypeVar("R", bound=Run)
 #: Digits of a host's digest in a name.
 _DIGITS = 6
 
 
-def named(runs: Sequence[Run]) -> list[Run]:
+def named(runs: Sequence[R]) -> list[R]:
     """Return the runs as tables name them: of one sweep by their settings, of several machines with the machine."""
     plans = [run.plan for run in runs]
     if len(runs) < 2:

@@ -153,5 +153,4 @@ class Anatomy(Block, frozen=True, kw_only=True):
 
     reason: Text | None = None
     two_neurons: SmallNetwork | None = None
-    one_neuron: SmallNetwork | None = None
     in_l1: SmallNetwork | None = None

@@ -9,7 +9,7 @@ import difflib
 import os
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,6 @@ class Run:
     how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
     file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs``: what was measured of
     the machine.
-    ``unsure``: cases that keep their times, though a check spoke against them (`bench.analysis.refused`).
     """
 
     path: Path
@@ -60,9 +59,6 @@ class Run:
     roofs: RoofsHead | None = None
     resumed: tuple[Resumed, ...] = ()
     contradictions: tuple[str, ...] = ()
-    unsure: tuple[Failure, ...] = ()
-    #: What readers worked out of this run, by the reader's name: each does so once. A changed run begins without.
-    worked_out: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @property
     def id(self) -> str:

@@ -163,7 +163,7 @@ class Failure(Block, frozen=True):
     """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
 
     ``phase`` is one of gate, threads, construct, measure, record, process, stopped: the last three are of the whole
-    process. ``check``: the one that took the time away (`bench.analysis.refused`), which no file holds.
+    process. ``check``: the one that took the time away (`bench.analysis.judge`), which no file holds.
     """
 
     kernel: Name

@@ -9,10 +9,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
-from mlpbench.bench.analysis.evidence import Evidence
 from mlpbench.bench.analysis.headline import Headline, Overview
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
-from mlpbench.bench.record.runs import Run
 
 T = TypeVar("T")
 
@@ -126,14 +125,13 @@ class Section:
 class Findings:
     """The runs of a report, and what was derived from them: each finding once, for all sections and formats.
 
-    ``by_run``: each run with its cases; ``beside``: what was measured beside them, None of a run without times;
-    ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``: what was derived, by what derives it.
+    ``by_run``: each run with its cases; ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``:
+    what was derived, by what derives it.
     """
 
-    runs: tuple[Run, ...]
+    runs: tuple[Judged, ...]
     cases: tuple[CaseSummary, ...]
-    by_run: tuple[tuple[Run, tuple[CaseSummary, ...]], ...]
-    beside: tuple[Evidence | None, ...]
+    by_run: tuple[tuple[Judged, tuple[CaseSummary, ...]], ...]
     p99_s: float | None = None
     kept: dict[Any, Any] = field(default_factory=dict)
 
@@ -175,7 +173,7 @@ class Document:
     title: str = "mlpbench: one sample at a time against batches"
 
     @property
-    def runs(self) -> tuple[Run, ...]:
+    def runs(self) -> tuple[Judged, ...]:
         """The runs that its texts were made of."""
         return self.findings.runs
 

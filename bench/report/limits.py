@@ -8,8 +8,7 @@ from mlpbench.bench.report.document import Findings
 
 def explanations(findings: Findings) -> tuple[Explanation, ...]:
     """Return the explanation of each run that has one."""
-    pairs = zip(findings.by_run, findings.beside, strict=True)
-    return tuple(filter(None, (explain.find(run, own, beside) for (run, own), beside in pairs)))
+    return tuple(filter(None, (explain.find(run, own) for run, own in findings.by_run)))
 
 
 def limit_words(verdict: RoofVerdict) -> str:

@@ -2,8 +2,8 @@
 
 from collections.abc import Sequence
 
-from mlpbench.bench.analysis import evidence, headline
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis import headline
+from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
@@ -59,18 +59,17 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     """
     if not runs:
         raise UserError("no run to report on: `mlpbench run` makes one")
-    beside = tuple(evidence.read(run) if any(record.cases for record in run.records) else None for run in runs)
-    runs = tuple(map(settled, named(runs), beside))
-    cases = tuple(summarize(runs))
-    findings = Findings(runs, cases, tuple(_by_run(runs, cases)), beside, p99_s)
+    judged = tuple(named([judge(run) for run in runs]))
+    cases = tuple(summarize(judged))
+    findings = Findings(judged, cases, tuple(_by_run(judged, cases)), p99_s)
     first = parts.first(findings)
     # What was asked comes first, and then what one may ask of any run.
     ordered = (first, *(part for part in parts.registered() if part is not first))
     return Document(
         findings,
-        chips=machine.chips(runs),
+        chips=machine.chips(judged),
         headline=findings.of(parts.heading),
-        notices=(*gaps.refused(runs), *gaps.notices(runs)),
+        notices=(*gaps.refused(judged), *gaps.notices(judged)),
         state=trust.of_all(findings.of(trust.judged)),
         sections=tuple(filter(None, (_section(part, findings) for part in ordered))),
         data={name: value(findings) for part in parts.registered() for name, value in part.data.items()},
@@ -84,7 +83,7 @@ def _section(part: Part, findings: Findings) -> Section | None:
     return Section(part.slug, part.title, blocks, folded) if blocks else None
 
 
-def _by_run(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> list[tuple[Run, tuple[CaseSummary, ...]]]:
+def _by_run(runs: Sequence[Judged], cases: Sequence[CaseSummary]) -> list[tuple[Judged, tuple[CaseSummary, ...]]]:
     """Return each run with its cases, which have its machine in their run's name where names alone are ambiguous."""
     own = grouped((case.run, case) for case in cases)
     return [(run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in runs]

@@ -7,9 +7,9 @@ and no repeat of one run shows, is a variance too (`Wander`). docs/evidence/stat
 """
 
 import math
-from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -50,20 +50,26 @@ class Estimate:
     n: int
     reason: str | None = None
 
+    @property
+    def claims(self) -> bool:
+        """Whether it has an interval, which holds in 95 % of cases."""
+        return not math.isnan(self.low)
+
+    @property
+    def half(self) -> float:
+        """Half the width of the interval; NaN where there is none."""
+        return (self.high - self.low) / 2
+
+    def through(self, change: Callable[[float], float]) -> Self:
+        """Return it with its value and both ends changed by one increasing function."""
+        return replace(self, value=change(self.value), low=change(self.low), high=change(self.high))
+
 
 @dataclass(frozen=True)
-class Ratio:
-    """A quotient with its interval (no unit), from ``n`` pairs, or from the smaller side's ``n`` repeats.
+class Ratio(Estimate):
+    """A quotient with its interval (no unit), from ``n`` pairs, or from the smaller side's ``n`` repeats."""
 
-    ``low`` and ``high`` are NaN where there is no interval, and then ``reason`` says why.
-    """
-
-    value: float
-    low: float
-    high: float
-    n: int
-    paired: bool
-    reason: str | None = None
+    paired: bool = True
 
 
 @dataclass(frozen=True)
@@ -199,9 +205,9 @@ def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, w
     """
     value, error, n = difference(a, b, paired, scatter, wander)
     if error is None:
-        return Ratio(value, math.nan, math.nan, n, paired, NO_INTERVAL)
+        return Ratio(value, math.nan, math.nan, n, NO_INTERVAL, paired)
     half = error.half()
-    return Ratio(value, value * _exp(-half), value * _exp(half), n, paired)
+    return Ratio(value, value * _exp(-half), value * _exp(half), n, paired=paired)
 
 
 def difference(

@@ -10,8 +10,7 @@ The fit takes **relative** errors, so that a batch of 1 counts as much as one of
 that one disturbed point does not bend the line. Each repeat is fitted by itself.
 """
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,8 +27,8 @@ Points = dict[int, float]
 STRAIGHT_WITHIN = 0.10
 #: Relative error from which on the robust loss begins to forgive.
 _FORGIVES = 0.05
-#: Steps of the fit that change nothing any more, as a share.
-_EXACT = 1e-13
+#: Steps of the fit at most, and the relative change of its unknowns that ends it.
+_STEPS, _EXACT = 2000, 1e-12
 #: A call cost below this share of the shortest call cannot be told from none.
 _SMALLEST_SHARE = 1e-3
 #: A line has two numbers: two points are no test of it.
@@ -54,17 +53,13 @@ class Line:
         """Return the seconds of a call on ``batch_size`` rows."""
         return self.t0_s + batch_size * self.row_s
 
-    def misfit(self, points: Points) -> dict[int, float]:
-        """Return fitted / measured - 1 for each batch size."""
-        return {size: self.call_s(size) / seconds - 1 for size, seconds in points.items()}
-
 
 @dataclass(frozen=True)
 class Fit:
     """The fit of one kernel. ``t0`` in seconds, ``r_inf`` in samples per second, ``n_half`` in rows, with intervals.
 
     ``t0`` and ``n_half`` are None where the call cost is too small to be told from none. ``line`` is the fit of the
-    medians over repeats, ``misfit`` its relative error at each batch size. ``lines`` are the fits of the repeats.
+    medians over repeats, ``misfit`` fitted / measured - 1 at each batch size.
     """
 
     r_inf: Estimate
@@ -72,7 +67,6 @@ class Fit:
     n_half: Estimate | None
     line: Line
     misfit: dict[int, float]
-    lines: dict[int, Line]
 
     @property
     def worst(self) -> float:
@@ -90,75 +84,52 @@ def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
 
     Repeats without three batch sizes are left out. Raises ValueError for times or sizes that are not above 0.
     """
-    usable = {repeat: points for repeat, points in by_repeat.items() if len(points) >= FEWEST}
+    usable = [points for points in by_repeat.values() if len(points) >= FEWEST]
     if not usable:
         return None
-    lines = {repeat: line(points) for repeat, points in usable.items()}
-    medians = _medians(usable.values())
+    lines = list(map(line, usable))
+    medians = _medians(usable)
     whole = line(medians)
-    told = all(found.t0_s > _SMALLEST_SHARE * min(usable[repeat].values()) for repeat, found in lines.items())
+    has_cost = all(own.t0_s > _SMALLEST_SHARE * min(points.values()) for own, points in zip(lines, usable, strict=True))
     return Fit(
-        r_inf=estimates.estimate(found.r_inf for found in lines.values()),
-        t0=estimates.estimate(found.t0_s for found in lines.values()) if told else None,
-        n_half=estimates.estimate(found.t0_s * found.r_inf for found in lines.values()) if told else None,
+        r_inf=estimates.estimate(own.r_inf for own in lines),
+        t0=estimates.estimate(own.t0_s for own in lines) if has_cost else None,
+        n_half=estimates.estimate(own.t0_s * own.r_inf for own in lines) if has_cost else None,
         line=whole,
-        misfit=whole.misfit(medians),
-        lines=lines,
+        misfit={size: whole.call_s(size) / seconds - 1 for size, seconds in medians.items()},
     )
 
 
 def line(points: Points) -> Line:
-    """Return the robust line through seconds per call by batch size, at least two. Raises ValueError for others."""
+    """Return the robust line through seconds per call by batch size, at least two. Raises ValueError for others.
+
+    By reweighted least squares: P. W. Holland and R. E. Welsch, "Robust regression using iteratively reweighted
+    least-squares", Communications in Statistics A6 (1977).
+    """
     sizes, seconds = _arrays(points)
     # Unknowns of the order of 1: the shortest call, and the time per row of the largest batch.
-    call, row = float(seconds[0]), float(seconds[-1] / sizes[-1])
-    design = list(zip((call / seconds).tolist(), (row * sizes / seconds).tolist(), strict=True))
-    t0, slope = _least(design)
-    return Line(t0 * call, max(slope, 1e-9) * row, int(sizes[0]), int(sizes[-1]))
-
-
-def _least(design: Sequence[tuple[float, float]]) -> tuple[float, float]:
-    """Return where a u + b v is nearest to 1 for all rows (u, v) by the robust loss, with a >= 0 and b >= 0.
-
-    The loss is convex: where the free minimum is outside, that of the bounded problem is on one of the two bounds.
-    """
-    free = _descend(design, (0.5, 0.5), (True, True))
-    if min(free) >= 0:
-        return free
-    flat, steep = _descend(design, (0.5, 0.0), (True, False)), _descend(design, (0.0, 0.5), (False, True))
-    edges = (max(flat[0], 0.0), 0.0), (0.0, max(steep[1], 0.0))
-    return min(edges, key=lambda edge: _loss(design, *edge))
-
-
-def _loss(design: Sequence[tuple[float, float]], a: float, b: float) -> float:
-    return sum(math.sqrt(1 + ((a * u + b * v - 1) / _FORGIVES) ** 2) - 1 for u, v in design)
-
-
-def _descend(
-    design: Sequence[tuple[float, float]], start: tuple[float, float], free: tuple[bool, bool]
-) -> tuple[float, float]:
-    """Return the minimum of the loss over the unknowns that are free, by Newton's method with steps that are halved."""
-    (a, b), loss = start, _loss(design, *start)
-    for _ in range(100):
-        ga = gb = haa = hab = hbb = 0.0
-        for u, v in design:
-            error = a * u + b * v - 1
-            spread = 1 + (error / _FORGIVES) ** 2
-            weight = 1 / math.sqrt(spread)
-            bend = weight / spread
-            ga, gb = ga + weight * error * u, gb + weight * error * v
-            haa, hab, hbb = haa + bend * u * u, hab + bend * u * v, hbb + bend * v * v
-        if free == (True, True):
-            determinant = haa * hbb - hab * hab
-            da, db = (hbb * ga - hab * gb) / determinant, (haa * gb - hab * ga) / determinant
-        else:
-            da, db = (ga / haa, 0.0) if free[0] else (0.0, gb / hbb)
-        while (new := _loss(design, a - da, b - db)) > loss and abs(da) + abs(db) > _EXACT:
-            da, db = da / 2, db / 2
-        if new > loss or abs(da) + abs(db) <= _EXACT * (abs(a) + abs(b)):
+    unit = np.array([seconds[0], seconds[-1] / sizes[-1]])
+    relative = np.column_stack([np.ones_like(sizes), sizes]) * unit / seconds[:, None]
+    weights, found = np.ones_like(sizes), np.full(2, np.inf)
+    for _ in range(_STEPS):
+        before, found = found, _least_squares(relative, weights)
+        if np.abs(found - before).max() <= _EXACT:
             break
-        a, b, loss = a - da, b - db, new
-    return a, b
+        weights = 1 / np.sqrt(1 + ((relative @ found - 1) / _FORGIVES) ** 2)
+    t0_s, row_s = found * unit
+    return Line(float(t0_s), float(max(row_s, 1e-9 * unit[1])), int(sizes[0]), int(sizes[-1]))
+
+
+def _least_squares(rows: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return both unknowns, at least 0, for which the weighted ``rows`` times them come nearest to 1."""
+    root = np.sqrt(weights)
+    weighted = rows * root[:, None]
+    free = np.asarray(np.linalg.lstsq(weighted, root, rcond=None)[0], np.float64)
+    if free.min() >= 0:
+        return free
+    # The sum of squares is convex, so its least is where one of the two is 0.
+    alone = (weighted.T @ root) / (weighted**2).sum(axis=0)
+    return min(np.diag(alone), key=lambda edge: float(np.sum((weighted @ edge - root) ** 2)))
 
 
 def _arrays(points: Points) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -32,6 +32,9 @@ _ByRepeat = Mapping[int, float]
 Times = Mapping[tuple[str, int], _ByRepeat]
 #: Both sides of one case.
 _Case = tuple[_ByRepeat, _ByRepeat]
+#: Of comparisons, the repeats of either side; and which two of equal kernels the sides are.
+_Places = list[tuple[list[int], list[int]]]
+_Sides = list[tuple[int, int]]
 
 
 @dataclass(frozen=True)
@@ -111,39 +114,25 @@ def evaluate(
     measured = _measured([*same, *slowed.values()])
     blocks = [measured[i : i + repeats] for i in range(0, len(measured) - repeats + 1, repeats)]
     kernels = range(len(same))
-    paired = _Trials(
-        *(same, slowed, True, NO_WANDER),
-        places=[(block, block) for block in blocks],
-        sides=list(itertools.combinations(kernels, 2)),
-        disjoint_places=[(block, block) for block in blocks],
-        disjoint_sides=list(zip(kernels[::2], kernels[1::2], strict=False)),
+    one_block, two_blocks = [(block, block) for block in blocks], list(itertools.combinations(blocks, 2))
+    paired, unpaired = _Trials(same, slowed, True, NO_WANDER), _Trials(same, slowed, False, wander)
+    pairs, apart = itertools.combinations(kernels, 2), zip(kernels[::2], kernels[1::2], strict=False)
+    both, alone = itertools.product(kernels, kernels), zip(kernels, kernels, strict=True)
+    two_apart = list(zip(blocks[::2], blocks[1::2], strict=False))
+    return (
+        paired.kind(one_block, list(pairs), one_block, list(apart)) if blocks else None,
+        unpaired.kind(two_blocks, list(both), two_apart, list(alone)) if two_blocks else None,
     )
-    unpaired = _Trials(
-        *(same, slowed, False, wander),
-        places=list(itertools.combinations(blocks, 2)),
-        sides=[(i, j) for i in kernels for j in kernels],
-        disjoint_places=list(zip(blocks[::2], blocks[1::2], strict=False)),
-        disjoint_sides=[(i, i) for i in kernels],
-    )
-    return paired.kind() if blocks else None, unpaired.kind() if len(blocks) > 1 else None
 
 
 def wandered(sides: Sequence[Times], prior: Wander) -> Wander:
     """Return how far runs of `RUN` repeats wander, from the times of kernels that ran side by side."""
     measured = _measured(sides)
     runs = [measured[i : i + RUN] for i in range(0, len(measured) - RUN + 1, RUN)]
-    looks = []
-    for repeats in runs:
-        times = {
-            (number, case): {n: own[case][n] for n in repeats if n in own[case]}
-            for number, own in enumerate(sides)
-            for case in own
-        }
-        several = {case: values for case, values in times.items() if len(values) > 1}
-        scatter = estimates.shared_scatter(several.values())
-        logs = {case: np.log(list(values.values())) for case, values in several.items()}
-        looks.append({case: (float(np.median(x)), scatter.of(x)) for case, x in logs.items()})
-    return verdicts.learnt_wander(looks, prior)
+    times = {(number, case): own[case] for number, own in enumerate(sides) for case in own}
+    return verdicts.learnt_wander(
+        [{at: {n: own[n] for n in repeats if n in own} for at, own in times.items()} for repeats in runs], prior
+    )
 
 
 def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict[float, float]:
@@ -162,37 +151,32 @@ def seen_slowdowns(same: Sequence[Times], slowed: Mapping[float, Times]) -> dict
 
 @dataclass(frozen=True)
 class _Trials:
-    """The comparisons of one kind: at each place (a block for either side), between sides of ``same``."""
+    """The comparisons of one kind."""
 
     same: Sequence[Times]
     slowed: Mapping[float, Times]
     paired: bool
     wander: Wander
-    places: list[tuple[list[int], list[int]]]
-    sides: list[tuple[int, int]]
-    disjoint_places: list[tuple[list[int], list[int]]]
-    disjoint_sides: list[tuple[int, int]]
 
-    def kind(self) -> Kind:
-        """Make all comparisons."""
+    def kind(self, places: _Places, sides: _Sides, disjoint_places: _Places, disjoint_sides: _Sides) -> Kind:
+        """Make all comparisons at each place (a block for either side), between two ``sides`` of ``same``."""
         equal, apart = (
-            [self._cases(self.same[i], self.same[j], at) for at in places for i, j in sides]
-            for places, sides in ((self.places, self.sides), (self.disjoint_places, self.disjoint_sides))
+            [self._cases(self.same[i], self.same[j], at) for at in where for i, j in who]
+            for where, who in ((places, sides), (disjoint_places, disjoint_sides))
         )
         judged = [(a, b) for cases in equal for a, b in cases if self._can_be_judged(a, b)]
         errors = [estimates.difference(*sides, self.paired) for sides in judged]
         scatter = [math.sqrt(error.square * n) for _, error, n in errors if error]
+        different = [not {"faster", "slower"}.isdisjoint(self._verdicts(cases)) for cases in apart]
         return Kind(
             false=_tally([word for cases in equal for word in self._verdicts(cases)], "faster", "slower"),
-            disjoint=Tally(
-                sum(not {"faster", "slower"}.isdisjoint(self._verdicts(cases)) for cases in apart), len(apart)
-            ),
-            planted={share: self._found(times) for share, times in self.slowed.items()},
+            disjoint=Tally(sum(different), len(different)),
+            planted={share: self._found(times, places) for share, times in self.slowed.items()},
             scatter=float(np.quantile(scatter, SCATTER_QUANTILE)),
         )
 
-    def _found(self, times: Times) -> Tally:
-        trials = [self._cases(one, times, at) for at in self.places for one in self.same]
+    def _found(self, times: Times, places: _Places) -> Tally:
+        trials = [self._cases(one, times, at) for at in places for one in self.same]
         return _tally([word for cases in trials for word in self._verdicts(cases)], "slower")
 
     def _cases(self, a: Times, b: Times, at: tuple[list[int], list[int]]) -> list[_Case]:

@@ -7,12 +7,13 @@ docs/evidence/statistics.md says how often verdicts are wrong, and how small a s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Scatter, Verdict, Wander, student
+from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Scatter, Wander, student
 
 #: From which share on a difference is called "faster" or "slower", on the log scale half of 5 %.
 THRESHOLD = 0.025
@@ -36,7 +37,7 @@ class Judgement:
     speedup: Ratio
     p: float
     p_adjusted: float
-    verdict: Verdict
+    verdict: Literal["faster", "slower", "same", "unclear", "not slower", "undecided"]
     decides: float
     detectable: float
     repeats_needed: int | None
@@ -147,23 +148,25 @@ def repeats_needed(error: Error, n: int, wander: Wander, effect: float, threshol
     return None
 
 
-def learnt_wander(runs: Sequence[Mapping[Any, tuple[float, Error]]], prior: Wander) -> Wander:
+def learnt_wander(runs: Sequence[Mapping[Any, Mapping[int, float]]], prior: Wander) -> Wander:
     """Return how far runs of the same code on one machine wander, from those that are stored.
 
-    ``runs``: of each run, the logarithm of every case's time and its error. What the cases of a run have in common is
-    one look at its level, so ``r`` runs are worth ``r - 1`` degrees of freedom, beside those of the ``prior``. Cases
-    count by how well their repeats know them.
+    ``runs``: of each run, the time of every case by repeat; one with a single repeat does not count. What the cases of
+    a run have in common is one look at its level, so ``r`` runs are worth ``r - 1`` degrees of freedom, beside those of
+    the ``prior``. Cases count by how well their repeats know them.
     """
-    every: dict[Any, list[float]] = {}
-    for case, (log_s, _) in (item for run in runs for item in run.items()):
-        every.setdefault(case, []).append(log_s)
-    usual = {case: float(np.median(logs)) for case, logs in every.items() if len(logs) > 1}
+    several = [{case: values for case, values in run.items() if len(values) > 1} for run in runs]
+    logs = [{case: np.log(estimates.positive(values)) for case, values in run.items()} for run in several]
+    medians = grouped((case, float(np.median(x))) for run in logs for case, x in run.items())
+    usual = {case: float(np.median(found)) for case, found in medians.items() if len(found) > 1}
     levels = []
-    for run in runs:
-        apart = sorted((log_s - usual[case], 1 / error.square) for case, (log_s, error) in run.items() if case in usual)
-        if apart:
-            weights = np.cumsum([weight for _, weight in apart])
-            levels.append(apart[int(np.searchsorted(weights, weights[-1] / 2))][0])
+    for times, run in zip(several, logs, strict=True):
+        scatter = estimates.shared_scatter(times.values())
+        off = [(float(np.median(x)) - usual[at], 1 / scatter.of(x).square) for at, x in run.items() if at in usual]
+        if off:
+            off.sort()
+            weights = np.cumsum([weight for _, weight in off])
+            levels.append(off[int(np.searchsorted(weights, weights[-1] / 2))][0])
     if len(levels) < 2:
         return prior
     degrees, variance = len(levels) - 1, float(np.var(levels, ddof=1))

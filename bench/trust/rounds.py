@@ -15,7 +15,6 @@ from functools import cached_property
 import numpy as np
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
 
@@ -62,14 +61,6 @@ class CaseTime:
         rounds = np.array(self.timing.rounds_s)[list(self.chosen)]
         nearest = self.chosen[int(np.argmin(np.abs(rounds - self.call_s)))]
         return {name: float(seconds[nearest]) for name, seconds in self.timing.part_rounds_s.items()}
-
-
-def of_run(run: Run) -> list[dict[At, CaseTime]]:
-    """Return `taken` of the records of a run, which is worked out once, however many sections ask for it."""
-    if __name__ not in run.worked_out:
-        run.worked_out[__name__] = taken(run.records)
-    cases: list[dict[At, CaseTime]] = run.worked_out[__name__]
-    return cases
 
 
 def taken(records: Sequence[Record]) -> list[dict[At, CaseTime]]:

@@ -1,12 +1,12 @@
 """How busy a machine was in one run, in three numbers."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 
-from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats.estimates import Estimate
-from mlpbench.bench.trust.rounds import of_run
+from mlpbench.bench.trust.rounds import At, CaseTime
 
 
 @dataclass(frozen=True)
@@ -25,12 +25,14 @@ class State:
     card_others: int = 0
 
 
-def state(run: Run, estimates: Iterable[Estimate] = ()) -> State:
-    """Return how busy the machine was in one run, from its records and the estimates of its cases."""
-    found = [case for of_record in of_run(run) for case in of_record.values()]
+def state(
+    records: Iterable[Record], times: Sequence[Mapping[At, CaseTime]], estimates: Iterable[Estimate] = ()
+) -> State:
+    """Return how busy the machine was in one run, from its records, their times, and the estimates of its cases."""
+    found = [case for of_record in times for case in of_record.values()]
     quiet = [case.quiet for case in found if case.quiet is not None]
     widths = [(one.high - one.low) / (2 * one.value) for one in estimates if one.n > 1]
-    cards = [record.device_times.card.others or 0 for record in run.records if record.device_times is not None]
+    cards = [record.device_times.card.others or 0 for record in records if record.device_times is not None]
     return State(
         left_out=1 - fmean(quiet) if quiet else None,
         disturbed=sum(case.disturbed for case in found),

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpbench.bench.analysis import attribution, times
-from mlpbench.bench.analysis.attribution import PARTS, NotExplained, SmallNetworks, arithmetic_cost, weight_cost
+from mlpbench.bench.analysis.attribution import PARTS, NotExplained, arithmetic_cost, weight_cost
+from mlpbench.bench.analysis.evidence import SmallNetworks
 from mlpbench.bench.analysis.roofline import Roofs
 
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
@@ -41,7 +42,7 @@ def attribute(repeats, *of_batch):
 def made_of(calls=9e-6, weights=0.0, arithmetic=0.0, other=0.0, batch_s=1e-6):
     """Return the sides of a kernel whose single calls cost so much more than its batches, and its small networks."""
     one = batch_s + calls - calls / BATCH + weights * (1 - 1 / BATCH) + arithmetic + other
-    small = SmallNetworks(calls, calls, None, None, calls + arithmetic + 1e-7, calls / 100 + 1e-7, 100, 18_000, 36_000)
+    small = SmallNetworks(calls, calls, calls + arithmetic + 1e-7, calls / 100 + 1e-7, 100, 18_000, 36_000)
     return Sides(one, batch_s, small)
 
 
@@ -80,7 +81,7 @@ def disturbed(rng, noise):
         burst = lambda: float(np.exp(noise * rng.exponential()))  # noqa: E731 - as short as it is
         s = sides.small
         small = SmallNetworks(
-            *(s.call_one_s * burst(), s.call_batch_s * burst(), None, None),
+            *(s.call_one_s * burst(), s.call_batch_s * burst()),
             *(s.l1_one_s * burst(), s.l1_batch_s * burst(), *(s.l1_batch, s.l1_flop, s.l1_weight_bytes)),
         )
         repeats.append(Sides(sides.one_s, sides.batch_s * burst(), small))

@@ -8,7 +8,6 @@ import pytest
 from mlpbench.bench.analysis import frame, headline
 from mlpbench.bench.analysis.book import BOOK, book_without_loading
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from support import simulate, trusting
 from support.runs.book import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
@@ -45,7 +44,6 @@ def test_the_books_figure_without_loading(tmp_path):
     found = apart(tmp_path).of_book
     assert found.value == pytest.approx((BOOK.one_s - hidden) / (BOOK.batched_s - hidden))
     assert found.value == pytest.approx(book_without_loading(0.75, BOOK.speedup))
-    assert book_without_loading(0, 4.65) == 4.65
     assert book_without_loading(0.5, 3) == pytest.approx(5)  # L = 1 of a batch of 2, of 6 one at a time: 5 / 1
 
 
@@ -103,6 +101,7 @@ def test_one_way_alone_or_no_parts_leave_nothing_to_take_apart(tmp_path):
     one = {case: time for case, time in TIMES.items() if case[2] == 1}
     assert apart(tmp_path / "one", times=one) is None
     assert apart(tmp_path / "none", parts=None) is None
+    assert "part by part" not in render.render([simulate.read(write(tmp_path / "bare", parts=None))], "md")
     unknown = write(tmp_path / "some")
     path = unknown / "numpy.1.json"
     with simulate.edited(path) as content:
@@ -126,7 +125,7 @@ def test_disturbed_repeats_count_as_they_do_in_the_whole(tmp_path):
 
 
 def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
-    run = read_run(write(tmp_path))
+    run = simulate.read(write(tmp_path))
     text = render.render([run], "md")
     assert "## Where the time of the book's cell goes" in text
     assert "| numpy | loading the data | 150 ms (150 to 150) | 38 % | 150 ms (150 to 150) | 75 % | 1.00x" in text
@@ -152,9 +151,3 @@ def test_the_report_has_the_section_with_table_chart_and_numbers(tmp_path):
     )
     assert "<summary>The numbers of this chart</summary>" in below
     assert '<td class="number">7.67x (7.67 to 7.67)</td>' in below
-
-
-def test_without_parts_there_is_no_section(tmp_path):
-    run = read_run(write(tmp_path, parts=None))
-    assert "part by part" not in render.render([run], "md")
-    assert 'id="chart-book"' not in render.render([run], "html")

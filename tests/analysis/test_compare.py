@@ -8,7 +8,6 @@ import pytest
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.estimates import Wander
 from support import simulate, trusting
 from support.runs.sides import STEADY, TIMES, run
@@ -28,7 +27,7 @@ def verdicts(found):
 
 def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
     other = run(tmp_path, scaled({"numpy": 1.5, "numba": 0.5}), seed=2)
-    found = compare(run(tmp_path, seed=1), other, 0.05, wander=STEADY)
+    found = compare(run(tmp_path, seed=1), other, 0.05, level=STEADY)
     for row in found.rows:
         truth, verdict = (1 / 1.5, "slower") if row.baseline_kernel == "numpy" else (2.0, "faster")
         assert row.verdict == verdict
@@ -40,12 +39,12 @@ def test_two_runs_are_compared_kernel_by_kernel(tmp_path):
 
 def test_the_speedup_has_the_known_answer(tmp_path):
     one, other = run(tmp_path, seed=1, noise=0.0), run(tmp_path, scaled({"numpy": 1.25}), seed=2, noise=0.0)
-    found = compare(one, other, 0.05, wander=STEADY)
+    found = compare(one, other, 0.05, level=STEADY)
     row = next(row for row in found.rows if (row.kernels, row.mode) == ("numpy", "batched"))
     assert (row.baseline.value, row.candidate.value) == (pytest.approx(2e-6), pytest.approx(2.5e-6))
     assert (row.speedup.value, row.speedup.low, row.speedup.high) == pytest.approx((0.8, 0.8, 0.8), rel=1e-3)
     assert verdicts(found)["numba", "batched"] == "not slower"
-    assert verdicts(compare(one, other, 0.3, wander=STEADY))["numpy", "batched"] == "not slower", "by so much"
+    assert verdicts(compare(one, other, 0.3, level=STEADY))["numpy", "batched"] == "not slower", "by so much"
 
 
 def test_the_worst_case_decides_the_exit(tmp_path):
@@ -82,7 +81,7 @@ def test_two_kernels_of_one_run_are_paired_by_repeat(tmp_path):
             for benchmark in content["benchmarks"]:
                 factor = (1.0, 1.7, 1.3)[content["mlpbench"]["repeat"]]
                 benchmark["stats"]["data"] = [factor * value for value in benchmark["stats"]["data"]]
-    whole = read_run(folder)
+    whole = simulate.read(folder)
     found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
     assert found.paired
     assert {(row.kernels, row.verdict) for row in found.rows} == {("numba against numpy", "faster")}
@@ -94,13 +93,13 @@ def test_two_kernels_of_one_run_are_paired_by_repeat(tmp_path):
 def test_only_common_repeats_are_paired(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
     (folder / "numba.1.json").unlink()
-    whole = read_run(folder)
+    whole = simulate.read(folder)
     found = compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
     assert {row.speedup.n for row in found.rows} == {2}
     assert "interrupted" in found.notes[0]
     (folder / "numba.0.json").unlink()
     (folder / "numpy.2.json").unlink()
-    whole = read_run(folder)
+    whole = simulate.read(folder)
     with pytest.raises(NothingComparable, match=r"nothing to compare: .*no repeat has both sides"):
         compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05)
 
@@ -116,7 +115,7 @@ def test_a_kernel_named_on_one_side_is_meant_on_both(tmp_path):
 def test_two_record_files_are_their_kernels_and_paired_where_they_are_of_one_run(tmp_path):
     one, other = (simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2))
     for folder in (one, other):
-        found = compare(read_run(one / "numpy.0.json"), read_run(folder / "numba.0.json"), 0.05)
+        found = compare(simulate.read(one / "numpy.0.json"), simulate.read(folder / "numba.0.json"), 0.05)
         assert found.paired is (folder == one)
         assert {row.kernels for row in found.rows} == {"numba against numpy"}
 
@@ -142,7 +141,7 @@ def test_a_kernel_that_is_skipped_failed_or_not_reached_says_so(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES, seed=2, skipped=skipped, failures=wrong)
     for path in folder.glob("numba.*.json"):
         path.unlink()
-    found = compare(run(tmp_path, times, seed=1), read_run(folder), 0.05)
+    found = compare(run(tmp_path, times, seed=1), simulate.read(folder), 0.05)
     reasons = {case.kernel: case.reason for case in found.unmatched}
     assert reasons["cupy"].endswith("skipped: no driver")
     assert reasons["numpy-out"].endswith("failed (gate): wrong")
@@ -163,7 +162,7 @@ def test_nothing_to_compare(tmp_path):
     for path in b.path.glob("num*.json"):
         path.unlink()
     with pytest.raises(NothingComparable, match=r"^nothing to compare: .*interrupted before it"):
-        compare(a, read_run(b.path), 0.05)
+        compare(a, simulate.read(b.path), 0.05)
 
 
 # -- what else differs
@@ -205,7 +204,7 @@ def test_a_second_blas_that_one_process_had_is_no_difference(tmp_path):
     second = [*simulate.ENVIRONMENT["blas"], {"internal_api": "openblas", "version": "0.3.31"}]
     with simulate.edited(one.path / "numpy.0.json") as content:
         content["mlpbench"]["environment"]["blas"] = second
-    assert compare(read_run(one.path), other).differences == ()
+    assert compare(simulate.read(one.path), other).differences == ()
     everywhere = run(tmp_path, seed=3, environment=simulate.environment(blas=second))
     (said,) = compare(everywhere, other).differences
     assert said.startswith("blas: openblas #2: ")
@@ -222,11 +221,8 @@ def test_kernels_of_one_run_that_use_different_threads_say_so(tmp_path):
     for path in folder.glob("numba.*.json"):
         with simulate.edited(path) as content:
             content["mlpbench"]["kernel_info"]["describe"] = {"threads": 1, "layer": "omp"}
-    whole = read_run(folder)
+    whole = simulate.read(folder)
     assert compare(Side(whole, "numpy"), Side(whole, "numba"), 0.05).differences == ("kernel: threads: 2 against 1",)
-
-
-# -- many runs
 
 
 def test_no_false_alarm_between_many_runs_of_the_same_thing(tmp_path):
@@ -277,25 +273,6 @@ def test_another_blas_is_named_and_compared_and_other_threads_are_refused_unless
 # -- the correction for the number of cases, and what an unclear case needs
 
 
-def test_the_number_of_cases_counts(tmp_path):
-    """The same times of the same case: a verdict where it is alone, none as one of forty."""
-
-    def two_runs(folder, others):
-        slow, same = ("numpy", "batched", 7), [("numpy", "batched", 100 + i) for i in range(others)]
-        settings = {"repeats": 5, "noise": 0.004, "rounds": 3}
-        first = run(folder, {slow: 1e-6, **dict.fromkeys(same, 1e-6)}, seed=11, **settings)
-        second = run(folder, {slow: 1.05e-6, **dict.fromkeys(same, 1e-6)}, seed=12, **settings)
-        return compare(first, second, wander=STEADY)
-
-    (alone,) = two_runs(tmp_path / "alone", 0).rows
-    assert alone.verdict == "slower"
-    assert alone.p_adjusted == alone.p
-    many = two_runs(tmp_path / "many", 39).rows
-    assert len(many) == 40
-    assert all(row.p_adjusted >= row.p * (1 - 1e-12) for row in many)
-    assert many[0].p_adjusted > many[0].p
-
-
 # -- what is asked, and what every case can decide
 
 
@@ -307,7 +284,7 @@ def sides_of(folder, factor=1.0, **settings):
 
 
 def test_without_a_question_every_case_says_what_it_can_decide(tmp_path):
-    found = compare(*sides_of(tmp_path), wander=STEADY)
+    found = compare(*sides_of(tmp_path), level=STEADY)
     assert {row.verdict for row in found.rows} == {"not slower"}
     assert found.undecided == ()
     most = max(row.decides for row in found.rows)
@@ -320,7 +297,7 @@ def test_without_a_question_every_case_says_what_it_can_decide(tmp_path):
 
 @pytest.mark.parametrize(("asked", "verdict"), [(0.008, "undecided"), (0.05, "not slower")])
 def test_a_question_is_decided_or_not(tmp_path, asked, verdict):
-    found = compare(*sides_of(tmp_path, 1.008), asked, wander=STEADY)
+    found = compare(*sides_of(tmp_path, 1.008), asked, level=STEADY)
     assert {row.verdict for row in found.rows} == {verdict}
     assert len(found.undecided) == (4 if verdict == "undecided" else 0)
 
@@ -335,7 +312,7 @@ def test_a_question_is_decided_or_not(tmp_path, asked, verdict):
 )
 def test_the_conclusion_is_a_sentence(tmp_path, factor, asked, said):
     one, other = sides_of(tmp_path, factor, noise=0.0)
-    assert compare(one, other, asked, wander=STEADY).conclusion() == said.format(old=one.id, new=other.id)
+    assert compare(one, other, asked, level=STEADY).conclusion() == said.format(old=one.id, new=other.id)
 
 
 def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
@@ -343,12 +320,12 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
     times = {case: TIMES[case] * factor for case, factor in zip(TIMES, (1.5, 0.5, 1.0, 1.02), strict=True)}
     steady = {"noise": 0.0, "repeats": 8}
     one, other = run(tmp_path, seed=1, **steady), run(tmp_path, times, seed=2, **steady)
-    said = compare(one, other, 0.02, wander=STEADY).conclusion()
+    said = compare(one, other, 0.02, level=STEADY).conclusion()
     assert said.startswith(
         f"{other.id} is slower than {one.id} in 1 of 4 cases: it takes 1.5x as long; faster in 1 of 4 cases: 2x; not "
         f"slower by more than 2 % in 1 of 4 cases; undecided in 1 of 4 cases. What would decide the rest: "
     )
-    unasked = compare(one, other, wander=STEADY).conclusion()
+    unasked = compare(one, other, level=STEADY).conclusion()
     assert unasked.endswith("; not slower by more than 2 % in 2 of 4 cases.")
 
 
@@ -361,7 +338,7 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
     ],
 )
 def test_the_last_line_says_what_would_decide(tmp_path, noise, repeats, wander, said):
-    found = compare(*sides_of(tmp_path, noise=noise, repeats=repeats), 0.05, wander=wander)
+    found = compare(*sides_of(tmp_path, noise=noise, repeats=repeats), 0.05, level=wander)
     assert found.undecided
     assert "What would decide the rest: " in found.conclusion()
     assert found.conclusion().endswith(said)
@@ -370,18 +347,18 @@ def test_the_last_line_says_what_would_decide(tmp_path, noise, repeats, wander, 
 def test_what_would_decide_is_told_in_minutes_where_files_say_how_long_a_repeat_takes(tmp_path):
     """Both kernels of both runs, 15 s each."""
     both = sides_of(tmp_path, noise=0.05, repeats=3, ran={"began_s": 1795521700.0, "took_s": 15.0})
-    found = compare(*both, 0.05, wander=STEADY)
+    found = compare(*both, 0.05, level=STEADY)
     more = max(row.repeats_needed for row in found.undecided) - 3
     assert found.repeat_s == 60
     assert f"about {more:,} more minute" in found.conclusion()
 
 
 def test_an_undecided_case_says_how_many_repeats_would_tell(tmp_path):
-    found = compare(*sides_of(tmp_path, noise=0.05, repeats=3), 0.05, wander=STEADY)
+    found = compare(*sides_of(tmp_path, noise=0.05, repeats=3), 0.05, level=STEADY)
     assert any(row.repeats_needed for row in found.undecided)
     assert all(row.repeats_needed is None or row.repeats_needed > 3 for row in found.undecided)
     assert all(row.repeats_needed is None for row in found.rows if row.verdict != "undecided")
-    unasked = compare(*sides_of(tmp_path / "again", noise=0.05, repeats=3), wander=STEADY)
+    unasked = compare(*sides_of(tmp_path / "again", noise=0.05, repeats=3), level=STEADY)
     assert {row.repeats_needed for row in unasked.rows} == {None}
 
 
@@ -402,11 +379,11 @@ def test_a_case_whose_every_repeat_was_disturbed_has_no_verdict(tmp_path):
 
 @pytest.mark.parametrize(("sd", "verdict"), [(0.006, "slower"), (0.03, "not slower")])
 def test_what_whole_runs_wander_by_counts_between_runs(tmp_path, sd, verdict):
-    found = compare(*sides_of(tmp_path, 1.05), wander=Wander(sd, 8.0))
+    found = compare(*sides_of(tmp_path, 1.05), level=Wander(sd, 8.0))
     assert ({row.verdict for row in found.rows}, found.wander) == ({verdict}, sd)
 
 
 def test_kernels_of_one_run_share_what_wanders(tmp_path):
     both = run(tmp_path, seed=1, noise=0.002, repeats=8)
-    found = compare(Side(both, "numpy"), Side(both, "numba"), wander=Wander(0.5, 5.0))
+    found = compare(Side(both, "numpy"), Side(both, "numba"), level=Wander(0.5, 5.0))
     assert ({row.verdict for row in found.rows}, found.wander) == ({"faster"}, 0)

@@ -33,7 +33,7 @@ def sides(results, *texts):
 def test_two_sweeps_are_compared_setting_by_setting(results):
     a = sweep(results)
     b = sweep(results, factor=lambda setting: 1.5 if setting.threads == 2 else 1.0, seed=2)
-    found = compare(*sides(results, a, b), wander=STEADY)
+    found = compare(*sides(results, a, b), level=STEADY)
     assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
     assert len(found.rows) == 8
     told = {(row.setting, row.verdict) for row in found.rows}
@@ -49,8 +49,8 @@ def test_two_sweeps_are_compared_setting_by_setting(results):
 
 def test_the_correction_is_for_the_rows_of_all_settings(results):
     a, b = sweep(results), sweep(results, seed=2)
-    whole = compare(*sides(results, a, b), wander=STEADY)
-    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), wander=STEADY)
+    whole = compare(*sides(results, a, b), level=STEADY)
+    alone = compare(*sides(results, a / "threads-1", b / "threads-1"), level=STEADY)
     assert not alone.paired, "settings of two sweeps"
     for found, number in ((whole, 8), (alone, 4)):
         p_values = [row.p for row in found.rows]
@@ -139,7 +139,7 @@ def slow_in_new_with_two_threads(setting):
 
 def by(results, path, wanted):
     axis, left, right = by_axis(parse_sides(str(path), results), wanted)
-    return compare(left, right, wander=STEADY, by=axis)
+    return compare(left, right, level=STEADY, by=axis)
 
 
 def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setting(results):
@@ -155,7 +155,7 @@ def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setti
 
 def test_one_environment_of_a_sweep_is_a_side_like_any_other(results):
     path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new"]))
-    found = compare(*sides(results, path / "env-old", path / "env-new"), wander=STEADY)
+    found = compare(*sides(results, path / "env-old", path / "env-new"), level=STEADY)
     assert (found.paired, {row.setting for row in found.rows}) == (True, {None})
 
 

@@ -4,15 +4,15 @@ import pytest
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import runs, write
+from mlpbench.bench.record import write
 from support import simulate
 from support.runs.sides import TIMES
 
 
-def test_one_row_for_each_case_and_repeat_with_the_documented_columns(tmp_path):
-    found = frame.load(simulate.write_run(tmp_path, TIMES, repeats=3))
+def test_one_row_for_each_case_and_repeat_of_each_run_with_the_documented_columns(tmp_path):
+    found = frame.load([simulate.write_run(tmp_path, TIMES, repeats=3, seed=seed) for seed in (1, 2)])
     assert list(found.columns) == list(frame.COLUMNS)
-    assert len(found) == len(TIMES) * 3
+    assert (found["run"].nunique(), len(found)) == (2, 2 * len(TIMES) * 3)
     assert not found.duplicated(["run", "kernel", "mode", "batch_size", "repeat"]).any()
 
 
@@ -62,21 +62,18 @@ def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):
     found = frame.load(simulate.write_run(tmp_path, TIMES, environment=environment, **unknown))
     for column in ("backend", "device", "threads", "construct_s", "accuracy", "first_call_s", "from_host_s"):
         assert found[column].isna().all(), column
-    for one in (found, frame.load([])):
+    failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
+    without_a_time = frame.load(simulate.write_run(tmp_path / "none", {}, failures=failures))
+    assert len(without_a_time) == 0
+    for one in (found, frame.load([]), without_a_time):
         for column, (kind, _) in frame.COLUMNS.items():
             if kind != "str":
                 assert str(one[column].dtype) == kind, column
 
 
-def test_an_empty_frame_has_its_columns(tmp_path):
-    failures = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
-    found = frame.load(simulate.write_run(tmp_path, {}, failures=failures))
-    assert (len(found), list(found.columns)) == (0, list(frame.COLUMNS))
-
-
 def test_runs_records_and_paths_are_all_taken_and_the_same_results_twice_are_refused(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES)
-    run = runs.read_run(folder)
+    run = simulate.read(folder)
     whole = frame.load(folder)
     pd.testing.assert_frame_equal(frame.load([str(folder)]), whole)
     pd.testing.assert_frame_equal(frame.load(run), whole)
@@ -84,9 +81,3 @@ def test_runs_records_and_paths_are_all_taken_and_the_same_results_twice_are_ref
     pd.testing.assert_frame_equal(one_by_one, whole)
     with pytest.raises(UserError, match="is named twice"):
         frame.load([folder, folder / "numpy.0.json"])
-
-
-def test_several_runs_stand_below_each_other(tmp_path):
-    found = frame.load([simulate.write_run(tmp_path, TIMES, seed=seed) for seed in (1, 2)])
-    assert found["run"].nunique() == 2
-    assert len(found) == 2 * len(TIMES) * 3

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, heatmap
+from mlpbench.bench.analysis import frame, headline, heatmap, judge
 from mlpbench.bench.analysis.headline import Fastest, KernelFinding
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
-from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from support import simulate
@@ -105,7 +104,7 @@ def unchecked(folder, *kernels, times=KNOWN):
 def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path):
     """It has the shortest times by far."""
     sparse = {("sparse", *case): time / 10 for (kernel, *case), time in KNOWN.items() if kernel == "numpy"}
-    run = runs.read_run(unchecked(tmp_path, "sparse", times={**sparse, **KNOWN}))
+    run = simulate.read(unchecked(tmp_path, "sparse", times={**sparse, **KNOWN}))
     cases = summarize([run])
     found = headline.find(cases)
     assert "sparse" not in found.lead
@@ -132,7 +131,7 @@ def test_where_one_kernel_alone_is_checked_nobody_is_fastest(tmp_path):
 )
 def test_the_heading_says_how_many_threads_where_these_are_not_all(tmp_path, machine, told):
     there = simulate.environment(machine=machine)
-    run = runs.read_run(simulate.write_run(tmp_path, KNOWN, noise=0, environment=there))
+    run = simulate.read(simulate.write_run(tmp_path, KNOWN, noise=0, environment=there))
     (lead,) = (line for line in render.render([run], "md").splitlines() if line.startswith("**Fastest"))
     assert f"(2.93 to 3.07).{told}" in lead
     assert ("Measured with" in lead) == bool(told)
@@ -263,24 +262,24 @@ def test_runs_of_peers_alone_and_of_ours_alone(tmp_path):
     peers = {case: s for case, s in with_singles(openvino=9e-6).items() if case[0] in peer_runs.PEERS}
     alone = line_of(peer_runs.write(tmp_path / "peers", peers))
     assert (alone.fastest.kernel, alone.peer, alone.peers) == ("onnxruntime", None, False)
-    ours = line_of(runs.read_run(simulate.write_run(tmp_path / "ours", SIX, noise=0)))
+    ours = line_of(simulate.read(simulate.write_run(tmp_path / "ours", SIX, noise=0)))
     assert (ours.fastest.kernel, ours.peer, ours.kernels) == ("numba", None, 2)
 
 
 def test_what_is_missing_is_said(tmp_path):
     batches = {case: s for case, s in SIX.items() if case[1] == "batched"}
-    said = line_of(runs.read_run(simulate.write_run(tmp_path, batches, noise=0))).sentence()
+    said = line_of(simulate.read(simulate.write_run(tmp_path, batches, noise=0))).sentence()
     assert said.endswith(": no batching speedup, the case one at a time (per_sample) was not timed.")
     singles = {case: s for case, s in SIX.items() if case[1] == "per_sample"}
-    said = line_of(runs.read_run(simulate.write_run(tmp_path / "single", singles, noise=0))).sentence()
+    said = line_of(simulate.read(simulate.write_run(tmp_path / "single", singles, noise=0))).sentence()
     assert "numba, the fastest of 2, takes 6.00 µs per sample one at a time: no batching speedup" in said
-    nothing = runs.read_run(simulate.write_run(tmp_path / "none", {}, failures=WRONG))
+    nothing = simulate.read(simulate.write_run(tmp_path / "none", {}, failures=WRONG))
     assert line_of(nothing).sentence() == f"Run {nothing.id}: nothing was timed."
 
 
 def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path):
     folder = simulate.write_sweep(tmp_path, SIX, SETTINGS, lambda setting: 1 / setting.threads, noise=0)
-    sweep = runs.read_runs(folder)
+    sweep = judge.read(folder)
     text = render.render(sweep, "md")
     lines = [line for line in text.partition("\n## ")[0].splitlines() if line.startswith("- ")]
     assert len(lines) == len(SETTINGS)

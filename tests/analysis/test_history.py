@@ -5,7 +5,7 @@ import pytest
 from mlpbench.bench.analysis import history
 from mlpbench.bench.analysis.history import against_previous
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import index, runs
+from mlpbench.bench.record import index
 from mlpbench.bench.report import render
 from support import simulate, trusting
 from support.runs import months
@@ -17,37 +17,37 @@ QUIET = {"noise": 0.002, "repeats": 8, "trust": trusting.block()}
 def test_a_run_is_told_beside_the_one_before_it(tmp_path):
     """Of the newest complete one of the machine that computed the same; at a run's end and on its page, in a line."""
     first = simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
-    assert against_previous(runs.read_run(first)) is None
+    assert against_previous(simulate.read(first)) is None
     other = {"sizes": [784, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
     simulate.write_run(tmp_path, TIMES, seed=1, **QUIET, spec=other)
     slower = {case: 2 * value for case, value in TIMES.items()}
     again = simulate.write_run(tmp_path, slower, seed=2, **QUIET)
-    assert against_previous(runs.read_run(again)) is None, "that before it computes something else"
+    assert against_previous(simulate.read(again)) is None, "that before it computes something else"
     (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
-    said = against_previous(runs.read_run(again))
+    said = against_previous(simulate.read(again))
     whole = f"mlpbench compare {first.name} {again.name} says which cases are slower."
     assert said == (
         f"Against the previous run of this machine, {first.name}: in its best case numpy is 100 % slower; {whole}"
     )
-    assert said in render.build([runs.read_run(again)]).headline.remarks
+    assert said in render.build([simulate.read(again)]).headline.remarks
     (again / "numpy.0.json").unlink()
-    assert against_previous(runs.read_run(again)) is None, "it is not whole itself"
+    assert against_previous(simulate.read(again)) is None, "it is not whole itself"
 
 
 def test_who_comes_back_reads_whether_each_best_time_is_as_it_was(tmp_path):
     both = {**TIMES, ("numba", "batched", 100): 1e-6}
     first = simulate.write_run(tmp_path, both, seed=0, **QUIET)
-    again = runs.read_run(simulate.write_run(tmp_path, both, seed=1, **QUIET))
+    again = simulate.read(simulate.write_run(tmp_path, both, seed=1, **QUIET))
     simulate.write_run(tmp_path, both, seed=2, repeats=1)  # a smoke run is no measure
     begins = "Against the previous run of this machine, "
     assert against_previous(again) == f"{begins}{first.name}: every kernel's best time is within 5 %."
     faster = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.8e-6}, seed=3, **QUIET)
-    assert against_previous(runs.read_run(faster)) == (
+    assert against_previous(simulate.read(faster)) == (
         f"{begins}{again.id}: in its best case numba is 25 % faster; the best times of the others are within 5 %."
     )
     noisy = {**QUIET, "noise": 0.1}
     unclear = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.72e-6}, seed=4, **noisy)
-    assert "faster, as two runs of the same code may be" in against_previous(runs.read_run(unclear))
+    assert "faster, as two runs of the same code may be" in against_previous(simulate.read(unclear))
 
 
 def test_a_best_time_that_other_programs_disturbed_is_unclear_and_no_change(tmp_path):
@@ -119,14 +119,14 @@ def test_a_damaged_run_costs_that_run(tmp_path):
 
 
 def test_the_page_of_a_run_has_it(changed):
-    document = render.build([runs.read_run(changed[-1])])
+    document = render.build([simulate.read(changed[-1])])
     (section,) = (one for one in document.sections if one.slug == "history")
     assert section.blocks[0].text == "2 of 4 cases changed for good in 14 runs."
     assert "history" in {figure.name for figure in document.figures()}
     (folder,) = {run.parent for run in changed}
     (folder / "calibration.json").write_text("{")
     try:
-        broken = render.build([runs.read_run(changed[-1])])
+        broken = render.build([simulate.read(changed[-1])])
     finally:
         (folder / "calibration.json").unlink()
     (section,) = (one for one in broken.sections if one.slug == "history")

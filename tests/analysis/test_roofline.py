@@ -89,9 +89,10 @@ def test_causes_are_told_apart():
 
 def test_roofs_beside_a_busy_neighbour_refuse_only_what_no_neighbour_explains():
     least = floors(work(1000), ROOFS)[0].seconds
-    near = judge(work(1000), ROOFS, least / 2, disturbed=True)
+    low = replace(ROOFS, disturbed=True)
+    near = judge(work(1000), low, least / 2)
     assert (near.impossible, near.reason) == (False, "something else ran beside the roofs")
-    assert judge(work(1000), ROOFS, least / 11, disturbed=True).impossible
+    assert judge(work(1000), low, least / 11).impossible
 
 
 def test_a_kernel_that_skips_work_reads_its_inputs():

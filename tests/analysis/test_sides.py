@@ -6,7 +6,6 @@ from mlpbench.bench.analysis import sides
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import parse_sides
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.record import runs as record
 from mlpbench.kernels.base import Facts
 from support import simulate
 
@@ -115,7 +114,7 @@ def test_compare_refuses_two_cards_and_says_how_all_the_same(tmp_path):
     found = []
     for seed, uuid in ((1, "GPU-1"), (2, "GPU-2")):
         info = {"backend": "cupy", "device": "cuda", "version": "14", "describe": {**H100, "device_uuid": uuid}}
-        found.append(record.read_run(simulate.write_run(tmp_path, times, seed=seed, kernel_info=info)))
+        found.append(simulate.read(simulate.write_run(tmp_path, times, seed=seed, kernel_info=info)))
     with pytest.raises(NothingComparable, match=r"not comparable, card: H100 \(GPU-1\) against H100 \(GPU-2\)"):
         compare(*found)
     assert len(compare(*found, anyway=True).rows) == 1

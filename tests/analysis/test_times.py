@@ -10,7 +10,6 @@ from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
 from support import evidence_files as files
@@ -50,7 +49,7 @@ def simulated(tmp_path_factory):
 @pytest.fixture(scope="module", params=[*COMMITTED, "simulated"], ids=lambda path: getattr(path, "name", path))
 def run(request):
     """Return a committed run, and one with disturbed repeats."""
-    return request.getfixturevalue("simulated") if request.param == "simulated" else read_run(request.param)
+    return request.getfixturevalue("simulated") if request.param == "simulated" else simulate.read(request.param)
 
 
 def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
@@ -71,10 +70,10 @@ def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
         assert (one.attribution.one_s, one.attribution.batch_s) == next(
             (kernel.one.value, kernel.best.value) for kernel in found.kernels if kernel.kernel == one.kernel
         )
-    compared = times.by_kernel(run)
+    compared = {(case.kernel, *case.at): case for case in times.cases([run])}
     for kernel, gain in gains.items():
-        one = next(case for at, case in compared[kernel].items() if at[0] == "per_sample")
-        assert times.ratio(one, compared[kernel]["batched", best[kernel]]).value == gain.value
+        one = next(case for at, case in compared.items() if at[:2] == (kernel, "per_sample"))
+        assert times.ratio(one, compared[kernel, "batched", best[kernel]]).value == gain.value
     for one in found.book:
         assert one.alone.speedup.value == of_cases[one.kernel, "batched", 100]["value"]
         assert one.with_loading.speedup.value == of_cases[one.kernel, "book", 100]["value"]
@@ -132,7 +131,7 @@ def test_a_number_without_two_undisturbed_repeats_is_made_of_all():
 def test_a_run_that_is_named_twice_is_refused(simulated):
     with pytest.raises(UserError, match="is named twice"):
         times.cases([simulated, simulated])
-    apart = [read_run(record.path) for record in simulated.records]
+    apart = [simulate.read(record.path) for record in simulated.records]
     assert [len(case.every) for case in times.cases(apart)] == [5] * len(TIMES)
 
 

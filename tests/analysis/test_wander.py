@@ -6,7 +6,6 @@ import pytest
 
 from mlpbench.bench.analysis import wander
 from mlpbench.bench.analysis.summary import USUAL_WANDER
-from mlpbench.bench.record.runs import read_run
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 10): 4e-6, ("numpy", "batched", 100): 2e-6}
@@ -17,7 +16,7 @@ LEVELS = (3, -3, 2, -2, 3, -3)
 @pytest.fixture
 def runs(tmp_path):
     return [
-        read_run(
+        simulate.read(
             simulate.write_run(tmp_path, {at: s * (1 + level / 100) for at, s in TIMES.items()}, seed=seed, noise=0.001)
         )
         for seed, level in enumerate(LEVELS)

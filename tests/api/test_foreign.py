@@ -68,7 +68,7 @@ def test_one_process_has_levels_and_no_verdict(file):
 def test_two_files_apart_have_a_ratio_and_no_verdict_of_any_kind(file):
     before, after = (mlpbench.read_pytest_benchmark(file(n, a=call_s)) for n, call_s in enumerate((2e-3, 1e-3)))
     (row,) = mlpbench.compare(before, after).rows
-    assert (row.judged.verdict, row.verdict_here) == ("unclear", None), "not even in one process: they are two"
+    assert (row.verdict, row.verdict_here) == ("unclear", None), "not even in one process: they are two"
     assert row.no_verdict
     assert mlpbench.compare(before, after).cases()["speedup"][0] == pytest.approx(2, rel=0.05)
 
@@ -80,11 +80,11 @@ def test_several_processes_support_verdicts(file):
     (row,) = several.compare("old", "new").cases().to_dict("records")
     assert (row["verdict"], row["processes"], row["no_verdict"]) == ("faster", 6, None)
     assert row["speedup_low"] < 2 < row["speedup_high"]
-    assert several.compare("new", "old").rows[0].judged.verdict == "slower"
-    assert several.compare("new", "alike").rows[0].judged.verdict in {"same", "unclear"}
+    assert several.compare("new", "old").rows[0].verdict == "slower"
+    assert several.compare("new", "alike").rows[0].verdict in {"same", "unclear"}
     after = mlpbench.read_pytest_benchmark(*(file(10 + n, level=0.02, old=3e-3, other=1e-3) for n in range(6)))
     apart = mlpbench.compare(several, after)
-    assert [(row.baseline, row.judged.verdict) for row in apart.rows] == [("old", "slower")]
+    assert [(row.baseline, row.verdict) for row in apart.rows] == [("old", "slower")]
     assert "wander by 1 %" in apart.limits
 
 
@@ -92,7 +92,7 @@ def test_equal_processes_are_never_told_apart_by_their_rounds(file):
     """A between-process level of 10 %, rounds within 0.5 %: each file is sure of itself, and they disagree."""
     one = mlpbench.read_pytest_benchmark(*(file(n, level=0.1, noise=0.005, a=1e-3) for n in range(4)))
     other = mlpbench.read_pytest_benchmark(*(file(50 + n, level=0.1, noise=0.005, a=1e-3) for n in range(4)))
-    assert mlpbench.compare(one, other).rows[0].judged.verdict == "unclear"
+    assert mlpbench.compare(one, other).rows[0].verdict == "unclear"
     rows = one.benchmarks()
     assert (rows["here_high_s"] / rows["here_low_s"] < 1.01).all()
     assert rows["median_s"].max() / rows["median_s"].min() > 1.05
@@ -102,19 +102,14 @@ def test_without_rounds_there_is_a_median_and_no_more(file):
     found = mlpbench.read_pytest_benchmark(file(keep=False, a=1e-3, b=2e-3))
     rows = found.benchmarks()
     assert rows["here_low_s"].isna().all()
-    assert rows["moved"].isna().all()
     assert (rows["rounds"] == 50).all()
     assert found.compare("a", "b").rows[0].verdict_here == "unclear"
-    assert "too few rounds to tell" in found._repr_html_()
 
 
-def test_a_record_of_ours_is_such_a_file_and_a_level_that_moves_is_seen(tmp_path):
-    data = [1e-3] * 30 + [2e-3] * 30
+def test_a_file_without_a_machine_has_an_unknown_one(tmp_path):
     path = tmp_path / "a.json"
-    path.write_text(json.dumps({"benchmarks": [benchmark("a", np.array(data) * (1 + 0.01 * np.arange(60) % 0.03))]}))
+    path.write_text(json.dumps({"benchmarks": [benchmark("a", [1e-3, 2e-3])]}))
     (row,) = mlpbench.read_pytest_benchmark(path).benchmarks().to_dict("records")
-    assert row["moved"]
-    assert row["independent"] < 20, "rounds that follow each other are worth less"
     assert row["machine"] == "unknown"
 
 

@@ -61,7 +61,7 @@ def test_rounds_make_the_repeats_and_repeats_make_the_cases(results):
     ("name", "columns"), [("cases", frame.CASES), ("repeats", frame.COLUMNS), ("rounds", frame.ROUNDS)]
 )
 def test_frames_have_their_columns_and_dtypes_even_without_a_row(results, name, columns):
-    empty = mlpbench.Results(tuple(replace(run, records=()) for run in results.runs))
+    empty = mlpbench.Results(tuple(replace(run, records=(), times=()) for run in results.runs))
     for found in (getattr(results, name)(), getattr(empty, name)()):
         assert list(found) == list(columns)
         told = {column: dtype for column, (dtype, _) in columns.items() if dtype != "str"}
@@ -152,9 +152,8 @@ def test_an_object_shows_itself_and_escapes_what_files_say(results, monkeypatch)
     assert shown.count("&lt;img") == 2
     compared = results.compare("numpy", "numba")
     rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.found.rows)
-    shown += mlpbench.Comparison(
-        replace(compared.found, rows=rows, baseline=HOSTILE, notes=(HOSTILE,)), HOSTILE
-    )._repr_html_()
+    hostile_texts = {"baseline": HOSTILE, "notes": (HOSTILE,), "smallest_slowdown": HOSTILE}
+    shown += mlpbench.Comparison(replace(compared.found, rows=rows, **hostile_texts))._repr_html_()
     assert "<img" not in shown
     assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
-    assert mlpbench.Results((replace(run, records=()),))._repr_html_()
+    assert mlpbench.Results((replace(run, records=(), times=()),))._repr_html_()

@@ -6,15 +6,10 @@ import subprocess
 import numpy as np
 import pytest
 
-from mlpbench.bench.analysis.compare import compare
-from mlpbench.bench.analysis.sides import by_axis, parse_sides
-from mlpbench.bench.cases import make_settings
 from mlpbench.bench.cli import ab
 from mlpbench.bench.record import runs
 from mlpbench.bench.stats.verdicts import judge
-from support import simulate
 from support.places import installer
-from support.runs.sides import TIMES
 from support.terminal import called, complaint, typed
 
 SMALL = ("--profile", "smoke", "--batch-size", "10", "--spec", "20-10-3")
@@ -65,22 +60,6 @@ def test_bad_input_is_told_before_anything_is_made(capsys, tmp_path, monkeypatch
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     monkeypatch.setattr("mlpbench.bench.run.making.make", lambda *_: pytest.fail("made"))
     assert expected in complaint(*called(capsys, "ab", *words))
-
-
-@pytest.mark.parametrize(
-    ("factor", "expected"),
-    [
-        (1.0, r".* is not slower than .* by more than 0\.\d+ % .*in all 4 cases\."),
-        (1.5, r"new is slower than old in all 4 cases: it takes (1\.49|1\.5)x( to 1\.5\d*x)? as long\."),
-        (0.5, r"new is faster than old in all 4 cases: (1\.99|2)x( to 2(\.0\d)?x)?\."),
-    ],
-)
-def test_the_answer_is_one_sentence(tmp_path, factor, expected):
-    settings = make_settings(["784-50-100-10"], [1], ["float32"], ["old", "new"])
-    scale = lambda setting: factor if setting.env == "new" else 1.0  # noqa: E731 - as short as it is
-    path = simulate.write_sweep(tmp_path, TIMES, settings, scale, noise=0.002, repeats=8)
-    axis, left, right = by_axis(parse_sides(str(path), tmp_path), "env")
-    assert re.fullmatch(expected, compare(left, right, by=axis).conclusion())
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.cli import audit
 from mlpbench.bench.cli.audit import CHECKS, NOT_CHECKED, PASSED, REFUSED, verdicts
 from mlpbench.bench.record import runs
@@ -27,7 +27,7 @@ def said(folder, *processes, **failure):
             if failure:
                 content["mlpbench"]["failures"] = [failure]
                 content["benchmarks"] = []
-    found = list(verdicts(settled(runs.read_run(folder)), "numpy"))
+    found = list(verdicts(judge(runs.read_run(folder)), "numpy"))
     assert len({check for check, _, _ in found}) == len(found), "one line for each"
     return {check: (verdict, why) for check, verdict, why in found}
 

@@ -52,15 +52,13 @@ def test_the_cpus_cache_says_nothing_about_a_kernel_elsewhere(quick):
     found = anatomy.measure(Elsewhere, MNIST)
     assert (found.in_l1, found.reason) == (None, None)
     assert found.two_neurons is not None
-    assert found.one_neuron is None
 
 
 def test_all_networks_are_timed_with_all_their_rounds(quick):
     found = anatomy.measure(NumpyKernel, MNIST).as_dict()
     assert found["reason"] is None
-    assert found["one_neuron"]["spec"]["sizes"] == (1, 1, 1, 1)
     assert found["two_neurons"]["spec"]["sizes"] == (2, 2, 2, 2)
-    for network in ("two_neurons", "one_neuron", "in_l1"):
+    for network in ("two_neurons", "in_l1"):
         cases = found[network]["cases"]
         assert [case["mode"] for case in cases] == ["per_sample", "batched"]
         assert all(len(case["data"]) == 3 and min(case["data"]) > 0 and case["iterations"] >= 1 for case in cases)
@@ -77,14 +75,14 @@ def test_more_work_takes_longer_than_none(quick, monkeypatch):
 
 class NotOnSmallNetworks(NumpyKernel):
     def __init__(self, spec, params):
-        if spec.n_in == 1:
+        if spec.n_in == 2:
             raise MemoryError("tiles need 16 columns")
         super().__init__(spec, params)
 
 
 class WrongOnSmallNetworks(NumpyKernel):
     def forward(self, x):
-        return super().forward(x) * (0.5 if self.spec.n_in == 1 else 1)
+        return super().forward(x) * (0.5 if self.spec.n_in == 2 else 1)
 
 
 @pytest.mark.parametrize(
@@ -93,10 +91,10 @@ class WrongOnSmallNetworks(NumpyKernel):
 )
 def test_a_network_that_a_kernel_cannot_do_has_a_reason_and_no_time(quick, kernel, reason):
     found = anatomy.measure(kernel, MNIST).as_dict()
-    assert found["one_neuron"] is None
+    assert found["two_neurons"] is None
     assert found["in_l1"] is not None
     assert reason in found["reason"]
-    assert found["reason"].startswith("1-1-1-1: ")
+    assert found["reason"].startswith("2-2-2-2: ")
 
 
 def test_short_rounds_count_calls():
@@ -124,8 +122,8 @@ def test_short_rounds_stop_when_they_take_too_long():
 
 def test_the_suite_writes_it_into_the_record(tmp_path):
     found = suite_by_hand(tmp_path / "record.json")["mlpbench"]["anatomy"]
-    assert set(found) == {"two_neurons", "one_neuron", "in_l1", "reason"}
-    assert len(found["one_neuron"]["cases"][0]["data"]) == anatomy.ROUNDS
+    assert set(found) == {"two_neurons", "in_l1", "reason"}
+    assert len(found["two_neurons"]["cases"][0]["data"]) == anatomy.ROUNDS
 
 
 @pytest.mark.parametrize(("repeat", "there"), [(anatomy.REPEATS - 1, True), (anatomy.REPEATS, False)])

@@ -17,7 +17,6 @@ from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import app
 from mlpbench.bench.plan.profiles import PROFILES
-from mlpbench.bench.record import runs
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable
@@ -138,7 +137,7 @@ def test_method_recomputes_the_headline(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     names, printed = executed("\n".join(blocks("docs/evidence/method.md", "python")))
     assert names["run"].resolve() == run.resolve(), "the latest run"
-    cases = {case.mode: case for case in analysis_times.cases([runs.read_run(run)])}
+    cases = {case.mode: case for case in analysis_times.cases([simulate.read(run)])}
     expected = analysis_times.ratio(cases["per_sample"], cases["batched"])
     assert (names["speedup"], names["low"], names["high"]) == pytest.approx(
         (expected.value, expected.low, expected.high), rel=1e-4

@@ -6,7 +6,6 @@ import pytest
 
 from mlpbench.bench.analysis import compare, history, sides
 from mlpbench.bench.record.names import named
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from support import simulate
 
@@ -18,7 +17,7 @@ def on(folder, host=None, machine="testbox", seed=0):
     environment = copy.deepcopy(simulate.ENVIRONMENT)
     environment["machine"] |= {"name": machine, "host": host}
     where = folder / f"{machine}-{host}-{seed}"
-    return read_run(simulate.write_run(where, TIMES, seed=seed, repeats=6, environment=environment))
+    return simulate.read(simulate.write_run(where, TIMES, seed=seed, repeats=6, environment=environment))
 
 
 def test_two_machines_and_two_hosts_of_one_model_are_named_as_two(tmp_path):

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mlpbench.bench.analysis import evidence
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from support import evidence_files as files
@@ -44,8 +45,9 @@ def test_damage_costs_the_roofs_and_is_told_in_one_line(tmp_path, content, said)
     assert said in line
     assert "\n" not in line
     assert again.records == run.records
-    assert not evidence.read(again).roofs
-    assert any(line in missing for missing in evidence.read(again).missing)
+    found = judge(again).evidence
+    assert not found.roofs
+    assert any(line in missing for missing in found.missing)
 
 
 def test_a_name_of_another_kind_is_no_file_of_a_repeat(tmp_path):

@@ -95,7 +95,7 @@ def test_what_an_older_version_wrote_is_read(tmp_path):
 def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
     content = good()
     content["mlpbench"]["plan"] = None
-    run = runs.read_run(written(tmp_path, content))
+    run = simulate.read(written(tmp_path, content))
     assert (run.plan, run.id, run.kernels, run.missing) == (None, "numpy.0", ("numpy",), ())
 
 
@@ -220,7 +220,7 @@ def ways(value, way=()):
 
 def use(path, other):
     """Do with a file what commands do with one."""
-    run = runs.read_run(path)
+    run = simulate.read(path)
     assert frame.load(run).to_csv().replace("\n", "").isprintable()
     assert render.render([run], "md").replace("\n", "").isprintable()
     found = compare(run, other, 0.05)
@@ -233,7 +233,7 @@ def test_junk_anywhere_is_read_or_refused_with_one_line(tmp_path, junk):
     content = full()
     for block in ("trust", "anatomy"):
         del content["mlpbench"][block]  # read by the tests above, and there are hundreds of members in it
-    other = runs.read_run(simulate.write_run(tmp_path, {CASE: 1e-6}, repeats=2, seed=5))
+    other = simulate.read(simulate.write_run(tmp_path, {CASE: 1e-6}, repeats=2, seed=5))
     read, refusals = 0, []
     for way in ways(content):
         damaged = copy.deepcopy(content)

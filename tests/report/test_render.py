@@ -6,9 +6,9 @@ import re
 import pandas as pd
 import pytest
 
-from mlpbench.bench.analysis import evidence, frame
+from mlpbench.bench.analysis import frame, judge
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import runs as record
+from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
 from support import simulate
@@ -17,7 +17,7 @@ from support.runs import peers as peer_runs
 
 
 def write(folder, times=EXACT, **settings):
-    return record.read_run(simulate.write_run(folder, times, **settings))
+    return simulate.read(simulate.write_run(folder, times, **settings))
 
 
 def markdown(*runs):
@@ -42,19 +42,20 @@ def test_what_has_no_report(reports):
     (run,) = reports.runs("exact")
     with pytest.raises(UserError, match=r"unknown format 'htm' .did you mean html"):
         render.render([run], "htm")
-    for runs, why in (([], "no run to report on"), ([run, run], "named twice")):
+    for some, why in (([], "no run to report on"), ([run, run], "named twice")):
         with pytest.raises(UserError, match=why):
-            render.render(runs, "md")
+            render.render(some, "md")
 
 
-def test_what_stands_beside_the_cases_is_read_once_for_all_sections_and_formats(tmp_path, monkeypatch):
-    run, reads = peer_runs.write(tmp_path), []
-    read = evidence.read
-    monkeypatch.setattr(evidence, "read", lambda run: reads.append(run.id) or read(run))
-    document = render.build([run])
+def test_a_run_is_judged_once_for_all_sections_and_formats(tmp_path, monkeypatch):
+    folder, judged = peer_runs.write(tmp_path).path, []
+    taken = judge.taken
+    monkeypatch.setattr(judge, "taken", lambda records: judged.append(1) or taken(records))
+    document = render.build(runs.read_runs(folder))
     assert "explained" in {section.slug for section in document.sections}, "it is made of it"
-    assert render.write(document, "md") == render.render([peer_runs.write(tmp_path / "again")], "md")
-    assert reads == [run.id, run.id], "once for each report"
+    texts = [render.write(document, name) for name in ("md", "html", "json", "csv")]
+    assert all(texts)
+    assert len(judged) == 1
 
 
 def test_all_say_the_same_finding(reports):
@@ -143,7 +144,7 @@ def test_an_interrupted_run_says_what_is_missing(tmp_path):
     path = simulate.write_run(tmp_path, EXACT)
     for repeat in (1, 2):
         (path / f"numba.{repeat}.json").unlink()
-    run = record.read_run(path)
+    run = simulate.read(path)
     why = "the run was interrupted before this process ended"
     assert gaps.gaps(run) == [("numba", "all cases, repeats 2, 3 of 3", why)]
     assert "> The run was interrupted: 2 of 6 processes have no result." in markdown(run)
@@ -154,7 +155,7 @@ def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
     path = simulate.write_run(tmp_path, EXACT)
     with simulate.edited(path / "numpy.0.json") as changed:
         changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
-    run = record.read_run(path)
+    run = simulate.read(path)
     why = "planned, and neither measured nor explained"
     assert run.contradictions == ("numpy.0.json: per_sample 100 was planned, and neither measured nor explained",)
     assert gaps.gaps(run) == [("numpy", "one at a time, repeat 1 of 3", why)]
@@ -201,7 +202,7 @@ def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
         path = simulate.write_run(tmp_path, EXACT, seed=seed)
         for repeat in range(lost):
             (path / f"numba.{2 - repeat}.json").unlink()
-        return record.read_run(path)
+        return simulate.read(path)
 
     whole, first, second = (interrupted(seed, lost) for seed, lost in ((1, 0), (2, 1), (3, 2)))
     one, two = ("1 of 6 processes have no result", "2 of 6 processes have no result")

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from mlpbench.bench.analysis import explain, frame
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.cli import announce
@@ -33,7 +33,7 @@ def ran(tmp_path_factory, quicker):
 def run(ran):
     process, folder = ran
     found = runs.read_run(runs.latest(folder / "results"))
-    refused = bool(settled(found).failures)  # beside other tests, limits of the machine can be too low
+    refused = bool(judge(found).failures)  # beside other tests, limits of the machine can be too low
     assert process.returncode == refused, process.stderr
     return found
 
@@ -70,7 +70,7 @@ def test_the_roofs_of_both_are_beside_the_results(run):
 
 
 def test_each_kernel_is_held_to_its_own(run):
-    found = explain.find(run, summarize([run]))
+    found = explain.find(judge(run), summarize([judge(run)]))
     assert set(found.roofs) <= {1}, "beside a busy neighbour the processor's are refused"
     assert set(found.devices) == {"cuda"}
     kernels = {kernel.kernel: kernel for kernel in found.kernels}

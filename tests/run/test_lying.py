@@ -5,7 +5,7 @@ import os
 
 import pytest
 
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.plan import profiles
@@ -49,7 +49,7 @@ def test_a_kernel_whose_values_are_wrong_has_no_time_in_the_record_and_the_proce
     sure = [one for one in record.trust.refusals if not one.by_time]
     assert not any(one.hits(*at) for one in sure for at in timed)
     assert len(json.loads(record.path.read_text(encoding="utf-8"))["benchmarks"]) == len(timed)
-    assert {failure.phase for failure in settled(run).failures} == {"refused"}
+    assert {failure.phase for failure in judge(run).failures} == {"refused"}
 
 
 @pytest.mark.parametrize(
@@ -63,7 +63,7 @@ def test_a_kernel_whose_values_are_wrong_has_no_time_in_the_record_and_the_proce
 def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found_it(process, liar):
     run, problems = process(liar, repeats=2)
     assert not any(problem.startswith("refused") for problem in problems), "the end says what both say"
-    found = settled(run)
+    found = judge(run)
     assert {failure.check for failure in found.failures} == {liar.caught_by}
     assert len(found.records[0].cases) < len(run.records[0].cases) == len(CASES)
 
@@ -79,7 +79,7 @@ def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found
 def test_a_kernel_that_changes_what_measures_it_is_found_by_an_audit(process, liar):
     run, _ = process(liar, clock=["--mlpbench-audit"])
     assert liar.caught_by in {one.check for one in run.records[0].trust.refusals}
-    assert settled(run).records[0].cases == ()
+    assert judge(run).records[0].cases == ()
 
 
 def test_a_kernel_that_takes_processors_back_is_found_by_an_audit(process):
@@ -99,4 +99,4 @@ def test_an_honest_kernel_has_all_its_times(process, clock):
     run, problems = process(lying.Liar, clock=clock)
     assert (problems, run.records[0].trust.refusals) == ((), ())
     assert len(run.records[0].cases) == len(CASES)
-    assert settled(run).records == run.records
+    assert judge(run).records == run.records

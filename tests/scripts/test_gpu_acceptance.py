@@ -11,7 +11,7 @@ import pytest
 from acceptance import timings, told
 from acceptance.told import LATE
 
-from mlpbench.bench.analysis.refused import PHASE, settled
+from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.record import runs
 from support import fake_cupy
 from support.on_cpu.raw import compiler
@@ -82,7 +82,7 @@ def test_the_whole_script(tmp_path, quicker):
     ran = accept(tmp_path, quicker, *SMALLER, tools=True)
     lines = ran.stdout.splitlines()
     failed = [line for line in lines if line.startswith("FAIL")]
-    run = settled(runs.read_run(runs.latest(tmp_path / "found" / "results")))
+    run = judge(runs.read_run(runs.latest(tmp_path / "found" / "results")))
     refused = {failure.phase for failure in run.failures} == {PHASE}  # as beside other tests a time may be
     expected = (*BEYOND_IT, *(["run: numpy"] if refused else []))
     unexpected = [line for line in failed if not line.startswith(tuple(f"FAIL {words}" for words in expected))]

@@ -272,18 +272,3 @@ def marked(values, rng):
     """The repeats that count: nine in ten bursts are marked, and 2 % of the quiet repeats."""
     disturbed = rng.random(len(values)) < np.where(values > 1.3, 0.9, 0.02)
     return counted(dict(enumerate(values.tolist())), set(np.flatnonzero(disturbed).tolist()))
-
-
-def test_pooled_rounds_would_not_cover_it():
-    """What the two levels are for: an interval from correlated rounds of 3 repeats taken as independent is narrow."""
-    rng = np.random.default_rng(7)
-    pooled = [[x for _ in range(3) for x in round_times(1.0, 20, 0.02, rng)] for _ in range(300)]
-    assert covered(map(estimate, pooled)) < 0.6
-
-
-def test_a_real_difference_is_found_and_none_is_invented():
-    a, b = simulated("normal", 5, seed=1), simulated("normal", 5, seed=2)
-    verdicts = [verdict(ratio(x, y, paired=False), 0.05) for x, y in zip(a, b, strict=True)]
-    assert np.mean([v in ("faster", "slower") for v in verdicts]) < 0.02
-    slower = [verdict(ratio(x, 1.3 * y, paired=False), 0.05) for x, y in zip(a, b, strict=True)]
-    assert np.mean([v == "slower" for v in slower]) > 0.95

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from mlpbench.bench.stats.rounds import ratio_within, within
+from mlpbench.bench.stats.rounds import TOO_FEW, ratio_within, within
 
 
 def series(rng, n, correlation, level=1.0):
@@ -19,17 +19,7 @@ def series(rng, n, correlation, level=1.0):
 def test_the_interval_holds_the_process_own_median(n, correlation):
     rng = np.random.default_rng(1)
     found = [within(series(rng, n, correlation)) for _ in range(300)]
-    assert np.mean([one.low <= 1 <= one.high for one in found]) >= 0.91
-    worth = np.median([one.independent for one in found])
-    assert worth == pytest.approx(n * (1 - correlation) / (1 + correlation), rel=0.25)
-
-
-@pytest.mark.parametrize("correlation", [0.0, 0.5])
-def test_a_level_that_stays_is_seldom_said_to_move(correlation):
-    rng = np.random.default_rng(2)
-    assert np.mean([within(series(rng, 300, correlation)).moved for _ in range(200)]) <= 0.02
-    moved = np.concatenate([series(rng, 150, correlation), series(rng, 150, correlation, 1.3)])
-    assert within(moved).moved
+    assert 0.91 <= np.mean([one.low <= 1 <= one.high for one in found]) <= 0.995
 
 
 def test_a_ratio_has_the_interval_of_both():
@@ -39,13 +29,8 @@ def test_a_ratio_has_the_interval_of_both():
     assert found[0].value == pytest.approx(2, rel=0.05)
 
 
-def test_too_few_rounds_have_no_interval():
-    found = within([1.0, 2.0, 3.0])
-    assert (found.median, found.moved) == (2.0, None)
-    assert math.isnan(found.low)
-    assert ratio_within(found, within([1.0])).reason == "too few rounds for an interval"
-
-
-def test_rounds_that_are_all_alike_are_sure():
-    found = within([1.0] * 40)
-    assert (found.low, found.high, found.moved) == (1.0, 1.0, False)
+def test_few_rounds_have_no_interval_and_rounds_that_are_all_alike_are_sure():
+    few, alike = within([1.0, 2.0, 3.0]), within([1.0] * 40)
+    assert (few.value, few.claims, few.reason) == (2.0, False, TOO_FEW)
+    assert ratio_within(few, alike).reason == TOO_FEW
+    assert (alike.low, alike.high) == (1.0, 1.0)

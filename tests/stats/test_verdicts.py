@@ -101,7 +101,7 @@ def test_runs_of_a_machine_say_how_far_their_level_wanders():
 
     def run(sd):
         level = rng.normal(0, sd)
-        return {case: (case + level + rng.normal(0, 0.002), Error(0.002**2, 4)) for case in range(20)}
+        return {case: repeats(rng, 4, math.exp(case + level), sd=0.004) for case in range(20)}
 
     found = learnt_wander([run(0.03) for _ in range(200)], PRIOR)
     assert found.sd == close(0.03, rel=0.15)
@@ -109,5 +109,5 @@ def test_runs_of_a_machine_say_how_far_their_level_wanders():
     assert learnt_wander([run(0.001) for _ in range(200)], PRIOR).sd < 0.003
     assert learnt_wander([run(0.03)], PRIOR) == PRIOR
     # What one case of a run does that its repeats do not know says nothing of the run.
-    wild = [{**run(0.001), "wild": (rng.normal(0, 1), Error(1.0, 4))} for _ in range(30)]
+    wild = [{**run(0.001), "wild": repeats(rng, 4, math.exp(rng.normal(0, 1)), sd=2.0)} for _ in range(30)]
     assert learnt_wander(wild, PRIOR).sd < 0.005

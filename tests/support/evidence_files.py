@@ -2,7 +2,6 @@
 
 import json
 
-from mlpbench.bench.record import runs
 from support import simulate
 
 SIZES = (1, 10, 100, 1000, 10_000)
@@ -10,8 +9,8 @@ T0, ROW = 12e-6, 1e-6
 TIMES = {("numpy", "per_sample", 100): 13e-6} | {("numpy", "batched", size): T0 / size + ROW for size in SIZES}
 PYTHON = {"kernel_info": {"backend": "numpy", "device": "cpu", "version": "2", "describe": {"threads": 1}}}
 
-#: Seconds of a call on two neurons, one at a time and as a batch of 1; on one neuron; per sample with weights in L1.
-CALL_ONE, CALL_BATCH, NEURON, L1_ONE, L1_BATCH = 9e-6, 10e-6, 12e-6, 10e-6, 0.5e-6
+#: Seconds of a call on two neurons, one at a time and as a batch of 1; per sample with weights in L1.
+CALL_ONE, CALL_BATCH, L1_ONE, L1_BATCH = 9e-6, 10e-6, 10e-6, 0.5e-6
 #: Per second: operations, and bytes read from each level by one thread.
 PEAK = 250e9
 READ = {"L1": 500e9, "L2": 200e9, "L3": 100e9, "DRAM": 40e9}
@@ -35,7 +34,6 @@ def anatomy(**changes):
     """Return the field of a record; ``changes`` replace entries."""
     return {
         "two_neurons": network([2] * 4, CALL_ONE, CALL_BATCH, 1),
-        "one_neuron": network([1] * 4, NEURON, NEURON, 1),
         "in_l1": network(L1_SIZES, L1_ONE, 100 * L1_BATCH, 100),
         "reason": None,
         **changes,
@@ -91,7 +89,7 @@ def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):
 def write(folder, times=TIMES, **settings):
     """Write a run whose calls take `T0` and `ROW` seconds a row, and read it."""
     settings = {"noise": 0, "rounds": 4, **PYTHON, **settings}
-    return runs.read_run(write_run(folder, times, **settings))
+    return simulate.read(write_run(folder, times, **settings))
 
 
 def impossible(**settings):

@@ -1,11 +1,11 @@
 """Explanations of runs whose causes are known, without any file."""
 
 import math
-from dataclasses import replace
+from types import SimpleNamespace
 
-from mlpbench.bench.analysis.attribution import Attribution, Part
+from mlpbench.bench.analysis.attribution import Attribution
 from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
-from mlpbench.bench.stats.estimates import Ratio
+from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.kernels.spec import ForwardSpec
 
 LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}
@@ -19,12 +19,12 @@ def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, sa
     for name, share in shares.items():
         if share is not None:
             ends = [math.nan if name == "weights" else share + end * half for end in (-1, 1)]
-            found[name] = Part(*(saved_s * value for value in (share, *ends)))
-    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3, True))
+            found[name] = Estimate(*(saved_s * value for value in (share, *ends)), 3)
+    return Attribution(batch_size, saved_s + 1e-6, 1e-6, found, Ratio(11.0, 10.5, 11.5, 3))
 
 
 def kernel(name, place, attribution, not_explained=None):
-    nothing = dict.fromkeys(("call_one_s", "call_batch_s", "neuron_one_s", "neuron_batch_s", "fit", "asymptotic"))
+    nothing = dict.fromkeys(("call_one_s", "call_batch_s", "fit"))
     facts = {
         "threads": 1,
         "measured": {},
@@ -36,22 +36,13 @@ def kernel(name, place, attribution, not_explained=None):
     return KernelExplanation(kernel=name, attribution=attribution, **facts, **nothing)
 
 
-def explanation(spec, kernels, **changes):
+def explanation(spec, kernels):
     """Return the explanation of a run; ``kernels`` are attributions by name."""
-    names = {"run": f"run of {spec}", "title": f"Run of {spec}", "run_id": f"run of {spec}", "machine": "testbox"}
-    found = Explanation(
-        **names,
-        setting=None,
-        spec=spec,
-        kind="sigmoid/softmax float32",
-        threads=1,
-        weight_bytes=ForwardSpec.parse(spec).weight_bytes(),
-        kernels=tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items()),
-        roofs={},
-        disturbed=False,
-        missing=(),
-    )
-    return replace(found, **changes)
+    names = {"name": f"run of {spec}", "title": f"Run of {spec}", "id": f"run of {spec}", "machine": "testbox"}
+    evidence = SimpleNamespace(roofs={}, devices={}, missing=())
+    record = SimpleNamespace(spec=ForwardSpec.parse(spec), threads=1, cases=(None,))
+    run = SimpleNamespace(**names, setting=None, evidence=evidence, records=(record,))
+    return Explanation(run, tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items()))
 
 
 CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)

@@ -12,6 +12,9 @@ from pathlib import Path
 import numpy as np
 from pytest_benchmark.stats import Stats
 
+from mlpbench.bench.analysis import judge
+from mlpbench.bench.record import runs
+
 ROWS = 1000  # what the book mode and the accuracy run over
 SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
 COMMIT = "0123abcd" * 5
@@ -204,6 +207,11 @@ def write_run(
             content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
             (run_dir / f"{kernel}.{repeat}.json").write_text(json.dumps(content))
     return run_dir
+
+
+def read(path):
+    """Read and judge a run."""
+    return judge.judge(runs.read_run(path))
 
 
 def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, skipped=None, plan_changes=None, **of_run):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.bench.analysis.refused import PHASE, settled
+from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.cli.app import main
 
 #: What makes programs colour their output, or fold it, wherever it goes.
@@ -43,7 +43,7 @@ def refused(*found):
 
     Such a run exits with 1. Fail for what is wrong besides.
     """
-    failures = [one for run in found for one in settled(run).failures]
+    failures = [one for run in found for one in judge(run).failures]
     assert all(one.phase == PHASE and one.reason.startswith("roofline: ") for one in failures), failures
     return failures
 

@@ -4,7 +4,6 @@ import msgspec
 import numpy as np
 from msgspec.structs import replace
 
-from mlpbench.bench.record import runs
 from mlpbench.bench.record.schema import Timing
 from mlpbench.bench.record.trust import Trust
 from support import simulate
@@ -57,7 +56,7 @@ def disturb(folder, hits):
                 looks = [[50_000 if hit else 25_000] * 2] * len(case["stats"]["data"])
                 case["extra_info"] |= {"looks_ns": looks, "look_processors": 1}
             content["mlpbench"]["trust"] = block()
-    return runs.read_run(folder)
+    return simulate.read(folder)
 
 
 def write_disturbed(folder, *disturbed, **settings):
@@ -73,7 +72,7 @@ def write(folder, blocks, **settings):
         if trust is not None:
             with simulate.edited(folder / f"numpy.{repeat}.json") as content:
                 content["mlpbench"]["trust"] = trust
-    return runs.read_run(folder)
+    return simulate.read(folder)
 
 
 def timing(data, looks, iterations=10, waits_s=()):

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.analysis import times
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.trust.rounds import fastest_looks, slowness, taken
 from support import simulate, spells
 from support.trusting import AT, Process, rounds, timing
@@ -88,7 +87,7 @@ def test_a_processor_that_was_slow_is_told_by_its_looks_and_taken_out():
 @pytest.mark.parametrize("shares", [(0.0, 0.05), (0.2, 0.6), (0.6, 0.9)])
 def test_beside_neighbours_times_and_speedups_are_those_without_them(tmp_path, shares):
     neighbour = spells.Neighbour(shares, slower={("per_sample", 100): 1.9, ("batched", 100): 1.5})
-    run = read_run(simulate.write_run(tmp_path, TIMES, repeats=7, rounds=150, neighbour=neighbour))
+    run = simulate.read(simulate.write_run(tmp_path, TIMES, repeats=7, rounds=150, neighbour=neighbour))
     cases = {(case.mode, case.batch_size): case for case in times.cases([run])}
     one, batch = cases["per_sample", 100].estimate(), cases["batched", 100].estimate()
     # The tenth percentile of rounds that scatter by 1 % lies 1.3 % below their median.

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.names import env_of
@@ -26,7 +26,7 @@ def render(runs: Sequence[Run], consumer: str) -> str:
 def _points(runs: Sequence[Run], consumer: str) -> Points:
     """Return every case by a name that means the same in every run."""
     # Tables may call two runs by one name; here each has its own.
-    ready = [replace(settled(run), shown=str(number)) for number, run in enumerate(runs)]
+    ready = [replace(judge(run), shown=str(number)) for number, run in enumerate(runs)]
     cases = [(run, case) for run in ready for case in summarize([run])]
     if not cases:
         raise UserError("nothing to export: no case has a time")

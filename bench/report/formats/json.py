@@ -13,7 +13,7 @@ from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.parts import interval
 from mlpbench.bench.report.sections import gaps, trust
 from mlpbench.bench.report.sections.trust import Judgement
-from mlpbench.bench.trust.rounds import At, CaseTime, of_run
+from mlpbench.bench.trust.rounds import At, CaseTime
 
 
 def render(document: Document) -> str:
@@ -70,7 +70,7 @@ def _run(judgement: Judgement) -> dict[str, Any]:
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
         "environment": run.measured_in.as_dict(),
-        "kernels": [_kernel(*of_record) for of_record in zip(run.records, of_run(run), strict=True)],
+        "kernels": [_kernel(*of_record) for of_record in zip(run.records, run.times, strict=True)],
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
@@ -78,7 +78,7 @@ def _run(judgement: Judgement) -> dict[str, Any]:
     }
 
 
-def _kernel(record: Record, times: dict[At, CaseTime]) -> dict[str, Any]:
+def _kernel(record: Record, times: Mapping[At, CaseTime]) -> dict[str, Any]:
     names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
     more = ("max_error", "import_s", "construct_s", "thread_use", "device_times")
     disturbed = [words.case(*at) for at, case in times.items() if case.disturbed]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.book import Apart
+from mlpbench.bench.analysis.book import BOOK, Apart
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Findings, Points, table
@@ -26,11 +26,10 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
     # What is said of every kernel is said once.
     texts = dict.fromkeys(text for cell, apart in cells for text in _sentences(cell.kernel, apart))
     rows = [row for cell, apart in cells for row in _rows(cell.kernel, apart)]
-    images = cells[0][0].published.images
     caption = (
-        f"The parts of the book's cell over {images:,} images, in order: median over repeats, with the 95 % interval "
-        "in brackets. Initialising reads the weights and makes the network; inferring picks the class of each image "
-        "too; the rest is freeing what was read."
+        f"The parts of the book's cell over {BOOK.images:,} images, in order: median over repeats, with the 95 % "
+        "interval in brackets. Initialising reads the weights and makes the network; inferring picks the class of "
+        "each image too; the rest is freeing what was read."
     )
     numbers = table(caption, ("kernel", "part"), _NUMBERS, rows=rows)
     title, drawn = "Where the time of the book's cell goes", [cell for cell, _ in cells]
@@ -43,7 +42,7 @@ def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
     if apart.of_book is not None:
         yield (
             "The interval of the book's figure covers our share of loading. The book's own share, on its machine and "
-            f"with its files, is not known. In any case its ratio without loading is above {apart.published:.2f}x."
+            f"with its files, is not known. In any case its ratio without loading is above {BOOK.speedup:.2f}x."
         )
     if apart.reads:
         yield f"The cell of {kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."

@@ -58,8 +58,9 @@ def table(comparison: Comparison) -> Table:
     return document.table(title(comparison), texts, numbers, ("verdict",), rows=rows, heads=len(texts) + 1)
 
 
-def blocks(comparison: Comparison, sensitivity: str | None = None) -> tuple[Block, ...]:
-    """Return all of a comparison; ``sensitivity``: the smallest slowdown that is found here, as a sentence."""
+def blocks(comparison: Comparison) -> tuple[Block, ...]:
+    """Return all of a comparison."""
+    sensitivity = comparison.smallest_slowdown
     notes = [caption(comparison), *comparison.notes, *([sensitivity] if sensitivity else [])]
     return (
         Paragraph(comparison.conclusion()),

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.explain import DeviceShare
+from mlpbench.bench.analysis.evidence import CaseShare
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes
 from mlpbench.bench.record.runs import Run
@@ -55,7 +55,7 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
     if not kernels:
         return ()
     shares = {
-        (run.run_id, kernel.kernel, share.mode, share.batch_size): share
+        (run.run.id, kernel.kernel, share.mode, share.batch_size): share
         for run in findings.of(explanations)
         for kernel in run.kernels
         for share in kernel.on_device
@@ -78,7 +78,7 @@ def _table(
     kernels: Sequence[tuple[Run, str, list[DeviceTimes]]],
     caption: str,
     names: Sequence[str],
-    shares: Mapping[tuple[str, str, str, int], DeviceShare],
+    shares: Mapping[tuple[str, str, str, int], CaseShare],
     *,
     several: bool,
 ) -> Table | None:
@@ -103,8 +103,8 @@ def _table(
     return table(caption, ("kernel", "case"), numbers, roof, rows=rows, several=several) if there else None
 
 
-def _share(share: DeviceShare | None) -> tuple[str, str]:
-    if share is None:
+def _share(share: CaseShare | None) -> tuple[str, str]:
+    if share is None or share.verdict is None:
         return "", "no roof was measured"
     return words.percent(share.verdict.share), limit_words(share.verdict)
 

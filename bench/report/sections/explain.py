@@ -6,8 +6,10 @@ from collections.abc import Iterator, Sequence
 from mlpbench.bench import words
 from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis.attribution import PARTS, Attribution
-from mlpbench.bench.analysis.explain import CaseShare, Explanation, KernelExplanation
+from mlpbench.bench.analysis.evidence import CaseShare
+from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.analysis.roofline import Roofs
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, table
 from mlpbench.bench.report.limits import explanations, limit_words
 from mlpbench.bench.report.parts import Part
@@ -101,7 +103,7 @@ def saved_table(explanations: Sequence[Explanation]) -> Table:
 
     def row(run: Explanation, kernel: KernelExplanation, parts: Attribution) -> tuple[str, ...]:
         lie = f"{words.data_size(run.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
-        heads = (run.run, run.spec, kernel.kernel, lie) if several else (run.run, kernel.kernel)
+        heads = (run.run.name, run.spec, kernel.kernel, lie) if several else (run.run.name, kernel.kernel)
         times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
         return (*heads, times, *(share_words(name, parts) for name in PARTS))
 
@@ -187,10 +189,10 @@ def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
 
 def run_sentences(explanation: Explanation) -> Iterator[str]:
     """Yield what there is to say about the run as a whole: its roofs, and what its files do not hold."""
-    yield from map(_roofs, (*explanation.roofs.values(), *explanation.devices.values()))
-    disturbed = ["the roofs"] if explanation.disturbed else []
-    for what in (*disturbed, *(f"the roofs of {device}" for device in explanation.disturbed_devices)):
-        yield f"Something else ran while {what} were measured: they are too low, and shares of them too high."
+    every = (*explanation.roofs.values(), *explanation.devices.values())
+    yield from map(_roofs, every)
+    for whose in {"" if roofs.device == CPU else f" of {roofs.device}": None for roofs in every if roofs.disturbed}:
+        yield f"Something else ran while the roofs{whose} were measured: they are too low, and shares of them too high."
     yield from (f"Missing: {reason}." for reason in explanation.missing)
     yield from (f"{kernel.kernel}: {reason}." for kernel in explanation.kernels for reason in kernel.missing)
 

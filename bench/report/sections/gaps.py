@@ -2,10 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from mlpbench.bench.analysis import refused as refusals
+from mlpbench.bench.analysis import judge
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import belongs
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import STOPPED, Failure
 from mlpbench.bench.report.document import Findings, Table, table
 from mlpbench.bench.report.parts import Part
@@ -20,41 +20,41 @@ _PHASES = {
     "process": "its process died",
     "record": "its record cannot be read",
     STOPPED: "its process was stopped",
-    refusals.PHASE: refusals.PHASE,
+    judge.PHASE: judge.PHASE,
 }
 
 
-def refused(runs: Sequence[Run]) -> tuple[str, ...]:
+def refused(runs: Sequence[Judged]) -> tuple[str, ...]:
     """Return one sentence for each kernel and check by which times were refused: they stand beside the headline."""
     return tuple(
         f"Refused: {first.kernel}, {cases}: {first.why}."
         for run in runs
         for first, cases, _ in _alike(run, _failures(run))
-        if first.phase == refusals.PHASE
+        if first.phase == judge.PHASE
     )
 
 
-def not_checked(runs: Sequence[Run]) -> tuple[str, ...]:
+def not_checked(runs: Sequence[Judged]) -> tuple[str, ...]:
     """Return one sentence for each kernel and check that spoke against times in the one process of a kernel."""
     return tuple(f"Not checked: {kernel}, {cases}: {why}." for run in runs for kernel, cases, why in _unsure(run))
 
 
-def gaps(run: Run) -> list[Gap]:
+def gaps(run: Judged) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
     skipped = ((item.kernel, "skipped", item.reason) for item in run.skipped)
     failed = (
         (first.kernel, f"{cases}, {_repeats(repeats, run)}: {_PHASES.get(first.phase, first.phase)}", first.why)
         for first, cases, repeats in _alike(run, _failures(run))
     )
-    unsure = ((kernel, f"{cases}: {refusals.UNSURE}", why) for kernel, cases, why in _unsure(run))
+    unsure = ((kernel, f"{cases}: {judge.UNSURE}", why) for kernel, cases, why in _unsure(run))
     return [*skipped, *failed, *unsure, *_absent(run), *_unexplained(run)]
 
 
-def _failures(run: Run) -> list[tuple[Failure, int]]:
+def _failures(run: Judged) -> list[tuple[Failure, int]]:
     return [(failure, record.repeat) for record in run.records for failure in record.failures]
 
 
-def _alike(run: Run, failures: Iterable[tuple[Failure, int]]) -> Iterator[tuple[Failure, str, set[int]]]:
+def _alike(run: Judged, failures: Iterable[tuple[Failure, int]]) -> Iterator[tuple[Failure, str, set[int]]]:
     """Yield failures that are alike once: the first, and the cases and repeats that they hit.
 
     Refusals are alike that one check found, whatever the numbers in it. A gate fails for all cases at a time.
@@ -67,13 +67,13 @@ def _alike(run: Run, failures: Iterable[tuple[Failure, int]]) -> Iterator[tuple[
         yield hits[0][0], "all cases" if whole else ", ".join(map(_name, cases)), {repeat for _, repeat in hits}
 
 
-def _unsure(run: Run) -> Iterator[Gap]:
+def _unsure(run: Judged) -> Iterator[Gap]:
     """Yield what a check found in the one process of a kernel, which is too little to refuse a time."""
     for first, cases, _ in _alike(run, [(failure, 0) for failure in run.unsure]):
         yield first.kernel, cases, f"{first.why}. One process alone may be wrong: a second one decides (--repeats 2)"
 
 
-def _absent(run: Run) -> Iterator[Gap]:
+def _absent(run: Judged) -> Iterator[Gap]:
     """Yield planned processes that have no record."""
     stopped = {failure.kernel for failure in run.failures if failure.phase == STOPPED}
     absent = [((kernel, "the run was interrupted before this process ended"), repeat) for kernel, repeat in run.missing]
@@ -84,7 +84,7 @@ def _absent(run: Run) -> Iterator[Gap]:
         yield kernel, f"all cases, {_repeats(repeats, run)}", why
 
 
-def _unexplained(run: Run) -> Iterator[Gap]:
+def _unexplained(run: Judged) -> Iterator[Gap]:
     """Yield planned cases of finished processes that have neither a time nor a failure."""
     silent = grouped(
         ((record.kernel, case.mode, case.batch_size), record.repeat)
@@ -104,7 +104,7 @@ def _name(case: tuple[str | None, int | None]) -> str:
     return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
 
 
-def _repeats(repeats: Iterable[int], run: Run) -> str:
+def _repeats(repeats: Iterable[int], run: Judged) -> str:
     """Return numbers of repeats as people count them, from 1."""
     numbers = sorted({repeat + 1 for repeat in repeats})
     planned = run.plan.repeats if run.plan else None
@@ -114,7 +114,7 @@ def _repeats(repeats: Iterable[int], run: Run) -> str:
     return f"{listed} of {planned}" if planned else listed
 
 
-def notices(runs: Sequence[Run]) -> list[str]:
+def notices(runs: Sequence[Judged]) -> list[str]:
     """Return what must not be overlooked: the numbers are not all that were planned."""
     texts = _interrupted(runs)
     for run in runs:
@@ -132,7 +132,7 @@ def notices(runs: Sequence[Run]) -> list[str]:
     return texts
 
 
-def _interrupted(runs: Sequence[Run]) -> list[str]:
+def _interrupted(runs: Sequence[Judged]) -> list[str]:
     """Return which runs were interrupted, as one sentence for several."""
     cut = [
         (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")

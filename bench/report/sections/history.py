@@ -9,7 +9,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.document import Block, Figure, Findings, Paragraph, Table, table
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.stats.steps import LEAST
+from mlpbench.bench.stats.change_points import LEAST
 
 _READING = (
     "A symbol is the time of a case in one run, at one pace of the processor, as a multiple of its median over the "
@@ -83,8 +83,6 @@ def _past(findings: Findings) -> tuple[Block, ...]:
         return ()
     try:
         return blocks(history.find(folder), run.id, [case.kernel for case in findings.cases])
-    except ImportError:
-        return (Paragraph(f"{history.NEEDS}."),)
     except UserError as reason:  # of another run, or of the calibration: it costs no report
         return (Paragraph(f"{reason}."),)
 

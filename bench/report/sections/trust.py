@@ -6,8 +6,8 @@ from statistics import median
 from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Command, Findings, Paragraph
 from mlpbench.bench.trust import latency
 from mlpbench.bench.trust.latency import Budget, Latency
@@ -22,7 +22,7 @@ class Judgement:
     not say. ``budgets``: what kernels can do within a p99.
     """
 
-    run: Run
+    run: Judged
     state: State
     cost_s: dict[str, float | None]
     latencies: list[Latency]
@@ -39,13 +39,13 @@ class Judgement:
         return {name: words.plain(value) for name, value in content.items()}
 
 
-def judge(run: Run, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
+def judge(run: Judged, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
     by_process = [record.trust.call_costs_s for record in run.records]
     costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
     return Judgement(
         run,
-        state(run, [case.sample for case in cases]),
+        state(run.records, run.times, [case.sample for case in cases]),
         {mode: median(values) if values else None for mode, values in costs.items()},
         latency.latencies(run.records),
         latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
@@ -69,7 +69,7 @@ def sentence(machine: State) -> str | None:
     return " ".join(texts)
 
 
-def narrower(run: Run, machine: State) -> str | None:
+def narrower(run: Judged, machine: State) -> str | None:
     """Return the command that makes the intervals narrower, where they are wider than 5 % to each side."""
     if machine.width is None or machine.width <= 0.05 or run.plan is None or run.plan.budget_s is None:
         return None

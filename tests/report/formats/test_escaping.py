@@ -5,7 +5,6 @@ import json
 
 import pytest
 
-from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from mlpbench.bench.report.formats.html import _embedded
 from mlpbench.bench.report.formats.markdown import escape
@@ -36,7 +35,7 @@ def hostile(request, tmp_path_factory):
         accuracy={"per_sample": None, "batched": None, "rows": 0, "reason": text},
         plan_changes={"command": ["mlpbench", text]},
     )
-    return render.build([runs.read_run(path)])
+    return render.build([simulate.read(path)])
 
 
 class Elements(html.parser.HTMLParser):
@@ -58,7 +57,7 @@ class Elements(html.parser.HTMLParser):
 def test_a_page_has_no_element_of_the_files(hostile, tmp_path):
     (run,) = hostile.runs
     page = Elements(render.write(hostile, "html"))
-    harmless = Elements(render.render([runs.read_run(simulate.write_run(tmp_path, TIMES))], "html"))
+    harmless = Elements(render.render([simulate.read(simulate.write_run(tmp_path, TIMES))], "html"))
     assert page.tags.count("script") == harmless.tags.count("script")
     assert set(page.tags) == set(harmless.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
@@ -110,7 +109,7 @@ def test_markdown_escapes(raw, safe):
 
 
 def test_a_command_cannot_end_its_code_block(tmp_path):
-    run = runs.read_run(simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]}))
+    run = simulate.read(simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]}))
     lines = render.render([run], "md").splitlines()
     assert [line for line in lines if line.startswith("`````")] == ["`````console", "`````"]
 

@@ -34,12 +34,12 @@ BMF = {
 
 @pytest.fixture
 def run(tmp_path):
-    return runs.read_run(simulate.write_run(tmp_path, TIMES, noise=0.02, repeats=4))
+    return simulate.read(simulate.write_run(tmp_path, TIMES, noise=0.02, repeats=4))
 
 
 @pytest.fixture
 def once(tmp_path):
-    return runs.read_run(simulate.write_run(tmp_path / "once", TIMES, repeats=1, noise=0, seed=5))
+    return simulate.read(simulate.write_run(tmp_path / "once", TIMES, repeats=1, noise=0, seed=5))
 
 
 def exported(*chosen, to="bencher"):

@@ -11,7 +11,6 @@ import pytest
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.charts import style, times
 from mlpbench.bench.report.formats import html
@@ -53,7 +52,7 @@ def test_an_astronomic_interval_does_not_flatten_the_chart(tmp_path):
     with simulate.edited(path / "numpy.0.json") as changed:
         for benchmark in changed["benchmarks"]:
             benchmark["stats"]["data"] = [50 * second for second in benchmark["stats"]["data"]]
-    cases = summarize([record.read_run(path)])
+    cases = summarize([simulate.read(path)])
     (chart,) = times.time_charts({"": cases}, NAMES).values()
     rows = [row for row in chart["datasets"]["rows"] if row["kind"] == "case"]
     values = [row["value"] for row in rows]
@@ -67,7 +66,7 @@ def test_an_astronomic_interval_does_not_flatten_the_chart(tmp_path):
 def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
     """Without its single calls a kernel has no speedup; the others must not move up to its colour."""
     told = {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)}
-    cases = summarize([record.read_run(simulate.write_run(tmp_path, told))])
+    cases = summarize([simulate.read(simulate.write_run(tmp_path, told))])
     scales = []
     for charts in (times.time_charts, times.speedup_charts):
         (chart,) = charts({"": cases}, NAMES).values()
@@ -95,9 +94,7 @@ def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
 
 def test_threads_are_columns_and_all_else_rows():
     def case(run):
-        return CaseSummary(
-            run, "numpy", "batched", 1, Estimate(1, 1, 1, 1), None, None, 1, 1, 1, None, False, False, "", {}
-        )
+        return CaseSummary(run, "box", "numpy", "batched", 1, {}, (), Estimate(1, 1, 1, 1))
 
     settings = make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"])
     runs = [SimpleNamespace(name=one.words, setting=one) for one in settings]

@@ -6,7 +6,6 @@ import json
 
 import pytest
 
-from mlpbench.bench.record import runs
 from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.report import render
 from support import simulate
@@ -45,7 +44,7 @@ def run(tmp_path):
         card = {"looks": 9, "sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
         content["mlpbench"]["device_times"] = device_times(1 + repeat / 10, card)
         path.write_text(json.dumps(content))
-    return runs.read_run(folder)
+    return simulate.read(folder)
 
 
 def test_all_of_it_stands_in_the_report(run):
@@ -90,7 +89,7 @@ def test_json_has_the_blocks_as_they_are(run):
 
 
 def test_older_files_have_no_such_section(tmp_path):
-    run = runs.read_run(simulate.write_run(tmp_path, TIMES))
+    run = simulate.read(simulate.write_run(tmp_path, TIMES))
     assert run.records[0].device_times is None
     assert "Device time beside host latency" not in render.render([run], "md")
     row = next(csv.DictReader(io.StringIO(render.render([run], "csv"))))
@@ -104,7 +103,7 @@ def test_a_case_that_is_refused_has_no_device_times(tmp_path):
     refusal = {"mode": "batched", "batch_size": 1000, "check": "values", "reason": "it lies"}
     content["mlpbench"] |= {"device_times": device_times(), "trust": {"refusals": [refusal]}}
     path.write_text(json.dumps(content))
-    text = render.render([runs.read_run(folder)], "md")
+    text = render.render([simulate.read(folder)], "md")
     section = text[text.index("Device time beside host latency") :]
     assert "| cupy | one at a time | 1.00 µs" in section
     assert "| cupy | batch 1,000 | 1.00 µs" not in section

@@ -1,6 +1,5 @@
 """The energy of a sample: a table where it was counted, and a reason where it was not."""
 
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Paragraph
 from support import simulate, trusting
@@ -10,7 +9,7 @@ ONE = {"mode": "batched", "batch_size": 100}
 
 
 def section(tmp_path, spent):
-    run = read_run(simulate.write_run(tmp_path, TIMES, trust=trusting.block(spent=spent)))
+    run = simulate.read(simulate.write_run(tmp_path, TIMES, trust=trusting.block(spent=spent)))
     document = render.build([run])
     return next((one.blocks for one in document.sections if one.slug == "spent"), ()), document
 

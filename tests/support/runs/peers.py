@@ -2,8 +2,8 @@
 
 import json
 
+from mlpbench.bench.analysis import judge
 from mlpbench.bench.cases import make_settings
-from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support import evidence_files as files
 from support import simulate
@@ -45,7 +45,7 @@ def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings)
         with simulate.edited(path) as content:
             kernel = content["mlpbench"]["kernel"]
             content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
-    return runs.read_run(run)
+    return simulate.read(run)
 
 
 def write_sweep(folder):
@@ -67,4 +67,4 @@ def write_sweep(folder):
                 block = content["mlpbench"]
                 peer = block["kernel"] not in ours
                 block["kernel_info"] = kernel_info(block["kernel"], setting.threads) | {"peer": peer, "returns": "kept"}
-    return runs.read_runs(sweep)
+    return judge.read(sweep)

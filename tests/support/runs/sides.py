@@ -1,6 +1,5 @@
 """What tests compare: runs of two kernels, on a machine where whole runs do not wander."""
 
-from mlpbench.bench.record.runs import read_run
 from mlpbench.bench.stats.estimates import NO_WANDER
 from support import simulate
 
@@ -15,4 +14,4 @@ STEADY = NO_WANDER
 
 def run(folder, times=TIMES, **settings):
     """Write and read a run."""
-    return read_run(simulate.write_run(folder, times, **settings))
+    return simulate.read(simulate.write_run(folder, times, **settings))

@@ -6,9 +6,9 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import evidence, frame
+from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.compare import compare
-from mlpbench.bench.analysis.refused import settled
+from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record import runs
@@ -36,16 +36,17 @@ def write(folder, at="fast.1.json", trust=None, **settings):
     if trust is not None:
         with simulate.edited(folder / at) as content:
             content["mlpbench"]["trust"] = trusting.block(**trust)
-    return runs.read_run(folder)
+    return simulate.read(folder)
 
 
 def timed(run):
     return {(record.kernel, case.mode, case.batch_size) for record in run.records for case in record.cases}
 
 
-def test_a_run_without_refusals_is_the_same_run(tmp_path):
+def test_a_run_without_refusals_keeps_its_records_and_is_judged_once(tmp_path):
     run = write(tmp_path)
-    assert settled(run) is run
+    assert run.records == runs.read_run(run.path).records
+    assert judge(run) is run
 
 
 @pytest.mark.parametrize(
@@ -56,20 +57,19 @@ def test_a_run_without_refusals_is_the_same_run(tmp_path):
     ],
 )
 def test_what_is_refused_once_has_no_time_in_any_repeat(tmp_path, trust, gone, reason):
-    run = settled(write(tmp_path, trust=trust))
+    run = write(tmp_path, trust=trust)
     assert timed(run) == TIMES.keys() - gone
     assert {failure.kernel for failure in run.failures} == {"fast"}
     assert all(failure.why.startswith(reason) for failure in run.failures)
-    assert settled(run) == run
 
 
 def accused(folder, *processes, repeats=3):
-    """Return a settled run in which some processes of "fast" have refusals, and what its report says of them."""
+    """Return a judged run in which some processes of "fast" have refusals, and what its report says of them."""
     folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0)
     for repeat, refusals in enumerate(processes):
         with simulate.edited(folder / f"fast.{repeat}.json") as content:
             content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals))
-    run = settled(runs.read_run(folder))
+    run = simulate.read(folder)
     return run, [*gaps.refused([run]), *gaps.not_checked([run])]
 
 
@@ -92,7 +92,6 @@ def test_one_process_alone_is_not_sure_and_says_so(tmp_path):
     begins = "Not checked: fast, batched 100, batched 1,000: timer: 9 of 20 rounds are off. One process alone may be"
     assert len(said) == 1
     assert said[0].startswith(begins)
-    assert settled(run) == run
     assert "batched 100, batched 1,000: not checked" in render.render([run], "md")
 
 
@@ -139,7 +138,7 @@ def test_one_absurd_record_costs_that_record(tmp_path):
     folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)
     with simulate.edited(folder / "fast.1.json") as content:
         content["mlpbench"]["timings"] = {"import_s": 0.1, "construct_s": -3.0}
-    run = runs.read_run(folder)
+    run = simulate.read(folder)
     assert [len([r for r in run.records if r.kernel == name]) for name in ("numpy", "fast")] == [3, 2]
     assert "construct_s" in run.damaged[0]
     assert "fast.1.json" in render.render([run], "md")
@@ -151,7 +150,7 @@ def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info
     for path in folder.glob("fast.*.json"):
         with simulate.edited(path) as content:
             content["mlpbench"]["kernel_info"] = {"backend": "x", "device": "cpu", **info}
-    run = runs.read_run(folder)
+    run = simulate.read(folder)
     text = render.render([run], "md")
     for said in (
         "- fast \u2020: ",
@@ -177,7 +176,7 @@ def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_p
     It is one where two repeats say so.
     """
     run = simulate.write_run(tmp_path, {**TIMES, ("fast", "batched", 100): 1e-6}, repeats=3, noise=0)
-    run = runs.read_run(run)
+    run = simulate.read(run)
     for file in tmp_path.rglob(f"fast.{of}.json"):
         with simulate.edited(file) as content:
             for row in content["benchmarks"]:
@@ -186,7 +185,7 @@ def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_p
     busy = "the machine was busy: 0 of 50 rounds were between two quiet looks"
     entries = [{**entry, "refused": busy} for entry in evidence_files.measured(1)]
     (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
-    gone = TIMES.keys() - timed(settled(runs.read_run(run.path)))
+    gone = TIMES.keys() - timed(simulate.read(run.path))
     assert gone == ({("fast", "batched", 100)} if refused else set())
 
 
@@ -202,10 +201,10 @@ def test_a_product_below_a_refused_peak_is_no_peak(tmp_path):
         if entry["name"] == "matrix product":
             entry["data"] = [100 * seconds for seconds in entry["data"]]
     (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
-    found = evidence.read(runs.read_run(run.path))
+    found = simulate.read(run.path).evidence
     assert found.roofs == {}
     assert any(
         line.startswith("matrix product with 1 thread was not measured: the machine did") for line in found.missing
     )
-    gone = TIMES.keys() - timed(settled(runs.read_run(run.path)))
+    gone = TIMES.keys() - timed(simulate.read(run.path))
     assert ("numpy", "batched", 100) not in gone, "it is 100 times as fast as that product"

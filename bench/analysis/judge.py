@@ -1,4 +1,4 @@
-"""Takes the times away that are refused. Every reader of a run begins here, so that no table can show one.
+"""Judges a run once, before anybody reads a time of it: which rounds count, and which times are refused.
 
 A time is refused by a check of its process (`bench.measure.checks`), by the device's own clock, or because the machine
 cannot be so fast (`bench.analysis.roofline`). **A check that takes a time away is sure twice**: what rests on a time
@@ -8,8 +8,9 @@ kernel that was caught is not believed where it was not.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -18,15 +19,14 @@ from msgspec.structs import replace as changed
 from mlpbench.bench import words
 from mlpbench.bench.analysis import evidence
 from mlpbench.bench.analysis.evidence import Evidence
-from mlpbench.bench.analysis.explain import held_to, shares
 from mlpbench.bench.analysis.roofline import RoofVerdict
-from mlpbench.bench.analysis.summary import of_kernels, summarize, threads_used
-from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.cases import Case
 from mlpbench.bench.groups import grouped
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.trust import Refusal
-from mlpbench.bench.stats.estimates import estimate
+from mlpbench.bench.trust.rounds import At, CaseTime, fastest_looks, slowness, taken
 
 #: A call that takes less than this share of the device's own time was not waited for: far from what noise makes. Of
 #: fewer samples than that, the least of them says little.
@@ -34,19 +34,43 @@ WAITED, SAMPLES = 0.5, 10
 #: The phases of failures that stand for a refusal, and for one that nobody can be sure of.
 PHASE, UNSURE = "refused", "not checked"
 
-
+#: The cases of each record of a run, by (mode, batch size).
+Times = tuple[Mapping[At, CaseTime], ...]
 #: One refusal, and the kernel and the repeat whose process found it.
 _Found = tuple[str, int, Refusal]
 
 
-def settled(run: Run, beside: Evidence | None = None) -> Run:
-    """Return the run without the times that are refused, and with a failure for each; a settled run is left as it is.
+@dataclass(frozen=True, kw_only=True)
+class Judged(Run):
+    """A run without the times that are refused, and with a failure for each: what all of analysis takes.
 
-    ``beside``: the run's evidence, for who has read it already. Raises UserError for damaged files of the roofs.
+    ``times``: of each record, the time of each case, whose rounds were chosen beside all others of the run.
+    ``evidence``: what was measured beside the cases. ``unsure``: cases that keep their times, though a check of the one
+    process that they have spoke against them.
     """
+
+    times: Times
+    evidence: Evidence
+    unsure: tuple[Failure, ...] = ()
+
+
+def judge(run: Run) -> Judged:
+    """Judge a run; one that was judged is returned as it is."""
+    if isinstance(run, Judged):
+        return run
+    beside = evidence.read(run)
     found = [(record.kernel, record.repeat, one) for record in run.records for one in _of_process(record)]
-    run = _without(run, found)
-    return _without(run, list(_impossible(run, evidence.read(run) if beside is None else beside)))
+    records, unsure = _without(run.records, found)
+    times = tuple(taken(records))
+    if impossible := list(_impossible(records, times, beside)):
+        records, more = _without(records, impossible)
+        times, unsure = tuple(taken(records)), (*unsure, *more)
+    return Judged(**vars(replace(run, records=records)), times=times, evidence=beside, unsure=unsure)
+
+
+def read(path: Path) -> list[Judged]:
+    """Read and judge a run, or all runs of a sweep. Raises UserError as `bench.record.runs.read_runs`."""
+    return list(map(judge, runs.read_runs(path)))
 
 
 def _of_process(record: Record) -> Iterator[Refusal]:
@@ -69,24 +93,20 @@ def _unwaited(record: Record) -> Iterator[Refusal]:
             yield Refusal.of(Case(timing.mode, timing.batch_size), "wait", reason)
 
 
-def _impossible(run: Run, beside: Evidence) -> Iterator[_Found]:
+def _impossible(records: Sequence[Record], times: Times, beside: Evidence) -> Iterator[_Found]:
     """Yield the cases that are faster than the machine can be, repeat by repeat."""
-    timed = {record.kernel: record for record in reversed(run.records) if record.cases}
-    for kernel, cases in of_kernels(summarize([run])).items():
-        first = timed[kernel]
-        device, threads = first.device or CPU, threads_used(first) or first.threads or 1
-        roofs, _, disturbed, _ = held_to(device, threads, beside, first.facts.arithmetic)
+    best = fastest_looks(records)
+    for record, cases in zip(records, times, strict=True):
+        slow = slowness(record, best)
+        sample_s = {at: case.sample_s / slow for at, case in cases.items()}
+        found: dict[Case, Refusal] = {}
         # Roofs that were refused are too low, and nobody is many times faster.
-        too_low = beside.too_low_for(threads) if device == CPU else None
-        for repeat in sorted({repeat for case in cases for repeat in case.every}):
-            own = [replace(case, sample=estimate({0: case.every[repeat]})) for case in cases if repeat in case.every]
-            found: dict[Case, Refusal] = {}
-            for held, is_low in ((too_low, True), (roofs, disturbed)):
-                for share in shares(first, own, held, disturbed=is_low):
-                    if share.verdict is not None and share.verdict.impossible:
-                        at = Case(share.mode, share.batch_size)
-                        found[at] = Refusal.of(at, "roofline", _why(share.verdict))
-            yield from ((kernel, repeat, one) for one in found.values())
+        for roofs in (beside.too_low_for(record), beside.of(record)):
+            for share in evidence.shares(record, sample_s, roofs):
+                if share.verdict is not None and share.verdict.impossible:
+                    at = Case(share.mode, share.batch_size)
+                    found[at] = Refusal.of(at, "roofline", _why(share.verdict))
+        yield from ((record.kernel, record.repeat, one) for one in found.values())
 
 
 def _why(verdict: RoofVerdict) -> str:
@@ -95,10 +115,9 @@ def _why(verdict: RoofVerdict) -> str:
     return f"it would be {words.percent(verdict.share)} of {what}; likely cause: {verdict.reason}"
 
 
-def _without(run: Run, found: Sequence[_Found]) -> Run:
-    if not found:
-        return run
-    processes = Counter(record.kernel for record in run.records if record.cases or record.trust.refusals)
+def _without(records: tuple[Record, ...], found: Sequence[_Found]) -> tuple[tuple[Record, ...], tuple[Failure, ...]]:
+    """Return the records without what is surely refused, and what one process alone has found."""
+    processes = Counter(record.kernel for record in records if record.cases or record.trust.refusals)
     alike = grouped(((kernel, one.mode, one.batch_size, one.check), (repeat, one)) for kernel, repeat, one in found)
     sure, unsure = dict[str, list[Refusal]](), list[Failure]()
     for (kernel, *_), of_check in alike.items():
@@ -107,8 +126,8 @@ def _without(run: Run, found: Sequence[_Found]) -> Run:
             sure.setdefault(kernel, []).append(first)
         elif processes[kernel] == 1:
             unsure.append(_failure(kernel, first, UNSURE))
-    records = tuple(_stripped(record, sure.get(record.kernel, ())) for record in run.records)
-    return replace(run, records=records, unsure=tuple(dict.fromkeys((*run.unsure, *unsure))))
+    stripped = (_stripped(record, sure[record.kernel]) if record.kernel in sure else record for record in records)
+    return tuple(stripped), tuple(dict.fromkeys(unsure))
 
 
 def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
@@ -117,8 +136,6 @@ def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
 
 def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
     """Return a record without the refused cases, and without what else was timed of them."""
-    if not refused:
-        return record
 
     def kept(blocks: Iterable[Any]) -> tuple[Any, ...]:
         return tuple(block for block in blocks if not any(one.hits(block.mode, block.batch_size) for one in refused))

@@ -1,15 +1,15 @@
 """Where a series of levels changes for good, and by how much. Knows no runs and no files.
 
 The change points are those of the piecewise constant mean with the least penalised sum of squares (R. Killick,
-P. Fearnhead and I. A. Eckley, "Optimal detection of changepoints with a linear computational cost", JASA 2012), as
-ruptures finds them. What a change costs is told in the variance of a level, which is known: its repeats and the wander
-of whole runs, as `mlpbench calibrate` measures it. docs/history.md says what that finds, and what it calls by mistake.
+P. Fearnhead and I. A. Eckley, "Optimal detection of changepoints with a linear computational cost", JASA 2012). What a
+change costs is told in the variance of a level, which is known: its repeats and the wander of whole runs, as `mlpbench
+calibrate` measures it. docs/history.md says what that finds, and what it calls by mistake.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +30,7 @@ _FAR = 2.5
 _NORMAL = 1.4826
 
 
-@dataclass(frozen=True)
-class Step:
+class Step(NamedTuple):
     """A change: ``at`` is the index of the first level behind it, ``ratio`` the level behind it / the one before."""
 
     at: int
@@ -39,22 +38,40 @@ class Step:
 
 
 def find(logarithms: Sequence[float], scatter: float) -> list[Step]:
-    """Return the changes of a series, in its order. Raises ImportError where ruptures is not installed.
+    """Return the changes of a series, in its order.
 
     ``logarithms`` of the levels; ``scatter``: the standard deviation that one of them should have around its level.
     """
     values, count = np.asarray(logarithms, dtype=np.float64), len(logarithms)
     if count < 2 * LEAST:
         return []
-    import ruptures
-
     scatter = _believed(values, scatter)
     values = _without_days_of_trouble(values, scatter)
     cost = (_EACH * math.log(count) + _FIRST) * scatter**2
-    search = ruptures.KernelCPD(kernel="linear", min_size=LEAST)
+    return _sure(values, _ends(values, cost), scatter)
+
+
+def _ends(values: NDArray[np.float64], cost: float) -> list[int]:
+    """Return where the parts of the series end: the least sum of squares around their means, ``cost`` for each part.
+
+    By optimal partitioning: B. Jackson et al., "An algorithm for optimal partitioning of data on an interval", IEEE
+    Signal Processing Letters 12 (2005).
+    """
     # Squares of a constant far from 0 would drown the rest in rounding.
-    ends = [int(end) for end in search.fit((values - values.mean()).reshape(-1, 1)).predict(pen=cost)]
-    return _sure(values, ends, scatter)
+    centred = values - values.mean()
+    sums, squares = (np.concatenate([[0.0], np.cumsum(powers)]) for powers in (centred, centred**2))
+    least, starts = np.full(len(values) + 1, np.inf), [0] * (len(values) + 1)
+    least[0] = 0.0
+    for end in range(LEAST, len(values) + 1):
+        begins = np.arange(end - LEAST + 1)
+        within = squares[end] - squares[begins] - (sums[end] - sums[begins]) ** 2 / (end - begins)
+        totals = least[begins] + within + cost
+        starts[end] = int(np.argmin(totals))
+        least[end] = totals[starts[end]]
+    ends = [len(values)]
+    while starts[ends[0]]:
+        ends.insert(0, starts[ends[0]])
+    return ends
 
 
 def _without_days_of_trouble(values: NDArray[np.float64], scatter: float) -> NDArray[np.float64]:
