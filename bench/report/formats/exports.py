@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run
 
-Points = dict[str, tuple[Run, CaseSummary]]
+Points = Mapping[str, tuple[Run, CaseSummary]]
 
 
 def render(runs: Sequence[Run], consumer: str) -> str:
