@@ -11,7 +11,7 @@ import functools
 import itertools
 import math
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,7 @@ from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, now, times_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record.schema import PARTS, Beside, Parts
+from mlpbench.bench.record.schema import Beside
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
@@ -217,39 +217,28 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
 class Ready:
     """A case that can be timed: its first call, transfers and warming are over.
 
-    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell. ``parts``: what `by_round` takes,
-    of every call of it.
+    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell. ``parts``: the seconds of each of
+    `bench.record.schema.PARTS`, of every call of that cell.
     """
 
     call: Callable[[], Any]
     call_s: float
     beside: Beside
     prepared: Prepared | None
-    parts: list[tuple[int, tuple[float, ...]]]
+    parts: list[tuple[float, ...]]
 
 
-def make_ready(
-    kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell | None, rounds_ended: Callable[[], int]
-) -> Ready:
-    """Make a case ready, and note the figures that stay out of the clock.
-
-    ``rounds_ended()`` is how many rounds of the case have been timed: it tells which calls of the book's cell are of
-    which round.
-    """
-    parts: list[tuple[int, tuple[float, ...]]] = []
-    prepared = None
-    if case.mode != "book":
-        prepared = prepare(kernel, case, x)
-        call = prepared.call
-    elif book is None:
-        raise ValueError("the book mode needs a BookCell")
-    else:
-        cell, size = book, case.batch_size
+def make_ready(kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> Ready:
+    """Make a case ready, and note the figures that stay out of the clock."""
+    parts: list[tuple[float, ...]] = []
+    if case.mode == "book":
+        prepared, size = None, case.batch_size
 
         def call() -> None:
-            ended = rounds_ended()
-            parts.append((ended, cell(size)[1]))
-
+            parts.append(book(size)[1])
+    else:
+        prepared = prepare(kernel, case, x)
+        call = prepared.call
     with elapsed() as first:
         call()
     beside = Beside(first_call_s=first.seconds)
@@ -260,42 +249,14 @@ def make_ready(
     return Ready(call, _warm(call), beside, prepared, parts)
 
 
-def measure(
-    benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell | None = None
-) -> None:
+def measure(benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> None:
     """Time one case with pytest-benchmark, and note the figures that stay out of its clock in ``extra_info``.
 
     ``x`` is (rows, n_in), C-contiguous, of the specification's dtype. The ``book`` mode times ``book`` instead.
     """
-    ready = make_ready(kernel, case, x, book, lambda: rounds_ended(benchmark))
+    ready = make_ready(kernel, case, x, book)
     benchmark(ready.call)
-    parts = None
-    if ready.parts and benchmark.stats is not None:  # None where pytest-benchmark is disabled: nothing was timed
-        parts = by_round(ready.parts, rounds_ended(benchmark), benchmark.stats.iterations)
-    benchmark.extra_info.update(replace(ready.beside, parts=parts).as_dict())
-
-
-def by_round(calls: Sequence[tuple[int, Sequence[float]]], rounds: int, iterations: int) -> Parts:
-    """Return the parts of the timed rounds from those of every call: the mean over the calls of each round.
-
-    ``calls`` holds, for each call in the order of calling, how many rounds had ended when it began, and the seconds of
-    `PARTS`. Before the first round has ended, the last calls are that round's: those before are the first call,
-    pytest-benchmark's calibration and its warming. Calls that begin when all rounds have ended are of none.
-    Raises ValueError where a round has fewer calls than ``iterations``.
-    """
-    found: list[list[float]] = [[] for _ in PARTS]
-    for number in range(rounds):
-        timed = [parts for ended, parts in calls if ended == number][-iterations:]
-        if len(timed) < iterations:
-            raise ValueError(f"round {number} has {len(timed)} calls, not {iterations}")
-        for means, seconds in zip(found, zip(*timed, strict=True), strict=True):
-            means.append(statistics.fmean(seconds))
-    return Parts(*map(tuple, found))
-
-
-def rounds_ended(benchmark: BenchmarkFixture) -> int:
-    """Return how many rounds pytest-benchmark has timed so far: none while it calibrates and warms."""
-    return 0 if benchmark.stats is None else len(benchmark.stats.stats.data)
+    benchmark.extra_info.update(ready.beside.as_dict())
 
 
 def _warm(call: Callable[[], Any]) -> float:

@@ -21,10 +21,11 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure.audit import Audit
-from mlpbench.bench.measure.case import Ready, by_round, make_ready, round_of, rounds_ended
+from mlpbench.bench.measure.case import Ready, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
+from mlpbench.bench.record.schema import Parts
 from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
@@ -66,11 +67,14 @@ class Block:
     """A block of rounds: between them the round's clocks are read, and a look is taken.
 
     ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock, which no time server bends. ``others``:
-    the processor time of the process's other threads for each second of this one's.
+    the processor time of the process's other threads for each second of this one's. ``parts``: where the calls of the
+    book's cell note theirs; ``rounds_parts``: their means over the calls of each round.
     """
 
     look: Look | None
     waiting: Waiting | None
+    parts: list[tuple[float, ...]]
+    rounds_parts: list[tuple[float, ...]] = field(default_factory=list)
     looks_ns: list[int] = field(default_factory=list)
     rounds_s: list[float] = field(default_factory=list)
     spans_s: list[float] = field(default_factory=list)
@@ -95,6 +99,9 @@ class Block:
             self.spans_s.append(raw_s() - self._began_s)
             if self.waiting:
                 self.waiting.round_ended()
+            if self.parts:
+                self.rounds_parts.append(tuple(map(statistics.fmean, zip(*self.parts, strict=True))))
+        self.parts.clear()
         if self.look:
             self.looks_ns.append(self.look.take())
         if self.waiting:
@@ -119,16 +126,16 @@ class Series:
     usage: Usage = field(default_factory=Usage)
     rounds_s: list[float] = field(default_factory=list)
     spans_s: list[float] = field(default_factory=list)
+    rounds_parts: list[tuple[float, ...]] = field(default_factory=list)
     looks_ns: list[tuple[int, int]] = field(default_factory=list)
     waits_ns: list[int] = field(default_factory=list)
     block_rounds: list[int] = field(default_factory=list)
     result: Any = None
     ended: bool = False
-    _benchmark: BenchmarkFixture | None = None
 
     def __post_init__(self) -> None:
         entrant = self.contestant
-        self.ready = make_ready(entrant.kernel, self.case, entrant.inputs, entrant.book, self.rounds_ended)
+        self.ready = make_ready(entrant.kernel, self.case, entrant.inputs, entrant.book)
 
     @property
     def look(self) -> Look | None:
@@ -164,25 +171,21 @@ class Series:
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
         waiting = Waiting(every=self.several) if self.contestant.kernel.device == CPU else None
-        block, self._benchmark = Block(self.look, waiting), benchmark
+        block = Block(self.look, waiting, self.ready.parts)
         self.usage.begin()
         self.result = block.time(benchmark, round_of(call, self.calls), rounds)
         self.usage.end()
-        self._benchmark = None
         is_last = turn + 1 >= self.wanted.turns
         if not self.rounds_s and not is_last and self.given > 1 and not self.several and block.others > SEVERAL:
             self.several = True
             return  # the looks of this block were on one processor: its rounds are not kept
         self.rounds_s += block.rounds_s
         self.spans_s += block.spans_s
+        self.rounds_parts += block.rounds_parts
         self.looks_ns += itertools.pairwise(block.looks_ns)
         self.waits_ns += waiting.rounds_ns if waiting else []
         self.block_rounds.append(rounds)
         self.ended = not block.rounds_s or is_last or self.due(self.wanted.turns) == 0
-
-    def rounds_ended(self) -> int:
-        """Return how many rounds have been timed, those of a block that goes on included."""
-        return len(self.rounds_s) + (rounds_ended(self._benchmark) if self._benchmark is not None else 0)
 
     def refusals(self) -> list[Refusal]:
         """Return what speaks against its times."""
@@ -191,7 +194,7 @@ class Series:
 
     def facts(self) -> dict[str, Any]:
         """Return the member ``extra_info`` of the case."""
-        parts = by_round(self.ready.parts, len(self.rounds_s), self.calls) if self.ready.parts else None
+        parts = Parts(*zip(*self.rounds_parts, strict=True)) if self.rounds_parts else None
         facts = replace(
             self.contestant.facts(self.case),
             looks_ns=tuple(self.looks_ns),

@@ -89,7 +89,7 @@ def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock
     for case in (BATCHED, PER_SAMPLE):
         slow = Slow(SPEC, seeded(SPEC))
         benchmark = FakeBenchmark(slow)
-        case_.measure(benchmark, slow, case, rows(6))
+        case_.measure(benchmark, slow, case, rows(6), None)
         assert benchmark.extra_info["first_call_s"] > 7, "the first call is the first of its shape"
         before = [event for event in benchmark.before if event[0] == "forward"]
         assert len(before) >= 1 + 1 + case_.WARM_S / 0.01
@@ -120,7 +120,7 @@ def test_transfers_are_recorded_beside_the_clock(clock, case):
 
     far = Far(SPEC, seeded(SPEC))
     benchmark = FakeBenchmark(far)
-    case_.measure(benchmark, far, case, rows(6))
+    case_.measure(benchmark, far, case, rows(6), None)
     singly = case.mode == "per_sample"
     times = 2 if singly else 1
     assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0 * times, abs=1e-3)

@@ -1,16 +1,17 @@
 """The book's cell in the clock: it is timed whole, and each part has its own time, of the rounds that are timed."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.measure import case
-from mlpbench.bench.record import runs
-from mlpbench.bench.record.schema import Parts
+from mlpbench.bench.measure.schedule import Series, Wanted
+from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support import processes
-from support.doubles import DisabledBenchmark, FakeBenchmark, RecordingKernel, rows, stopped_clock
+from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
 
 SPEC = ForwardSpec((3, 2))
 
@@ -20,54 +21,31 @@ def clock(monkeypatch):
     return stopped_clock(monkeypatch)
 
 
-class FakeCell:
-    """A book's cell whose n-th call, from 0, has parts of n, n + 0.1, n + 0.2 and n + 0.3 seconds."""
-
-    def __init__(self):
-        self.sizes = []
-
-    def __call__(self, batch_size):
-        parts = tuple(len(self.sizes) + part / 10 for part in range(4))
-        self.sizes.append(batch_size)
-        return 0, parts
-
-
 def test_the_books_cell_is_timed_whole():
-    benchmark, cell = FakeBenchmark(), FakeCell()
-    case.measure(benchmark, None, Case("book", 100), rows(4), book=cell)
-    assert cell.sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
-    assert set(benchmark.extra_info) == {"first_call_s", "parts_s"}
+    benchmark, sizes = FakeBenchmark(), []
+    case.measure(benchmark, None, Case("book", 100), rows(4), book=lambda size: (sizes.append(size), ()))
+    assert sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
+    assert set(benchmark.extra_info) == {"first_call_s"}
 
 
-@pytest.mark.parametrize(
-    ("calls", "expected"),
-    [
-        ({}, (1, 2, 3)),
-        ({"after": 2}, (1, 2, 3)),
-        ({"warming": 4, "after": 1}, (5, 6, 7)),
-        ({"warming": 5, "iterations": 2, "after": 1}, (6.5, 8.5, 10.5)),
-    ],
-    ids=str,
-)
-def test_the_parts_kept_are_those_of_the_timed_rounds(calls, expected):
-    """The first call is number 0, warming comes next, and what follows the rounds is of none."""
-    benchmark = FakeBenchmark(**calls)
-    case.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
-    parts = benchmark.extra_info["parts_s"]
-    assert list(parts) == ["load", "initialise", "infer", "count"]
-    for number, values in enumerate(parts.values()):
-        assert values == pytest.approx([of_round + number / 10 for of_round in expected])
+def test_the_parts_of_a_round_are_the_means_of_its_calls(clock, monkeypatch):
+    """The first call is of no round, nor are those that warm before a block."""
+    made = []
 
+    def cell(_):
+        clock.now += 1e-3
+        made.append(tuple(len(made) + part / 10 for part in range(4)))
+        return 0, made[-1]
 
-def test_without_a_clock_there_are_no_parts():
-    benchmark = DisabledBenchmark()
-    case.measure(benchmark, None, Case("book", 100), rows(4), book=FakeCell())
-    assert "parts_s" not in benchmark.extra_info
-
-
-def test_the_book_mode_needs_its_cell():
-    with pytest.raises(ValueError, match="BookCell"):
-        case.measure(FakeBenchmark(), None, Case("book", 100), rows(4))
+    facts = ExtraInfo(mode="book", batch_size=100, rows_per_call=100)
+    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), inputs=rows(4), book=cell)
+    contestant.facts = lambda case: facts
+    series = Series(contestant, Case("book", 100), Wanted(0.002, 3, 0.001), given=1)
+    series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)
+    assert (series.calls, len(series.rounds_s)) == (2, 3)
+    means = np.mean(np.reshape(made[-6:], (3, 2, 4)), axis=1)
+    assert list(series.facts()["parts_s"]) == ["load", "initialise", "infer", "count"]
+    assert np.transpose(list(series.facts()["parts_s"].values())) == pytest.approx(means)
 
 
 @pytest.mark.parametrize(("batch_size", "calls"), [(1, ["forward_one"] * 5), (2, ["forward"] * 3)])
@@ -122,30 +100,3 @@ def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer):
 
     _, parts = case.BookCell(load, initialise)(batch_size)
     assert parts == pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)
-
-
-def call(number):
-    return (float(number), 10.0 + number, 20.0 + number, 30.0 + number)
-
-
-def test_the_calls_of_a_round_are_those_that_began_before_it_ended():
-    """Two calls of warming, two rounds of three calls, and one call when both are over."""
-    calls = [(ended, call(number)) for number, ended in enumerate([0, 0, 0, 0, 0, 1, 1, 1, 2])]
-    assert case.by_round(calls, 2, 3) == Parts((3.0, 6.0), (13.0, 16.0), (23.0, 26.0), (33.0, 36.0))
-
-
-def test_a_round_without_its_calls_is_a_mistake():
-    with pytest.raises(ValueError, match="round 1 has 1 calls, not 2"):
-        case.by_round([(0, call(0)), (0, call(1)), (1, call(2))], 2, 2)
-
-
-def test_the_suite_keeps_the_parts_of_its_own_rounds(tmp_path):
-    """The clock of a round stands around those of its parts: no parts are longer than their round."""
-    path = tmp_path / "numpy.0.json"
-    words = ["--kernel=numpy", "--mode=book", "--batch-size=1000", "--spec=20-10-3", "--benchmark-min-rounds=20"]
-    ran = processes.bench("-q", *words, "--benchmark-max-time=0.05", f"--benchmark-json={path}")
-    assert ran.returncode == 0, ran.stdout
-    (book,) = runs.read(path).cases
-    assert len(book.rounds_s) >= 20
-    assert book.reads == "random: no file, 10,000 rows made anew"
-    assert all(sum(parts) <= whole for whole, *parts in zip(book.rounds_s, *book.parts.seconds.values(), strict=True))

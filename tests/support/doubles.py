@@ -165,56 +165,28 @@ def stopped_clock(monkeypatch):
 
 
 class FakeBenchmark:
-    """Stand in for pytest-benchmark's fixture: it makes three rounds of ``iterations`` calls, and notes what they did.
+    """Stand in for pytest-benchmark's fixture: it makes three rounds of one call, and notes what they did."""
 
-    It calls ``warming`` times before them, half of it before there are statistics, and ``after`` times when they are
-    over, as pytest-benchmark does for the result of the function.
-    """
-
-    def __init__(self, kernel=None, warming=0, iterations=1, after=0, now=None):
-        self.extra_info = {}
-        self.now = now
-        self.kernel = kernel
-        self.before = None
-        self.timed = None
-        self.stats = None
-        self.warming, self.iterations, self.after = warming, iterations, after
+    def __init__(self, kernel=None, now=None):
+        self.extra_info, self.kernel, self.now = {}, kernel, now
+        self.before = self.timed = self.stats = None
 
     def __call__(self, function):
         events = self.kernel.events if self.kernel else []
         self.before = list(events)
-        for number in range(self.warming):
-            if number == self.warming // 2:
-                self._begin()
-            function()
-        self._begin()
         for _ in range(3):
-            for _ in range(self.iterations):
-                function()
-            self.stats.stats.data.append(1.0)
-        for _ in range(self.after):
             function()
         self.timed = events[len(self.before) :]
 
     def pedantic(self, function, setup, rounds):
         """Make the rounds as pytest-benchmark's pedantic mode does; return the last result."""
-        self._begin()
+        self.stats = SimpleNamespace(stats=SimpleNamespace(data=[]))
         for _ in range(rounds):
             setup()
             before = self.now()
             result = function()
             self.stats.stats.data.append(self.now() - before)
         return result
-
-    def _begin(self):
-        self.stats = self.stats or SimpleNamespace(stats=SimpleNamespace(data=[]), iterations=self.iterations)
-
-
-class DisabledBenchmark(FakeBenchmark):
-    """It is told not to time: it calls once, and has no statistics."""
-
-    def __call__(self, function):
-        function()
 
 
 def rows(n):
