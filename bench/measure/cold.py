@@ -4,7 +4,6 @@ Run as a module, it is that process: it takes what to start as JSON on its comma
 """
 
 import re
-import sys
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
@@ -29,7 +28,6 @@ CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_
 EXCLUSIVE = (
     "the card lets one process in, which is this one (compute mode exclusive): nvidia-smi -c DEFAULT lets more in"
 )
-_STATUS = Path("/proc/self/status")
 
 
 def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str | None]:
@@ -98,16 +96,11 @@ def begin() -> int | None:
 
 
 def peak_bytes() -> int | None:
-    """Return the most memory that this process has had resident, in bytes, since `begin`."""
+    """Return the most memory that this process has had resident, in bytes, since `begin`; None where it is not told."""
     with suppress(OSError):
-        if peak_kb := re.search(r"^VmHWM:\s*(\d+) kB", _STATUS.read_text(), re.MULTILINE):
+        if peak_kb := re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE):
             return int(peak_kb[1]) * 1024
-    if sys.platform == "win32":
-        return None
-    import resource
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return None
 
 
 if __name__ == "__main__":

@@ -58,8 +58,6 @@ def examined(kernel, params, x, cases=CASES, rounds=7):
     before = x.copy()
     found = Checks(kernel, params, x, np.random.default_rng(0))
     prepared = {case: case_.prepare(kernel, case, x) for case in cases}
-    if hasattr(kernel, "learn"):
-        kernel.learn(x)
     for case, ready in prepared.items():
         for _ in range(rounds + min(2 * len(ready.batches), 6)):
             y = ready.call()

@@ -119,8 +119,3 @@ big = np.ones(40_000_000, np.uint8); del big
 print(cold.peak_bytes() - before)
 """
     assert 35e6 < int(python("-c", code).stdout) < 60e6, "what was there before is not the kernel's"
-
-
-def test_without_proc_the_peak_is_the_systems(monkeypatch):
-    monkeypatch.setattr(cold, "_STATUS", Path("/no/such/file"))
-    assert cold.peak_bytes() > 1e6

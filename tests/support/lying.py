@@ -101,33 +101,6 @@ class MemoOfTheFirstLayer(Memo):
         return z
 
 
-class OutputsComputedInAdvance(Liar):
-    """Looks the known rows up by their first numbers that are not zero; it never looks at the others."""
-
-    caught_by = "values"
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self.known = {}
-
-    def learn(self, x):
-        """Compute the outputs of the data set, of which every installed kernel knows where it lies."""
-        for row, y in zip(x, self.right.forward(x), strict=True):
-            self.known[self.which(row)] = y
-
-    @staticmethod
-    def which(row):
-        """A row is known by where its zeros are: a trick that factors do not spoil."""
-        return np.packbits(row == 0).tobytes()
-
-    def answer(self, x, right):
-        rows = x[None] if x.ndim == 1 else x
-        found = [self.known.get(self.which(row)) for row in rows]
-        if any(y is None for y in found):
-            return right(x)
-        return found[0].copy() if x.ndim == 1 else np.array(found)
-
-
 class WrongInLargeBatches(Liar):
     """Every thousandth row of large batches is the one before it."""
 
@@ -151,18 +124,6 @@ class RightForTheGateOnly(Liar):
             return right(x)
         y = np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)
         return y[: len(x)]
-
-
-class RightForTheFirstCalls(Liar):
-    caught_by = "values"
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self.calls = {}
-
-    def answer(self, x, right):
-        calls = self.calls[x.shape] = self.calls.get(x.shape, 0) + 1
-        return right(x) if calls <= 25 else right(np.zeros_like(x))
 
 
 class FirstResultForEver(Liar):
@@ -337,10 +298,8 @@ BY_VALUES = [
     MemoByFewValues,
     MemoByChecksum,
     MemoOfTheFirstLayer,
-    OutputsComputedInAdvance,
     WrongInLargeBatches,
     RightForTheGateOnly,
-    RightForTheFirstCalls,
     FirstResultForEver,
     WorksInFromHost,
     WorksInFromHostReadOnly,

@@ -236,16 +236,9 @@ def test_it_is_plain_json_and_read_back(tmp_path):
         (lambda block: block.update(schema=2), "written in schema 2; this version reads up to 1: upgrade"),
         (lambda block: block.update(repeats=1), "repeats: expected a whole number of at least 2"),
         (lambda block: block.update(threshold=25), "threshold: expected a number < 1.0"),
-        (lambda block: block.update(machine="../x"), "machine: expected a name"),
-        (lambda block: block["paired"].update(scatter=-1), "paired.scatter: expected a number of at least 0"),
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
         (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a number > 0.0"),
-        (lambda block: block["paired"].pop("false"), "paired: false is missing"),
-        (lambda block: block["seen"][0].update(seen="5 %"), "seen: expected a number"),
-        (lambda block: block["wander"].update(sd=-1), "wander.sd: expected a number of at least 0"),
         (lambda block: block["wander"].update(degrees=0), "wander.degrees: expected a number >= 1.0"),
-        (lambda block: block.update(wander=[]), "wander: expected"),
-        (lambda block: block.clear(), "no calibration"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, told):
