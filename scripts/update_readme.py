@@ -33,7 +33,7 @@ IMAGES = ROOT / "docs" / "images"
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
 BUS = (
     'Reading weights once for a batch, not once for each image, is what the book calls "bus bandwidth" and this table '
-    '"weights reused". For NumPy, most of the gain comes from making fewer Python calls.'
+    '"weights". For NumPy, most of the gain comes from making fewer Python calls.'
 )
 PICTURES = {"time": "Time per sample against batch size"}
 
@@ -98,7 +98,7 @@ def sweep_lines(run: Judged) -> list[str]:
 def gain_lines(run: Judged) -> list[str]:
     """Return what the gain of each kernel is made of."""
     causes = explain.find(run, summarize([run]))
-    table = explained.waterfall_table(causes) if causes else None
+    table = explained.gain_table([causes]) if causes else None
     return [*markdown.table_lines(table), "", BUS] if table else ["It was not measured."]
 
 

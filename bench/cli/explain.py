@@ -60,7 +60,7 @@ def _show(explained: list[Explanation]) -> None:
 
     out, several, first = console.out(), len(explained) > 1, explained[0]
     title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
-    table = section.saved_table(explained)
+    table = section.gain_table(explained)
     if table.rows:
         console.show(terminal.table(table, title, table.caption), heads=table.heads)
     else:

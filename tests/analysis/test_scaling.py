@@ -72,7 +72,6 @@ def test_the_report_has_chart_table_and_numbers(tmp_path):
     assert "### Speedup over 1 thread" in text
     assert "| kernel | threads given | threads used | one at a time | batch 1 | batch 1,000 |" in text
     assert "| numba | 2 | 2 |" in text
-    assert "Of 2 threads given, kernels say that they use: numba 2, numpy 2." in text
     assert "2.00x (2.00 to 2.00)" in text
     page = render.render(runs, "html")
     rows = json.loads(page.split('id="spec-scaling">')[1].split("</script>")[0])

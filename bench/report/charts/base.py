@@ -115,6 +115,12 @@ def telling(titles: Mapping[str, str]) -> Spec:
     return {"tooltip": tips, "description": {"value": {"expr": description}}}
 
 
+def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec, Spec]:
+    """Return the channels of lines of rows that `dodged` places, a line for each kernel, and of symbols on them."""
+    lines = {"x": batch_axis(rows), "y": y, "color": colour(names)}
+    return lines, lines | {"shape": shape(names)}
+
+
 # -- rows
 
 

@@ -71,9 +71,8 @@ def share_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
     scale = {"domain": [0, 1.02], "clamp": True, "nice": False}
     axis = {"format": "~%", "tickCount": 5}
     y = base.field("value", title="share of the limit", scale=scale, axis=axis)
-    lines = {"x": base.batch_axis(rows), "y": y, "color": base.colour(names)}
-    told = {"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"}
-    points = lines | {"shape": base.shape(names), **base.telling(told)}
+    lines, points = base.against_batch_size(rows, y, names)
+    points |= base.telling({"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"})
     batch, single = f"datum.x != {base.SINGLE_X}", f"datum.x == {base.SINGLE_X}"
     layers = [
         base.layer("line", lines, batch, strokeWidth=2),

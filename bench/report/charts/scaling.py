@@ -14,9 +14,9 @@ def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     every = [row for rows in panels.values() for row in rows]
     around = [*every, {"value": 0.9}, {"value": 1.3}]
     axis = base.value_axis(around, "times as fast", base.RATIO_LABEL)
-    lines = {"x": base.batch_axis(every), "y": axis, "color": base.colour(names)}
+    lines, points = base.against_batch_size(every, axis, names)
     told = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
-    points = lines | {"shape": base.shape(names), **base.telling({**told, "gain": "speedup"})}
+    points |= base.telling({**told, "gain": "speedup"})
     layers = [
         base.rule_at_one(),
         base.whiskers(lines),

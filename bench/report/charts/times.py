@@ -82,8 +82,8 @@ def _gains(case: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[Row]:
 def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: str, *below: Spec) -> dict[str, Spec]:
     """Return charts of values upwards, with the layers ``below`` under the lines."""
     every = _values(rows)
-    values = {"x": base.batch_axis(every), "y": axis, "color": base.colour(names)}
-    points = {**values, "shape": base.shape(names), "description": base.field("said", "nominal")}
+    values, points = base.against_batch_size(every, axis, names)
+    points |= {"description": base.field("said", "nominal")}
     told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     case, batch, single = "datum.kind == 'case'", "datum.mode == 'batched'", "datum.mode == 'per_sample'"
     layers = [

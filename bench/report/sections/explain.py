@@ -66,7 +66,7 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
 
     if any(kernel.attribution for kernel in kernels):
-        yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, waterfall_table(explanation))
+        yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]))
     if any(share.verdict for kernel in kernels for share in kernel.shares):
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
     calls: Block = call_table(kernels)
@@ -79,22 +79,7 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
 # -- tables
 
 
-def waterfall_table(explanation: Explanation) -> Table:
-    """Return the time of a sample of each kernel, one at a time and in batches, and what the difference is made of."""
-    rows = [
-        (
-            *(kernel.kernel, words.seconds(parts.one_s), *(part_words(name, parts) for name in PARTS)),
-            *(f"{parts.batch_size:,}", words.seconds(parts.batch_s)),
-        )
-        for kernel in explanation.kernels
-        if (parts := kernel.attribution) is not None
-    ]
-    caption = "Time per sample: parts add up to what batching saves, with 95 % intervals over repeats."
-    names = ("one at a time", *(PART_WORDS[name] for name in PARTS), "in batches of", "left")
-    return table(caption, ("kernel",), names, rows=rows)
-
-
-def saved_table(explanations: Sequence[Explanation]) -> Table:
+def gain_table(explanations: Sequence[Explanation]) -> Table:
     """Return what the gain of each kernel is made of in shares, narrow enough for a terminal.
 
     Of several runs with the network of each, and where its weights lie.
@@ -206,16 +191,6 @@ def _roofs(roofs: Roofs) -> str:
     launches = ", ".join(f"{name} {words.seconds(seconds)}" for name, seconds in roofs.launch_s.items())
     rest = {"reading in GB/s": reads or "none", "copying in GB/s": copies, "a launch and its wait": launches}
     return f"Roofs, {whose}: {'; '.join([peaks, *(f'{what}: {text}' for what, text in rest.items() if text)])}."
-
-
-def part_words(name: str, parts: Attribution) -> str:
-    """Return a part as a time, its share of what is saved, and its interval: ``1.2 µs (10 %; 1.1 to 1.3)``."""
-    part = parts.parts[name]
-    if part is None:
-        return "not measured"
-    ends = "" if math.isnan(part.low) else f"; {words.seconds(part.low)} to {words.seconds(part.high)}"
-    share = words.UNCLEAR if parts.unsure(name) else f"{words.percent(part.value / parts.saved_s)}{ends}"
-    return f"{words.seconds(part.value)} ({share})"
 
 
 def share_words(name: str, parts: Attribution) -> str:

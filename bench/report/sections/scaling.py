@@ -7,7 +7,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis import scaling
 from mlpbench.bench.analysis.scaling import Gain, Scaling, Summarized
 from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Points, Table, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Table, table
 from mlpbench.bench.report.parts import Part, interval
 
 _READING = (
@@ -17,29 +17,17 @@ _READING = (
 
 
 def _blocks(findings: Findings) -> tuple[Block, ...]:
-    """Return the figure of all groups, or their tables where nothing was timed in batches, and the threads in use."""
+    """Return the figure of all groups, or their tables where nothing was timed in batches."""
     groups = findings.of(gained)
     if not groups:
         return ()
-    used = Points(tuple(dict.fromkeys(map(_in_use, groups))))
     tables = tuple(map(_table, groups))
     if not any(group.drawn for group in groups):
-        return (*tables, used)
+        return tables
     first, *others = tables
     title = f"Speedup over {_threads(groups[0].fewest)}"
     numbers = (Fold("The numbers of the other settings", tuple(others)),) if others else ()
-    return (Figure("scaling", title, _READING, first, groups), used, *numbers)
-
-
-def _in_use(group: Scaling) -> str:
-    """Return how many threads the kernels say that they used, as a sentence for each number that was given."""
-    used: dict[int, dict[str, str]] = {}
-    for gain in sorted(group.gains, key=lambda gain: gain.threads):
-        used.setdefault(gain.threads, {})[gain.kernel] = _count(gain.used)
-    return " ".join(
-        f"Of {_threads(given)} given, kernels say that they use: {', '.join(map(' '.join, kernels.items()))}."
-        for given, kernels in used.items()
-    )
+    return (Figure("scaling", title, _READING, first, groups), *numbers)
 
 
 def _threads(count: int) -> str:

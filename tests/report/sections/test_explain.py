@@ -3,7 +3,7 @@
 import re
 
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections.explain import gain_sentences, part_words
+from mlpbench.bench.report.sections.explain import gain_sentences, share_words
 from support import evidence_files as files
 from support.evidence_files import write
 from support.explanations import CALLS, SMALL, explanation, kernel, parts
@@ -66,17 +66,12 @@ def test_what_makes_the_gain_is_a_sentence_for_each_kernel_and_one_for_all_that_
 
 
 def test_a_part_whose_interval_is_half_of_the_gain_is_unclear():
-    def told(half):
-        found = parts(0.5, None, 0.02, 0.4, half=half)
-        return [part_words(name, found) for name in found.parts]
+    def written(half):
+        attribution = parts(0.5, None, 0.02, 0.4, half=half)
+        return [share_words(name, attribution) for name in attribution.parts]
 
-    assert told(0.02) == [
-        "5.00 µs (50 %; 4.80 µs to 5.20 µs)",
-        "not measured",
-        "200 ns (2 %; 0.00 ns to 400 ns)",
-        "4.00 µs (40 %; 3.80 µs to 4.20 µs)",
-    ]
-    assert told(0.3) == ["5.00 µs (unclear)", "not measured", "200 ns (unclear)", "4.00 µs (unclear)"]
+    assert written(0.02) == ["50 %, 48 to 52", "not measured", "2 %, 0 to 4", "40 %, 38 to 42"]
+    assert written(0.3) == ["unclear", "not measured", "unclear", "unclear"]
 
 
 def test_nothing_is_drawn_of_what_is_missing(tmp_path):
