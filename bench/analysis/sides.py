@@ -163,7 +163,7 @@ def _kernel_of_latest(text: str, newest: Sequence[Judged], no_run: UserError) ->
 
 
 #: Readings of the moment, different in any two processes.
-VOLATILE = {"boot", "load", "sm_clock", "freq", "frequency", "time"}
+VOLATILE = {"load", "freq", "frequency", "time"}
 
 
 def between_runs(baseline: Sequence[Record], candidate: Sequence[Record]) -> list[str]:

@@ -75,7 +75,6 @@ class Card:
     """One card, as NVML sees it. ``reason``: why it does not."""
 
     reason: str | None = None
-    looks: int = 0
     others: int | None = None
     most_mhz: float | None = None
     _mhz: list[float] = field(default_factory=list)
@@ -123,7 +122,6 @@ class Card:
         bits = self._ask(lambda nvml: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._handle)))
         if mhz is None or bits is None:
             return False
-        self.looks += 1
         self._mhz = [min([mhz, *self._mhz]), max([mhz, *self._mhz])]
         self._seen |= bits
         is_low = self.most_mhz is not None and mhz < THROTTLED * self.most_mhz
@@ -152,7 +150,6 @@ class Card:
     def facts(self) -> CardWatch:
         """Return what was seen."""
         return CardWatch(
-            looks=self.looks,
             sm_mhz=(self._mhz[0], self._mhz[1]) if self._mhz else None,
             most_mhz=self.most_mhz,
             slowed=tuple(name for bit, name in REASONS.items() if self._seen & bit),

@@ -165,10 +165,10 @@ def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> 
             target = cupy.empty(numbers.shape, np.uint32)
             sums = cupy.empty((blocks * peak.THREADS,), np.uint32)
         copied = _on(stream, copy, *grid, (source, target, *counts))
-        yield _limit(level, "copy", "byte", 2 * size * times, size), copied
+        yield _limit(level, "copy", "byte", 2 * size * times), copied
         if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
-            yield _limit(level, "copyto", "byte", 2 * size, size), _on(stream, cupy.copyto, target, source)
-        yield _limit(level, "read", "byte", size * times, size), _on(stream, read, *grid, (source, sums, *counts))
+            yield _limit(level, "copyto", "byte", 2 * size), _on(stream, cupy.copyto, target, source)
+        yield _limit(level, "read", "byte", size * times), _on(stream, read, *grid, (source, sums, *counts))
 
 
 def _transfers(cupy: Any, stream: Any) -> Iterator[Limit]:
@@ -181,17 +181,15 @@ def _transfers(cupy: Any, stream: Any) -> Iterator[Limit]:
         on_device = cupy.asarray(host)
     memory = queue.pinned(HOST_BYTES)
     pinned = memory.ctypes.data
-    limits = [partial(_limit, name, unit="byte", work=HOST_BYTES, size=HOST_BYTES) for name in COPIES]
+    limits = [partial(_limit, name, unit="byte", work=HOST_BYTES) for name in COPIES]
     yield limits[0](how="copy"), _on(stream, cupy.asarray, host)
     yield limits[1](how="copy"), _on(stream, cupy.asnumpy, on_device)
     yield limits[0](how="pinned"), partial(queue.copy, on_device.data.ptr, pinned, HOST_BYTES, "to device")
     yield limits[1](how="pinned"), partial(queue.copy, pinned, on_device.data.ptr, HOST_BYTES, "to host")
 
 
-def _limit(
-    name: str, how: str, unit: str, work: int, size: int | None = None, arithmetic: str | None = None
-) -> "partial[Measured]":
-    return partial(Measured, name=name, how=how, unit=unit, work=work, bytes=size, arithmetic=arithmetic)
+def _limit(name: str, how: str, unit: str, work: int, arithmetic: str | None = None) -> "partial[Measured]":
+    return partial(Measured, name=name, how=how, unit=unit, work=work, arithmetic=arithmetic)
 
 
 def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:

@@ -58,7 +58,6 @@ def machine() -> Machine:
     return Machine(
         name=identity.machine_id(),
         host=identity.host(),
-        boot=identity.boot(),
         cpu_model=identity.processor()["name"],
         arch=platform.machine(),
         cores=_physical_cores(),

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU, CUDA
-from mlpbench.bench.clock import elapsed, short_rounds
+from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record.look import BestLook, fastest
@@ -74,10 +74,9 @@ def write(
     Return why some roofs are not there, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
-    with elapsed() as took:
-        cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
-        others = tuple(_ask(device, threads, binding, asked) for device in devices)
-    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others, took_s=took.seconds)
+    cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
+    others = tuple(_ask(device, threads, binding, asked) for device in devices)
+    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others)
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, RoofsFile(head))
     reasons = [
@@ -120,10 +119,7 @@ def measure(
         kind = look.here() if n == 1 else look.everywhere()
         taken += [kind] if kind else []
         with threadpoolctl.threadpool_limits(n), ThreadPoolExecutor(n) as pool:
-            limits = [
-                _Limit(call, Measured(name=name, threads=n, unit=unit, work=work, bytes=size, data=_NONE))
-                for name, unit, work, size, call in _calls(pool, n, dtype, read_sizes(caches, n), memory)
-            ]
+            limits = list(_limits(pool, n, dtype, read_sizes(caches, n), memory))
             for _ in range(1 + AGAIN):
                 for limit in limits:
                     if limit.doubt(look.facts(taken, best)) is not None:
@@ -200,46 +196,33 @@ def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
     return {name: max(size // peak.READ_BYTES, 1) * peak.READ_BYTES for name, size in sizes.items()}
 
 
-def _calls(
-    pool: ThreadPoolExecutor,
-    threads: int,
-    dtype: str,
-    sizes: dict[str, int],
-    memory: NDArray[np.float64],
-) -> Iterator[tuple[str, str, int, int | None, Callable[[], object]]]:
-    """Yield name, unit, work of one call, bytes read through by each thread, and the call; reads are of ``memory``."""
+def _limits(
+    pool: ThreadPoolExecutor, threads: int, dtype: str, sizes: dict[str, int], memory: NDArray[np.float64]
+) -> Iterator[_Limit]:
+    """Yield what is to be measured with so many threads; ``sizes``: bytes of ``memory`` for each, by level."""
     from mlpbench.kernels.numba_simd.codegen import peak
+
+    def limit(name: str, unit: str, work: int, call: Callable[[], object]) -> _Limit:
+        return _Limit(call, Measured(name=name, threads=threads, unit=unit, work=work, data=_NONE))
+
+    def in_each(work: Callable[[int], object]) -> None:
+        """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
+        _ = work(0) if threads == 1 else list(pool.map(work, range(threads)))
 
     item = np.dtype(dtype)
     a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
     out = np.empty_like(a)
-    yield "matrix product", "flop", 2 * MATRIX_ROWS**3, None, lambda: np.matmul(a, a, out=out)
+    yield limit("matrix product", "flop", 2 * MATRIX_ROWS**3, lambda: np.matmul(a, a, out=out))
+    add, flop = peak.compiled_peak(dtype), TURNS * peak.flop_per_turn(dtype) * threads
+    yield limit("multiply-add", "flop", flop, partial(in_each, lambda _: add(np.zeros(64, item), TURNS)))
 
-    add = peak.compiled_peak(dtype)
-    flop = TURNS * peak.flop_per_turn(dtype) * threads
-    yield "multiply-add", "flop", flop, None, lambda: _all(pool, threads, lambda _: add(np.zeros(64, item), TURNS))
+    def read(items: int, times: int, thread: int) -> None:
+        peak.read(memory[thread * items : (thread + 1) * items], np.zeros(peak.READ_BYTES // 8), times)
 
     for name, size in sizes.items():
-        items = size // memory.itemsize
-        arrays = [memory[i * items : (i + 1) * items] for i in range(threads)]
         times = max(1, 2**27 // size)  # a call is long beside the start of a thread
-        sums = [np.zeros(peak.READ_BYTES // 8) for _ in arrays]
-        read = partial(_all, pool, threads, partial(_read, arrays, sums, times))
-        yield name, "byte", size * times * threads, size, read
-
-
-def _read(arrays: list[NDArray[Any]], sums: list[NDArray[Any]], times: int, thread: int) -> None:
-    from mlpbench.kernels.numba_simd.codegen import peak
-
-    peak.read(arrays[thread], sums[thread], times)
-
-
-def _all(pool: ThreadPoolExecutor, threads: int, work: Callable[[int], Any]) -> None:
-    """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
-    if threads == 1:
-        work(0)
-    else:
-        list(pool.map(work, range(threads)))
+        call = partial(in_each, partial(read, size // memory.itemsize, times))
+        yield limit(name, "byte", size * times * threads, call)
 
 
 def _aligned(size: int) -> NDArray[np.float64]:

@@ -90,7 +90,6 @@ class CardWatch(Block, frozen=True, kw_only=True):
     why the clock was lowered, as NVML calls it. ``others``: the most other processes that computed on it.
     """
 
-    looks: Index = 0
     sm_mhz: tuple[Number, Number] | None = None
     most_mhz: Number | None = None
     slowed: tuple[Text, ...] = ()

@@ -8,13 +8,12 @@ from mlpbench.bench.record.fields import Block, Bytes, Index, Number, Text, Whol
 class Machine(Block, frozen=True, kw_only=True):
     """The processors, their caches in bytes by name, and what moves their clock. ``name``: the folder of its results.
 
-    ``host`` and ``boot``: salted digests of the host's own id, and of that of its last start. ``affinity``: numbers of
-    the processors that the process may use; ``load``: averages over 1, 5 and 15 minutes.
+    ``host``: a salted digest of the host's own id. ``affinity``: numbers of the processors that the process may use;
+    ``load``: averages over 1, 5 and 15 minutes.
     """
 
     name: Text | None = None
     host: Text | None = None
-    boot: Text | None = None
     cpu_model: Text | None = None
     arch: Text | None = None
     cores: Index | None = None

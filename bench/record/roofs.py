@@ -8,13 +8,11 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
-    Index,
     Mode,
     Name,
     Nanoseconds,
     Rounds,
     Schema,
-    Seconds,
     Text,
     Whole,
 )
@@ -35,9 +33,8 @@ MOST_PER_SECOND = 1e18
 class Measured(Block, frozen=True, kw_only=True):
     """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
 
-    ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways. ``bytes``: the
-    size of each array, None for arithmetic. ``arithmetic``: of a device, what products were computed in (fp32, tf32,
-    fp16, fp64); None in older files.
+    ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways.
+    ``arithmetic``: of a device, what products were computed in (fp32, tf32, fp16, fp64); None in older files.
 
     ``looks_ns``: how long the look before each round took, and the one after it, on the slowest of ``look_processors``;
     empty where there are none. ``refused``: why it is no roof: the machine was busy.
@@ -49,7 +46,6 @@ class Measured(Block, frozen=True, kw_only=True):
     arithmetic: Name | None = None
     unit: Text = ""
     work: Whole
-    bytes: Index | None = None
     data: Rounds
     looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
     look_processors: Whole | None = None
@@ -98,18 +94,13 @@ class OfDevice(Block, frozen=True):
 
 
 class RoofsHead(Block, frozen=True, kw_only=True):
-    """The block "mlpbench" of a file of roofs. ``repeat``: of one within a repeat, its number.
-
-    ``took_s``: the seconds that measuring took, which the run's budget has paid for.
-    """
+    """The block "mlpbench" of a file of roofs."""
 
     schema: Schema = SCHEMA
     kind: Literal["roofs"] = "roofs"
-    repeat: Index | None = None
     roofs: Roofs | None = None
     reason: Text | None = None
     devices: tuple[OfDevice, ...] = ()
-    took_s: Seconds | None = None
 
     def __post_init__(self) -> None:
         names = [entry.device for entry in self.devices]
@@ -118,7 +109,7 @@ class RoofsHead(Block, frozen=True, kw_only=True):
 
 
 class RoofsFile(Block, frozen=True):
-    """The content of ``roofs.json`` and ``roofs-<repeat>.json``."""
+    """The content of ``roofs.json``."""
 
     mlpbench: RoofsHead
 

@@ -65,7 +65,7 @@ def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
         monkeypatch.setattr(module, "Path", nowhere)
     machine = environment.machine()
     unknown = {name for name, value in machine.as_dict().items() if value is None}
-    assert unknown - {"host", "boot"} == {"affinity", "governor", "cores", "load"}
+    assert unknown - {"host"} == {"affinity", "governor", "cores", "load"}
     assert machine.caches == {}
     assert all((machine.cpu_model, machine.name))
     assert base.processors() == os.cpu_count()

@@ -43,7 +43,7 @@ def anatomy(**changes):
 def timed(rate, spread):
     """Return what was done at a rate. Rounds: most take ``spread`` times as long as the best."""
     best = WORK / rate
-    return {"work": WORK, "bytes": None, "data": [best * spread, best, best * spread]}
+    return {"work": WORK, "data": [best * spread, best, best * spread]}
 
 
 def measured(threads, peak=PEAK, read=READ, spread=1.0):

@@ -41,7 +41,7 @@ def run(tmp_path):
     for path in folder.glob("cupy.*.json"):
         content = json.loads(path.read_text())
         repeat = content["mlpbench"]["repeat"]
-        card = {"looks": 9, "sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
+        card = {"sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
         content["mlpbench"]["device_times"] = device_times(1 + repeat / 10, card)
         path.write_text(json.dumps(content))
     return simulate.read(folder)
