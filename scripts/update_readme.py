@@ -10,7 +10,10 @@ from __future__ import annotations
 
 import re
 import sys
+from io import StringIO
 from pathlib import Path
+
+from rich.console import Console
 from typing import get_args
 
 from mlpbench.bench import words as units
@@ -20,14 +23,16 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import times
 from mlpbench.bench.report.charts.style import Theme
-from mlpbench.bench.report.formats import markdown
+from mlpbench.bench.report.formats import markdown, terminal
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import times as time_section
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"
 #: The pages with figures.
-PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain")))
+PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain", "machines")))
+#: The kernels of the run that README shows: those of `mlpbench run`.
+SHOWN = ("numpy", "numpy-out", "numba", "numba-parallel")
 IMAGES = ROOT / "docs" / "images"
 #: A part of a page, with its name: everything between two comments.
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
@@ -79,15 +84,33 @@ def machine(run: Judged) -> str:
 def parts() -> dict[str, list[str]]:
     """Return the lines of each part by its name."""
     runs = reference_runs()
-    return {"sweep": sweep_lines(runs["quick"]), "gain": gain_lines(runs["quick"]), "book": book_lines(runs["book"])}
+    quick = runs["quick"]
+    return {
+        "run": run_lines(quick),
+        "machines": machine_lines(quick),
+        "gain": gain_lines(quick),
+        "book": book_lines(runs["book"]),
+    }
 
 
-def sweep_lines(run: Judged) -> list[str]:
-    """Return the picture, and what batching does for every kernel, the fastest first."""
-    lines = []
+def run_lines(run: Judged) -> list[str]:
+    """Return the end of a run as a terminal shows it, with `SHOWN` alone."""
+    found = headline.find([case for case in summarize([run]) if case.kernel in SHOWN])
+    terminal_table = terminal.table(time_section.kernel_table(found.kernels), "")
+    with StringIO() as file:
+        console = Console(file=file, width=100)
+        console.print(terminal_table)
+        console.print(found.lead)
+        lines = [line.rstrip() for line in file.getvalue().splitlines()]
+    return ["```text", *(line for line in lines if line), "```", "", machine(run)]
+
+
+def machine_lines(run: Judged) -> list[str]:
+    """Return a machine's name, its picture, and what batching does for every kernel, the fastest first."""
+    lines = [f"## {run.records[0].environment.machine.cpu_model}", ""]
     for name, words in PICTURES.items():
-        source = f'<source media="(prefers-color-scheme: dark)" srcset="docs/images/{name}-dark.svg">'
-        image = f'<img alt="{words}" src="docs/images/{name}-light.svg">'
+        source = f'<source media="(prefers-color-scheme: dark)" srcset="images/{name}-dark.svg">'
+        image = f'<img alt="{words}" src="images/{name}-light.svg">'
         lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
     cases = summarize([run])
     table = time_section.kernel_table(headline.find(cases).kernels)

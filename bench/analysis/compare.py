@@ -178,7 +178,7 @@ class Comparison:
             single = all(row.speedup.n == 1 for row in self.undecided)
             quieter = self.paired or all(math.isnan(row.speedup.low) for row in self.undecided)
             told.append("more repeats" if single else "a quieter hour" if quieter else "both sides in one run")
-        return f"What would decide the rest: {', or '.join(told)}."
+        return f"To decide the rest: {', or '.join(told)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it.

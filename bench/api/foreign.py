@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 ONE_PROCESS = (
-    "one process has no between-process variance: what is said holds in this process, and the next one has a level of "
-    "its own; verdicts need the files of several processes"
+    "one process has no between-process variance: these numbers hold in this process, and the next one has another "
+    "level; verdicts need the files of several processes"
 )
 
 #: Every column of `PytestBenchmark.benchmarks`: its dtype, and what it holds.

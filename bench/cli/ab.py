@@ -45,7 +45,7 @@ def ab(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The other version, of the same kind.")],
     also: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="What both environments get as well; may be repeated."),
+        typer.Option("--with", metavar="REQUIREMENT", help="A package to install in both environments; may be repeated."),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
     fail_if_slower: FailIfSlower = None,
@@ -54,9 +54,8 @@ def ab(
 ) -> None:
     """Make an environment for each of two versions, time kernels in both in one run, and say which is faster.
 
-    Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Behind the
-    versions stand kernels and options as `mlpbench run` takes them. Without kernels, the usual ones of the package are
-    timed. Both sides of a pair run next to each other, and a budget ends on whole pairs.
+    Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Kernels
+    and options of `mlpbench run` may follow the versions. Without kernels, the usual ones of the package are timed. Both sides of a pair run next to each other, and a budget ends on whole pairs.
 
     Exit 1 if the new version is slower in any case.
 

@@ -141,7 +141,7 @@ def _say_what_comes(plan: Plan, folder: Path) -> None:
     from mlpbench.bench.machine import environment
     from mlpbench.bench.measure import instruments
 
-    what = f"{instruments.BASE} {len(instruments.SAME)} times as it is, and slowed by 2, 3, 5 and 10 %"
+    what = f"{instruments.BASE} {len(instruments.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
     console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
     console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
     for warning in environment.warnings(environment.collect()):

@@ -52,7 +52,7 @@ def check(
 ) -> None:
     """Compare kernels with the float64 reference, and count their hits. Exit 1 if one does not conform.
 
-    Each kernel has a process of its own. Where one raises, its line names file and line; --traceback shows all of it.
+    Each kernel has its own process. If one raises, its line names file and line; --traceback shows all of it.
 
     Example: mlpbench check numba --data mnist --data-dir ~/mnist
     """
@@ -89,7 +89,7 @@ def check(
 
 
 def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as mine.py.")]) -> None:
-    """Write a file with a kernel to start from, and say how to run it. A file that is there already stays as it is.
+    """Write a file with a kernel to start from, and say how to run it. An existing file is not changed.
 
     Example: mlpbench new mine.py
     """
@@ -99,7 +99,7 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
         with path.open("x", encoding="utf-8") as file:
             file.write(TEMPLATE)
     except FileExistsError:
-        raise UserError(f"{path} is there already, and stays as it is") from None
+        raise UserError(f"{path} is there already, and is not changed") from None
     except OSError as error:
         raise UserError(f"cannot write {path}: {error.strerror or error}") from None
     typed = shlex.quote(f"{path}:fast")

@@ -16,7 +16,7 @@ from mlpbench.kernels import registry
 def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson = False) -> None:
     """Show the kernels, or those that are named, and for each whether it can run here or why not.
 
-    Each backend is tried in a process of its own, side by side.
+    Each backend is tried in a separate process.
 
     Example: mlpbench list --json
     """

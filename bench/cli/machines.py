@@ -32,7 +32,7 @@ def merge(
 ) -> None:
     """Copy the runs and calibrations of other folders of results into this one.
 
-    A run that is there already stays as it is: a second time nothing changes. All files are read first. Links, files
+    A run that is there already is not changed. All files are read first. Links, files
     that are no results, and two different results of one name are refused, and then nothing is copied.
 
     Example: mlpbench merge /mnt/node1/results /mnt/node2/results
@@ -66,8 +66,8 @@ def fleet(
 ) -> None:
     """Run the same plan on every worker of a cluster or host of a list, and report on all of them together.
 
-    All other words are those of `mlpbench run`. Each machine runs one process at a time, with checks of its own; the
-    results are fetched to the byte. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
+    All other words are those of `mlpbench run`. Each machine runs one process at a time, with its own checks. Results
+    are verified by checksum. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
 
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
@@ -101,7 +101,7 @@ def _check(context: typer.Context, typed: list[str]) -> None:
     """Refuse words that `mlpbench run` does not take, before any worker is asked; and those that are the fleet's."""
     for word in typed:
         if (name := word.partition("=")[0]) in _OURS:
-            raise UserError(f"{name} is no option of a fleet: each worker has a folder of its own")
+            raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
     command = context.parent.command.commands["run"] if context.parent else None  # type: ignore[attr-defined]
     if command is not None:
         command.make_context("run", list(typed), parent=context.parent)

@@ -86,7 +86,7 @@ def run(
     verbose: options.Verbose = False,
     quiet: Annotated[bool, typer.Option("-q", "--quiet", help="Print nothing before the end except problems.")] = False,
     as_json: options.AsJson = False,
-    suffix: Annotated[str, typer.Option(hidden=True, help="Behind the run's name: of `mlpbench fleet`.")] = "",
+    suffix: Annotated[str, typer.Option(hidden=True, help="Text after the run's name, for `mlpbench fleet`.")] = "",
 ) -> None:
     """Time kernels one image at a time and in batches, save the results, and state the finding.
 

@@ -190,7 +190,7 @@ class SweepHeader(Block, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         if len(self.labels) < 2 or "" in self.labels or len(set(self.labels)) < len(self.labels):
-            raise ValueError("settings: expected two settings or more, each with a label of its own")
+            raise ValueError("settings: expected two settings or more, each with its own label")
 
     @property
     def labels(self) -> list[str]:

@@ -323,7 +323,7 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
     said = compare(one, other, 0.02, level=STEADY).conclusion()
     assert said.startswith(
         f"{other.id} is slower than {one.id} in 1 of 4 cases: it takes 1.5x as long; faster in 1 of 4 cases: 2x; not "
-        f"slower by more than 2 % in 1 of 4 cases; undecided in 1 of 4 cases. What would decide the rest: "
+        f"slower by more than 2 % in 1 of 4 cases; undecided in 1 of 4 cases. To decide the rest: "
     )
     unasked = compare(one, other, level=STEADY).conclusion()
     assert unasked.endswith("; not slower by more than 2 % in 2 of 4 cases.")
@@ -340,7 +340,7 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
 def test_the_last_line_says_what_would_decide(tmp_path, noise, repeats, wander, said):
     found = compare(*sides_of(tmp_path, noise=noise, repeats=repeats), 0.05, level=wander)
     assert found.undecided
-    assert "What would decide the rest: " in found.conclusion()
+    assert "To decide the rest: " in found.conclusion()
     assert found.conclusion().endswith(said)
 
 
@@ -371,7 +371,7 @@ def test_a_case_whose_every_repeat_was_disturbed_has_no_verdict(tmp_path):
     assert (lost.kernels, lost.mode, lost.speedup.reason) == ("numba", "batched", "other programs disturbed it")
     assert math.isnan(lost.speedup.low)
     assert found.slower == ()
-    assert found.conclusion().endswith("What would decide the rest: a quieter hour.")
+    assert found.conclusion().endswith("To decide the rest: a quieter hour.")
 
 
 # -- what two runs differ by anyway

@@ -50,7 +50,7 @@ ASK = ("--fail-if-slower",)
         ({}, {"times": slower(1.2)}, (*ASK, "50%"), 0, " by more than 50 % in all 2 cases."),
         ({"times": slower(1.2)}, {}, (), 0, " is faster than "),
         (NOISY, NOISY, (), 0, " by more than "),
-        (NOISY, NOISY, (*ASK, "1%"), 0, " is undecided in all 2 cases. What would decide the rest: "),
+        (NOISY, NOISY, (*ASK, "1%"), 0, " is undecided in all 2 cases. To decide the rest: "),
         (NOISY, NOISY, (*ASK, "1%", "--strict"), 4, " is undecided in all 2 cases."),
         ({}, ONE, (), 0, "1 case not compared: --details says why"),
         ({}, ONE, ("--details",), 0, "not compared: numpy per_sample 100: not in "),

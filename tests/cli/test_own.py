@@ -30,7 +30,7 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
     assert len(text.splitlines()) == 12
     path.write_text("mine", encoding="utf-8")
     for asked, words in (
-        (path, "stays as it is"),
+        (path, "is not changed"),
         (tmp_path / "none" / "x.py", "cannot write"),
         ("x.txt", "in .py"),
     ):

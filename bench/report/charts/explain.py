@@ -40,7 +40,7 @@ def waterfall_charts(explanation: Explanation, names: Names) -> dict[str, Spec]:
         base.layer("bar", of_kernel, "datum.kind == 'cause'", height=13, opacity=0.45, clip=True),
         base.layer("bar", bars, "datum.kind == 'rest'", height=13, opacity=0.45, clip=True, color=MUTED),
     ]
-    return base.drawn(layers, panels, names, "Where the time of a sample goes, cause by cause.", 200)
+    return base.drawn(layers, panels, names, "The time of a sample, cause by cause.", 200)
 
 
 def _steps(kernel: str, parts: Attribution) -> Iterator[Row]:

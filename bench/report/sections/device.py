@@ -33,14 +33,14 @@ _NAMES = {
     "overlapped": "overlapped",
 }
 _CALLING = (
-    "Of one call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; "
+    "One call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; "
     "medians over repeats. Host latency is from the call until its result is there, enqueue until the call returns. "
     "Cold and hot are by the device's own clock, with no launch waited for: cold with its cache flushed, hot call "
     "behind call. Graph replay is host latency, of a CUDA graph that was captured once. Share: the least time that the "
     "roof allows with an empty cache and no launch, divided by the cold time."
 )
 _MOVING = (
-    "Of the inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: "
+    "The inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: "
     "from and to pinned memory. Bytes: the same with a byte for each input, and one for the class of each row."
 )
 _WHOLE = (

@@ -149,7 +149,7 @@ def _blocks(findings: Findings) -> tuple[Table, ...]:
     rows = [(run.name, *gap) for run in findings.runs for gap in gaps(run)]
     last = ("what is missing", "why")
     several = findings.several
-    return (table("What has no time, and why.", ("kernel",), (), last, rows=rows, several=several),) if rows else ()
+    return (table("Cases without a time, and why.", ("kernel",), (), last, rows=rows, several=several),) if rows else ()
 
 
 SECTIONS = (Part(110, "missing", "What is missing", _blocks),)

@@ -11,7 +11,7 @@ from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.latency import Budget, Latency
 
 _COLD = (
-    "Each start is a process of its own. Import, construction and first calls follow each other in it; compiling is "
+    "Each start is a new process. Import, construction and first calls follow each other in it; compiling is "
     "part of them, and shown apart where the library tells. NumPy is there before any kernel is: mlpbench itself "
     "loads it. Memory is what construction and first calls add to the resident memory at their peak; of a device, the "
     "most that the library's pool of its memory held."

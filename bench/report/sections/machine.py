@@ -36,7 +36,7 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
 def _environment(findings: Findings) -> tuple[Block, ...]:
     """Return what was computed and with what: a line for each fact, a column for each run."""
-    return (_table("What was computed, and what the numbers were measured with.", findings, findings.of(_facts)),)
+    return (_table("Network, machine and software of the numbers.", findings, findings.of(_facts)),)
 
 
 def _differences(findings: Findings) -> tuple[Block, ...]:

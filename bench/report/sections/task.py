@@ -21,7 +21,7 @@ _CLOCK = (
     ),
     (
         "In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back, "
-        "compiling, the first call, the check. The first call has a column of its own."
+        "compiling, the first call, the check. The first call has its own column."
     ),
     (
         "A speedup is the time per sample one at a time divided by the time per sample in a batch, within the same "
