@@ -12,9 +12,9 @@ import re
 import sys
 from io import StringIO
 from pathlib import Path
+from typing import get_args
 
 from rich.console import Console
-from typing import get_args
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline

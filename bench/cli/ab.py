@@ -45,7 +45,9 @@ def ab(
     new: Annotated[str, typer.Argument(metavar="NEW", help="The other version, of the same kind.")],
     also: Annotated[
         list[str] | None,
-        typer.Option("--with", metavar="REQUIREMENT", help="A package to install in both environments; may be repeated."),
+        typer.Option(
+            "--with", metavar="REQUIREMENT", help="A package to install in both environments; may be repeated."
+        ),
     ] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
     fail_if_slower: FailIfSlower = None,
