@@ -56,8 +56,9 @@ def ab(
 ) -> None:
     """Make an environment for each of two versions, time kernels in both in one run, and say which is faster.
 
-    Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Kernels
-    and options of `mlpbench run` may follow the versions. Without kernels, the usual ones of the package are timed. Both sides of a pair run next to each other, and a budget ends on whole pairs.
+    Two commits, such as main and HEAD, are those of the git repository here, whose package offers kernels. Kernels and
+    options of `mlpbench run` may follow the versions. Without kernels, the usual ones of the package are timed. Both
+    sides of a pair run next to each other, and a budget ends on whole pairs.
 
     Exit 1 if the new version is slower in any case.
 
