@@ -33,7 +33,7 @@ def read(path: Path) -> Network:
             told = stored.metadata() or {}
             return Network(_params(stored), told.get("hidden"), told.get("output"))
     except library.SafetensorError as error:
-        raise ParamsError(f"damaged, or no safetensors: {' '.join(str(error).split())[:200]}") from None
+        raise ParamsError(f"damaged, or no safetensors: {ascii(' '.join(str(error).split()))[1:-1][:200]}") from None
 
 
 def _natural(name: str) -> list[tuple[int, str]]:
