@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from threadpoolctl import threadpool_limits
 
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, spellings
 from support.sources import ROOT
@@ -19,6 +20,9 @@ os.environ.pop("PYTEST_XDIST_WORKER", None)
 # tomorrow.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
+
+# Products in tests are small, and the threads of a BLAS would spin on processors that other tests compute on.
+threadpool_limits(1, "blas")
 
 #: Every interpreter runs it as it starts. The process that measures a run's limits fills four times the largest cache,
 #: which takes it seconds where that is the cache of a whole server: here it finds small ones.
