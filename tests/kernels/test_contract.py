@@ -30,7 +30,6 @@ from support.contestants import (
     EACH,
     NAMES,
     OURS,
-    SLOW,
     STAND_IN,
     available,
     computed,
@@ -48,6 +47,13 @@ every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 #: Random specifications for each kernel. Kernels that compile for each specification, or even batch, get fewer.
 EXAMPLES = {"jax": 6, "jax-array": 6, "jax-cuda": 6, "openvino": 20}
+
+
+def some(cases, name):
+    """Return the cases of a test, or a third of them for such a kernel."""
+    return cases[::3] if name in EXAMPLES else cases
+
+
 #: Around every block and tile: a row alone, rows left over at each height, each number of vectors of rows.
 ROWS = st.sampled_from([1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 32, 33, 34, 48, 63, 65, 80, 97])
 SIZES = [(784, 50, 100, 10), (1, 1), (1, 1, 1), (300, 1, 200), (65, 64, 63, 129), (200, 1000)]
@@ -90,7 +96,7 @@ def test_the_gate_for_sizes_activations_outputs_and_dtypes(name, monkeypatch):
     asked = [ForwardSpec(SIZES[0], *kind) for kind in kinds] + [MIXED]
     asked += [ForwardSpec(sizes, *kinds[at % 3]) for at, sizes in enumerate(SIZES)]
     asked += [replace(spec, dtype="float64") for spec in asked] + [ForwardSpec((31, 17, 5), hidden) for hidden in EACH]
-    for spec in asked[:: 2 if name in EXAMPLES else 1]:
+    for spec in some(asked, name):
         if supported(kernel_class, spec):
             assert check(kernel_class, spec, params=made_once(spec)).max_error_ratio < 0.5, spec
         else:
@@ -142,18 +148,16 @@ def test_results_follow_the_batch_and_not_the_call_before_and_inputs_may_be_read
     np.testing.assert_array_equal(computed(kernel, x), computed(kernel, x))
 
 
-@pytest.mark.parametrize("name", [*NAMES, *SLOW])
+@every_kernel
 def test_results_are_new_or_kept_as_it_says(name):
     kernel_class = available(name)
-    for output in ("softmax",) if name in SLOW else ("softmax", "identity"):
+    for output in ("softmax", "identity"):
         spec = ForwardSpec((31, 17, 5), output=output)
         if not supported(kernel_class, spec):
             continue
         x = np.random.default_rng(0).random((8, spec.n_in)).astype(spec.dtype)
         kernel = kernel_class(spec, seeded(spec))
-        calls = [(kernel.forward, x[:4], x[4:])]
-        if name not in SLOW:
-            calls += [(kernel.forward, x[:1], x[1:2]), (kernel.forward_one, x[0], x[1])]
+        calls = [(kernel.forward, x[:4], x[4:]), (kernel.forward, x[:1], x[1:2]), (kernel.forward_one, x[0], x[1])]
         for call, given_first, given_then in calls:
             first = call(kernel.from_host(given_first))
             before = waited(kernel, first)
@@ -165,9 +169,8 @@ def test_results_are_new_or_kept_as_it_says(name):
 
 def test_peers_and_our_kernels_have_partners_of_both_kinds():
     """Otherwise nothing could be held beside them like for like."""
-    peers = {registry.load(name).returns for name in registry.peers()}
-    ours = {registry.load(name).returns for name in registry.names() if name not in registry.peers()}
-    assert peers == ours == {"new", "kept"}
+    ours = set(registry.names()) - set(registry.peers())
+    assert all({registry.load(name).returns for name in names} == {"new", "kept"} for names in (ours, registry.peers()))
 
 
 @every_kernel
@@ -298,7 +301,7 @@ def test_known_answers(name, dtype):
     assert ForwardSpec(HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output, dtype) == known[-1][0]
     coarse = COARSE if kernel_class.arithmetic in ("tf32", "fp16") else 0
     on_a_gpu = ON_A_GPU if kernel_class.device == "cuda" and dtype == "float32" else 0
-    for spec, params, a, expected in known:
+    for spec, params, a, expected in some(known, name):
         if supported(kernel_class, spec):
             allowed = 4 * max(TOLERANCE[dtype], on_a_gpu, coarse)
             for y in through(kernel_class, spec, params, np.array([a], dtype)):

@@ -76,7 +76,7 @@ def test_torch_leaves_neither_a_mode_nor_a_warning_behind():
     assert torch.ones(1, requires_grad=True).sum().requires_grad
 
 
-def test_the_compiled_kernel_serves_many_batch_sizes_and_instances():
+def test_torch_compiled_serves_many_batch_sizes_and_instances_with_new_results():
     """More of each than PyTorch compiles for before it gives up (8)."""
     kernel_class, spec = available("torch-compile"), ForwardSpec((6, 1, 4), "step", dtype="float64")
     params, x = seeded(spec), np.random.default_rng(0).standard_normal((12, spec.n_in))
@@ -84,8 +84,9 @@ def test_the_compiled_kernel_serves_many_batch_sizes_and_instances():
         kernel = kernel_class(spec, params)
         for rows in range(12, 0, -1):
             agree(kernel, params, x, rows=rows)
-    for other in (spec, ForwardSpec((9, 7, 5), "relu", "identity")):
-        assert check(kernel_class, other).max_error_ratio < 0.5
+    first, second = (kernel.forward(kernel.from_host(part)) for part in (x[:4], x[4:8]))
+    assert first.data_ptr() != second.data_ptr()
+    assert check(kernel_class, ForwardSpec((9, 7, 5), "relu", "identity")).max_error_ratio < 0.5
 
 
 def test_a_missing_compiler_is_told(monkeypatch, tmp_path):
