@@ -213,14 +213,13 @@ def history(
 
 
 def _tell_history(found: History, *, verbose: bool) -> None:
-    from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections import history as section
 
     out, several = console.out(), len({one.task for one in found.series}) > 1
     title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
     if found.changed:
         shown = section.change_table(found.changed, several=several, details=verbose)
-        console.show(terminal.table(shown, title, shown.caption), heads=shown.heads)
+        console.show_report(shown, title, shown.caption)
     else:
         out.print(Text(title, "bold"))
     out.print(Text(section.sentence(found.series), "bold"))

@@ -1,5 +1,7 @@
 """Where words go: data to stdout, progress and complaints to stderr."""
 
+from __future__ import annotations
+
 import json
 import logging
 import sys
@@ -8,7 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from contextvars import ContextVar
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 from rich.console import Console
@@ -18,6 +20,9 @@ from rich.text import Text
 
 from mlpbench.bench.record.untrusted import clean_text, inert
 from mlpbench.bench.words import plain
+
+if TYPE_CHECKING:
+    from mlpbench.bench.report import document
 
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
 #: Width of tables that go to a file or a pipe: nothing is cut off there.
@@ -111,6 +116,33 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
         number = column in right
         made.add_column(column, justify="right" if number else "left", no_wrap=number, overflow="fold")
     return made
+
+
+def show_report(
+    content: document.Table,
+    title: str,
+    caption: str | None = None,
+    *,
+    heads: int = 0,
+    said_once: int = 0,
+    without: str | None = None,
+) -> None:
+    """Print a table of a report with another title and caption: a terminal has no room for sentences.
+
+    ``heads``: how many columns name a row, more than those that say so. ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
+    ``without``: a column that is left out.
+    """
+    kept = [number for number, column in enumerate(content.columns) if column.name != without]
+    columns = [content.columns[number] for number in kept]
+    drawn = table(title, *(c.name for c in columns), right=tuple(c.name for c in columns if c.number))
+    drawn.caption = caption
+    before: tuple[str, ...] = ()
+    for row in content.rows:
+        head = row[:said_once]
+        cells = [*(("",) * said_once if head == before else head), *row[said_once:]]
+        drawn.add_row(*(Text(cells[number]) for number in kept))
+        before = head
+    show(drawn, max(heads, content.heads))
 
 
 def indented(line: str) -> Padding | Text:

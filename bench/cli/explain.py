@@ -55,14 +55,13 @@ def explain(
 
 
 def _show(explained: list[Explanation]) -> None:
-    from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections import explain as section
 
     out, several, first = console.out(), len(explained) > 1, explained[0]
     title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
     table = section.gain_table(explained)
     if table.rows:
-        console.show(terminal.table(table, title, table.caption), heads=table.heads)
+        console.show_report(table, title, table.caption)
     else:
         out.print(Text(title, "bold"))
     for explanation in explained:

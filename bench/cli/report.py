@@ -50,9 +50,9 @@ def report(
     written_as = _format(format, output)
     budget_s = None if p99 is None else parse_duration(p99)
     paths = console.resolve(runs, results)
-    found = [run for path in paths for run in record.read_runs(path)]
-    text = documents.render(found, written_as, budget_s)
-    name_left_out(found)
+    chosen = [run for path in paths for run in record.read_runs(path)]
+    text = documents.render(chosen, written_as, budget_s)
+    name_left_out(chosen)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
         return
@@ -102,7 +102,6 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     ``verbose``: every case of one run too, and what the harness costs.
     """
     from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.formats import terminal
     from mlpbench.bench.report.sections import times
 
     if as_json:
@@ -112,9 +111,12 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     if document.cases:
         table = times.kernel_table(headline.kernels, several=several)
         caption = _CAPTION_OF_MANY if several else None
-        console.show(terminal.table(table, table.caption.rstrip("."), caption, said_once=several), table.heads)
+        console.show_report(table, table.caption.rstrip("."), caption, said_once=several)
         if verbose and not several:
-            _show_cases(document)
+            endings = {run.name: run.ending for run in document.runs if run.ending}
+            cases = times.case_table(document.cases, endings)
+            out.print()
+            console.show_report(cases, _TITLE, _CAPTION, heads=3, said_once=1, without="first call")
         out.print()
     out.print(Text(headline.lead, "bold"))
     for line in document.lines() if verbose or several else headline.remarks:
@@ -153,7 +155,7 @@ def _state_lines(document: Document, *, verbose: bool) -> list[str]:
     from mlpbench.bench.report.sections import trust
 
     state = " Narrower: ".join(block.text for block in document.state)
-    harness = trust.harness(document.findings.of(trust.judged)) if verbose else ()
+    harness = trust.harness(document.findings.of(trust.of_report)) if verbose else ()
     return [line for line in (state, *harness) if line and document.cases]
 
 
@@ -179,14 +181,3 @@ def print_end(document: Document, pages: Sequence[Path]) -> None:
         lines.append(f"mlpbench compare {other.kernel} {fastest[0].kernel}")
     beside = "" if where == Path("results") else f" {shlex.join(['--results', str(where)])}"
     out.print(Text(f"next: {', '.join(line + beside for line in lines)}"))
-
-
-def _show_cases(document: Document) -> None:
-    from mlpbench.bench.report.formats import terminal
-    from mlpbench.bench.report.sections import times
-
-    endings = {run.name: run.ending for run in document.runs if run.ending}
-    cases = times.case_table(document.cases, endings)
-    table = terminal.table(cases, _TITLE, _CAPTION, said_once=cases.heads - 1, without=("first call",))
-    console.out().print()
-    console.show(table, heads=cases.heads + 1)

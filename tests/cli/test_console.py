@@ -9,6 +9,7 @@ from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.record.untrusted import clean_text
+from mlpbench.bench.report.document import table
 from support.terminal import shown
 
 #: What Rich would take for markup, an emoji and a number to colour, were it let.
@@ -113,3 +114,25 @@ def test_json_has_no_word_for_what_is_not_a_number(capsys):
 def test_a_complaint_is_one_line(capsys, message):
     console.complain(message)
     assert capsys.readouterr() == ("", "mlpbench: one two\n")
+
+
+ROWS = (("one", "numpy", "1.0x", "7"), ("one", "numba", "[bold]", "8"), ("two", "numba", "3.0x", "9"))
+
+
+def printed(capsys, **settings):
+    content = table("A sentence.", ("run", "kernel"), ("speedup", "rounds"), rows=ROWS)
+    console.show_report(content, "Title", "caption", **settings)
+    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_table_of_a_report_has_its_own_title_and_its_cells_as_they_are(capsys):
+    title, head, *rows, caption = printed(capsys)
+    assert (title, caption) == ("Title", "caption")
+    assert head.split() == ["run", "kernel", "speedup", "rounds"]
+    assert [tuple(row.split()) for row in rows] == list(ROWS)
+
+
+def test_what_the_row_above_says_is_said_once_and_a_column_can_be_left_out(capsys):
+    _, head, *rows, _ = printed(capsys, said_once=1, without="rounds")
+    assert head.split() == ["run", "kernel", "speedup"]
+    assert [row.split() for row in rows] == [["one", "numpy", "1.0x"], ["numba", "[bold]"], ["two", "numba", "3.0x"]]

@@ -27,9 +27,9 @@ def book_chart(findings: Sequence[BookFinding], names: Names) -> dict[str, Spec]
     axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
     y = base.field("bar", "nominal", sort=keys, axis=axis)
     x = base.field("x", title="time for the book's images", scale=domain, axis=seconds | {"labelSeparation": 8})
-    told = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
+    titles = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
     colour = base.field("part", "nominal", sort=parts, scale=scale, legend=legend)
-    bars = {"x": x, "x2": {"field": "x2"}, "y": y, "color": colour, **base.telling(told)}
+    bars = {"x": x, "x2": {"field": "x2"}, "y": y, "color": colour, **base.telling(titles)}
     whole = {"x": base.field("x2"), "y": y, "text": base.field("time", "nominal")}
     layers = [
         base.layer("bar", bars, "datum.kind == 'part'", height=26, stroke=SURFACE, strokeWidth=0.5),

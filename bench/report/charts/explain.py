@@ -105,8 +105,8 @@ def hockney_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
         "y": base.log_axis("y", "time of a call", [row["y"] for row in rows], base.TIME_LABEL),
         "color": base.colour(names),
     }
-    told = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted"}
-    points = lines | {"shape": base.shape(names), **base.telling(told)}
+    titles = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted"}
+    points = lines | {"shape": base.shape(names), **base.telling(titles)}
     layers = [
         base.layer("line", lines, "datum.kind == 'line'", strokeWidth=2, clip=True),
         base.symbols(points, "datum.kind == 'call'"),

@@ -35,9 +35,9 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
         "y": base.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
     }
     scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}
-    told = {"kernel": "kernel", "column": place.partition(" (")[0], "ratio": "time / the fastest"}
+    titles = {"kernel": "kernel", "column": place.partition(" (")[0], "ratio": "time / the fastest"}
     shades = {"color": base.field("shade", scale=scale)}
-    shades |= base.telling({**told, "time": "time per sample", "fastest": "fastest"})
+    shades |= base.telling({**titles, "time": "time per sample", "fastest": "fastest"})
     ink = {"condition": {"test": "datum.white", "value": "#ffffff"}, "value": "#000000"}
     # Words of narrow cells are small, and of the narrowest left out: they are in the tooltip.
     width = f"width / {len(columns)}"

@@ -29,8 +29,8 @@ def history_charts(panels: Mapping[str, Sequence[Series]], names: Names) -> dict
         "y": base.field("value", title="time per sample / its median", scale=upwards, axis=ticks),
         "color": base.colour(names),
     }
-    told = {"kernel": "kernel", "case": "case", "run": "run", "time": "time per sample", "change": "change"}
-    points = lines | {"shape": base.shape(names), **base.telling(told)}
+    titles = {"kernel": "kernel", "case": "case", "run": "run", "time": "time per sample", "change": "change"}
+    points = lines | {"shape": base.shape(names), **base.telling(titles)}
     layers = [
         base.rule_at_one(),
         base.layer("line", lines, strokeWidth=1.5, clip=True),

@@ -15,8 +15,8 @@ def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     around = [*every, {"value": 0.9}, {"value": 1.3}]
     axis = base.value_axis(around, "times as fast", base.RATIO_LABEL)
     lines, points = base.against_batch_size(every, axis, names)
-    told = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
-    points |= base.telling({**told, "gain": "speedup"})
+    titles = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
+    points |= base.telling({**titles, "gain": "speedup"})
     layers = [
         base.rule_at_one(),
         base.whiskers(lines),

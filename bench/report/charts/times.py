@@ -84,7 +84,7 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
     every = _values(rows)
     values, points = base.against_batch_size(every, axis, names)
     points |= {"description": base.field("said", "nominal")}
-    told = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
+    titles = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     case, batch, single = "datum.kind == 'case'", "datum.mode == 'batched'", "datum.mode == 'per_sample'"
     layers = [
         *below,
@@ -98,7 +98,7 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
         *([base.hollow(points, f"{case} && {single}")] if any(row["x"] == base.SINGLE_X for row in every) else []),
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
         base.layer(
-            "point", values | base.telling(told), case, filled=True, shape="circle", size=450, opacity=0, aria=False
+            "point", values | base.telling(titles), case, filled=True, shape="circle", size=450, opacity=0, aria=False
         ),
     ]
     panels = {title if len(rows) > 1 else "": base.dodged(panel) for title, panel in rows.items() if panel}

@@ -13,17 +13,17 @@ from mlpbench.bench.report.sections.compare import ordered, verdict
 _LEVELS = {"slower": "error", "undecided": "warning"}
 
 
-def render(found: Comparison) -> list[str]:
+def render(comparison: Comparison) -> list[str]:
     """Return a line for each slower or undecided case, slower ones first."""
-    rows = [row for row in ordered(found) if row.verdict in _LEVELS]
+    rows = [row for row in ordered(comparison) if row.verdict in _LEVELS]
     return [_line(row) for row in sorted(rows, key=lambda row: row.verdict != "slower")]
 
 
 def _line(row: Row) -> str:
     case = f"{row.label}, {words.case(row.mode, row.batch_size)}"
     times = f"{words.time(row.candidate)} a sample, against {words.time(row.baseline)}"
-    said = f"{case}: {verdict(row)}; {times}; speedup {words.ratio(row.speedup)}"
-    return f"::{_LEVELS[row.verdict]} title={_property(f'{row.verdict}: {case}')}::{_data(said)}"
+    message = f"{case}: {verdict(row)}; {times}; speedup {words.ratio(row.speedup)}"
+    return f"::{_LEVELS[row.verdict]} title={_property(f'{row.verdict}: {case}')}::{_data(message)}"
 
 
 def _data(text: str) -> str:

@@ -12,7 +12,7 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.parts import interval
 from mlpbench.bench.report.sections import gaps, trust
-from mlpbench.bench.report.sections.trust import Judgement
+from mlpbench.bench.report.sections.trust import Trust
 from mlpbench.bench.trust.rounds import At, CaseTime
 
 
@@ -26,7 +26,7 @@ def render(document: Document) -> str:
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
         **{name: _with_ids(value, runs) for name, value in document.data.items()},
-        "runs": list(map(_run, document.findings.of(trust.judged))),
+        "runs": list(map(_run, document.findings.of(trust.of_report))),
     }
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
@@ -64,8 +64,8 @@ def _fields(owner: Any, *names: str) -> dict[str, Any]:
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
-def _run(judgement: Judgement) -> dict[str, Any]:
-    run = judgement.run
+def _run(trust: Trust) -> dict[str, Any]:
+    run = trust.run
     return {
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
@@ -74,7 +74,7 @@ def _run(judgement: Judgement) -> dict[str, Any]:
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
-        "trust": judgement.as_dict(),
+        "trust": trust.as_dict(),
     }
 
 

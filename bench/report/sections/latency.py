@@ -31,13 +31,13 @@ def _cold(findings: Findings) -> tuple[Block, ...]:
 
 
 def _percentiles(findings: Findings) -> tuple[Block, ...]:
-    judgements = findings.of(trust.judged)
+    trusts = findings.of(trust.of_report)
     texts = [
-        (f"{judgement.run.title}: " if findings.several else "") + _budget(budget)
-        for judgement in judgements
-        for budget in judgement.budgets
+        (f"{trust_of_run.run.title}: " if findings.several else "") + _budget(budget)
+        for trust_of_run in trusts
+        for budget in trust_of_run.budgets
     ]
-    rows = [(judgement.run.name, *_latency(case)) for judgement in judgements for case in judgement.latencies]
+    rows = [(trust_of_run.run.name, *_latency(case)) for trust_of_run in trusts for case in trust_of_run.latencies]
     numbers = ("calls", "p50", "p90", "p99", "p99.9")
     calls = [table(_LATENCY, ("kernel", "case"), numbers, rows=rows, several=findings.several)] if rows else []
     return (*([Points(tuple(texts))] if texts else []), *calls)

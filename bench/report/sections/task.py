@@ -41,7 +41,7 @@ _BOOK_CLOCK = (
 def _clock(findings: Findings) -> tuple[Block, ...]:
     """Return what is in the clock, in that of the book's cell where it was timed, and what the harness costs."""
     book = (_BOOK_CLOCK,) if any(case.mode == "book" for case in findings.cases) else ()
-    return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.judged)))),)
+    return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.of_report)))),)
 
 
 def _kernels(findings: Findings) -> tuple[Block, ...]:

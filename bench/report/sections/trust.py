@@ -15,7 +15,7 @@ from mlpbench.bench.trust.state import State, state
 
 
 @dataclass(frozen=True)
-class Judgement:
+class Trust:
     """How far one run can be trusted.
 
     ``cost_s``: what a call of the harness costs by mode, in seconds, the median over processes; None where the files do
@@ -39,11 +39,11 @@ class Judgement:
         return {name: words.plain(value) for name, value in content.items()}
 
 
-def judge(run: Judged, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Judgement:
+def of_run(run: Judged, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Trust:
     """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
     by_process = [record.trust.call_costs_s for record in run.records]
     costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
-    return Judgement(
+    return Trust(
         run,
         state(run.records, run.times, [case.sample for case in cases]),
         {mode: median(values) if values else None for mode, values in costs.items()},
@@ -76,29 +76,29 @@ def narrower(run: Judged, machine: State) -> str | None:
     return f"mlpbench run --budget {max(2, round(4 * run.plan.budget_s / 60))}m"
 
 
-def of_all(judgements: Sequence[Judgement]) -> tuple[Paragraph | Command, ...]:
+def of_all(trusts: Sequence[Trust]) -> tuple[Paragraph | Command, ...]:
     """Return the sentence and the command of a run; of several those of the one with the widest intervals."""
-    known = [one for one in judgements if sentence(one.state) is not None]
+    known = [one for one in trusts if sentence(one.state) is not None]
     if not known:
         return ()
     worst = max(known, key=lambda one: (one.state.width or 0.0, one.state.left_out or 0.0))
-    head = f"{worst.run.title} has the widest intervals. " if len(judgements) > 1 else ""
+    head = f"{worst.run.title} has the widest intervals. " if len(trusts) > 1 else ""
     command = narrower(worst.run, worst.state)
     return (Paragraph(f"{head}{sentence(worst.state)}"), *([Command(command)] if command else []))
 
 
-def harness(judgements: Sequence[Judgement]) -> tuple[str, ...]:
+def harness(trusts: Sequence[Trust]) -> tuple[str, ...]:
     """Return what a call of the harness costs, one sentence for each run; none for files that do not say."""
     texts = []
-    for judgement in judgements:
-        one, batch = judgement.cost_s.values()
+    for trust in trusts:
+        one, batch = trust.cost_s.values()
         if one is not None and batch is not None:
             costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
-            where = f" of {judgement.run.title}" if len(judgements) > 1 else " here"
+            where = f" of {trust.run.title}" if len(trusts) > 1 else " here"
             texts.append(f"A call of the harness costs {costs}, in every time{where}.")
     return tuple(texts)
 
 
-def judged(findings: Findings) -> tuple[Judgement, ...]:
+def of_report(findings: Findings) -> tuple[Trust, ...]:
     """Return how far each run can be trusted."""
-    return tuple(judge(run, own, findings.p99_s) for run, own in findings.by_run)
+    return tuple(of_run(run, own, findings.p99_s) for run, own in findings.by_run)
