@@ -129,7 +129,8 @@ def show_report(
 ) -> None:
     """Print a table of a report with another title and caption: a terminal has no room for sentences.
 
-    ``heads``: how many columns name a row, more than those that say so. ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
+    ``heads``: how many columns name a row, if more than the table says. ``said_once``: so many first cells are left out
+    of a row that begins with the cells of the row above it.
     ``without``: a column that is left out.
     """
     kept = [number for number, column in enumerate(content.columns) if column.name != without]
