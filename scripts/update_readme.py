@@ -20,10 +20,11 @@ from mlpbench.bench import words as units
 from mlpbench.bench.analysis import explain, headline
 from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.cli.console import report_table
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import times
 from mlpbench.bench.report.charts.style import Theme
-from mlpbench.bench.report.formats import markdown, terminal
+from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import times as time_section
 
@@ -96,7 +97,7 @@ def parts() -> dict[str, list[str]]:
 def run_lines(run: Judged) -> list[str]:
     """Return the end of a run as a terminal shows it, with `SHOWN` alone."""
     found = headline.find([case for case in summarize([run]) if case.kernel in SHOWN])
-    terminal_table = terminal.table(time_section.kernel_table(found.kernels), "")
+    terminal_table = report_table(time_section.kernel_table(found.kernels), "")
     with StringIO() as file:
         console = Console(file=file, width=100)
         console.print(terminal_table)

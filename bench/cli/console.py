@@ -118,19 +118,12 @@ def table(title: str, *columns: str, right: tuple[str, ...] = ()) -> Table:
     return made
 
 
-def show_report(
-    content: document.Table,
-    title: str,
-    caption: str | None = None,
-    *,
-    heads: int = 0,
-    said_once: int = 0,
-    without: str | None = None,
-) -> None:
-    """Print a table of a report with another title and caption: a terminal has no room for sentences.
+def report_table(
+    content: document.Table, title: str, caption: str | None = None, *, said_once: int = 0, without: str | None = None
+) -> Table:
+    """Return a table of a report with another title and caption: a terminal has no room for sentences.
 
-    ``heads``: how many columns name a row, if more than the table says. ``said_once``: so many first cells are left out
-    of a row that begins with the cells of the row above it.
+    ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
     ``without``: a column that is left out.
     """
     kept = [number for number, column in enumerate(content.columns) if column.name != without]
@@ -143,7 +136,7 @@ def show_report(
         cells = [*(("",) * said_once if head == before else head), *row[said_once:]]
         drawn.add_row(*(Text(cells[number]) for number in kept))
         before = head
-    show(drawn, max(heads, content.heads))
+    return drawn
 
 
 def indented(line: str) -> Padding | Text:

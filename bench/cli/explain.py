@@ -61,7 +61,7 @@ def _show(explained: list[Explanation]) -> None:
     title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
     table = section.gain_table(explained)
     if table.rows:
-        console.show_report(table, title, table.caption)
+        console.show(console.report_table(table, title, table.caption), table.heads)
     else:
         out.print(Text(title, "bold"))
     for explanation in explained:

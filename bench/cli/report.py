@@ -111,12 +111,12 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     if document.cases:
         table = times.kernel_table(headline.kernels, several=several)
         caption = _CAPTION_OF_MANY if several else None
-        console.show_report(table, table.caption.rstrip("."), caption, said_once=several)
+        console.show(console.report_table(table, table.caption.rstrip("."), caption, said_once=several), table.heads)
         if verbose and not several:
             endings = {run.name: run.ending for run in document.runs if run.ending}
             cases = times.case_table(document.cases, endings)
             out.print()
-            console.show_report(cases, _TITLE, _CAPTION, heads=3, said_once=1, without="first call")
+            console.show(console.report_table(cases, _TITLE, _CAPTION, said_once=1, without="first call"), heads=3)
         out.print()
     out.print(Text(headline.lead, "bold"))
     for line in document.lines() if verbose or several else headline.remarks:

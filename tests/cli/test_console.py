@@ -121,7 +121,7 @@ ROWS = (("one", "numpy", "1.0x", "7"), ("one", "numba", "[bold]", "8"), ("two", 
 
 def printed(capsys, **settings):
     content = table("A sentence.", ("run", "kernel"), ("speedup", "rounds"), rows=ROWS)
-    console.show_report(content, "Title", "caption", **settings)
+    console.show(console.report_table(content, "Title", "caption", **settings), content.heads)
     return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
 
 

@@ -1,4 +1,4 @@
-"""Colours and marks of the charts: a kernel has the same in every report, titles apart by mark as well as by colour."""
+"""Colours and marks of the charts: a kernel has the same in every report, told apart by mark as well as by colour."""
 
 import re
 from collections.abc import Iterable
