@@ -159,7 +159,7 @@ class Checks:
             calls.write(there, x[::-1].copy())
             results.append(y)
             said.append((x, snapshot(self.kernel, y)))
-        self._judge(calls.case, "a call after the rounds", said)
+        self._judge(calls.case, "a call after the rounds", said, most=1000)
         for _ in range(2):  # a kernel may use two buffers in turn
             calls.put(self._new_values(calls))
             calls.call(calls.inputs[0])
@@ -169,8 +169,11 @@ class Checks:
                 calls.case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")'
             )
 
-    def _judge(self, case: Case, what: str, results: Sequence[tuple[_Array, _Array]]) -> None:
-        """Hold what calls returned against the reference: pairs of inputs and outputs, of a row or a batch each."""
+    def _judge(self, case: Case, what: str, results: Sequence[tuple[_Array, _Array]], most: int | None = None) -> None:
+        """Hold what calls returned against the reference: pairs of inputs and outputs, of a row or a batch each.
+
+        Of more than ``most`` rows, or than the reference can compute soon, so many are drawn.
+        """
         spec = self.kernel.spec
         for x, got in results:
             shape = (*x.shape[:-1], spec.n_out)
@@ -179,7 +182,8 @@ class Checks:
                 self._refuse(case, "values", f"{what} is {its}, expected {spec.dtype} of shape {shape}")
                 return
         x, got = (np.vstack(part) for part in zip(*results, strict=True))
-        most = max(FEWEST_ROWS, int(REFERENCE_FLOP / spec.flop(1)))
+        affordable = max(FEWEST_ROWS, int(REFERENCE_FLOP / spec.flop(1)))
+        most = min(most or affordable, affordable)
         if len(x) > most:
             chosen = self.rng.choice(len(x), most, replace=False)
             x, got = x[chosen], got[chosen]
