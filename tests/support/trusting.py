@@ -1,7 +1,6 @@
 """The block ``trust`` with known answers: a machine that is quiet, until a test says what happens to it."""
 
 import msgspec
-import numpy as np
 from msgspec.structs import replace
 
 from mlpbench.bench.record.schema import Timing
@@ -10,39 +9,17 @@ from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 CASES = [("per_sample", 100), ("batched", 100)]
-SPIN_S = 600e-6
 AT = ("batched", 100)
-INSTRUCTIONS = 2_400_000  # 4 GHz
-
-
-def self_test(errors=None, noise=0.0, seed=0):
-    """Return the harness's own rows: 23 ns and 79 ns a call, and spins that are off by ``errors`` at some lengths.
-
-    Each round is slowed by an exponential factor of mean ``noise``, as other load does; never made faster.
-    """
-    rng = np.random.default_rng(seed)
-    rows = [("per_sample", 0, 100, 2.3e-6), ("batched", 0, 1, 79e-9)]
-    rows += [("spin", n, 1, n * SPIN_S * (1 + (errors or {}).get(n, 0.0))) for n in (1, 2, 4)]
-
-    def rounds(time):
-        return [time * float(1 + rng.exponential(noise)) if noise else time for _ in range(15)]
-
-    return [
-        {"mode": mode, "length": length, "calls": calls, "iterations": 1, "rounds_s": rounds(time)}
-        for mode, length, calls, time in rows
-    ]
+#: The harness's own rows: 23 ns and 79 ns a call.
+SELF_TEST = [
+    {"mode": "per_sample", "calls": 100, "rounds_s": [2.3e-6] * 15},
+    {"mode": "batched", "calls": 1, "rounds_s": [79e-9] * 15},
+]
 
 
 def block(**changes):
-    """Return the block of one process."""
-    quiet = {
-        "spin": {"name": "llvm-xorshift64", "instructions": INSTRUCTIONS},
-        "look": {"name": "wide"},
-        "cpus": 2,
-        "self_test": self_test(),
-        "clock": {"clock_s": 3.0, "raw_s": 3.0},
-    }
-    return quiet | changes
+    """Return the block of one process on a quiet machine."""
+    return {"look": {"name": "wide"}, "self_test": SELF_TEST, **changes}
 
 
 def disturb(folder, hits):
