@@ -23,27 +23,28 @@ FOUNDATION = "numpy"
 
 def functions() -> dict[str, object]:
     """Return by name everything that can be called in the modules that measure, methods of their classes included."""
-    found: dict[str, object] = {}
+    callables: dict[str, object] = {}
     for name, module in sorted(sys.modules.items()):
         if name != FOUNDATION and not any(name == watched or name.startswith(f"{watched}.") for watched in WATCHED):
             continue
         for attribute, value in dict(vars(module)).items():
             if callable(value):
-                found[f"{name}.{attribute}"] = value
+                callables[f"{name}.{attribute}"] = value
             if isinstance(value, type) and value.__module__ == name != FOUNDATION:
-                found |= {f"{name}.{attribute}.{method}": of_it for method, of_it in dict(vars(value)).items()}
-    return found
+                members = dict(vars(value)).items()
+                callables |= {f"{name}.{attribute}.{member}": function for member, function in members}
+    return callables
 
 
 def processors() -> frozenset[int]:
     """Return the processors that any thread of this process may use; empty where the system does not tell."""
     if not hasattr(os, "sched_getaffinity"):
         return frozenset()
-    found = set(os.sched_getaffinity(0))
+    allowed = set(os.sched_getaffinity(0))
     for task in Path("/proc/self/task").glob("[0-9]*"):
         with suppress(OSError):  # it has just ended
-            found |= os.sched_getaffinity(int(task.name))
-    return frozenset(found)
+            allowed |= os.sched_getaffinity(int(task.name))
+    return frozenset(allowed)
 
 
 def priority() -> tuple[int, int]:

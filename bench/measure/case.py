@@ -153,9 +153,9 @@ def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
         return None
     if isinstance(there, np.ndarray):
         return _open(there)
-    found, again = kernel.to_host(there), kernel.to_host(there)
-    if isinstance(found, np.ndarray) and found.flags.writeable and np.may_share_memory(found, again):
-        return np.asarray(found)
+    host, again = kernel.to_host(there), kernel.to_host(there)
+    if isinstance(host, np.ndarray) and host.flags.writeable and np.may_share_memory(host, again):
+        return np.asarray(host)
     try:
         return _open(np.from_dlpack(there))
     except (AttributeError, BufferError, TypeError, ValueError, RuntimeError):  # it has none, or says no

@@ -149,7 +149,7 @@ class Checks:
 
     def _call_on_new_values(self, calls: _Calls) -> None:
         """Check results whose inputs are written over before they are fetched, and that calls write to nothing else."""
-        new, results, said = self._new_values(calls), list[Any](), list[tuple[_Array, _Array]]()
+        new, results, copies = self._new_values(calls), list[Any](), list[tuple[_Array, _Array]]()
         calls.put(new)
         for there, x in zip(calls.inputs, new, strict=True):
             y = calls.call(there)
@@ -158,13 +158,13 @@ class Checks:
                 self._refuse(calls.case, "inputs", "a call wrote to its inputs")
             calls.write(there, x[::-1].copy())
             results.append(y)
-            said.append((x, snapshot(self.kernel, y)))
-        self._judge(calls.case, "a call after the rounds", said, most=1000)
+            copies.append((x, snapshot(self.kernel, y)))
+        self._judge(calls.case, "a call after the rounds", copies, most=1000)
         for _ in range(2):  # a kernel may use two buffers in turn
             calls.put(self._new_values(calls))
             calls.call(calls.inputs[0])
         now = (snapshot(self.kernel, y) for y in results)
-        if self.kernel.returns == "new" and not all(map(_same, now, (got for _, got in said))):
+        if self.kernel.returns == "new" and not all(map(_same, now, (got for _, got in copies))):
             self._refuse(
                 calls.case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")'
             )

@@ -49,10 +49,10 @@ def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str 
     with scratch() as temporary:
         caches = {name: str(temporary.folder / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            said = question.ask(__name__, asked, variables=caches, timeout_s=limit_s)
-            if said.found is None:
-                return measured, said.reason
-            measured.append(replace(msgspec.convert(said.found, Start), fresh=is_fresh))
+            answer = question.ask(__name__, asked, variables=caches, timeout_s=limit_s)
+            if answer.found is None:
+                return measured, answer.reason
+            measured.append(replace(msgspec.convert(answer.found, Start), fresh=is_fresh))
     return measured, None
 
 

@@ -97,11 +97,11 @@ def _read_options(config: pytest.Config) -> Suite:
     plan = None
     if option("--mlpbench-run"):
         plan = runs.read_plan(option("--mlpbench-run"))
-    found = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
-    found.tell = partial(_tell, config)
+    asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
+    asked.tell = partial(_tell, config)
     if plan is not None:
-        config.stash[SCHEDULE] = _schedule(config, found, plan)
-    return found
+        config.stash[SCHEDULE] = _schedule(config, asked, plan)
+    return asked
 
 
 def _tell(config: pytest.Config, phase: str) -> None:
@@ -171,15 +171,15 @@ def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytest
     """
     asked = suite(pytestconfig)
     try:
-        found = asked.admit(kernel)
+        admitted = asked.admit(kernel)
     except KernelUnavailable as reason:
         verdict, may_be_left_out = f"{kernel} is unavailable: {reason}", not asked.named
     except NonConforming as reason:
         verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
     else:
         if schedule is None or case not in schedule.series:
-            asked.check_threads(found)
-        return found
+            asked.check_threads(admitted)
+        return admitted
     if may_be_left_out:
         pytest.skip(verdict)
     pytest.fail(verdict, pytrace=False)
@@ -318,11 +318,12 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Say what is done; where that is kept, look closer at the kernel when a case has been timed."""
-    found, config = getattr(item, "funcargs", {}), item.config
-    if "contestant" not in found or SUITE not in config.stash or not any(map(config.getoption, SAVING)):
+    fixtures, config = getattr(item, "funcargs", {}), item.config
+    if "contestant" not in fixtures or SUITE not in config.stash or not any(map(config.getoption, SAVING)):
         return (yield)
-    contestant, case, schedule, suite = found["contestant"], found["case"], found["schedule"], config.stash[SUITE]
-    suite.tell(_phase(case, schedule, found["turn"]))
+    contestant, case, schedule = (fixtures[name] for name in ("contestant", "case", "schedule"))
+    suite = config.stash[SUITE]
+    suite.tell(_phase(case, schedule, fixtures["turn"]))
     if schedule is not None:
         schedule.settle(case)
     yield

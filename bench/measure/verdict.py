@@ -39,14 +39,14 @@ class _Answer(msgspec.Struct):
 
 
 def _ask(options: Options, name: str, **more: Any) -> _Answer:
-    said = question.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
+    process = question.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
     with suppress(msgspec.ValidationError):
-        answer = msgspec.convert(said.found or {}, _Answer)
+        answer = msgspec.convert(process.found or {}, _Answer)
         conforms = answer.verdict == "conforms"
         whole = answer.conformance.keys() == {"max_error", "max_error_ratio"} and answer.accuracy is not None
         if answer.outputs or (whole if conforms else answer.reason):
             return answer
-    return _Answer(reason=said.reason or "it gave no answer")
+    return _Answer(reason=process.reason or "it gave no answer")
 
 
 def of(suite: Suite, name: str) -> dict[str, Any]:

@@ -8,7 +8,6 @@ from mlpbench.bench.record.trust import Trust
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
-CASES = [("per_sample", 100), ("batched", 100)]
 AT = ("batched", 100)
 #: The harness's own rows: 23 ns and 79 ns a call.
 SELF_TEST = [
