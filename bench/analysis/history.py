@@ -19,7 +19,6 @@ from mlpbench.bench.analysis import compare, judge, sides, times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import index, runs
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.stats import change_points, estimates
@@ -30,8 +29,6 @@ from mlpbench.bench.trust.rounds import fastest_looks
 
 #: A newest change counts as news for so many runs.
 NEWS = 10
-#: Best times of two runs that differ by no more are alike, to whoever comes back.
-ALIKE = 0.05
 
 
 class Level(Struct, frozen=True):
@@ -225,36 +222,11 @@ def against_previous(run: Judged) -> str | None:
     if path is None:
         return None
     try:
-        return _beside(judge.read(path), run)
+        earlier = judge.read(path)
+        if len(earlier) != 1 or earlier[0].setting != run.setting:
+            return None
+        return f"Against the previous run of this machine: {compare.compare(earlier[0], run).conclusion()}"
     except NothingComparable:
         return None
     except UserError as reason:  # of the other run, or of the calibration: it costs no report
         return f"The previous run of this machine was not compared: {reason}."
-
-
-def _beside(earlier: Sequence[Judged], run: Judged) -> str | None:
-    if len(earlier) != 1 or earlier[0].setting != run.setting:
-        return None
-    found = compare.compare(earlier[0], run)
-    of_kernel = grouped((row.candidate_kernel, row) for row in found.rows)
-    best = [min(rows, key=lambda row: row.candidate.value) for rows in of_kernel.values()]
-    apart = [row for row in best if abs(math.log(row.speedup.value)) > math.log1p(ALIKE)]
-    every = "every kernel's best time" if len(best) > 1 else f"the best time of {best[0].candidate_kernel}"
-    within = f"within {words.percent(ALIKE)}"
-    if apart:
-        told = ", ".join(f"{row.candidate_kernel} is {_change_of(row)}" for row in apart)
-        others = "" if len(apart) == len(best) else f"; the best times of the others are {within}"
-        told = f"in its best case {told}{others}"
-    else:
-        told = f"{every} is {within}"
-    more = f"; mlpbench compare {earlier[0].id} {run.id} says which cases are slower" if found.slower else ""
-    return f"Against the previous run of this machine, {earlier[0].id}: {told}{more}."
-
-
-def _change_of(row: compare.Row) -> str:
-    """Return by how much a case is slower or faster, and whether that is more than two runs differ by."""
-    if math.isnan(row.speedup.low):
-        return f"unclear ({row.speedup.reason})"
-    ratio = row.speedup.value
-    how = f"{words.percent(1 / ratio - 1)} slower" if ratio < 1 else f"{words.percent(ratio - 1)} faster"
-    return how if row.verdict in ("slower", "faster") else f"{how}, as two runs of the same code may be"

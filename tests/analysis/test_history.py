@@ -3,6 +3,7 @@
 import pytest
 
 from mlpbench.bench.analysis import history
+from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.history import against_previous
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import index
@@ -25,36 +26,21 @@ def test_a_run_is_told_beside_the_one_before_it(tmp_path):
     assert against_previous(simulate.read(again)) is None, "that before it computes something else"
     (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
     said = against_previous(simulate.read(again))
-    whole = f"mlpbench compare {first.name} {again.name} says which cases are slower."
-    assert said == (
-        f"Against the previous run of this machine, {first.name}: in its best case numpy is 100 % slower; {whole}"
-    )
+    answer = compare(simulate.read(first), simulate.read(again)).conclusion()
+    assert " is slower than " in answer
+    assert said == f"Against the previous run of this machine: {answer}"
     assert said in render.build([simulate.read(again)]).headline.remarks
     (again / "numpy.0.json").unlink()
     assert against_previous(simulate.read(again)) is None, "it is not whole itself"
 
 
-def test_who_comes_back_reads_whether_each_best_time_is_as_it_was(tmp_path):
-    both = {**TIMES, ("numba", "batched", 100): 1e-6}
-    first = simulate.write_run(tmp_path, both, seed=0, **QUIET)
-    again = simulate.read(simulate.write_run(tmp_path, both, seed=1, **QUIET))
-    simulate.write_run(tmp_path, both, seed=2, repeats=1)  # a smoke run is no measure
-    begins = "Against the previous run of this machine, "
-    assert against_previous(again) == f"{begins}{first.name}: every kernel's best time is within 5 %."
-    faster = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.8e-6}, seed=3, **QUIET)
-    assert against_previous(simulate.read(faster)) == (
-        f"{begins}{again.id}: in its best case numba is 25 % faster; the best times of the others are within 5 %."
-    )
-    noisy = {**QUIET, "noise": 0.1}
-    unclear = simulate.write_run(tmp_path, {**both, ("numba", "batched", 100): 0.72e-6}, seed=4, **noisy)
-    assert "faster, as two runs of the same code may be" in against_previous(simulate.read(unclear))
-
-
-def test_a_best_time_that_other_programs_disturbed_is_unclear_and_no_change(tmp_path):
+def test_a_run_of_one_repeat_is_no_measure_and_disturbed_times_are_undecided(tmp_path):
     simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
     again = simulate.write_run(tmp_path, TIMES, seed=1, **QUIET)
+    simulate.write_run(tmp_path, TIMES, seed=2, repeats=1)
+    assert " is not slower than " in against_previous(simulate.read(again))
     hit = trusting.disturb(again, {("numpy", repeat, "batched", 100) for repeat in range(8)})
-    assert "in its best case numpy is unclear (other programs disturbed it)." in against_previous(hit)
+    assert "undecided in 1 of 2 cases" in against_previous(hit)
 
 
 @pytest.fixture(scope="module")
