@@ -44,10 +44,6 @@ class Published:
 BOOK = Published()
 
 
-#: The share of a round that its parts may leave: freeing what was read takes far less.
-TOLERANCE = 0.02
-
-
 @dataclass(frozen=True)
 class Way:
     """The cell in one way, one at a time or in batches: seconds for all images.
@@ -65,8 +61,8 @@ class Way:
 
     @property
     def adds_up(self) -> bool:
-        """Whether the parts are the rounds, within `TOLERANCE`."""
-        return abs(self.rest_s) <= TOLERANCE * self.whole.value
+        """Whether the parts are the rounds, within 2 %: freeing what was read takes far less."""
+        return abs(self.rest_s) <= 0.02 * self.whole.value
 
 
 @dataclass(frozen=True)

@@ -24,9 +24,6 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
 
-#: Two times whose ratio lies within this share of 1, interval included, are called as fast as each other.
-SAME_WITHIN = 0.05
-
 
 @dataclass(frozen=True)
 class KernelFinding:
@@ -357,9 +354,10 @@ def _notes(cases: Sequence[CaseSummary]) -> list[str]:
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
     """Return what the interval of a ratio lets one say: no difference worth a word, or none for sure; how much, or not.
 
-    Without an interval it is clear: the value is told, and the reason.
+    Two times are as fast as each other where the interval lies within 5 % of 1. Without an interval it is clear: the
+    value is told, and the reason.
     """
-    if estimates.verdict(ratio, SAME_WITHIN) == "same":
+    if estimates.verdict(ratio, 0.05) == "same":
         return "same"
     if ratio.low <= 1 <= ratio.high:
         return "undecided"

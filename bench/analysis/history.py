@@ -22,13 +22,9 @@ from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import index, runs
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.stats import change_points, estimates
-from mlpbench.bench.stats.change_points import Step
 from mlpbench.bench.stats.estimates import Ratio, Wander
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import fastest_looks
-
-#: A newest change counts as news for so many runs.
-NEWS = 10
 
 
 class Level(Struct, frozen=True):
@@ -91,10 +87,9 @@ class Series:
     changes: tuple[Change, ...]
 
     def slowdown(self, threshold: float) -> Change | None:
-        """Return the last change if it is one to the slower by more than a share, surely, in the last `NEWS` runs."""
-        last = self.changes[-1] if self.changes else None
-        news = last is not None and len(self.runs) - last.at <= NEWS
-        return last if last and news and last.ratio.low > 1 + threshold else None
+        """Return the last change if it is one to the slower by more than a share, surely, in the last ten runs."""
+        last = self.changes[-1] if self.changes and len(self.runs) - self.changes[-1].at <= 10 else None
+        return last if last and last.ratio.low > 1 + threshold else None
 
 
 @dataclass(frozen=True)
@@ -181,7 +176,7 @@ def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels:
                 grouped.setdefault(key, []).append((one, level))
     for (task, kernel, mode, batch_size), found in grouped.items():
         samples = _at_one_speed([level for _, level in found])
-        steps = change_points.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
+        changes = change_points.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
         yield Series(
             machine,
             ", ".join(filter(None, task[:4])),
@@ -191,7 +186,7 @@ def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels:
             tuple(one.run for one, _ in found),
             tuple(one.started for one, _ in found),
             tuple(samples),
-            tuple(_change(step, [one for one, _ in found], kernel) for step in steps),
+            tuple(_change(at, ratio, [one for one, _ in found], kernel) for at, ratio in changes.items()),
         )
 
 
@@ -209,11 +204,11 @@ def _scatter(levels: Sequence[Level], wander: Wander) -> float:
     return math.hypot(median(own) if own else 0.0, wander.sd)
 
 
-def _change(step: Step, of_runs: Sequence[RunLevels], kernel: str) -> Change:
-    before, after = of_runs[step.at - 1], of_runs[step.at]
+def _change(at: int, ratio: Ratio, of_runs: Sequence[RunLevels], kernel: str) -> Change:
+    before, after = of_runs[at - 1], of_runs[at]
     besides = sides.unequal("", before.facts, after.facts)
     besides += sides.unequal(kernel, before.of_kernels.get(kernel, {}), after.of_kernels.get(kernel, {}))
-    return Change(step.at, before.run, after.run, step.ratio, tuple(besides))
+    return Change(at, before.run, after.run, ratio, tuple(besides))
 
 
 def against_previous(run: Judged) -> str | None:

@@ -28,9 +28,6 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.trust.rounds import At, CaseTime, fastest_looks, slowness, taken
 
-#: A call that takes less than this share of the device's own time was not waited for: far from what noise makes. Of
-#: fewer samples than that, the least of them says little.
-WAITED, SAMPLES = 0.5, 10
 #: The phases of failures that stand for a refusal, and for one that nobody can be sure of.
 PHASE, UNSURE = "refused", "not checked"
 
@@ -84,10 +81,10 @@ def _unwaited(record: Record) -> Iterator[Refusal]:
     for timing in record.cases:
         found = record.device_times.of(timing.mode, timing.batch_size) if record.device_times else None
         hot = found.times.get("hot") if found else None
-        if found is None or hot is None or hot.samples < SAMPLES:
+        if found is None or hot is None or hot.samples < 10:  # the least of fewer samples says little
             continue
         call_s = median(timing.rounds_s) * found.rows / timing.rows_per_call
-        if call_s < WAITED * hot.min_s:
+        if call_s < hot.min_s / 2:  # far from what noise makes
             what = f"a call took {words.seconds(call_s)}, and the device alone takes {words.seconds(hot.min_s)} for it"
             reason = f"{what}: it was not waited for"
             yield Refusal.of(Case(timing.mode, timing.batch_size), "wait", reason)

@@ -26,10 +26,6 @@ _ITEMS = {"uint8": 1, "float16": 2, "bfloat16": 2}
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
-#: The same for roofs that were measured while something else ran: at a load of 8 on two processors they were a sixth.
-IMPOSSIBLE_BESIDE = 10.0
-#: Calls on ten times the rows that take less than this many times as long did not do, or were not waited for.
-_GROWS = 2.0
 
 
 @dataclass(frozen=True)
@@ -189,7 +185,8 @@ def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: 
     all_floors = floors(work, roofs)
     # Another library may launch faster than CuPy, by which the floor of a launch is measured: it refuses nothing.
     found = [floor for floor in all_floors if floor.what != "launch"]
-    binding, limit = found[0], IMPOSSIBLE_BESIDE if roofs.disturbed else IMPOSSIBLE
+    # Roofs that were measured while something else ran were a sixth at a load of 8 on two processors.
+    binding, limit = found[0], 10.0 if roofs.disturbed else IMPOSSIBLE
     share = binding.seconds / call_s
     if share <= IMPOSSIBLE and all_floors[0].what == "launch":
         above = all_floors[0].seconds / call_s
@@ -211,6 +208,6 @@ def cause(calls: Sequence[tuple[int, float]]) -> str:
     """Return why times may be impossibly short, from the seconds per call by batch size, in order of the sizes."""
     if len(calls) >= 2:
         (small, short), (large, long) = calls[0], calls[-1]
-        if large >= 10 * small and long < _GROWS * short:
+        if large >= 10 * small and long < 2 * short:
             return "not synchronised: the time does not grow with the batch, so calls end before the work does"
     return "work is skipped (a kernel that does so says so in `describe`, skips_work), or the FLOP count is wrong"

@@ -11,9 +11,6 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.stats.estimates import Wander
 
-#: Runs that are read at most, the newest: their level is one number each.
-MOST = 10
-
 
 def learnt(like: Judged, *besides: Judged) -> Wander:
     """Return how far runs like this one wander on its machine, from the other stored ones that ran the same code.
@@ -32,12 +29,12 @@ def of_runs(alike: Iterable[Judged]) -> Wander:
 
 
 def _alike(like: Judged, without: Collection[Path]) -> Iterator[Judged]:
-    """Yield the newest other runs of the machine that ran the same code; one that cannot be read tells nothing."""
+    """Yield the ten newest other runs of the machine that ran the same code; one that cannot be read tells nothing."""
     if not like.path.is_dir():
         return
     there = (path for path in like.path.parent.iterdir() if (path / record.PLAN_FILE).is_file())
     others = (path for path in there if path.resolve() not in without)
-    for path in sorted(others, key=lambda path: path.name, reverse=True)[:MOST]:
+    for path in sorted(others, key=lambda path: path.name, reverse=True)[:10]:
         try:
             found = judge.read(path)
         except UserError:  # whoever names that run hears why

@@ -21,13 +21,8 @@ from mlpbench.bench.cli.options import FailIfSlower, Format
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
 
-#: Seconds of a process beside its cases, and how much longer than its timed rounds a case takes.
-START_S, BESIDE = 1.5, 1.1
 #: Assumed standard deviation of a pair's ratio, on the log scale: on an idle machine, and where processors are busy.
 IDLE_SD, BUSY_SD = 0.02, 0.08
-#: A slowdown that most people ask about, as a share.
-WORTH = 0.05
-MOST_PAIRS = 500
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.judge import Judged
@@ -89,20 +84,22 @@ def ab(
 
 
 def in_words(budget_s: float, pair_s: float, load: float, processors: int) -> str:
-    """Return what a budget can show, as a share that most cases decide, and the budget that decides `WORTH`."""
+    """Return what a budget can show, as a share that most cases decide, and the budget that decides 5 %."""
     scatter = IDLE_SD + (BUSY_SD - IDLE_SD) * min(1.0, load / processors)
     pairs = int(budget_s / pair_s)
-    decides = [_decides(scatter, n) for n in range(2, MOST_PAIRS)]
-    needed = next((n for n, share in enumerate(decides, 2) if share <= WORTH), MOST_PAIRS)
-    more = f"; for {100 * WORTH:.0f} %: {math.ceil(needed * pair_s / 60)} min" if needed > pairs else ""
+    needed = next((n for n in range(2, 500) if _decides(scatter, n) <= 0.05), 500)
+    more = f"; for 5 %: {math.ceil(needed * pair_s / 60)} min" if needed > pairs else ""
     if pairs < 2:
         return f"{budget_s:.0f} s: fewer than two pairs{more}"
     return f"{budget_s:.0f} s: about {pairs} pairs, which decide {100 * _decides(scatter, pairs):.0f} %{more}"
 
 
 def pair_s(kernels: int, cases: int, case_s: float, *, load: float, processors: int) -> float:
-    """Return the seconds that both sides of every kernel are taken to need for one repeat."""
-    return 2 * kernels * (START_S + cases * BESIDE * case_s) * max(1.0, (1 + load) / processors)
+    """Return the seconds that both sides of every kernel are taken to need for one repeat.
+
+    A process takes 1.5 s beside its cases, and a case a tenth more than its timed rounds.
+    """
+    return 2 * kernels * (1.5 + cases * 1.1 * case_s) * max(1.0, (1 + load) / processors)
 
 
 def _decides(scatter: float, pairs: int) -> float:

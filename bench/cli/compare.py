@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 
 FORMATS = ("md", "github")
-#: How it ends where a case may be slower or not.
-UNDECIDED = 4
 
 
 def compare(
@@ -102,7 +100,7 @@ def tell(
     if found.slower:
         raise typer.Exit(1)
     if strict and (found.undecided or found.unmatched):
-        raise typer.Exit(UNDECIDED)
+        raise typer.Exit(4)
 
 
 def check_format(name: str | None, *, as_json: bool) -> None:

@@ -9,7 +9,6 @@ calibrate` measures it. docs/history.md says what that finds, and what it calls 
 import math
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,35 +18,20 @@ from mlpbench.bench.stats.estimates import Ratio
 
 #: Fewest levels before, between and after changes: fewer are a day's trouble.
 LEAST = 3
-#: A change costs ``_EACH * log(n) + _FIRST`` variances: with it a series without a change is called changed in at most
-#: 1 % of cases, from 6 levels to 100 (docs/history.md).
-_EACH, _FIRST = 3.0, 2.0
-#: Levels next to each other that differ by so many times what they should are believed, and not what is known of them.
-_MISFIT = 2.0
-#: A level may be so many standard deviations away from the median of those around it; beyond that it is cut.
-_FAR = 2.5
-#: Median absolute deviation / standard deviation of a normal distribution, upside down.
-_NORMAL = 1.4826
 
 
-class Step(NamedTuple):
-    """A change: ``at`` is the index of the first level behind it, ``ratio`` the level behind it / the one before."""
-
-    at: int
-    ratio: Ratio
-
-
-def find(logarithms: Sequence[float], scatter: float) -> list[Step]:
-    """Return the changes of a series, in its order.
+def find(logarithms: Sequence[float], scatter: float) -> dict[int, Ratio]:
+    """Return the changes of a series, in its order: the first level behind one -> levels behind it / levels before.
 
     ``logarithms`` of the levels; ``scatter``: the standard deviation that one of them should have around its level.
     """
     values, count = np.asarray(logarithms, dtype=np.float64), len(logarithms)
     if count < 2 * LEAST:
-        return []
+        return {}
     scatter = _believed(values, scatter)
     values = _without_days_of_trouble(values, scatter)
-    cost = (_EACH * math.log(count) + _FIRST) * scatter**2
+    # With it a series without a change is called changed in at most 1 % of cases, from 6 levels to 100.
+    cost = (3 * math.log(count) + 2) * scatter**2
     return _sure(values, _ends(values, cost), scatter)
 
 
@@ -75,28 +59,31 @@ def _ends(values: NDArray[np.float64], cost: float) -> list[int]:
 
 
 def _without_days_of_trouble(values: NDArray[np.float64], scatter: float) -> NDArray[np.float64]:
-    """Return the values, each cut to what the five around it leave possible: fewer than `LEAST` make no change."""
+    """Return the values, each cut to 2.5 standard deviations from the five around it: so few make no change."""
     firsts = np.clip(np.arange(len(values)) - LEAST + 1, 0, len(values) - 2 * LEAST + 1)
     middle = np.median(values[firsts[:, None] + np.arange(2 * LEAST - 1)], axis=1)
-    return np.clip(values, middle - _FAR * scatter, middle + _FAR * scatter)
+    return np.clip(values, middle - 2.5 * scatter, middle + 2.5 * scatter)
 
 
-def _sure(values: NDArray[np.float64], ends: list[int], scatter: float) -> list[Step]:
-    """Return the steps between parts that end so; two parts that are not surely different are one."""
+def _sure(values: NDArray[np.float64], ends: list[int], scatter: float) -> dict[int, Ratio]:
+    """Return the changes between parts that end so; two parts that are not surely different are one."""
     while True:
         parts = [values[start:end] for start, end in pairwise([0, *ends])]
         neighbours = zip(ends[:-1], pairwise(parts), strict=True)
-        found = [Step(at, _ratio(before, after, scatter)) for at, (before, after) in neighbours]
-        unsure = [step for step in found if step.ratio.low <= 1 <= step.ratio.high]
+        changes = {at: _ratio(before, after, scatter) for at, (before, after) in neighbours}
+        unsure = {at: abs(math.log(ratio.value)) for at, ratio in changes.items() if ratio.low <= 1 <= ratio.high}
         if not unsure:
-            return found
-        ends.remove(min(unsure, key=lambda step: abs(math.log(step.ratio.value))).at)
+            return changes
+        ends.remove(min(unsure, key=unsure.__getitem__))
 
 
 def _believed(values: NDArray[np.float64], scatter: float) -> float:
-    """Return the standard deviation of a level: the one that is known, unless neighbours differ by far more."""
-    seen = _NORMAL * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2)
-    return seen if seen > _MISFIT * scatter else scatter
+    """Return the standard deviation of a level: the one that is known, unless neighbours differ by twice as much.
+
+    1.4826: of a normal distribution, the standard deviation / the median absolute deviation.
+    """
+    seen = 1.4826 * float(np.median(np.abs(np.diff(values)))) / math.sqrt(2)
+    return seen if seen > 2 * scatter else scatter
 
 
 def _ratio(before: NDArray[np.float64], after: NDArray[np.float64], scatter: float) -> Ratio:

@@ -31,8 +31,6 @@ MEDIAN_FACTORS = {2: 1.0, 3: 1.1602, 4: 1.0922, 5: 1.1976, 6: 1.1351, 7: 1.2137,
 
 #: The cases of a run share its processes, so together they know their scatter no better than so many repeats would.
 MOST_DEGREES = 10.0
-#: Variance of a standard normal whose outer tenths are pulled in: 0.8 - 2 c phi(c) + 0.2 c², c its 90th percentile.
-PULLED_IN = 0.6787
 #: Standard deviations of logarithms below this are rounding.
 LEAST_SD = 1e-6
 
@@ -155,7 +153,9 @@ def shared_scatter(groups: Iterable[Values]) -> Scatter:
     degrees, variances = np.array(found).T
     logs = np.log(variances) - digamma(degrees / 2) + np.log(degrees / 2)
     logs = np.clip(logs, *np.quantile(logs, (0.1, 0.9)))
-    beyond = float(np.var(logs, ddof=1)) / PULLED_IN - float(np.mean(polygamma(1, degrees / 2)))
+    # 0.6787: the variance of a standard normal whose outer tenths are pulled in, 0.8 - 2 c phi(c) + 0.2 c², c its 90th
+    # percentile.
+    beyond = float(np.var(logs, ddof=1)) / 0.6787 - float(np.mean(polygamma(1, degrees / 2)))
     prior = _inverse_trigamma(beyond) * 2 if beyond > 0 else math.inf
     centre = float(np.mean(logs)) + (digamma(prior / 2) - math.log(prior / 2) if math.isfinite(prior) else 0.0)
     return Scatter(math.exp(centre), min(prior, MOST_DEGREES))

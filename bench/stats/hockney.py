@@ -23,17 +23,6 @@ from mlpbench.bench.stats.estimates import Estimate
 #: Seconds per call by batch size, of one repeat.
 Points = dict[int, float]
 
-#: A curve whose points all lie within this share of a line is a line.
-STRAIGHT_WITHIN = 0.10
-#: Relative error from which on the robust loss begins to forgive.
-_FORGIVES = 0.05
-#: Steps of the fit at most, and the relative change of its unknowns that ends it.
-_STEPS, _EXACT = 2000, 1e-12
-#: A call cost below this share of the shortest call cannot be told from none.
-_SMALLEST_SHARE = 1e-3
-#: A line has two numbers: two points are no test of it.
-FEWEST = 3
-
 
 @dataclass(frozen=True)
 class Line:
@@ -75,8 +64,8 @@ class Fit:
 
     @property
     def straight(self) -> bool:
-        """Whether one line describes the curve."""
-        return self.worst <= STRAIGHT_WITHIN
+        """Whether one line describes the curve: all points lie within a tenth of it."""
+        return self.worst <= 0.1
 
 
 def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
@@ -84,13 +73,15 @@ def fit(by_repeat: Mapping[int, Points]) -> Fit | None:
 
     Repeats without three batch sizes are left out. Raises ValueError for times or sizes that are not above 0.
     """
-    usable = [points for points in by_repeat.values() if len(points) >= FEWEST]
+    # A line has two numbers: two points are no test of it.
+    usable = [points for points in by_repeat.values() if len(points) > 2]
     if not usable:
         return None
     lines = list(map(line, usable))
     medians = _medians(usable)
     whole = line(medians)
-    has_cost = all(own.t0_s > _SMALLEST_SHARE * min(points.values()) for own, points in zip(lines, usable, strict=True))
+    # Below a thousandth of the shortest call, what a call costs cannot be told from nothing.
+    has_cost = all(own.t0_s > 1e-3 * min(points.values()) for own, points in zip(lines, usable, strict=True))
     return Fit(
         r_inf=estimates.estimate(own.r_inf for own in lines),
         t0=estimates.estimate(own.t0_s for own in lines) if has_cost else None,
@@ -111,11 +102,11 @@ def line(points: Points) -> Line:
     unit = np.array([seconds[0], seconds[-1] / sizes[-1]])
     relative = np.column_stack([np.ones_like(sizes), sizes]) * unit / seconds[:, None]
     weights, found = np.ones_like(sizes), np.full(2, np.inf)
-    for _ in range(_STEPS):
+    for _ in range(2000):
         before, found = found, _least_squares(relative, weights)
-        if np.abs(found - before).max() <= _EXACT:
+        if np.abs(found - before).max() <= 1e-12:
             break
-        weights = 1 / np.sqrt(1 + ((relative @ found - 1) / _FORGIVES) ** 2)
+        weights = 1 / np.sqrt(1 + ((relative @ found - 1) / 0.05) ** 2)  # errors from 5 % on are forgiven
     t0_s, row_s = found * unit
     return Line(float(t0_s), float(max(row_s, 1e-9 * unit[1])), int(sizes[0]), int(sizes[-1]))
 

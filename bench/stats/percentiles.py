@@ -17,8 +17,6 @@ from numpy.typing import ArrayLike, NDArray
 
 CONFIDENCE = 0.99
 PERCENTILES = (0.5, 0.9, 0.99, 0.999)
-#: The binomial distribution that is asked takes no more.
-_MOST = 2**31 - 1
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,7 @@ def calls_needed(p: float) -> int:
     """Return the fewest values for which the rule gives a bound on the percentile ``p``: the least n with t = 1."""
     if not 0 < p < 1:
         raise ValueError(f"a percentile lies between 0 and 1, not at {p}")
-    return 2 + bisect_left(range(2, _MOST), True, key=lambda n: _chance(1, n, p) < 1 - CONFIDENCE)
+    return 2 + bisect_left(range(2, 2**31 - 1), True, key=lambda n: _chance(1, n, p) < 1 - CONFIDENCE)
 
 
 def _chance(t: int, n: int, p: float) -> float:

@@ -17,8 +17,6 @@ from mlpbench.bench.stats.estimates import Estimate, Ratio
 #: Fewer independent rounds give no interval.
 FEWEST = 6
 TOO_FEW = "too few rounds for an interval"
-#: Standard normal quantile of 95 %.
-_Z = 1.959964
 
 
 def within(rounds: Sequence[float]) -> Estimate:
@@ -27,7 +25,7 @@ def within(rounds: Sequence[float]) -> Estimate:
     n, worth, middle = len(x), _independent(x), float(np.median(x))
     if worth < FEWEST:
         return Estimate(middle, math.nan, math.nan, 1, TOO_FEW)
-    ordered, half = np.sort(x), _Z / (2 * math.sqrt(worth))
+    ordered, half = np.sort(x), 1.959964 / (2 * math.sqrt(worth))  # a normal's quantile of 95 %
     below, above = math.floor(n * (0.5 - half)), math.ceil(n * (0.5 + half))
     return Estimate(middle, float(ordered[max(below - 1, 0)]), float(ordered[min(above, n - 1)]), 1)
 

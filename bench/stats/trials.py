@@ -19,9 +19,6 @@ from mlpbench.bench.stats.estimates import NO_WANDER, Wander
 
 #: The share of planted slowdowns that must be found for the tool to be said to find them.
 FOUND = verdicts.POWER
-#: Of the scatter over all cases: what nine in ten do not exceed.
-SCATTER_QUANTILE = 0.9
-
 #: Repeats that stand for a run of their own.
 RUN = 5
 #: Repeats that a block has at least, where it is made shorter so that there are two.
@@ -172,7 +169,7 @@ class _Trials:
             false=_tally([word for cases in equal for word in self._verdicts(cases)], "faster", "slower"),
             disjoint=Tally(sum(different), len(different)),
             planted={share: self._found(times, places) for share, times in self.slowed.items()},
-            scatter=float(np.quantile(scatter, SCATTER_QUANTILE)),
+            scatter=float(np.quantile(scatter, 0.9)),
         )
 
     def _found(self, times: Times, places: _Places) -> Tally:
