@@ -43,37 +43,33 @@ def parse_duration(text: str) -> float:
     return seconds
 
 
-def parse_budget(text: str, what: str = "budget") -> float:
-    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError.
-
-    ``what``: the option that the error names.
-    """
+def parse_budget(text: str) -> float:
+    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError."""
     seconds = _seconds(text.lower(), no_unit=1.0)
     if not 0 < seconds <= MAX_BUDGET_S:
-        raise UserError(f"cannot read the {what} {text!r}: write a time such as 90s, 2m or 1h, at most a week")
+        raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
     return seconds
-
-
-def parse_target(text: str) -> float:
-    """Read half the width of an interval as a share above 0, ``2%`` or ``0.02``. Raises UserError."""
-    return _share(text, "target", "2% or 0.02")
 
 
 def parse_threshold(text: str) -> float:
     """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
-    return _share(text, "threshold", "5% or 0.05", zero=True)
-
-
-def _share(text: str, what: str, such_as: str, *, zero: bool = False) -> float:
     number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
     try:
         share = float(number) / (100 if percent else 1)
     except ValueError:
         share = math.nan
-    if not (0 < share < 1 or (zero and share == 0)):
+    if not 0 <= share < 1:
         hint = f"; {number}% if you meant per cent" if not percent and 1 <= share < 100 else ""
-        raise UserError(f"cannot read the {what} {text!r}: write a share such as {such_as}, below 100%{hint}")
+        raise UserError(f"cannot read the threshold {text!r}: write a share such as 5% or 0.05, below 100%{hint}")
     return share
+
+
+def parse_whole(text: str, what: str, least: int, most: int) -> int:
+    """Read a whole number from ``least`` to ``most``; ``what`` it is goes into the error. Raises UserError."""
+    count = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    if not least <= count <= most:
+        raise UserError(f"cannot read the {what} {text!r}: give a whole number from {least:,} to {most:,}")
+    return count
 
 
 def parse_batch_size(text: str) -> int:

@@ -93,12 +93,18 @@ class ForwardSpec:
 
     @classmethod
     def parse(cls, text: str, hidden: str = "sigmoid", output: str = "softmax", dtype: str = "float32") -> ForwardSpec:
-        """Read sizes written as ``784-50-100-10``. Raises SpecError with the expected form."""
+        """Read sizes as ``784-50-100-10``, or with activations as ``784-50-100-10:relu/identity``.
+
+        ``hidden`` and ``output``: the activations that the text leaves out. Raises SpecError with the expected form.
+        """
+        written, _, activations = text.partition(":")
+        named, _, last = activations.partition("/")
         try:
-            sizes = tuple(int(part) for part in text.split("-"))
+            sizes = tuple(int(part) for part in written.split("-"))
         except ValueError:
-            raise SpecError(f"cannot read the specification {text!r}: write sizes as 784-50-100-10") from None
-        return cls(sizes, hidden, output, dtype)  # type: ignore[arg-type]  # checked in __post_init__
+            how = "write sizes as 784-50-100-10, or with activations as 784-50-100-10:relu/identity"
+            raise SpecError(f"cannot read the specification {text[:80]!r}: {how}") from None
+        return cls(sizes, named or hidden, last or output, dtype)  # type: ignore[arg-type]  # checked in __post_init__
 
     def as_dict(self) -> dict[str, Any]:
         """Return the specification as JSON can hold it."""
@@ -107,6 +113,11 @@ class ForwardSpec:
     def label(self) -> str:
         """Return the sizes as people write them: ``784-50-100-10``."""
         return "-".join(str(n) for n in self.sizes)
+
+    @property
+    def text(self) -> str:
+        """The sizes and activations as `parse` reads them."""
+        return f"{self.label()}:{self.hidden}/{self.output}"
 
     def __str__(self) -> str:
         return f"{self.label()} {self.hidden}/{self.output} {self.dtype}"

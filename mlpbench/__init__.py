@@ -17,8 +17,7 @@ _MODULES = {
     "api.compare": ("Comparison",),
     "api.foreign": ("ForeignComparison", "PytestBenchmark", "read_pytest_benchmark"),
     "api.results": ("Results", "columns", "compare", "load"),
-    "api.run": ("run",),
-    "cli.progress": ("Progress",),
+    "api.run": ("Progress", "run"),
     "errors": ("NothingComparable", "UserError"),
 }
 __all__ = sorted(name for names in _MODULES.values() for name in names)  # noqa: PLE0605 - a list of texts

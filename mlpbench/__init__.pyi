@@ -3,8 +3,7 @@ from mlpbench.bench.api.check import Check, check
 from mlpbench.bench.api.compare import Comparison
 from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark, read_pytest_benchmark
 from mlpbench.bench.api.results import Results, columns, compare, load
-from mlpbench.bench.api.run import run
-from mlpbench.bench.cli.progress import Progress
+from mlpbench.bench.api.run import Progress, run
 from mlpbench.bench.errors import NothingComparable, UserError
 
 __all__ = [

@@ -16,7 +16,7 @@ from pathlib import Path
 import msgspec
 import typer
 
-from mlpbench.bench.cli.app import app
+from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.bench.record.calibration import CalibrationFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
@@ -74,9 +74,10 @@ def constants_and_classes() -> tuple[int, int]:
 def options() -> tuple[int, int]:
     """Return how many options `run` has, and all commands together."""
     group = typer.main.get_command(app)
+    commands = {name: group.get_command(None, name) for name in COMMANDS}  # type: ignore[attr-defined]
     counts = {
         name: sum(one.param_type_name == "option" and one.name != "help" for one in command.params)
-        for name, command in group.commands.items()  # type: ignore[attr-defined]
+        for name, command in commands.items()
     }
     return counts["run"], sum(counts.values())
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import typer
 
-from mlpbench.bench.cli.app import app
+from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.kernels import registry
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
@@ -40,7 +40,8 @@ def page() -> str:
     peers = ", ".join(f"`{name}`" for name in registry.peers())
     lines = [HEAD, "## Kernels", "", f"Ours: {kernels}.", "", f"[Peers](peers.md): {peers}.", ""]
     group = typer.main.get_command(app)
-    for name, command in group.commands.items():  # type: ignore[attr-defined]
+    for name in COMMANDS:
+        command = group.get_command(None, name)  # type: ignore[attr-defined]
         summary = (command.help or "").split("\n\n", maxsplit=1)[0].replace("\n", " ")
         lines += [f"## `mlpbench {name}`", "", summary, "", "| option | |", "| --- | --- |"]
         options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.api import mistakes
@@ -11,7 +10,6 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import verdict
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.plan import choose
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 
@@ -53,9 +51,9 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     `mlpbench check` about what is computed, as ``spec="784-1024-10", dtype="float64"``, or ``model="net.onnx"``.
     Raises UserError for bad options and unknown kernels.
     """
-    taken = {*Options.__dataclass_fields__, "model"}
-    if unknown := sorted(options.keys() - taken):
-        raise UserError(f"unknown option {unknown[0]!r}{registry.nearest(unknown[0], sorted(taken))}")
+    if unknown := sorted(options.keys() - Options.__dataclass_fields__):
+        near = registry.nearest(unknown[0], sorted(Options.__dataclass_fields__))
+        raise UserError(f"unknown option {unknown[0]!r}{near}")
     name = kernel
     if not isinstance(name, str):
         # A notebook runs a cell again: the class is another one, of the same name.
@@ -63,10 +61,7 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
     with mistakes.told():
         name = registry.give(name)  # an unknown name is told before anything else
-        if (model := options.pop("model", None)) is not None:
-            spec, *said = (options.pop(name, None) for name in ("spec", "hidden", "output", "weights"))
-            options |= choose.find_network(Path(model), spec and [spec], *said)
-        workload = Workload(Options(**options))
+        workload = Workload(Options.of(options))
         _ = workload.inputs, workload.params  # and so is bad input
     found = verdict.of(Suite(workload, [name], [], named=True), name)
     told = kernel if isinstance(kernel, str) else kernel.__name__

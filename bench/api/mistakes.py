@@ -3,17 +3,14 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlpbench.bench.cli.settings import USAGE_ERROR
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 
 @contextmanager
 def told() -> Iterator[None]:
-    """Raise UserError for bad options, specifications, weights and names of kernels; the message is one line."""
+    """Raise UserError for bad specifications, weights and names of kernels; the message is one line."""
     try:
         yield
     except (SpecError, ParamsError, UnknownKernel) as error:
         raise UserError(str(error)) from None
-    except USAGE_ERROR as error:
-        raise UserError(error.format_message()) from None

@@ -1,22 +1,100 @@
-"""A run in Python: `mlpbench run`, told of in a callback in place of a terminal."""
+"""A run: planned, carried out, and its results. `mlpbench run` does the same, and prints what comes of it."""
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
+import logging
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from os import PathLike
+from pathlib import Path
 from typing import Any
-
-import typer
 
 from mlpbench.bench.api import mistakes
 from mlpbench.bench.api.results import Results, load
-from mlpbench.bench.cli import app, console, progress
-from mlpbench.bench.cli.progress import Listener, Progress
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import card, environment
+from mlpbench.bench.plan import choose, profiles, request
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.record.plan import Ending
+from mlpbench.bench.run import folder as run_folder
+from mlpbench.bench.run import limits, resume, seal
+from mlpbench.bench.run import sweep as sweeps
+from mlpbench.bench.run.process import Outcome
+from mlpbench.bench.run.resume import Stopped
+from mlpbench.kernels import base
 
 Option = str | float | bool | PathLike[str] | Sequence[Any] | None
-#: Options about what a terminal shows.
-_NOT_HERE = {"as_json", "json", "dry_run", "quiet", "verbose", "help"}
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a run does: a process has begun to do something else, or it has ended.
+
+    ``done`` of ``total`` processes have ended; the total is the least number where repeats go on until the budget is
+    spent. ``left_s``: seconds that may still be spent, None where nobody can say. ``setting``: in a sweep over several,
+    which one, in words. ``outcome``: of a process that has ended, what came of it.
+    """
+
+    kernel: str
+    repeat: int
+    doing: str
+    done: int
+    total: int
+    left_s: float | None = None
+    setting: str | None = None
+    outcome: Outcome | None = None
+
+    @property
+    def times(self) -> Mapping[tuple[str, int], float]:
+        """Seconds per sample by (mode, batch size), once the process has ended."""
+        return self.outcome.times if self.outcome else {}
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with a process that has ended, one line each."""
+        return self.outcome.problems if self.outcome else ()
+
+    def __str__(self) -> str:
+        """Return it as a line: ``numpy 1: timing batched 100 (3 of 9 processes ended)``."""
+        doing = f"{self.kernel} {self.repeat + 1}: {self.doing} ({self.done} of {self.total} processes ended)"
+        return "; ".join((doing, *self.problems))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A run that may begin, or go on where it has ``stopped``; ``effort`` knows which process is next."""
+
+    sweep: Sweep
+    effort: Effort
+    stopped: Stopped | None = None
+
+    def warnings(self) -> Iterator[str]:
+        """Yield what will be wrong with the run, or with its times."""
+        if self.stopped is None and (reason := seal.trouble()) is not None:
+            yield f"if this run stops, it cannot be resumed: {reason}"
+        yield from environment.warnings(environment.collect())
+        most, there = max(part.setting.threads for part in self.sweep.parts), base.processors()
+        if most > there:
+            yield f"{most} threads on {there} processors take turns: times with them say little about threads"
+
+
+@dataclass(frozen=True)
+class Carried:
+    """A run that was carried out as far as it came: ``finished``, or stopped by Ctrl-C or a request to end."""
+
+    sweep: Sweep
+    folder: Path
+    folders: list[Path]
+    finished: bool
+
+    def measure_limits(self) -> list[str]:
+        """Measure what the machine can do at most, for reports; return why something of it is not known."""
+        profile = profiles.profile(self.sweep.plan.profile or "")
+        return list(limits.measure(self.folders, self.sweep, profile.max_time_s))
 
 
 def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **options: Option) -> Results:
@@ -24,37 +102,114 @@ def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **
 
     ``options`` are those of `mlpbench run`, with ``_`` for ``-``: ``profile="smoke", batch_size=[1, 100], threads=1``.
     A settings file counts as it does there. ``on_progress`` is called whenever a process begins to do something else or
-    ends; what it raises ends the run, and what was finished is kept. Nothing is printed: what the command says is in
-    the log ``mlpbench``. A kernel that fails is among `Results.problems`.
+    ends; what it raises ends the run, and what was finished is kept. Nothing is printed: warnings are in the log
+    ``mlpbench``. A kernel that fails is among `Results.problems`.
 
     Raises UserError for bad options, before anything runs, and KeyboardInterrupt after Ctrl-C.
     """
-    words = ["run", *kernels, *_words(options)]
-    listener = Listener(on_progress or (lambda _: None))
-    listening = progress.listener.set(listener)
-    try:
-        with console.hushed(), mistakes.told():
-            app.invoke(words)
-    except typer.Exit as ended:
-        if ended.exit_code == console.INTERRUPTED:
-            raise KeyboardInterrupt from None
-        raise
-    finally:
-        progress.listener.reset(listening)
-    if listener.folder is None:
-        raise RuntimeError("the run ended without an error and without results")
-    return load(listener.folder)
+    log = logging.getLogger("mlpbench")
+    named = {**options, "kernels": kernels or options.get("kernels")}
+    with mistakes.told():
+        asked = request.from_python(named, ["mlpbench", "run", *kernels, *_words(options)])
+        planned = plan(asked)
+        for warning in planned.warnings():
+            log.warning("%s", warning)
+        carried = carry_out(planned, asked.results, on_progress=on_progress)
+    if not carried.finished:
+        raise KeyboardInterrupt
+    for reason in carried.measure_limits():
+        log.warning("%s", reason)
+    return load(carried.folder)
 
 
-def _words(options: dict[str, Option]) -> Iterator[str]:
-    """Yield options as words of the command line."""
+def _words(options: Mapping[str, Option]) -> Iterator[str]:
+    """Yield options as words of the command line, by which the run can be made again."""
     for name, value in options.items():
-        if name in _NOT_HERE:
-            raise UserError(f"{name} is an option of the command line: nothing is printed here")
-        option = f"--{name.replace('_', '-')}"
-        given = value if isinstance(value, list | tuple) else [value]
-        for one in given:
-            if one is True:
-                yield option
-            elif one is not None and one is not False:
-                yield f"{option}={one}"
+        for text in value if isinstance(value, list | tuple) else [value]:
+            if text is not None and text is not False:
+                yield f"--{name.replace('_', '-')}" + ("" if text is True else f"={text}")
+
+
+def plan(asked: Request) -> Planned:
+    """Return what a request comes to here: nothing is written yet. Raises UserError, and errors of kernels."""
+    if asked.resume is not None:
+        return resumed(resume.find(asked))
+    card.use(asked.device)
+    sweep = choose.plan(asked)
+    return Planned(sweep, Effort(sweep.plan, sweep.pairs))
+
+
+def resumed(stopped: Stopped, effort: Effort | None = None) -> Planned:
+    """Return a run that goes on, with what it has left taken in."""
+    sweep = stopped.sweep
+    effort = effort or Effort(sweep.plan, sweep.pairs)
+    resume.take_in(stopped, effort)
+    return Planned(sweep, effort, stopped)
+
+
+def carry_out(
+    planned: Planned,
+    results: Path,
+    *,
+    on_begin: Callable[[Path], None] | None = None,
+    on_progress: Callable[[Progress], None] | None = None,
+    conclude: Callable[[Path, Ending], None] | None = None,
+    command: str = "run",
+    below: str = "",
+) -> Carried:
+    """Run the processes of a plan, each into a file, below ``results`` and there ``below`` the folder of this machine.
+
+    ``on_begin`` is called once the folder is there, before the first process. ``conclude`` is called after the last,
+    before the run is closed: it is closed whether or not that raises UserError. ``command``: what goes on with it.
+    """
+    sweep, effort, stopped = planned.sweep, planned.effort, planned.stopped
+    if stopped is None:
+        folder, folders = sweeps.open_folders(results, sweep, below)
+    else:
+        folder, folders = stopped.folder, stopped.folders
+    with run_folder.held(folder), sweeps.saying_what_is_kept(folder, command):
+        if on_begin is not None:
+            on_begin(folder)
+        if stopped is not None:
+            resume.reopen(stopped)
+        finished = _run_processes(planned, folders, on_progress or (lambda _: None))
+        close = partial(sweeps.close, sweep, folder, folders, effort, interrupted=not finished)
+        if finished and conclude is not None:
+            try:
+                conclude(folder, effort.ending())
+            except UserError:
+                close()
+                raise
+        close()
+    return Carried(sweep, folder, folders, finished)
+
+
+def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Callable[[Progress], None]) -> bool:
+    """Run the processes; return False where Ctrl-C, or a request to end, stopped them."""
+    effort, planned_processes = planned.effort, len(planned.sweep.plan.order)
+    done, total = 0, planned_processes
+
+    def on_phase(kernel: str, setting: str | None, repeat: int, phase: str) -> None:
+        on_progress(Progress(kernel, repeat, phase, done, total, effort.left_s(), setting))
+
+    with suppress(KeyboardInterrupt), _ended_by_request():
+        for outcome in sweeps.execute(planned.sweep, folders, on_phase, effort):
+            done += 1
+            total = max(planned_processes, done + effort.goes_on)
+            at = outcome.kernel, outcome.repeat, "ended", done, total
+            on_progress(Progress(*at, effort.left_s(), outcome.setting, outcome))
+        return True
+    return False
+
+
+@contextmanager
+def _ended_by_request() -> Iterator[None]:
+    """Let a request to end, SIGTERM, end the block as Ctrl-C does."""
+    if threading.current_thread() is not threading.main_thread():  # signals belong to that one
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,5 +1,5 @@
 """In: the words that were typed, and files of results.
 
 Out: what is printed, an exit status, and a run, a report or a calibration.
-May import: all of `bench`; heavy modules inside functions, so that help starts at once.
+May import: all of `bench`. `app` imports the module of a command when it is called, so that help starts at once.
 """

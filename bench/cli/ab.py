@@ -10,16 +10,26 @@ import signal
 import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mlpbench.bench import values
-from mlpbench.bench.cli import console
+from mlpbench.bench.analysis import compare as compare_
+from mlpbench.bench.analysis import judge, sides
+from mlpbench.bench.api import run as runs_
+from mlpbench.bench.cli import compare as cli
+from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import FailIfSlower, Format
+from mlpbench.bench.cli.report import write_reports
+from mlpbench.bench.cli.run import carry_out
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import choose, versions
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.report import render
 from mlpbench.kernels import registry
+from mlpbench.kernels.base import processors
 
 #: Assumed standard deviation of a pair's ratio, on the log scale: on an idle machine, and where processors are busy.
 IDLE_SD, BUSY_SD = 0.02, 0.08
@@ -59,28 +69,24 @@ def ab(
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """
-    from mlpbench.bench.analysis import compare as compare_
-    from mlpbench.bench.analysis import sides
-    from mlpbench.bench.cli import compare as cli
-    from mlpbench.bench.plan import versions
-
     cli.check_format(format, as_json=as_json)
-    threshold = None if fail_if_slower is None else values.parse_threshold(fail_if_slower)
-    named = _kernels_named(context)
+    request = options.read_run(context, context.args)  # a mistake there is told before anything is made
+    if request.env:
+        raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
     asked = versions.tell_apart((old, new), Path.cwd())
     with _folder(keep=keep) as folder:
         made = _make(folder, asked, also or ())
         first, second = (env.interpreter.name for env in made)
-        kernels = [] if named else _kernels(asked[0], made)
-        _say_what_it_shows(context, [*kernels, *context.args], len(kernels) or named)
-        runs = _measured(context, [*kernels, *context.args], made)
+        kernels = [] if request.kernels else _kernels(asked[0], made)
+        envs = tuple(f"{env.interpreter.name}={env.interpreter.python}" for env in made)
+        request = replace(request, kernels=request.kernels or tuple(kernels), env=envs)
+        _say_what_it_shows(request, len(request.kernels))
+        runs = _measured(request)
         if keep:
-            places = " ".join(f"--env {env.interpreter.name}={env.interpreter.python}" for env in made)
+            places = " ".join(f"--env {env}" for env in envs)
             console.say(f"kept, to run again: mlpbench run {shlex.join([*kernels, *context.args])} {places}")
-    if not runs:
-        return
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
-    cli.tell(compare_.compare(left, right, threshold, by=axis), format=format, as_json=as_json)
+    cli.tell(compare_.compare(left, right, fail_if_slower, by=axis), format=format, as_json=as_json)
 
 
 def in_words(budget_s: float, pair_s: float, load: float, processors: int) -> str:
@@ -111,36 +117,14 @@ def _decides(scatter: float, pairs: int) -> float:
     return math.expm1((estimates.student(0.975, degrees) + 0.84) * scatter * factor / math.sqrt(pairs))
 
 
-def _say_what_it_shows(context: typer.Context, words_of_run: Sequence[str], kernels: int) -> None:
-    """Say what the budget of a run with these words can show; nothing of a fixed number of repeats."""
-    from mlpbench.bench.cases import grid
-    from mlpbench.bench.plan import choose, profiles
-    from mlpbench.kernels.base import processors
-
-    with _run_with(context, words_of_run) as parsed:
-        asked = parsed.params
-    chosen = profiles.profile(asked["profile"])
-    _, budget_s = choose.find_aim(chosen, asked["repeats"], asked["budget"], asked["target"])
+def _say_what_it_shows(request: Request, kernels: int) -> None:
+    """Say what the budget of a run can show; nothing of a fixed number of repeats."""
+    budget_s = choose.find_budget_s(request)
     if budget_s is None:
         return
-    sizes = tuple(map(values.parse_batch_size, asked["batch_size"] or ())) or chosen.batch_sizes
-    cases, load = len(grid(chosen.modes, sizes)), os.getloadavg()[0]
-    lasts_s = pair_s(kernels, cases, chosen.max_time_s, load=load, processors=processors())
+    cases, load = len(choose.grid(request)), os.getloadavg()[0]
+    lasts_s = pair_s(kernels, cases, request.profile.max_time_s, load=load, processors=processors())
     console.say(in_words(budget_s, lasts_s, load, processors()))
-
-
-def _run_with(context: typer.Context, words: Sequence[str]) -> Any:
-    """Return the context of `mlpbench run` with these words, and with the settings file and the words of ours."""
-    root = context.find_root()
-    return root.command.commands["run"].make_context("run", list(words), parent=root)  # type: ignore[attr-defined]
-
-
-def _kernels_named(context: typer.Context) -> int:
-    """Return how many kernels stand behind the versions; a mistake there is told before anything is made."""
-    with _run_with(context, context.args) as parsed:
-        if parsed.params["env"]:
-            raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
-        return len(parsed.params["kernels"] or ())
 
 
 @contextmanager
@@ -207,30 +191,17 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
     return found
 
 
-def _measured(context: typer.Context, words_of_run: Sequence[str], made: Sequence[Env]) -> list[Judged]:
-    """Run kernels in both environments and write the reports; return the runs, none of a dry run."""
-    from mlpbench.bench.analysis import judge
-    from mlpbench.bench.cli.progress import Listener, listener
-    from mlpbench.bench.cli.report import write_reports
-    from mlpbench.bench.report import render
-
-    heard = Listener(lambda _: None)
-    before = listener.set(heard)
-    envs = [f"--env={env.interpreter.name}={env.interpreter.python}" for env in made]
-    try:
-        with _run_with(context, [*words_of_run, *envs]) as asked:
-            asked.command.invoke(asked)
-    except typer.Exit:  # after Ctrl-C
+def _measured(request: Request) -> list[Judged]:
+    """Run kernels in both environments and write the reports; return the runs."""
+    carried = carry_out(request, runs_.plan(request))
+    console.say(f"results are in {carried.folder}")
+    if not carried.finished:
         console.complain("interrupted: what was finished is kept")
-        raise
-    finally:
-        listener.reset(before)
-        if heard.folder is not None:
-            console.say(f"results are in {heard.folder}")
-    if heard.folder is None:
-        return []
-    found = judge.read(heard.folder)
-    write_reports(render.build(found), heard.folder)
+        raise typer.Exit(console.INTERRUPTED)
+    for reason in carried.measure_limits():
+        console.say(reason, "yellow")
+    found = judge.read(carried.folder)
+    write_reports(render.build(found), carried.folder)
     return found
 
 

@@ -1,37 +1,45 @@
-"""What `mlpbench run` says before its first process, and the machine's limits, which it measures after its last."""
+"""What `mlpbench run` says before its first process."""
 
 import shlex
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator
 
 from mlpbench.bench import words
-from mlpbench.bench.cases import CPU
+from mlpbench.bench.api.run import Planned
 from mlpbench.bench.cli import console
-from mlpbench.bench.machine import environment, roofs
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.runs import ROOFS_FILE
-from mlpbench.bench.run import looks, process
-from mlpbench.kernels import base, registry
+from mlpbench.bench.run import process, seal
+from mlpbench.kernels import registry
 
 
-def say_what_comes(sweep: Sweep, *, verbose: bool, quiet: bool) -> None:
+def say_what_comes(planned: Planned, *, verbose: bool) -> None:
     """Say on stderr what is going to run, and what will be wrong with it.
 
-    ``verbose``: with the command that times a kernel by hand; ``quiet``: only what will be wrong.
+    ``verbose``: with the command that times a kernel by hand.
     """
-    for line in [] if quiet else _what_comes(sweep):
+    sweep = planned.sweep
+    for line in _what_comes(sweep):
         console.say(line)
-    warnings = environment.warnings(environment.collect())
-    most = max(part.setting.threads for part in sweep.parts)
-    if most > (there := base.processors()):
-        warnings.append(f"{most} threads on {there} processors take turns: times with them say little about threads")
-    for warning in warnings:
+    for warning in planned.warnings():
         console.say(f"warning: {warning}", "yellow")
     if verbose:
         part = next(part for part in sweep.parts if part.plan.kernels)
         command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
         console.say(f"each process: {shlex.join(command)}", "dim")
+    say_how_it_goes_on(planned)
+
+
+def say_how_it_goes_on(planned: Planned) -> None:
+    """Say of a run that was stopped what it has, and what is left of its budget."""
+    if planned.stopped is not None:
+        effort, name = planned.effort, planned.sweep.plan.run_id
+        left = f", {effort.left_budget_s:.0f} s of its budget are left" if effort.goes_on else ""
+        console.say(f"{name} goes on behind {words.things(effort.done, 'process', 'processes')}{left}")
+
+
+def hint(command: str) -> str:
+    """Return how an interrupted command goes on, as the end of a line; nothing where no run can be resumed."""
+    return "" if seal.trouble() else f"; `mlpbench {command} --resume` goes on"
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:
@@ -72,30 +80,3 @@ def _repeats(plan: Plan, fewest: int) -> str:
         return repeats
     until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
     return f"{repeats} and more {until}"
-
-
-#: What a roof takes at most, whatever a case of the profile does.
-ROOF_S = 0.15
-
-
-def measure_roofs(folders: Sequence[Path], sweep: Sweep, seconds: float) -> None:
-    """Measure what the machine can do at most, and each device that kernels compute on: for every threads and dtype.
-
-    A run that is resumed may have them. Reports hold the kernels to them.
-    """
-    seconds = min(seconds, ROOF_S)
-    sharing: dict[tuple[int, str], list[Path]] = {}
-    devices: dict[tuple[int, str], set[str]] = {}
-    bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
-    for folder, part in zip(folders, sweep.parts, strict=True):
-        if (folder / ROOFS_FILE).exists():
-            continue
-        shared = (part.setting.threads, part.setting.dtype)
-        sharing.setdefault(shared, []).append(folder)
-        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, CPU) for kernel in part.plan.kernels)
-    for (threads, dtype), those in sharing.items():
-        others = sorted(devices[threads, dtype] - {CPU})
-        bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
-        reason = roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best)
-        if reason:
-            console.say(f"limits of the machine: {reason}", "yellow")

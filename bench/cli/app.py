@@ -6,28 +6,19 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from functools import cache, partial
+from importlib import import_module
 from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from mlpbench import __version__
 from mlpbench.bench.cli import settings
-from mlpbench.bench.cli.ab import ab
-from mlpbench.bench.cli.audit import audit
-from mlpbench.bench.cli.calibrate import calibrate
-from mlpbench.bench.cli.check import check, new
-from mlpbench.bench.cli.compare import compare, history
 from mlpbench.bench.cli.console import INTERRUPTED, complain
-from mlpbench.bench.cli.data import fetch, show
-from mlpbench.bench.cli.explain import explain
-from mlpbench.bench.cli.export import export
-from mlpbench.bench.cli.list import env, list_kernels
-from mlpbench.bench.cli.machines import fleet, merge
-from mlpbench.bench.cli.report import report
-from mlpbench.bench.cli.resuming import with_a_run
-from mlpbench.bench.cli.run import run
-from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation, Settings
+from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation
 from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.plan.request import NEWEST
 from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 BAD_INPUT = 2
@@ -40,19 +31,75 @@ ASK_HELP = {"-h", "--help", "-V", "--version"}
 #: Set by the shell that asks how a word goes on.
 COMPLETES = "_MLPBENCH_COMPLETE"
 
+#: Each command: its module and function, and what it does.
+COMMANDS = {
+    "list": ("list:list_kernels", "Show the kernels, and for each whether it can run here."),
+    "check": ("check:check", "Compare kernels with the float64 reference."),
+    "audit": ("audit:audit", "Run every check on kernels, also the slow ones."),
+    "new": ("check:new", "Write a file with a kernel to start from."),
+    "run": ("run:run", "Time kernels one image at a time and in batches."),
+    "report": ("report:report", "Make a document from saved results."),
+    "compare": ("compare:compare", "Compare two runs, or two kernels of one run."),
+    "explain": ("explain:explain", "Say where the time goes."),
+    "history": ("compare:history", "Show the cases of a machine from run to run."),
+    "merge": ("machines:merge", "Copy the runs of other folders of results into this one."),
+    "export": ("export:export", "Write results in the formats of other tools."),
+    "calibrate": ("calibrate:calibrate", "Measure mlpbench itself on this machine."),
+    "env": ("list:env", "Show what every result is recorded with."),
+    "fetch": ("data:fetch", "Download MNIST and the book's weights."),
+    "show": ("data:show", "Show a digit with each class's probability."),
+    "ab": ("ab:ab", "Say which of two versions is faster."),
+    "fleet": ("machines:fleet", "Run the same plan on many machines."),
+}
+#: Words that are not their own are kernels and options of `run`.
+_PASS_ON = ("ab", "fleet")
+
+
+class Commands(TyperGroup):
+    """The commands by name. The module of a command is imported when it is asked for, and not before."""
+
+    names = tuple(COMMANDS)
+
+    def list_commands(self, context: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
+        """Return the names of all commands."""
+        return list(self.names)
+
+    def get_command(self, context: Any, name: str) -> Any:  # noqa: ARG002 - Typer's signature
+        """Return a command, None for a name that is none."""
+        if name in COMMANDS and name not in self.commands:
+            self.commands[name] = _load(name)
+        return self.commands.get(name)
+
+    def format_help(self, context: Any, formatter: Any) -> None:
+        """Show what each command does, and import none of them."""
+        self.commands = {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
+        super().format_help(context, formatter)
+
+
+def _load(name: str) -> Any:
+    """Import a command."""
+    module, _, function = COMMANDS[name][0].partition(":")
+    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+    passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
+    called = getattr(import_module(f"mlpbench.bench.cli.{module}"), function)
+    alone.command(name, context_settings={"help_option_names": ["-h", "--help"], **passes_on})(called)
+    return _with_bare_flags(typer.main.get_command(alone))
+
+
+def _with_bare_flags(command: Any) -> Any:
+    """Let help name no type behind an option that takes no word: ``--json true`` is an error."""
+    for option in command.get_params(typer.Context(command, help_option_names=["-h", "--help"])):
+        if getattr(option, "is_flag", False):
+            option.metavar = ""
+    return command
+
+
 app = typer.Typer(
+    cls=Commands,
     help="Measure how much faster a neural network is in batches than one image at a time, kernel by kernel.",
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-app.command("list")(list_kernels)
-_COMMANDS = (check, audit, new, run, report, compare, explain, history, merge, export, calibrate, env, fetch, show)
-for command in _COMMANDS:
-    app.command()(command)
-# Words that are not their own are kernels and options of `run`.
-_OF_RUN = {"ignore_unknown_options": True, "allow_extra_args": True}
-app.command(context_settings=_OF_RUN)(ab)
-app.command(context_settings=_OF_RUN)(fleet)
 
 
 @app.callback(invoke_without_command=True)
@@ -66,35 +113,42 @@ def options(
         raise typer.Exit
 
 
-def _show_flags_as_flags(group: Any) -> None:
-    """Let help name no type behind an option that takes no word: ``--json true`` is an error."""
-    for command in (group, *group.commands.values()):
-        context = typer.Context(command, help_option_names=["-h", "--help"])
-        for option in command.get_params(context):
-            if getattr(option, "is_flag", False):
-                option.metavar = ""
+def with_a_run(typed: Sequence[str]) -> list[str]:
+    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone; that of a fleet always does."""
+    if typed[:1] == ["fleet"]:
+        return list(typed)
+    return [
+        f"{word}={NEWEST}" if word == "--resume" and (not after or after[0].startswith("-")) else word
+        for word, after in ((word, typed[number + 1 :]) for number, word in enumerate(typed))
+    ]
 
 
 def invoke(words: Sequence[str]) -> None:
     """Run a command with the settings file that there is. Raises what the command raises, or Typer for bad words."""
-    group = typer.main.get_command(app)
-    _show_flags_as_flags(group)
+    group = _with_bare_flags(typer.main.get_command(app))
     # Whoever asks for help is not told what is wrong with a file.
-    unread = not words or words[0] == "--no-settings" or ASK_HELP & set(words)
-    found = Settings() if unread else settings.read(group).beside(words)
+    unread = not words or words[0] == "--no-settings" or ASK_HELP & set(words) or words[0] not in COMMANDS
+    called = Invocation(words) if unread else Invocation(words, cache(partial(settings.of_command, group)))
+    defaults = {} if unread else _defaults(called, words[0])
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
-    with group.make_context(
-        "mlpbench", list(words) or ["--help"], default_map=dict(found.values), obj=Invocation(words, found)
-    ) as context:
+    with group.make_context("mlpbench", list(words) or ["--help"], default_map=defaults, obj=called) as context:
         group.invoke(context)
+
+
+def _defaults(called: Invocation, command: str) -> dict[str, Any]:
+    """Return the values of the settings file for a command, and for `run` where it passes words on."""
+    names = [command, "run"] if command in _PASS_ON else [command]
+    return {name: dict(called.settings(name).values) for name in names}
 
 
 def _complete(words: list[str]) -> None:
     """Answer the shell that asks how a word goes on; what is wrong with a settings file is for another time."""
     group = typer.main.get_command(app)
+    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")  # of bash, and of the others
+    command = next((word for word in typed.split()[1:] if word in COMMANDS), None)
     with suppress(UserError):
-        found = settings.read(group)
-        group.main(words, prog_name="mlpbench", default_map=dict(found.values))
+        defaults = _defaults(Invocation(words, partial(settings.of_command, group)), command) if command else {}
+        group.main(words, prog_name="mlpbench", default_map=defaults)
     group.main(words, prog_name="mlpbench")
 
 

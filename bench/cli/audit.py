@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console, options
-from mlpbench.kernels import registry
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan.request import Request
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.judge import Judged
-    from mlpbench.bench.cli.progress import Teller
-    from mlpbench.bench.plan.sweep import Sweep
-    from mlpbench.bench.run.process import Outcome
 
 #: The checks, and what each of them asks. docs/evidence/honesty.md says more.
 CHECKS = {
@@ -37,11 +36,8 @@ PASSED, REFUSED, NOT_CHECKED = "passed", "refused", "not checked"
 REPEATS = 2
 
 
-def audit(
-    kernels: Annotated[list[str], typer.Argument(metavar="KERNEL...", help="Kernels by name, or ./mine.py:fast.")],
-    threads: Annotated[str, typer.Option(metavar="N", help="Threads of every library. Default: all.")] = "all",
-    as_json: options.AsJson = False,
-) -> None:
+@options.requests("kernels", "threads")
+def audit(request: Request, as_json: options.AsJson = False) -> None:
     """Run every check on kernels, in two processes each: those of a run, and whether one changes what measures it.
 
     Each kernel has one line for each check: passed, refused, or not checked, with the reason. Exit 1 if one is refused.
@@ -49,13 +45,20 @@ def audit(
     Example: mlpbench audit numpy ./mine.py:fast
     """
     from mlpbench.bench.analysis.judge import judge
+    from mlpbench.bench.api import run as runs_
     from mlpbench.bench.machine.child import scratch
     from mlpbench.bench.record import runs
 
-    planned = _plan(list(dict.fromkeys(map(registry.give, kernels))), threads)
-    with scratch() as made:
-        run = judge(runs.read_run(_carried_out(planned, made.folder)))
-        found = {kernel: list(verdicts(run, kernel)) for kernel in planned.plan.kernels}
+    if not request.kernels:
+        raise UserError("name the kernels to audit, such as numpy or ./mine.py:fast")
+    planned = runs_.plan(replace(request, repeats=REPEATS, audit=True))
+    with scratch() as made, console.working("measuring"):
+        carried = runs_.carry_out(planned, made.folder)
+        if not carried.finished:
+            raise typer.Exit(console.INTERRUPTED)
+        carried.measure_limits()
+        run = judge(runs.read_run(carried.folder))
+        found = {kernel: list(verdicts(run, kernel)) for kernel in planned.sweep.plan.kernels}
     if as_json:
         content: dict[str, Any] = {
             name: [{"check": check, "verdict": verdict, "why": why} for check, verdict, why in own]
@@ -67,48 +70,6 @@ def audit(
             _show(kernel, own)
     if any(verdict == REFUSED for own in found.values() for _, verdict, _ in own):
         raise typer.Exit(1)
-
-
-def _plan(names: list[str], threads: str) -> Sweep:
-    from mlpbench.bench import cases as cases_
-    from mlpbench.bench.data.workload import Options
-    from mlpbench.bench.plan import choose, profiles
-
-    quick, computed = profiles.PROFILES["quick"], Options()
-    settings = choose.find_settings(computed, None, [threads], None)
-    return choose.make_sweep(
-        quick,
-        names,
-        False,
-        False,
-        settings,
-        choose.make_workloads(settings, computed, cases_.ALL_ROWS),
-        cases_.grid(quick.modes, quick.batch_sizes),
-        repeats=REPEATS,
-        seed=None,
-        aim=(None, None),
-        clock=["--mlpbench-audit"],
-    )
-
-
-def _carried_out(planned: Sweep, folder: Any) -> Any:
-    """Run the processes; return the folder of the run."""
-    from mlpbench.bench.cli import announce
-    from mlpbench.bench.cli.progress import carry_out
-    from mlpbench.bench.plan.effort import Effort
-    from mlpbench.bench.run import sweep as sweeps
-
-    _, folders = sweeps.open_folders(folder, planned)
-    effort = Effort(planned.plan)
-
-    def execute(teller: Teller) -> Iterator[Outcome]:
-        teller.now("measuring the machine's limits")
-        announce.measure_roofs(folders, planned, announce.ROOF_S)
-        yield from sweeps.execute(planned, folders, teller.phase, effort)
-
-    if not carry_out(planned.plan, effort, execute, quiet=True):
-        raise typer.Exit(console.INTERRUPTED)
-    return folders[0]
 
 
 def verdicts(run: Judged, kernel: str) -> Iterator[tuple[str, str, str]]:

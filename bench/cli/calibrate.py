@@ -1,166 +1,142 @@
 """`mlpbench calibrate`: how often the tool's own verdicts are wrong here, and how small a slowdown they find."""
 
-from __future__ import annotations
-
 import shlex
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench import cases, values
-from mlpbench.bench.cli import console, options, settings
+from mlpbench.bench import cases
+from mlpbench.bench.analysis import times as times_of
+from mlpbench.bench.analysis.judge import Judged, judge
+from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.api import run as runs_
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.cli import announce, console, options
 from mlpbench.bench.cli.options import AsJson
+from mlpbench.bench.cli.progress import shown
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.plan import choose
+from mlpbench.bench.plan.effort import WholeRounds
+from mlpbench.bench.plan.plan import make_plan, new_seed
+from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.plan.sweep import Part, Sweep
+from mlpbench.bench.record import runs, write
+from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, WanderEntry
+from mlpbench.bench.record.plan import Ending, Plan
+from mlpbench.bench.run import resume
+from mlpbench.bench.stats import trials, verdicts
+from mlpbench.bench.stats.trials import Tally
+from mlpbench.bench.trust import calibration
 from mlpbench.kernels import base
-
-if TYPE_CHECKING:
-    from mlpbench.bench.analysis.judge import Judged
-    from mlpbench.bench.record.calibration import CalibrationHead
-    from mlpbench.bench.record.plan import Plan
-    from mlpbench.bench.stats.trials import Tally
+from mlpbench.kernels.spec import MNIST
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
 _NO_RECORD = "no record: a larger --budget gives it time"
 
 
+@options.requests("budget_s", "threads", "resume", "results")
 def calibrate(
-    context: typer.Context,
+    request: Request,
     repeats: Annotated[
-        int,
-        typer.Option(
-            min=2, max=100, help="Repeats on each side of a comparison, at most. `run A B --budget 2m` has time for 20."
-        ),
-    ] = 20,
-    budget: Annotated[
-        str, typer.Option(metavar="TIME", help="How long to measure, such as 14m."), options.Reader(values.parse_budget)
-    ] = "14m",
-    threads: Annotated[
-        int | None, typer.Option(min=1, max=4096, help="Threads of every library; default: all.")
+        int | None, typer.Option(min=2, max=100, help="Repeats on each side of a comparison, at most. Default: 20.")
     ] = None,
-    resume: options.Resume = None,
-    anyway: options.Anyway = False,
-    out: Annotated[Path, typer.Option(help="Folder of the results.")] = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Measure mlpbench itself on this machine: false verdicts, and the smallest slowdown that it finds.
 
     The same kernel runs beside itself and beside copies that are 2, 3, 5 and 10 % slower. This takes 15 minutes. Later,
-    `mlpbench compare` states the smallest slowdown it can detect here.
+    `mlpbench compare` states the smallest slowdown it can detect here. The default of --budget is 14m.
 
     Example: mlpbench calibrate --threads 1
     """
-    from dataclasses import replace as replace_
-
-    from msgspec.structs import replace
-
-    from mlpbench.bench.analysis.judge import judge
-    from mlpbench.bench.cli import resuming
-    from mlpbench.bench.cli.progress import carry_out
-    from mlpbench.bench.data.workload import Options, Workload
-    from mlpbench.bench.plan.effort import WholeRounds
-    from mlpbench.bench.record import runs, write
-    from mlpbench.bench.record.calibration import CalibrationFile
-    from mlpbench.bench.run import folder as folder_
-    from mlpbench.bench.run import process
-    from mlpbench.bench.run import resume as resume_
-    from mlpbench.bench.run.sweep import saying_what_is_kept
-    from mlpbench.bench.trust import calibration
-
-    stopped = None
-    if resume is None:
-        resuming.refuse_alone(anyway=anyway)
-        resuming.warn_if_never()
-        plan = replace(_plan(repeats, budget, threads), command=tuple(settings.typed(context)))
-        plan, workload = replace(plan, options_from_file=settings.from_file(context)), Workload(Options())
-        folder = folder_.open_run(out, plan, workload, below=BELOW)
+    if request.resume is None:
+        sweep = _planned(request, repeats or 20)
+        planned = runs_.Planned(sweep, WholeRounds(sweep.plan))
+    elif repeats is not None:
+        raise UserError("--repeats contradicts --resume: a run that is resumed keeps to its plan")
     else:
-        stopped = resuming.compared(context, resuming.find(context, resume, out, BELOW), anyway=anyway)
-        plan, workload, folder = stopped.sweep.plan, stopped.sweep.parts[0].workload, stopped.folder
-    effort = WholeRounds(plan)
-    with folder_.held(folder):
-        _say_what_comes(plan, folder)
-        if stopped is not None:
-            resume_.take_in(stopped, effort)
-            resuming.begin(stopped, effort)
-        with saying_what_is_kept(folder, "calibrate"):
-            interrupted = not carry_out(
-                plan, effort, lambda to: process.execute(plan, workload, folder, to.phase, effort)
-            )
-        ending = effort.ending(interrupted=interrupted)
-        if interrupted:
-            folder_.close_run(folder, ending)
-            on = resuming.hint("calibrate")
-            console.complain(f"interrupted: nothing calibrated; what was measured is in {folder}{on}")
-            raise typer.Exit(console.INTERRUPTED)
-        # The run ends behind its summary: `--resume` makes one that a kill has prevented.
-        try:
-            found = _evaluate(judge(replace_(runs.read_run(folder), ending=ending)), plan)
-        except UserError:
-            folder_.close_run(folder, ending)
-            raise
-        file = folder.parent.parent / calibration.FILE
-        with saying_what_is_kept(folder, "calibrate"):
-            write.write_atomically(file, CalibrationFile(found), replace=True)
-            folder_.close_run(folder, ending)
-    if as_json:
-        console.print_json(CalibrationFile(found).as_dict())
-    else:
-        _print(found)
-    console.say(f"wrote {file}")
+        stopped = resume.find(request, BELOW)
+        planned = runs_.resumed(stopped, WholeRounds(stopped.sweep.plan))
+    plan, evaluated = planned.sweep.plan, []
+
+    def conclude(folder: Path, ending: Ending) -> None:
+        """Write the summary before the run ends: `--resume` makes one that a kill has prevented."""
+        found = _evaluate(judge(replace(runs.read_run(folder), ending=ending)), plan)
+        write.write_atomically(folder.parent.parent / calibration.FILE, CalibrationFile(found), replace=True)
+        evaluated.append(found)
+
+    with shown(plan) as show:
+        carried = runs_.carry_out(
+            planned,
+            request.results,
+            on_begin=lambda folder: _say_what_comes(planned, folder),
+            on_progress=show,
+            conclude=conclude,
+            command="calibrate",
+            below=BELOW,
+        )
+    if not carried.finished:
+        on = announce.hint("calibrate")
+        console.complain(f"interrupted: nothing calibrated; what was measured is in {carried.folder}{on}")
+        raise typer.Exit(console.INTERRUPTED)
+    for found in evaluated:
+        if as_json:
+            console.print_json(CalibrationFile(found).as_dict())
+        else:
+            _print(found)
+    console.say(f"wrote {carried.folder.parent.parent / calibration.FILE}")
 
 
-def _plan(repeats: int, budget: str, threads: int | None) -> Plan:
-    from mlpbench.bench.machine import environment
-    from mlpbench.bench.measure import instruments
-    from mlpbench.bench.plan import choose, plan
-    from mlpbench.bench.plan.profiles import Profile
-
+def _planned(request: Request, repeats: int) -> Sweep:
+    if len(request.threads) > 1:
+        raise UserError("--threads: calibrate measures with one number of threads")
+    budget_s = request.budget_s or 14 * 60
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
-    profile = Profile("calibrate", "the tool itself", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
-    budget_s = values.parse_budget(budget)
+    profile = Profile("calibrate", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
     kernels = [*instruments.SAME, *instruments.SLOWED]
-    return plan.make_plan(
+    threads = next(iter(request.threads), base.processors())
+    plan = make_plan(
         profile,
         kernels,
         cases.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
-        seed=plan.new_seed(),
-        threads=threads or base.processors(),
-        command=(),
+        seed=new_seed(),
         commit=environment.commit().commit,
+        threads=threads,
+        command=request.command,
         budget_s=budget_s,
-        timeout_s=choose.usual_timeout_s(budget_s, len(kernels)),
+        timeout_s=choose.timeout_s(budget_s, len(kernels)),
+        options_from_file=dict(request.from_file),
     )
+    setting = Setting(MNIST.label(), threads, MNIST.dtype)
+    return Sweep(plan, (Part(setting, plan, Workload(Options()), {name: name for name in kernels}),))
 
 
-def _say_what_comes(plan: Plan, folder: Path) -> None:
-    from mlpbench.bench.machine import environment
-    from mlpbench.bench.measure import instruments
-
+def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
+    plan = planned.sweep.plan
     what = f"{instruments.BASE} {len(instruments.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
     console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
     console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
-    for warning in environment.warnings(environment.collect()):
+    for warning in planned.warnings():
         console.say(f"warning: {warning}", "yellow")
     console.say(f"what is measured goes to {folder}", "dim")
     console.say(f"again: {shlex.join(plan.command)}", "dim")
+    announce.say_how_it_goes_on(planned)
 
 
 def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
     """Return what the records show. Raises UserError where a kernel has no times."""
-    from mlpbench.bench.analysis import times as times_of
-    from mlpbench.bench.analysis.summary import USUAL_WANDER
-    from mlpbench.bench.measure import instruments
-    from mlpbench.bench.record.calibration import CalibrationHead, SeenEntry, WanderEntry
-    from mlpbench.bench.stats import trials, verdicts
-    from mlpbench.bench.trust import calibration
-
-    found = times_of.cases([run])
-    times = {name: {case.at: case.by_repeat for case in found if case.kernel == name} for name in plan.kernels}
+    found = times_of.by_kernel(run)
+    times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)
@@ -191,8 +167,6 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
 
 
 def _print(found: CalibrationHead) -> None:
-    from mlpbench.bench.trust import calibration
-
     out = console.out()
     out.print(_table(found))
     for paired in (True, False):
@@ -203,8 +177,6 @@ def _print(found: CalibrationHead) -> None:
 
 
 def _table(found: CalibrationHead) -> Table:
-    from mlpbench.bench.trust import calibration
-
     entries = {"kernels of a run": found.paired, "two runs": found.unpaired}
     kinds = {name: calibration.kind_of(entry) for name, entry in entries.items() if entry}
     seen = {entry.slowdown: f" (seen: {100 * entry.seen:.2g} %)" for entry in found.seen}

@@ -12,6 +12,7 @@ from rich.text import Text
 
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan.request import Request
 from mlpbench.kernels import registry
 
 if TYPE_CHECKING:
@@ -33,18 +34,9 @@ def fast(x, weights, biases):
 '''
 
 
+@options.requests("kernels", "peers", "data", "model", "spec", "dtype", "device")
 def check(
-    kernels: options.Kernels = None,
-    peers: options.Peers = False,
-    data: options.Data = None,
-    data_dir: options.DataDir = None,
-    weights: options.Weights = None,
-    model: options.Model = None,
-    spec: options.Spec = None,
-    hidden: options.Hidden = None,
-    output: options.Output = None,
-    dtype: options.DType = "float32",
-    device: options.Device = None,
+    request: Request,
     traceback: Annotated[
         bool, typer.Option("--traceback", help="Print the full traceback where a kernel raised.")
     ] = False,
@@ -54,20 +46,22 @@ def check(
 
     Each kernel has its own process. If one raises, its line names file and line; --traceback shows all of it.
 
-    Example: mlpbench check numba --data mnist --data-dir ~/mnist
+    Example: mlpbench check numba --data mnist
     """
     import msgspec
 
-    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.data.workload import Workload
+    from mlpbench.bench.machine import card
     from mlpbench.bench.measure import verdict
     from mlpbench.bench.plan import choose
     from mlpbench.bench.record.schema import computed
 
-    options.use(device)
-    named = list(map(registry.give, kernels or ()))  # unknown names are told before anything runs
-    names = [*(named or registry.usual()), *(registry.peers() if peers else ())]
-    of_network = choose.find_network(model, [spec] if spec else None, hidden, output, weights)
-    workload = Workload(Options(dtype=dtype, data=data, data_dir=data_dir, **of_network))
+    card.use(request.device)
+    named = list(map(registry.give, request.kernels))  # unknown names are told before anything runs
+    names = [*(named or registry.usual()), *(registry.peers() if request.peers else ())]
+    if len(request.spec) > 1 or len(request.dtype) > 1:
+        raise UserError("check takes one --spec and one --dtype at a time")
+    workload = Workload(choose.make_options(request))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
     with console.err().status("checking …") as status:
         rows = []

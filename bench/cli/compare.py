@@ -66,7 +66,6 @@ def compare(
     from mlpbench.bench.machine import identity
 
     check_format(format, as_json=as_json)
-    threshold = None if fail_if_slower is None else values.parse_threshold(fail_if_slower)
     here = identity.machine_id()
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
@@ -75,7 +74,7 @@ def compare(
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
-    found = analysis.decide(left, right, threshold, results, anyway=anyway, by=axis)
+    found = analysis.decide(left, right, fail_if_slower, results, anyway=anyway, by=axis)
     tell(found, format=format, as_json=as_json, details=details, strict=strict)
 
 
@@ -176,9 +175,12 @@ def history(
         str | None, typer.Option(metavar="NAME", help="A folder of the results. Default: this machine's.")
     ] = None,
     fail_if_slower: Annotated[
-        str | None,
-        typer.Option(metavar="SHARE", help="Fail if a case got slower for good by more than this: 5%, or 0.05."),
-        options.Reader(values.parse_threshold),
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            parser=values.parse_threshold,
+            help="Fail if a case got slower for good by more than this: 5%, or 0.05.",
+        ),
     ] = None,
     verbose: Verbose = False,
     results: Results = Path("results"),
@@ -194,10 +196,9 @@ def history(
     from mlpbench.bench.analysis import history as histories
     from mlpbench.bench.machine import identity
 
-    threshold = values.parse_threshold(fail_if_slower) if fail_if_slower is not None else None
     folder = results / (machine or identity.machine_id())
     found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
-    slower = [one for one in found.series if threshold is not None and one.slowdown(threshold)]
+    slower = [one for one in found.series if fail_if_slower is not None and one.slowdown(fail_if_slower)]
     if as_json:
         console.print_json({"schema": 1, **asdict(found)})
     else:
@@ -206,7 +207,7 @@ def history(
         console.say(line, "yellow")
     if slower:
         names = ", ".join(dict.fromkeys(f"{one.kernel} {one.mode} {one.batch_size}" for one in slower))
-        console.say(f"slower for good by more than {fail_if_slower}: {names}", "bold red")
+        console.say(f"slower for good by more than {100 * (fail_if_slower or 0):g}%: {names}", "bold red")
         raise typer.Exit(1)
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
-from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,31 +29,20 @@ PIPED_WIDTH = 200
 _GAP = 2
 #: No word makes a column wider than this: a path may be longer than any terminal.
 _LONGEST_WORD = 24
-_hushed: ContextVar[bool] = ContextVar("hushed", default=False)
 #: Words are shown as they are: a path may hold "[/]" or ":x:", and neither is markup.
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
-
-
-@contextmanager
-def hushed() -> Iterator[None]:
-    """Let nothing be printed: whoever calls from Python finds what `say` says in the log ``mlpbench``."""
-    before = _hushed.set(True)
-    try:
-        yield
-    finally:
-        _hushed.reset(before)
 
 
 def out() -> Console:
     """Return the console of stdout."""
     piped = not sys.stdout.isatty()
-    return Console(width=PIPED_WIDTH if piped else None, soft_wrap=piped, quiet=_hushed.get(), **PLAIN)
+    return Console(width=PIPED_WIDTH if piped else None, soft_wrap=piped, **PLAIN)
 
 
 def err() -> Console:
     """Return the console of stderr."""
     # A terminal gets lines that break between words; a file gets each line whole.
-    return Console(stderr=True, soft_wrap=not sys.stderr.isatty(), quiet=_hushed.get(), **PLAIN)
+    return Console(stderr=True, soft_wrap=not sys.stderr.isatty(), **PLAIN)
 
 
 def say(line: str, style: str = "") -> None:
@@ -63,11 +50,7 @@ def say(line: str, style: str = "") -> None:
 
     Names of files may hold anything: what moves cursors, or the direction of the text, is left out.
     """
-    line = inert(line)
-    if _hushed.get():
-        logging.getLogger("mlpbench").log(logging.WARNING if style == "yellow" else logging.INFO, "%s", line)
-        return
-    err().print(Text(line, style))
+    err().print(Text(inert(line), style))
 
 
 @contextmanager

@@ -5,32 +5,33 @@ from typing import Annotated
 import typer
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Data, DataDir, Weights
+from mlpbench.bench.cli.options import AsJson, requests
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan.request import Request
 from mlpbench.kernels import registry
 
 
 def fetch(
-    data_dir: DataDir = None,
     test_only: Annotated[
         bool, typer.Option("--test-only", help="Only the test half and the weights: enough to benchmark.")
     ] = False,
 ) -> None:
     """Download MNIST and the book's weights from their public mirrors, and verify them. Nothing else uses the network.
 
+    They go into the folder that the variable MLPBENCH_DATA names, or into the user's cache.
+
     Example: mlpbench fetch --test-only
     """
     from mlpbench.bench.data import fetch as download
 
-    for path in download.fetch(data_dir, test_only=test_only, say=console.say):
+    for path in download.fetch(test_only=test_only, say=console.say):
         print(path)  # noqa: T201 - data
 
 
+@requests("data", "model")
 def show(
+    request: Request,
     index: Annotated[int, typer.Argument(help="Which image, from 0.")],
-    data: Data = None,
-    data_dir: DataDir = None,
-    weights: Weights = None,
     kernel: Annotated[str, typer.Option(help="The kernel that classifies it.")] = "numpy",
     as_json: AsJson = False,
 ) -> None:
@@ -41,10 +42,11 @@ def show(
     import numpy as np
 
     from mlpbench.bench.data import show as picture
-    from mlpbench.bench.data.workload import Options, Workload
+    from mlpbench.bench.data.workload import Workload
     from mlpbench.bench.measure import verdict
+    from mlpbench.bench.plan.choose import make_options
 
-    workload = Workload(Options(data=data, data_dir=data_dir, weights=weights), rows=1)
+    workload = Workload(make_options(request), rows=1)
     picture.check_index(index, workload.dataset)
     _ = workload.params  # bad input is told before anything runs
     answer = verdict.probabilities(workload.options, registry.give(kernel), index)

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Kernels, Peers
-from mlpbench.bench.cli.settings import Invocation
+from mlpbench.bench.cli.options import AsJson, requests
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.plan.settings import find, flat
 from mlpbench.kernels import registry
 
 
-def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson = False) -> None:
+@requests("kernels", "peers")
+def list_kernels(request: Request, as_json: AsJson = False) -> None:
     """Show the kernels, or those that are named, and for each whether it can run here or why not.
 
     Each backend is tried in a separate process.
@@ -22,8 +23,8 @@ def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson 
     """
     from mlpbench.bench.plan import probe
 
-    names = [*registry.usual(), *registry.third_party()] if not peers else registry.names()
-    names = list(map(registry.give, kernels or ())) or names
+    every = registry.names() if request.peers else [*registry.usual(), *registry.third_party()]
+    names = list(map(registry.give, request.kernels)) or every
     with console.working("asking …"):
         answers = list(probe.probe_all(names))
     if as_json:
@@ -37,7 +38,7 @@ def list_kernels(kernels: Kernels = None, peers: Peers = False, as_json: AsJson 
     console.out().print(shown)
 
 
-def env(context: typer.Context, as_json: AsJson = False) -> None:
+def env(as_json: AsJson = False) -> None:
     """Show what every result is recorded with: machine, libraries, BLAS and its threads, GPU, commit.
 
     A settings file is shown too, key by key; `mlpbench run --dry-run` shows where each option of a run comes from.
@@ -50,17 +51,18 @@ def env(context: typer.Context, as_json: AsJson = False) -> None:
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     here = environment.collect()
-    settings = (context.find_object(Invocation) or Invocation()).settings
+    file, table = find()
+    options = {} if file is None else flat(file, table)
     if as_json:
-        from_file = {"file": str(settings.file), "options": settings.flat()} if settings.file else None
+        from_file = {"file": str(file), "options": options} if file else None
         console.print_json({**here.as_dict(), "settings": from_file})
         return
     shown = console.table("Environment", "what", "is")
     for section, content in here.as_dict().items():
         for name, value in _rows(section, content):
             shown.add_row(name, Text(value))
-    for key, value in settings.flat().items():
-        shown.add_row(Text(f"settings {settings.file}: {key}"), Text(value))
+    for key, value in options.items():
+        shown.add_row(Text(f"settings {file}: {key}"), Text(value))
     console.out().print(shown)
     for warning in environment.warnings(here):
         console.say(f"warning: {warning}", "yellow")

@@ -12,7 +12,7 @@ from rich.text import Text
 from mlpbench import __version__
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Results
+from mlpbench.bench.cli.options import AsJson, Results, read_run
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.run.fleet.ssh import Hosts
 
 #: Options of a run that are the fleet's own on its workers.
-_OURS = ("--out", "--json", "--resume", "--dry-run", "--suffix", "--env")
+_OURS = ("--results", "--json", "--resume", "--dry-run", "--env")
 
 
 def merge(
@@ -102,9 +102,7 @@ def _check(context: typer.Context, typed: list[str]) -> None:
     for word in typed:
         if (name := word.partition("=")[0]) in _OURS:
             raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
-    command = context.parent.command.commands["run"] if context.parent else None  # type: ignore[attr-defined]
-    if command is not None:
-        command.make_context("run", list(typed), parent=context.parent)
+    read_run(context, typed)
 
 
 def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:

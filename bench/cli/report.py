@@ -11,7 +11,7 @@ import typer
 from rich.text import Text
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import Reader, Results, Runs
+from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.write import write_document
 from mlpbench.bench.values import parse_duration
@@ -34,9 +34,13 @@ def report(
     ] = None,
     output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
     p99: Annotated[
-        str | None,
-        typer.Option("--p99", metavar="TIME", help="Find the largest batch with a p99 under this, such as 5ms."),
-        Reader(parse_duration),
+        float | None,
+        typer.Option(
+            "--p99",
+            metavar="TIME",
+            parser=parse_duration,
+            help="Find the largest batch with a p99 under this, such as 5ms.",
+        ),
     ] = None,
     results: Results = Path("results"),
 ) -> None:
@@ -48,10 +52,9 @@ def report(
     from mlpbench.bench.report import render as documents
 
     written_as = _format(format, output)
-    budget_s = None if p99 is None else parse_duration(p99)
     paths = console.resolve(runs, results)
     chosen = [run for path in paths for run in record.read_runs(path)]
-    text = documents.render(chosen, written_as, budget_s)
+    text = documents.render(chosen, written_as, p99)
     name_left_out(chosen)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is

@@ -98,7 +98,7 @@ def fetch(
     wanted = [remote for remote in remotes if not (test_only and remote.is_training_half)]
     paths: list[Path] = []
     failed: dict[str, list[str]] = {}  # what went wrong: with which files
-    with user_error(f"cannot write to {folder}", "; name another with --data-dir"):
+    with user_error(f"cannot write to {folder}", "; name another in the variable MLPBENCH_DATA"):
         folder.mkdir(parents=True, exist_ok=True)
         for remote in wanted:
             if (path := remote.present(folder)) is not None:

@@ -29,7 +29,7 @@ FILES: dict[Part, tuple[str, str]] = {
 #: The trained weights that come with chapter 3 of the book.
 WEIGHTS_FILE = "sample_weight.pkl"
 
-HINT = "`mlpbench fetch` downloads MNIST, --data-dir names a folder that has it"
+HINT = "`mlpbench fetch` downloads MNIST, MLPBENCH_DATA names a folder that has it"
 #: No more is read of a file: the largest one of MNIST holds 47 MB.
 MAX_BYTES = 2**26
 
@@ -46,7 +46,7 @@ def resolve_data_dir(data_dir: Path | None = None) -> Path:
             return Path(named).expanduser()
         return _cache_folder()
     except RuntimeError as error:
-        raise UserError(f"{error} Name the data folder with --data-dir") from error
+        raise UserError(f"{error} Name the data folder in the variable MLPBENCH_DATA") from error
 
 
 def _cache_folder() -> Path:

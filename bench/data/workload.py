@@ -14,6 +14,7 @@ from mlpbench.bench.data import datasets, mnist
 from mlpbench.bench.data.datasets import Dataset
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.models import network
 from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.reference import seeded
@@ -24,21 +25,21 @@ SEED = 0
 
 @dataclass(frozen=True)
 class Options:
-    """The options that say what is computed, as the command line and pytest take them; None where not given."""
+    """The options that say what is computed, as the command line and pytest take them; None where not given.
 
-    spec: str = MNIST.label()
-    hidden: str = MNIST.hidden
-    output: str = MNIST.output
+    ``spec``: sizes, perhaps with activations. ``model``: the file of the weights, which may name the network as well.
+    """
+
+    spec: str | None = None
     dtype: str = MNIST.dtype
     data: str | None = None
-    data_dir: Path | None = None
-    weights: Path | None = None
+    model: Path | None = None
 
     @classmethod
     def of(cls, texts: Mapping[str, str | None]) -> Self:
         """Return the options of which these are the `texts`."""
-        paths = {name: Path(text) for name in ("data_dir", "weights") if (text := texts.get(name))}
-        return cls(**{**texts, **paths})  # type: ignore[arg-type]  # texts and paths, as the fields say
+        model = texts.get("model")
+        return cls(**{**texts, "model": Path(model) if model else None})  # type: ignore[arg-type]  # as the fields say
 
     def texts(self) -> dict[str, str | None]:
         """Return every option as JSON can hold it."""
@@ -46,9 +47,17 @@ class Options:
 
     def arguments(self) -> list[str]:
         """Return them as pytest takes them, without those that are not given."""
-        given = {name: getattr(self, name) for name in ("data", "data_dir", "weights")}
-        words = [f"--spec={self.spec}", f"--hidden={self.hidden}", f"--output={self.output}", f"--dtype={self.dtype}"]
-        return words + [f"--{name.replace('_', '-')}={value}" for name, value in given.items() if value is not None]
+        return [f"--{name}={text}" for name, text in self.texts().items() if text is not None]
+
+    def read_spec(self) -> ForwardSpec:
+        """Return the specification: as typed, as the model's file names it, or the book's.
+
+        Raises SpecError and ParamsError.
+        """
+        if self.spec is not None:
+            return ForwardSpec.parse(self.spec, dtype=self.dtype)
+        named = network.spec_of(self.model) if self.model and network.is_network(self.model) else MNIST
+        return ForwardSpec.parse(named.text, dtype=self.dtype)
 
 
 @dataclass(frozen=True)
@@ -63,25 +72,24 @@ class Workload:
     spec: ForwardSpec = field(init=False)
 
     def __post_init__(self) -> None:
-        o = self.options
-        object.__setattr__(self, "spec", ForwardSpec.parse(o.spec, o.hidden, o.output, o.dtype))
+        object.__setattr__(self, "spec", self.options.read_spec())
 
     @cached_property
     def dataset(self) -> Dataset:
         """The data set: the digits that ship with the project where they fit, else random rows. Raises UserError."""
         name = self.options.data or ("digits" if self.spec.n_in == MNIST.n_in else "random")
-        return datasets.load(name, self.spec, data_dir=self.options.data_dir, rows=self.rows, seed=SEED)
+        return datasets.load(name, self.spec, rows=self.rows, seed=SEED)
 
     @cached_property
     def weights_source(self) -> str:
         """Where the parameters come from: a file, "trained" (ships with the project) or "seeded" (random)."""
-        if self.options.weights is not None:
-            return str(self.options.weights)
+        if self.options.model is not None:
+            return str(self.options.model)
         if (self.spec.sizes, self.spec.hidden, self.spec.output) != (MNIST.sizes, MNIST.hidden, MNIST.output):
             return "seeded"
         if self.options.data != "mnist":
             return "trained"
-        book = mnist.resolve_data_dir(self.options.data_dir) / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
+        book = mnist.resolve_data_dir() / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
         return str(book) if book.is_file() else "trained"
 
     @cached_property
@@ -146,7 +154,7 @@ class Workload:
             case "mnist":
                 parts = self._mnist_parts()
                 which = "both halves of MNIST" if "train" in parts else "MNIST's test half"
-                paths = [path for part in parts for path in mnist.part_files(part, self.options.data_dir)]
+                paths = [path for part in parts for path in mnist.part_files(part)]
                 return f"{which}: {', '.join(path.name for path in paths)}"
             case "digits":
                 return f"digits: {datasets.DIGITS_FILE.name}, its test rows repeated to {self.rows:,}"
@@ -155,16 +163,15 @@ class Workload:
 
     def read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
         """Return inputs and labels straight from their files, as the book's ``get_data`` does."""
-        folder = self.options.data_dir
         if self.dataset.name == "mnist":
-            x, labels = [mnist.load_part(part, folder) for part in self._mnist_parts()][-1]
+            x, labels = [mnist.load_part(part) for part in self._mnist_parts()][-1]
             return np.ascontiguousarray(x, self.spec.np_dtype), labels
-        data = datasets.load(self.dataset.name, self.spec, data_dir=folder, rows=self.rows, seed=SEED)
+        data = datasets.load(self.dataset.name, self.spec, rows=self.rows, seed=SEED)
         known = data.targets(self.rows)
         return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
 
     def _mnist_parts(self) -> tuple[mnist.Part, ...]:
-        return ("train", "test") if mnist.has_part("train", self.options.data_dir) else ("test",)
+        return ("train", "test") if mnist.has_part("train") else ("test",)
 
     def facts(self) -> tuple[ForwardSpec, tuple[str, int, str, str], tuple[str, str]]:
         """Return the specification; name, rows, hash and source of the data; source and hash of the weights."""

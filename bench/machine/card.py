@@ -53,6 +53,12 @@ def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {VISIBLE: visible[int(text)]}
 
 
+def use(device: str | None) -> None:
+    """Let this process, and those that it starts, see one card alone; None leaves them all. Raises UserError."""
+    if device is not None:
+        os.environ.update(chosen(device, os.environ))
+
+
 def in_use(used: Facts | None = None) -> Gpu:
     """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
 

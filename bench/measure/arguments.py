@@ -29,15 +29,8 @@ def add(parser: pytest.Parser) -> None:
         help="rows that a round of per_sample takes, one at a time; default: %(default)s",
     )
     group.addoption("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
-    group.addoption("--data-dir", metavar="DIR", type=Path, help="the folder of the MNIST files")
-    group.addoption("--weights", metavar="FILE", type=Path, help="an .npz or the book's .pkl; default: those shipped")
-    group.addoption("--spec", default=MNIST.label(), help="sizes of the layers; default: %(default)s")
-    group.addoption(
-        "--hidden",
-        default=MNIST.hidden,
-        help="sigmoid, tanh, gelu, ..., or one for each layer with commas; default: %(default)s",
-    )
-    group.addoption("--output", default=MNIST.output, help="softmax or identity; default: %(default)s")
+    group.addoption("--model", metavar="FILE", type=Path, help="weights or a network; default: those shipped")
+    group.addoption("--spec", help=f"sizes of the layers and activations; default: {MNIST.text}")
     group.addoption("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
     group.addoption(
         "--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to"

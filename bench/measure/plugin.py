@@ -90,8 +90,7 @@ def _read_options(config: pytest.Config) -> Suite:
     rows = values.parse_batch_size(option("--per-sample-rows"))
     cases = cases_.grid(tuple(option("--mode")) or quick.modes, sizes, rows)
     environment.machine()  # kept from now on: the load before anything is measured
-    names = ("spec", "hidden", "output", "dtype", "data", "data_dir", "weights")
-    options = Options(**{name: option(f"--{name.replace('_', '-')}") for name in names})
+    options = Options(**{name: option(f"--{name}") for name in ("spec", "dtype", "data", "model")})
     workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
     plan = None

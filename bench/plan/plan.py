@@ -1,9 +1,11 @@
 """The plan of a run: what is timed, in which order, with which settings. Written first, embedded in every result."""
 
+import os
 import random
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -11,15 +13,16 @@ from mlpbench.bench import values
 from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import Profile
-from mlpbench.bench.record.plan import Plan, Skipped, SweepPart
+from mlpbench.bench.record.plan import Plan, SweepPart
+
+#: The variable that ends the name of a run: it keeps runs apart that start in one second on machines of one model.
+SUFFIX = "MLPBENCH_RUN_SUFFIX"
 
 
-def run_id(commit: str | None, moment: datetime, suffix: str = "") -> str:
-    """Return the name of a run: UTC stamp and the first 8 characters of the commit, if it is of a checkout.
-
-    ``suffix`` keeps runs apart that start in the same second on machines of one model.
-    """
-    return "-".join(filter(None, (f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}", (commit or "nocommit")[:8], suffix)))
+def run_id(commit: str | None, moment: datetime) -> str:
+    """Return the name of a run: UTC stamp, the first 8 characters of the commit if there is one, and `SUFFIX`."""
+    stamp = f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
+    return "-".join(filter(None, (stamp, (commit or "nocommit")[:8], os.environ.get(SUFFIX))))
 
 
 def new_seed() -> int:
@@ -64,43 +67,34 @@ def case_order(cases: Sequence[Case], seed: int, kernel: str, repeat: int, turn:
 
 def make_plan(
     profile: Profile,
-    kernels: list[str],
-    cases: list[Case],
+    kernels: Sequence[str],
+    cases: Sequence[Case],
     *,
     repeats: int,
     seed: int,
-    threads: int,
-    skipped: Sequence[Skipped] = (),
-    clock: Sequence[str] = (),
-    command: Sequence[str],
     commit: str | None,
-    target: float | None = None,
-    budget_s: float | None = None,
-    timeout_s: float | None = None,
-    suffix: str = "",
     together: Sequence[Sequence[str]] | None = None,
+    **more: Any,
 ) -> Plan:
     """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number.
 
-    ``together``: the kernels in groups, as `shuffled` takes them; None where each is one.
+    ``together``: the kernels in groups, as `shuffled` takes them; None where each is one. ``more``: other fields of the
+    plan; what ``clock`` has comes after the profile's options.
     """
     now = datetime.now(UTC)
+    more = {name: tuple(value) if isinstance(value, list) else value for name, value in more.items()}
+    order = tuple(shuffled(kernels, repeats, seed, together))
     return Plan(
-        run_id=run_id(commit, now, suffix),
+        run_id=run_id(commit, now),
         profile=profile.name,
         kernels=tuple(kernels),
         cases=tuple(cases),
         repeats=repeats,
         seed=seed,
-        order=tuple(shuffled(kernels, repeats, seed, together)),
-        threads=threads,
-        skipped=tuple(skipped),
-        command=tuple(command),
+        order=order,
         started=now.isoformat(timespec="seconds"),
-        clock=(*clock_options(profile), *clock),
-        target=target,
-        budget_s=budget_s,
-        timeout_s=timeout_s,
+        clock=(*clock_options(profile), *more.pop("clock", ())),
+        **more,
     )
 
 
@@ -113,7 +107,7 @@ def compiled_last(order: Sequence[tuple[str, int]], compiling: Sequence[str]) ->
     return tuple(sorted(order, key=lambda at: (at[1], place.get(at[0], 0) if at[1] == 0 else 0)))
 
 
-def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: Sequence[Skipped]) -> Plan:
+def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str]) -> Plan:
     """Return the plan of one setting of a sweep, an ordinary run that has its own share of the order.
 
     ``kernels`` says which names of the whole plan are this setting's, and which kernel each of them is.
@@ -126,7 +120,6 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str], skipped: 
         order=order,
         repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
         threads=setting.threads,
-        skipped=tuple(skipped),
         part=SweepPart.of(setting, sweep=whole.run_id),
     )
 

@@ -16,7 +16,6 @@ class Profile:
     """A named sweep with its budget. Times in seconds; ``min_rounds`` and ``max_time_s`` are pytest-benchmark's."""
 
     name: str
-    purpose: str
     modes: tuple[str, ...]
     batch_sizes: tuple[int, ...]
     repeats: int
@@ -28,6 +27,8 @@ class Profile:
     budget_s: float | None = None
     #: Where its kernels compute: of those that are usual, with NumPy beside them. None for anywhere.
     device: str | None = None
+    #: Whether each kernel is also started without compiled code.
+    cold: bool = False
 
     @property
     def usual(self) -> list[str]:
@@ -36,39 +37,20 @@ class Profile:
 
 
 _BOTH = ("per_sample", "batched")
+_FINE = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, ALL_ROWS)
+_WIDE = (1, 10, 100, 1000, ALL_ROWS, 100_000, 1_000_000)
 
 PROFILES = {
-    p.name: p
-    for p in (
-        Profile("smoke", "does everything work? seconds", _BOTH, (1, 100), 1, 0.05, 3),
+    profile.name: profile
+    for profile in (
+        Profile("smoke", _BOTH, (1, 100), 1, 0.05, 3),
         # What the run does besides (starting, its reports) takes about 8 s more on two processors.
-        Profile("quick", "the default: about a minute", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 5, 0.25, 10, budget_s=65),
-        Profile(
-            "full",
-            "a fine grid and more repeats",
-            _BOTH,
-            (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, ALL_ROWS),
-            *(7, 0.5, 15),
-            budget_s=1200,
-        ),
-        Profile(
-            "book",
-            "the book's own experiment, with and without loading",
-            (*_BOTH, "book"),
-            (1, 100),
-            *(5, 0.5, 3),
-            kernels=("numpy",),
-            budget_s=300,
-        ),
-        Profile(
-            "gpu",
-            "kernels on a GPU beside NumPy, 1 to 1,000,000 rows; half an hour or more",
-            _BOTH,
-            (1, 10, 100, 1000, ALL_ROWS, 100_000, 1_000_000),
-            *(3, 0.3, 5),
-            budget_s=1800,
-            device=CUDA,
-        ),
+        Profile("quick", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 5, 0.25, 10, budget_s=65),
+        Profile("full", _BOTH, _FINE, 7, 0.5, 15, budget_s=1200, cold=True),
+        # The book's own experiment, with and without loading.
+        Profile("book", (*_BOTH, "book"), (1, 100), 5, 0.5, 3, kernels=("numpy",), budget_s=300),
+        # Half an hour or more.
+        Profile("gpu", _BOTH, _WIDE, 3, 0.3, 5, budget_s=1800, device=CUDA),
     )
 }
 

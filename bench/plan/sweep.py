@@ -7,7 +7,6 @@ threads for one, stay paired by repeat as ratios between kernels do. With one se
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from msgspec.structs import replace as replan
 
@@ -17,7 +16,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import binding
 from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.plan import part_of
-from mlpbench.bench.record.plan import Plan, Skipped
+from mlpbench.bench.record.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,11 @@ class Sweep:
         """Whether there is more than one setting."""
         return len(self.parts) > 1
 
+    @property
+    def pairs(self) -> list[list[str]]:
+        """The names of the plan in groups: see `together`."""
+        return together((part.setting, part.names) for part in self.parts)
+
     def find(self, name: str) -> tuple[int, Part]:
         """Return the part, and its number, of a name of the plan."""
         return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
@@ -69,29 +73,24 @@ def together(parts: Iterable[tuple[Setting, Mapping[str, str]]]) -> list[list[st
     return list(grouped(named).values())
 
 
-def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str], Sequence[Skipped]]]) -> Sweep:
-    """Return the plan of the whole divided among settings: each has its workload, names, and what it skips."""
+def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str]]], *, binds: bool = False) -> Sweep:
+    """Return the plan of the whole divided among settings, each with its workload and its names of kernels.
+
+    ``binds``: whether the processes of each setting are bound to as many processors as it has threads.
+    """
     made = []
-    for setting, workload, names, skipped in parts:
-        several = len(parts) > 1
-        own = part_of(plan, setting, names, skipped) if several else replan(plan, skipped=tuple(skipped))
+    for setting, workload, names in parts:
+        own = part_of(plan, setting, names) if len(parts) > 1 else plan
+        own = replan(own, binding=binding.choose(setting.threads)) if binds else own
         made.append(Part(setting, own, workload, names))
-    return Sweep(plan if len(parts) > 1 else made[0].plan, tuple(made))
+    return of_parts(plan, made)
 
 
-def measured_in(sweep: Sweep, envs: Mapping[str, Env]) -> Sweep:
-    """Return the sweep with the environment that the setting of each part names."""
-    parts = tuple(replace(part, env=envs[part.setting.env]) if part.setting.env else part for part in sweep.parts)
-    return _replanned(replace(sweep, parts=parts), [{"env": part.env and part.env.interpreter} for part in parts])
+def of_parts(plan: Plan, parts: Sequence[Part]) -> Sweep:
+    """Return the sweep of some parts. One part alone has the plan of the whole."""
+    return Sweep(plan if len(parts) > 1 else parts[0].plan, tuple(parts))
 
 
-def bind(sweep: Sweep) -> Sweep:
-    """Return the sweep with the processes of each setting bound to as many processors as it has threads."""
-    return _replanned(sweep, [{"binding": binding.choose(part.setting.threads)} for part in sweep.parts])
-
-
-def _replanned(sweep: Sweep, changes: Sequence[dict[str, Any]]) -> Sweep:
-    """Return the sweep with other plans of its parts. One part alone has the plan of the whole."""
-    plans = [replan(part.plan, **change) for part, change in zip(sweep.parts, changes, strict=True)]
-    parts = tuple(replace(part, plan=plan) for part, plan in zip(sweep.parts, plans, strict=True))
-    return replace(sweep, plan=sweep.plan if sweep.several else plans[0], parts=parts)
+def measured_in(part: Part, env: Env | None) -> Part:
+    """Return a part that measures an environment, None for our own."""
+    return replace(part, env=env, plan=replan(part.plan, env=env and env.interpreter))

@@ -70,10 +70,10 @@ def make_folder(results: Path, name: Path | str) -> Path:
     try:
         folder.mkdir(parents=True)
     except FileExistsError:
-        raise UserError(f"{folder} is there already and is not overwritten: run again, or choose --out") from None
+        raise UserError(f"{folder} is there already and is not overwritten: run again, or choose --results") from None
     except OSError as error:
         raise UserError(
-            f"cannot write results to {results}: {error.strerror}; choose another folder with --out"
+            f"cannot write results to {results}: {error.strerror}; choose another folder with --results"
         ) from None
     return folder
 

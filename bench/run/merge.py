@@ -74,7 +74,7 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
 def _runs(source: Path) -> list[Path]:
     """Return the folders of the runs below a folder, which may be that of a run itself."""
     if not source.is_dir():
-        raise UserError(f"{source}: no such folder; name a folder of results, as mlpbench run --out takes it")
+        raise UserError(f"{source}: no such folder; name a folder of results, as mlpbench run --results takes it")
     folders = [source]
     for _ in ("a run", "a machine", "results"):
         if found := [folder for folder in folders if os.path.lexists(folder / runs.PLAN_FILE)]:

@@ -4,10 +4,9 @@ import os
 import re
 import signal
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -126,25 +125,6 @@ def _words(plan: Plan, options: Options, kernel: str) -> list[str]:
 def _package(plan: Plan) -> Path:
     """Return the folder of mlpbench, in the environment that is measured."""
     return Path(plan.env.package) if plan.env else Path(__file__).parents[2]
-
-
-def execute(
-    plan: Plan,
-    workload: Workload,
-    folder: Path,
-    on_phase: Callable[[str, int, str], None],
-    effort: Effort | None = None,
-) -> Iterator[Outcome]:
-    """Run the plan, process by process. Each has its result file in ``folder`` when its outcome is yielded.
-
-    ``effort`` says which is next; it is told what came of each.
-
-    ``on_phase(kernel, repeat, phase)`` is called as each process begins to do something else. Leaving the iterator
-    early, as Ctrl-C does, stops the process that runs and keeps what is finished.
-    """
-    effort = Effort(plan) if effort is None else effort
-    for at in effort.processes():
-        yield run_process(plan, workload, folder, at, partial(on_phase, *at), effort, at[0])
 
 
 def run_process(

@@ -1,8 +1,11 @@
-"""A run that goes on where it stopped: found, held against what it was, and with what it has left taken in."""
+"""A run that goes on where it stopped: found, compared with what it was, and with what it has left taken in."""
 
+import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from dataclasses import replace as with_
 from datetime import UTC, datetime
+from itertools import pairwise
 from pathlib import Path
 
 from msgspec.structs import replace
@@ -11,10 +14,12 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import environment, identity
+from mlpbench.bench.machine import card, environment, identity
+from mlpbench.bench.plan import envs, probe
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
-from mlpbench.bench.plan.sweep import Part, Sweep, names_of
+from mlpbench.bench.plan.request import NEWEST, Request
+from mlpbench.bench.plan.sweep import Part, Sweep, measured_in, names_of, of_parts
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, Resumed, RunFile, SweepHead
@@ -22,16 +27,19 @@ from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import process
+from mlpbench.bench.run import making, process
+from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
+
+#: More differences than a line should have are counted.
+_MOST_NAMED = 8
 
 
 @dataclass(frozen=True)
 class Stopped:
     """A run, or a sweep, that stopped: its folder, those of its settings, what was planned, and what is there of it.
 
-    With one setting, ``folders`` is that of the run, and ``head`` its own. ``differing``: what is not as it was, where
-    it goes on all the same.
+    With one setting, ``folders`` is that of the run, and ``head`` its own.
     """
 
     folder: Path
@@ -40,7 +48,6 @@ class Stopped:
     head: PlanHead | SweepHead
     heads: list[PlanHead]
     runs: list[Run]
-    differing: tuple[str, ...] = ()
 
     @property
     def records(self) -> Iterator[tuple[str, Record]]:
@@ -50,7 +57,86 @@ class Stopped:
             yield from ((called[record.kernel], record) for record in run.records)
 
 
-def find(results: Path, below: str = "") -> Path:
+def find(request: Request, below: str = "") -> Stopped:
+    """Return the run that a request goes on with, as it was planned: nothing that matters may be another today.
+
+    ``below``: the folder, in that of its machine, of the runs of the command that asks. What can be compared without
+    starting anything comes first, then interpreters, and last the kernels. Raises UserError where something differs,
+    for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
+    """
+    named, machine = request.resume or NEWEST, request.results / identity.machine_id()
+    if named == NEWEST:
+        folder = newest(request.results, below)
+    elif below and (machine / below / named).is_dir():
+        folder = machine / below / named
+    else:
+        folder = runs.resolve(named, request.results, identity.machine_id())
+    stopped = read(folder)
+    _use_device(request, stopped)
+    interpreters = _interpreters(request, stopped)
+    _refuse_differences(stopped, {})
+    if interpreters:
+        inspected = {name: envs.inspect(name, python) for name, python in interpreters.items()}
+        parts = [measured_in(part, inspected.get(part.setting.env or "")) for part in stopped.sweep.parts]
+        stopped = with_(stopped, sweep=of_parts(stopped.sweep.plan, parts))
+        _refuse_differences(stopped, {})
+    devices: dict[str, str] = {}
+    versions: dict[tuple[str | None, str], str | None] = {}
+    specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
+    for part in {part.setting.env: part for part in stopped.sweep.parts}.values():
+        python = part.env.interpreter.python if part.env else None
+        # `calibrate` has kernels that nobody offers.
+        kernels = [kernel for kernel in part.plan.kernels if python is not None or registry.is_known(kernel)]
+        for answer in probe.probe_all(kernels, specs, python):
+            if not answer.available:
+                raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
+            devices[answer.name] = answer.device or "cpu"
+            versions[part.setting.env, answer.name] = answer.version
+    _refuse_differences(stopped, versions)
+    return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
+
+
+def _use_device(request: Request, stopped: Stopped) -> None:
+    """Let this process see the card that the run was told to use. Raises UserError for another one."""
+    words = [part for word in stopped.sweep.plan.command for part in word.split("=", maxsplit=1)]
+    planned = next((after for word, after in pairwise(words) if word == "--device"), None)
+    if request.device not in (None, planned):
+        _refuse_contradiction("--device", stopped)
+    card.use(planned)
+
+
+def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
+    """Return the interpreters of the plan by name, each typed again or of an environment that mlpbench made here.
+
+    Raises UserError for another one than before, and for one that only a file names: that is never started.
+    """
+    planned = {env.name: env.python for part in stopped.sweep.parts if (env := part.plan.env) is not None}
+    typed = envs.parse(request.env)
+    if typed and typed != planned:
+        _refuse_contradiction("--env", stopped)
+    unknown = [name for name, python in planned.items() if name not in typed and not making.is_own(Path(python))]
+    if unknown:
+        again = " ".join(f"--env {shlex.quote(f'{name}={planned[name]}')}" for name in planned)
+        raise UserError(
+            f"{stopped.sweep.plan.run_id} needs interpreters, and no file says what is started: add {again}"
+        )
+    return planned
+
+
+def _refuse_contradiction(what: str, stopped: Stopped) -> None:
+    plan = stopped.sweep.plan.run_id
+    raise UserError(f"{what} contradicts the plan of {plan}: a run that is resumed keeps to its plan")
+
+
+def _refuse_differences(stopped: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> None:
+    """Raise UserError where something is not as it was. ``versions``: see `differences`."""
+    if differing := differences(stopped, versions):
+        first, more = "; ".join(differing[:_MOST_NAMED]), len(differing) - _MOST_NAMED
+        rest = f"; and {more} more" if more > 0 else ""
+        raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; start a new run")
+
+
+def newest(results: Path, below: str = "") -> Path:
     """Return the newest run of this machine that has stopped, and was not merged. Raises UserError where there is none.
 
     ``below``: a folder of the machine that the runs are in.
@@ -143,10 +229,9 @@ def _parts(heads: Sequence[PlanHead]) -> list[Part]:
     for head in heads:
         plan, computed = head.plan, head.computed
         assert computed is not None, "read() has looked"  # noqa: S101
-        options = Options.of(computed.options)
-        workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))
-        alone = Setting(options.spec, plan.threads or 1, options.dtype, env=plan.env.name if plan.env else None)
-        setting = plan.setting or alone
+        workload = loaded.setdefault(repr(computed), Workload(Options.of(computed.options), computed.rows))
+        spec, env = workload.spec, plan.env.name if plan.env else None
+        setting = plan.setting or Setting(spec.label(), plan.threads or 1, spec.dtype, env=env)
         names = names_of([setting] * len(heads), setting, plan.kernels)
         made.append(Part(setting, plan, workload, names))
     return made
@@ -228,11 +313,10 @@ def _short(value: object) -> str:
 
 def reopen(found: Stopped) -> None:
     """Write down that the run goes on from here, and remove what was being written when it was killed."""
-    changed = environment.collect() if found.differing else None
     now, at_s = datetime.now(UTC).isoformat(timespec="seconds"), utc_s()
 
     def resumed(done: int) -> Resumed:
-        return Resumed(at=now, at_s=at_s, after=done, differences=found.differing, environment=changed)
+        return Resumed(at=now, at_s=at_s, after=done)
 
     done = sum(len(run.records) for run in found.runs)
     whole = replace(found.head, resumed=(*found.head.resumed, resumed(done)), ending=None)

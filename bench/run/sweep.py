@@ -21,15 +21,17 @@ from mlpbench.bench.run.process import Outcome
 from mlpbench.bench.words import things
 
 
-def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
+def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, list[Path]]:
     """Make the folder of a sweep, with its header, and one for each of its settings, with its plan.
 
-    Return both; with one setting they are the same. Raises UserError where that cannot be written.
+    Return both; with one setting they are the same. ``below``: a folder of the machine to put them in. Raises UserError
+    where that cannot be written.
     """
     if not sweep.several:
-        folder = run_folder.open_run(results, sweep.plan, sweep.parts[0].workload, there=_environment(sweep.parts[0]))
+        (part,) = sweep.parts
+        folder = run_folder.open_run(results, sweep.plan, part.workload, below, _environment(part))
         return folder, [folder]
-    folder = run_folder.make_folder(results, sweep.plan.run_id)
+    folder = run_folder.make_folder(results, Path(below) / sweep.plan.run_id)
     folders = [folder / part.setting.label for part in sweep.parts]
     for child, part in zip(folders, sweep.parts, strict=True):
         child.mkdir()
@@ -60,25 +62,26 @@ def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, st
 
 
 def execute(
-    sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[str, int, str], None], effort: Effort
+    sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[str, str | None, int, str], None], effort: Effort
 ) -> Iterator[Outcome]:
-    """Run the processes that ``effort`` names as `bench.run.process.execute` does, each into its setting's folder."""
+    """Run the processes that ``effort`` names, each into its setting's folder.
+
+    ``on_phase(kernel, setting, repeat, phase)`` is called as each process begins to do something else; the setting is
+    None where there is one alone. Leaving the iterator early, as Ctrl-C does, stops the process that runs.
+    """
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
-        kernel = part.names[name]
+        kernel, setting = part.names[name], part.setting.words if sweep.several else None
         done = process.run_process(
             part.plan,
             part.workload,
             folders[number],
             (kernel, repeat),
-            partial(on_phase, f"{kernel}, {part.setting.words}" if sweep.several else kernel, repeat),
+            partial(on_phase, kernel, setting, repeat),
             effort,
             name,
         )
-        if done.cut:
-            yield done
-            continue
-        yield replace(done, setting=part.setting.words) if sweep.several else done
+        yield replace(done, setting=setting)
 
 
 @contextmanager

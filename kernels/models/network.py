@@ -59,38 +59,32 @@ def _read(path: Path, _modified_ns: int, size: int) -> Network:
     return network
 
 
-def spec_of(path: Path, hidden: str | None, output: str | None) -> ForwardSpec:
-    """Return the specification of a network in float32; ``hidden`` and ``output`` are what somebody says of it.
-
-    Raises ParamsError, and where what is said contradicts the file, or is missing in both.
-    """
+def spec_of(path: Path) -> ForwardSpec:
+    """Return the specification of a network in float32. Raises ParamsError where the file names no activations."""
     network = read(path)
-    sizes, single = network.params.sizes, len(network.params.weights) == 1
-    if network.hidden is None and hidden is None and not single:
-        raise ParamsError(
-            f"model {path}: it holds weights and no activations: say which with --hidden, such as --hidden relu"
-        )
+    sizes = network.params.sizes
+    if network.hidden is None and len(network.params.weights) > 1:
+        such_as = f"--spec {'-'.join(map(str, sizes))}:relu/identity"
+        raise ParamsError(f"model {path}: it holds weights and no activations: name them, such as {such_as}")
+    return _spec(path, sizes, network.hidden or "identity", network.output or "softmax")
+
+
+def _spec(path: Path, sizes: tuple[int, ...], hidden: str, output: str) -> ForwardSpec:
     try:
-        spec = ForwardSpec(
-            sizes,
-            network.hidden or hidden or "identity",
-            network.output or output or "softmax",  # type: ignore[arg-type]  # checked there
-        )
-        said = ForwardSpec(sizes, hidden or spec.hidden, output or spec.output)  # type: ignore[arg-type]
+        return ForwardSpec(sizes, hidden, output)  # type: ignore[arg-type]  # checked there
     except SpecError as error:
         raise ParamsError(f"model {path}: {error}") from None
-    if said != spec:
-        raise ParamsError(f"model {path}: it is {spec.hidden}/{spec.output}, and not {said.hidden}/{said.output}")
-    return spec
 
 
 def params_of(path: Path, spec: ForwardSpec) -> Params:
-    """Return the parameters of a network, which is to be that of ``spec``. Raises ParamsError."""
+    """Return the parameters of a network. Raises ParamsError where the file contradicts ``spec``."""
     network = read(path)
     if network.params.sizes != spec.sizes:
         got = "-".join(map(str, network.params.sizes))
         raise ParamsError(f"model {path}: the network is {got}, the specification is {spec.label()}")
-    spec_of(path, spec.hidden, spec.output)
+    has = _spec(path, spec.sizes, network.hidden or spec.hidden, network.output or spec.output)
+    if (has.hidden, has.output) != (spec.hidden, spec.output):
+        raise ParamsError(f"model {path}: it is {has.hidden}/{has.output}, and not {spec.hidden}/{spec.output}")
     with np.errstate(over="ignore"):
         small = network.params.astype(spec.np_dtype)
     if not all(np.isfinite(array).all() for array in (*small.weights, *small.biases)):

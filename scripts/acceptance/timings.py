@@ -228,7 +228,7 @@ def run(asked: Asked) -> None:
     names = ["numpy", *(name for name, _ in variants(asked) if name in RUN)]
     results = asked.out / "results"
     # The budget is for timing; a run also starts, measures the limits, and writes.
-    options = {"profile": asked.profile, "spec": asked.spec.label(), "out": str(results)}
+    options = {"profile": asked.profile, "spec": asked.spec.label(), "results": str(results)}
     if asked.profile != "smoke":
         options["budget"] = f"{max(10.0, RUN_SHARE * asked.left_s()):.0f}s"
     words = ["run", *names, *(word for name, value in options.items() for word in (f"--{name}", value))]

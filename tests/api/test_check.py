@@ -57,12 +57,10 @@ def test_what_is_wrong_is_a_verdict(kernel, verdict, reason):
     ("kernel", "options", "said"),
     [
         ("numpi", {}, r"unknown kernel 'numpi' \(did you mean numpy\?\)"),
-        ("numpy", {"hiden": "relu"}, r"unknown option 'hiden' \(did you mean hidden\?\)"),
-        ("numpy", {"hidden": "relo"}, "hidden must be one of"),
+        ("numpy", {"dtyp": "float32"}, r"unknown option 'dtyp' \(did you mean dtype\?\)"),
+        ("numpy", {"spec": "4-3-2:relo"}, "hidden must be one of"),
         ("numpy", {"data": "mnisty"}, "mnisty"),
-        ("numpy", {"model": "net.txt"}, r"model net.txt: a network is in a file that ends in .onnx or .safetensors"),
-        ("numpy", {"model": "net.onnx", "spec": "4-3-2"}, "--model says sizes and weights: --spec is one too many"),
-        ("numpy", {"model": "net.safetensors", "weights": "w.npz"}, "--weights is one too many"),
+        ("numpy", {"model": "net.txt"}, r"weights net.txt: there is no such file"),
     ],
 )
 def test_a_mistake_is_a_user_error(kernel, options, said):
@@ -77,7 +75,7 @@ def test_a_network_in_a_file(tmp_path):
     path = tmp_path / "net.safetensors"
     safetensors.save_file({name: array.astype(np.float32) for name, array in layers.items()}, path)
     for model in (path, str(path)):
-        found = mlpbench.check(NumpyKernel, model=model, hidden="relu", output="identity")
+        found = mlpbench.check(NumpyKernel, model=model, spec="4-3-2:relu/identity")
         assert (found.conforms, found.accuracy_in_batches) == (True, None)
-    with pytest.raises(mlpbench.UserError, match="say which with --hidden"):
+    with pytest.raises(mlpbench.UserError, match="such as --spec 4-3-2:relu/identity"):
         mlpbench.check("numpy", model=path)

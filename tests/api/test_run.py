@@ -45,7 +45,7 @@ def test_it_returns_results_and_tells_each_step(measured, capsys, tmp_path):
 
 
 def test_a_settings_file_counts(measured, tmp_path):
-    (tmp_path / "mlpbench.toml").write_text('[run]\nout = "perf"\nkernels = ["numpy"]\n')
+    (tmp_path / "mlpbench.toml").write_text('[run]\nresults = "perf"\nkernels = ["numpy"]\n')
     (run,) = mlpbench.run(**OPTIONS).runs
     assert run.path.parts[0] == "perf"
     assert "mlpbench.toml: run.kernels" in run.plan.options_from_file
@@ -86,11 +86,13 @@ def test_it_runs_in_another_thread_too(measured):
     ("kernels", "options", "said"),
     [
         (("numpi",), {}, "unknown kernel 'numpi'"),
-        (("numpy",), {"profil": "smoke"}, "No such option: --profil"),
+        (("numpy",), {"profil": "smoke"}, r"no option 'profil' \(did you mean profile\?\)"),
         (("numpy",), {"profile": "smok"}, r"unknown profile 'smok' \(did you mean smoke\?\)"),
         (("numpy",), {"repeats": 0}, "repeats"),
-        (("numpy",), {"dry_run": True}, "dry_run is an option of the command line"),
-        (("numpy",), {"hidden": "relo"}, "hidden must be one of"),
+        (("numpy",), {"dry_run": True}, "there is no option 'dry_run'"),
+        (("numpy",), {"spec": "20-10-3:relo"}, "hidden must be one of"),
+        (("numpy",), {"repeats": [1, 2]}, "repeats: expected one value"),
+        (("numpy",), {"peers": "yes"}, "peers: expected True or False, got 'yes'"),
     ],
 )
 def test_a_mistake_is_a_user_error_before_anything_runs(measured, tmp_path, kernels, options, said):

@@ -51,7 +51,7 @@ def repository(tmp_path):
         (("main", "HEAD"), "main and HEAD are no commits of a git repository"),
         (("numpy==2.3.*", "numpy==2.4.*", "--env", "a=b"), "ab makes both environments itself"),
         (("numpy==2.3.*", "numpy==2.4.*", "--repaets", "3"), "No such option: --repaets"),
-        (("numpy==2.3.*", "numpy==2.4.*", "--repeats", "x"), "Invalid value for '--repeats'"),
+        (("numpy==2.3.*", "numpy==2.4.*", "--repeats", "x"), "cannot read the repeats 'x'"),
         (("numpy==2.3.*",), "Missing argument"),
     ],
 )
@@ -93,7 +93,7 @@ def test_two_commits_of_a_repository(tmp_path, repository):
     path = installer.offer(tmp_path / "tools")
     scratch = tmp_path / "tmp"
     scratch.mkdir()
-    words = ("ab", "main~1", "main", *SMALL, "--repeats", "2", "--out", tmp_path / "results")
+    words = ("ab", "main~1", "main", *SMALL, "--repeats", "2", "--results", tmp_path / "results")
     ran = typed(*words, cwd=repository, PATH=path, TMPDIR=scratch)
     assert ran.returncode in (0, 1), ran.stderr
     assert "Traceback" not in ran.stderr

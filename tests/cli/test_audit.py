@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlpbench.bench.analysis.judge import judge
-from mlpbench.bench.cli import audit
+from mlpbench.bench.api.run import Carried
 from mlpbench.bench.cli.audit import CHECKS, NOT_CHECKED, PASSED, REFUSED, verdicts
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME
@@ -63,7 +63,8 @@ def test_what_the_command_prints_and_ends_with(tmp_path, capsys, monkeypatch, re
     folder = simulate.write_run(tmp_path, TIMES, repeats=2, noise=0)
     with simulate.edited(folder / "numpy.0.json") as content:
         content["mlpbench"]["trust"] = {"refusals": [{"check": name, "reason": "off by 3"} for name in refused]}
-    monkeypatch.setattr(audit, "_carried_out", lambda planned, into: folder)
+    monkeypatch.setattr(Carried, "measure_limits", lambda _: [])
+    monkeypatch.setattr("mlpbench.bench.api.run.carry_out", lambda planned, _: Carried(planned.sweep, folder, [], True))
     ended, out, _ = called(capsys, "audit", "numpy")
     assert ended == status
     lines = [line.split()[:2] for line in out.splitlines()]

@@ -51,50 +51,40 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
         (["run", "numpy", "--spec", "784-99999999999-10"], "784-99999999999-10 has "),
         (["run", "numpy", "--spec", "9999999-10"], "10000 rows take "),
-        (["run", "numpy", "--hidden", "tan"], "hidden must be one of sigmoid, relu, step, tanh, "),
-        (["run", "numpy", "--output", "softmx"], "output must be one of softmax, identity"),
+        (["run", "numpy", "--spec", "20-10-3:tan"], "hidden must be one of sigmoid, relu, step, tanh, "),
+        (["run", "numpy", "--spec", "20-10-3:relu/softmx"], "output must be one of softmax, identity"),
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
         (["run", "numpy", "--batch-size", "0"], "batch size 0 is out of range: give 1 to 1000000 rows per call"),
         (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "batch size '2.5' is not a whole number"),
         (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),
         (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
-        (["calibrate", "--threads", "1,2"], "Invalid value for '--threads'"),
+        (["calibrate", "--threads", "1,2"], "--threads: calibrate measures with one number"),
+        (["check", "numpy", "--dtype", "float32,float64"], "check takes one --spec and one --dtype"),
         (["run", "numpy", "--spec", "20-10", "--spec", "784,50,10"], "cannot read the specification '784,50,10'"),
         (["run", "numpy", "--spec=784-10", "--spec=20-10", "--data=digits"], "--spec 20-10: digits has 784 inputs in"),
-        (["run", "numpy", "--repeats", "0"], "Invalid value for '--repeats'"),
-        (["run", "numpy", "--repeats", "many"], "Invalid value for '--repeats'"),
+        (["run", "--spec=20-10:relu", "--spec=20-10"], "--spec: two networks of the same sizes"),
+        (["run", "numpy", "--repeats", "0"], "cannot read the repeats '0': give a whole number from 1 to 1,000"),
+        (["run", "numpy", "--repeats", "many"], "cannot read the repeats 'many'"),
         (["calibrate", "--repeats", "1"], "Invalid value for '--repeats'"),
-        # Budgets and targets
+        # Budgets
         (["run", "numpy", "--budget", "soon"], "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
         (["calibrate", "--budget", "soon"], "cannot read the budget 'soon'"),
-        (["run", "numpy", "--target", "2"], "cannot read the target '2': write a share such as 2% or 0.02, below 100%"),
         (["run", "--repeats=3", "--budget=90s"], "--repeats is an exact number, --budget lets it grow: give one"),
-        (["run", "--repeats=3", "--target=1%"], "--repeats is an exact number, --target lets it grow: give one"),
-        (["run", "--profile=smoke", "--target=1%"], "the profile smoke has no budget for a --target: give --budget"),
-        (["run", "numpy", "--seed", "-1"], "Invalid value for '--seed'"),
+        (["run", "numpy", "--seed", "-1"], "cannot read the seed '-1'"),
         # Data
-        (["run", "numpy", "--data", "digit"], "unknown data set 'digit' (did you mean digits?); there are digits, mni"),
-        (["run", "numpy", "--data=mnist", "--data-dir=gone"], "data folder gone does not exist: `mlpbench fetch`"),
-        (["run", "numpy", "--data", "mnist", "--data-dir", "mine.txt"], "data folder mine.txt is not a folder"),
-        (["run", "numpy", "--data", "mnist", "--data-dir", "results"], "results has no t10k-images-idx3-ubyte"),
+        (["run", "numpy", "--data", "digit"], "unknown data 'digit' (did you mean digits?); there are digits, mni"),
         (["show", "1000"], "there is no image 1000: digits has rows 0 to 999"),
         (["show", "--", "-1"], "there is no image -1"),
         (["show", "first"], "Invalid value for 'index'"),
         # Weights
-        (["run", "numpy", "--weights", "gone.npz"], "weights gone.npz: there is no such file"),
-        (["run", "numpy", "--spec=784-10", "--spec=20-3", "--weights=a.npz"], "--spec 784-10: weights a.npz: the"),
-        (["check", "numpy", "--weights", "mine.txt"], "weights mine.txt: "),
-        (["run", "numpy", "--weights", "results"], "weights results: it cannot be read: Is a directory"),
+        (["run", "numpy", "--model", "gone.npz"], "weights gone.npz: there is no such file"),
+        (["run", "numpy", "--spec=784-10", "--spec=20-3", "--model=a.npz"], "--spec 784-10: weights a.npz: the"),
+        (["check", "numpy", "--model", "mine.txt"], "weights mine.txt: "),
+        (["run", "numpy", "--model", "results"], "weights results: it cannot be read: Is a directory"),
         # Where results go, and come from
-        (
-            ["run", "numpy", "--out", "mine.txt"],
-            "cannot write results to mine.txt: Not a directory; choose another",
-        ),
-        (
-            ["run", "numpy", "--out", "mine.txt/below"],
-            "cannot write results to mine.txt/below: Not a directory",
-        ),
+        (["run", "numpy", "--results", "mine.txt"], "cannot write results to mine.txt: Not a directory; choose an"),
+        (["run", "numpy", "--results", "mine.txt/a"], "cannot write results to mine.txt/a: Not a directory"),
         (["report", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
         (["explain", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
         (["explain", "gone"], "no run, file or folder 'gone'; "),
@@ -125,7 +115,7 @@ def test_bad_input_is_told_in_one_line(told, words, expected):
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is not writable, even for root, on Linux only")
 def test_a_results_folder_where_nobody_may_write(told):
-    assert told("run", "numpy", "--out", "/proc/results").startswith("cannot write results to /proc/results: ")
+    assert told("run", "numpy", "--results", "/proc/results").startswith("cannot write results to /proc/results: ")
 
 
 @pytest.fixture
@@ -153,10 +143,24 @@ def _cut(path, length):
 
 @pytest.mark.parametrize("name", list(DAMAGES))
 @pytest.mark.parametrize("command", ["run", "check"])
-def test_damaged_data(told, half, name, command):
+def test_damaged_data(told, half, monkeypatch, name, command):
     damage, expected = DAMAGES[name]
     damage(half)
-    assert expected in told(command, "numpy", "--data", "mnist", "--data-dir", half)
+    monkeypatch.setenv("MLPBENCH_DATA", str(half))
+    assert expected in told(command, "numpy", "--data", "mnist")
+
+
+@pytest.mark.parametrize(
+    ("folder", "expected"),
+    [
+        ("gone", "data folder gone does not exist: `mlpbench fetch`"),
+        ("mine.txt", "data folder mine.txt is not a folder"),
+        ("results", "results has no t10k-images-idx3-ubyte"),
+    ],
+)
+def test_a_folder_without_data(told, monkeypatch, folder, expected):
+    monkeypatch.setenv("MLPBENCH_DATA", folder)
+    assert told("run", "numpy", "--data=mnist").startswith(expected)
 
 
 class Evil:
@@ -169,12 +173,13 @@ class Evil:
         return os.system, (f"touch {self.proof}",)
 
 
-@pytest.mark.parametrize("command", ["run numpy", "check numpy", "show 0", "run numpy --data mnist --data-dir mnist"])
-def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_path, half, command):
+@pytest.mark.parametrize("command", ["run numpy", "check numpy", "show 0", "run numpy --data mnist"])
+def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_path, half, monkeypatch, command):
     """Named, and where the book's file is found beside the data."""
     proof, file = tmp_path / "proof", half / "sample_weight.pkl"
     file.write_bytes(pickle.dumps({"W1": Evil(proof)}))
-    named = [] if "--data-dir" in command else ["--weights", file]
+    monkeypatch.setenv("MLPBENCH_DATA", str(half))
+    named = [] if "--data" in command else ["--model", file]
     assert "refused as a pickle" in told(*command.split(), *named)
     assert not proof.exists()
     pickle.loads(file.read_bytes())
@@ -183,15 +188,15 @@ def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_pa
 
 def test_weights_that_do_not_fit(told, tmp_path):
     save_params(tmp_path / "small.npz", seeded(ForwardSpec((784, 40, 100, 10))))
-    assert "W1 has shape (784, 40), 784-50-100-10 needs (784, 50)" in told("run", "numpy", "--weights", "small.npz")
+    assert "W1 has shape (784, 40), 784-50-100-10 needs (784, 50)" in told("run", "numpy", "--model", "small.npz")
     params = seeded(MNIST)
     params.weights[1][3, 4] = np.nan
     save_params(tmp_path / "nan.npz", params)
-    assert "W2 holds NaN or infinity" in told("run", "numpy", "--weights", "nan.npz")
+    assert "W2 holds NaN or infinity" in told("run", "numpy", "--model", "nan.npz")
     np.savez(tmp_path / "objects.npz", W1=np.array([{}], object))
-    assert "only arrays of numbers" in told("run", "numpy", "--weights", "objects.npz")
+    assert "only arrays of numbers" in told("run", "numpy", "--model", "objects.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "nan.npz").read_bytes()[:5000])
-    assert "it is damaged" in told("run", "numpy", "--weights", "cut.npz")
+    assert "it is damaged" in told("run", "numpy", "--model", "cut.npz")
 
 
 def _with(**changes):
@@ -233,7 +238,7 @@ def test_a_result_file_with_a_hostile_name(told, tmp_path):
     assert "it was renamed or copied" in told("report")
 
 
-@pytest.mark.parametrize("words", ["run numpyy", "run numpy --out mine.txt", "compare numpy numba"])
+@pytest.mark.parametrize("words", ["run numpyy", "run numpy --results mine.txt", "compare numpy numba"])
 def test_the_same_in_a_process_of_its_own(tmp_path, words):
     (tmp_path / "mine.txt").write_text("mine")
     before = contents(tmp_path)

@@ -43,7 +43,7 @@ def test_merge_says_which_calibration_it_adds(tmp_path, capsys):
         (("merge", "nowhere"), "nowhere: no such folder"),
         (("fleet", "numpy"), "either --dask ADDRESS or --ssh FILE"),
         (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
-        (("fleet", "--ssh", "y", "--out", "z"), "--out is no option of a fleet"),
+        (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
         (("fleet", "--ssh", "y", "--profil", "smoke"), "No such option: --profil"),
         (("fleet", "--ssh", "y", "--resume", "numpy"), "leave numpy out"),
         (("fleet", "--ssh", "y", "--resume"), "no fleet in"),
@@ -61,9 +61,9 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
     ("words", "said"),
     [
         (("numpy", "-p", "evil"), "No such option: -p"),
-        (("numpy", "--out", "elsewhere"), "--out is no option of a fleet"),
+        (("numpy", "--results", "elsewhere"), "--results is no option of a fleet"),
         (("numpy", "--env=x=/evil"), "--env is no option of a fleet"),
-        (("numpy", "--repeats", "x"), "Invalid value for '--repeats'"),
+        (("numpy", "--repeats", "x"), "cannot read the repeats 'x'"),
     ],
 )
 def test_the_words_of_a_file_are_checked_as_typed_ones_are_before_any_worker_is_asked(

@@ -61,7 +61,7 @@ def test_from_new_to_compare(tmp_path, quicker):
         subprocess.run(["git", *words], cwd=tmp_path, check=True)
     (listed,) = json.loads(mlpbench("list", "mine.py:fast", "--json").stdout)
     assert (listed["name"], listed["available"]) == ("mine.fast", True)
-    ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke", "--out", tmp_path / "results")
+    ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke", "--results", tmp_path / "results")
     assert ran.returncode in (0, 1), ran.stderr  # 1 where the machine is so busy that times are refused
     run = runs.read_run(runs.latest(tmp_path / "results"))
     (record,) = (record for record in run.records if record.kernel == "mine.fast")
@@ -84,7 +84,7 @@ def test_a_file_that_changes_while_it_is_measured(tmp_path, quicker):
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    e = np", f"{changes}    e = np"), encoding="utf-8")
     words = ["./mine.py:fast", "--batch-size", 1, "--batch-size", 100, "--repeats", 3]
-    ran = typed("run", *words, "--out", tmp_path / "results", cwd=tmp_path, PYTHONPATH=quicker)
+    ran = typed("run", *words, "--results", tmp_path / "results", cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 1
     assert ran.stderr.count("mine.py has changed since this run began; start it again") == 1, "once for both"
     assert "Traceback" not in ran.stderr

@@ -86,18 +86,18 @@ def test_the_budget_that_was_spent_counts(run, tmp_path):
     assert head(folder_of(tmp_path))["ending"]["spent_s"] <= 20
 
 
-def test_options_may_be_typed_again_and_not_contradict_the_plan(run, tmp_path):
+def test_options_do_not_contradict_the_plan(run, tmp_path):
     run(*SIX, stop_after=1)
     name = folder_of(tmp_path).name
     for words, what in (
         (("--threads", "2"), "--threads"),
         (("--repeats", "5"), "--repeats"),
-        (("numba", "--resume", name), "naming kernels"),
+        (("numba",), "naming kernels"),
         (("--budget", "9s"), "--budget"),
     ):
-        told = complaint(*run(*(words if "--resume" in words else ("--resume", *words))))
-        assert told == f"{what} contradicts the plan of {name}: a run that is resumed keeps to its plan"
-    assert run(*SIX, "--resume", name)[0] == 0
+        told = complaint(*run(*words, "--resume", name))
+        assert told == f"{what} contradicts --resume: a run that is resumed keeps to its plan"
+    assert run("--resume", name)[0] == 0
 
 
 def test_the_card_of_the_plan_is_used_again(run, tmp_path, monkeypatch):
@@ -128,41 +128,18 @@ def of_plan(change):
         (of_plan(lambda head: head["environment"]["variables"].update(OMP_X="1")), ("OMP_X was 1, is none",)),
     ],
 )
-def test_what_is_not_as_it_was_is_told_and_with_anyway_both_parts_are_marked(run, tmp_path, capsys, damage, words):
+def test_where_something_is_not_as_it_was_the_run_does_not_go_on(run, tmp_path, damage, words):
     run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)
     damage(folder)
     before = contents(folder)
     told = complaint(*run("--resume"))
     assert all(word in told for word in words), told
-    assert told.endswith("--anyway marks both parts")
+    assert told.endswith("; start a new run")
     assert contents(folder) == before
-
-    status, _, err = run("--resume", "--anyway")
-    assert status == 0
-    assert f"not as before: {words[0]}" in err
-    (marked,) = head(folder)["resumed"]
-    assert (marked["after"], bool(marked["environment"])) == (2, True)
-    assert any(words[0] in one for one in marked["differences"])
-    _, out, _ = called(capsys, "report", folder)
-    (line,) = [line for line in out.splitlines() if "Resumed " in line]
-    assert "after 2 processes, though it was not as before: " in line
-    assert len(runs.read_run(folder).records) == 6, "both parts are judged"
-
-
-def test_the_data_of_the_two_parts_may_then_differ(run, tmp_path):
-    run(*SIX, stop_after=2)
-    folder = folder_of(tmp_path)
-    for path in (folder / "run.json", *folder.glob("numpy*.json")):
-        with simulate.edited(path) as content:
-            block = content["mlpbench"]
-            block.get("weights", block.get("computed"))["sha256" if "weights" in block else "weights_sha256"] = "0" * 64
-    assert run("--resume", "--anyway")[0] == 0
-    assert len(runs.read_run(folder).records) == 6
 
 
 def test_who_may_not_go_on(run, tmp_path):
-    assert complaint(*run(*SIX, "--anyway")).startswith("--anyway goes on with a run that has stopped")
     assert "has stopped before its end" in complaint(*run("--resume"))
     run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)

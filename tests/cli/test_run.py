@@ -126,7 +126,7 @@ def test_the_command_that_was_printed_can_be_typed(ran, tmp_path):
 
 def test_a_dry_run_says_what_would_come_and_leaves_nothing(capsys, tmp_path, here):
     here(numpy=NumpyKernel, other=NumpyKernel)
-    status, out, err = called(capsys, "run", *SMALL, "--repeats", "2", "--dry-run", "--out", tmp_path / "results")
+    status, out, err = called(capsys, "run", *SMALL, "--repeats", "2", "--dry-run", "--results", tmp_path / "results")
     assert (status, sorted(out.splitlines())) == (0, ["numpy 1", "numpy 2", "other 1", "other 2"])
     assert "2 kernels, 2 cases each, 2 repeats" in err
     assert "each process: pytest " in err
@@ -135,14 +135,14 @@ def test_a_dry_run_says_what_would_come_and_leaves_nothing(capsys, tmp_path, her
 
 def test_peers_of_which_none_is_installed_are_one_line(capsys, tmp_path, here):
     here(peers=("openvino",), openvino=AbsentKernel, numpy=NumpyKernel)
-    _, _, err = called(capsys, "run", *SMALL, "--peers", "--dry-run", "--out", tmp_path / "a")
+    _, _, err = called(capsys, "run", *SMALL, "--peers", "--dry-run", "--results", tmp_path / "a")
     assert "no peer is installed: pip install -e '.[peers]'" in err
     assert "openvino is skipped" not in err
 
 
 def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, here):
     here(absent=AbsentKernel, numpy=NumpyKernel)
-    status, _, err = called(capsys, "run", *SMALL, "--out", tmp_path / "a")
+    status, _, err = called(capsys, "run", *SMALL, "--results", tmp_path / "a")
     assert status == 0
     assert "absent is skipped: no driver [/bold] :x: of this kind" in err
     run = runs.read_run(runs.latest(tmp_path / "a"))
@@ -150,7 +150,7 @@ def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path,
     _, out, _ = called(capsys, "report", "--results", tmp_path / "a", "--format", "json")
     assert "no driver [/bold] :x: of this kind" in out
     # Asked for by name, it must run or fail: and it fails before anything is written.
-    status, out, err = called(capsys, "run", "absent", *SMALL, "--out", tmp_path / "b")
+    status, out, err = called(capsys, "run", "absent", *SMALL, "--results", tmp_path / "b")
     assert (status, out) == (2, "")
     assert err.splitlines() == ["mlpbench: absent is unavailable: no driver [/bold] :x: of this kind"]
     assert not (tmp_path / "b").exists()
@@ -180,7 +180,8 @@ def planned(capsys, tmp_path, monkeypatch, here):
         here(peers, **classes)
         monkeypatch.setattr("mlpbench.bench.run.sweep.execute", lambda *_: iter(()))
         out = tmp_path / "-".join(["out", *words])
-        status, _, err = called(capsys, "run", *words, *SMALL, "--out", out)
+        small = SMALL if "--spec" not in words else (*SMALL[:2], *SMALL[4:])
+        status, _, err = called(capsys, "run", *words, *small, "--results", out)
         if status == 2:
             return err.strip()
         (made,) = out.glob("*/*/run.json")
@@ -206,7 +207,7 @@ def test_peers_compete_when_they_are_asked_for(planned):
 def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_named(planned):
     kernels = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
     assert planned(**kernels) == (["numpy"], {"relu-only": "no activation sigmoid"})
-    assert planned("--hidden", "relu", **kernels) == (["numpy", "relu-only"], {})
+    assert planned("--spec", "20-10-3:relu", **kernels) == (["numpy", "relu-only"], {})
     assert planned("relu-only", **kernels) == "mlpbench: relu-only is unavailable: no activation sigmoid"
 
 
@@ -218,7 +219,7 @@ def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(capsys, t
     monkeypatch.setattr(Progress, "update", lambda *at, **changes: update(*at, refresh=True, **changes))
     terminal = Console(file=drawn, force_terminal=True, no_color=True, width=100, **console.PLAIN)
     monkeypatch.setattr(console, "err", lambda: terminal)
-    called(capsys, "run", *SMALL, "--out", tmp_path)
+    called(capsys, "run", *SMALL, "--results", tmp_path)
     now = [f"numpy 1/1: timing {case}.* 0/1" for case in ("per_sample 100", "batched 10")]
     result = r"\x1b\[2Knumpy 1/1: 2.00 µs one at a time, 1.00 µs in batches of 10 \(2x\)\n"
     assert re.search(".*".join((*now, result, "measuring the machine's limits")), drawn.getvalue(), re.DOTALL)
@@ -236,7 +237,7 @@ def test_the_table_comes_before_the_machines_limits_and_what_these_refuse_below_
             (folder / "roofs.json").write_text(json.dumps(evidence_files.roofs()))
 
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", write)
-    status, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--out", tmp_path)
+    status, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--results", tmp_path)
     (table,) = before
     assert table.startswith("Time per sample, the fastest kernel first")
     assert "Refused" not in table
@@ -245,7 +246,7 @@ def test_the_table_comes_before_the_machines_limits_and_what_these_refuse_below_
     assert page.startswith("page: ")
     assert status == 1
     assert "it would be" in (runs.latest(tmp_path) / "report.md").read_text()
-    status, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--json", "--out", tmp_path / "json")
+    status, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--json", "--results", tmp_path / "json")
     assert before[1:] == [""], "data for programs hold nothing that is refused"
     assert "it would be" in json.dumps(json.loads(out))
 
@@ -259,7 +260,7 @@ def test_one_process_alone_takes_no_time_away_and_the_doubt_is_said(capsys, tmp_
             (folder / "roofs.json").write_text(json.dumps(evidence_files.roofs()))
 
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", write)
-    status, out, _ = called(capsys, "run", *SMALL, "--out", tmp_path)
+    status, out, _ = called(capsys, "run", *SMALL, "--results", tmp_path)
     assert (status, "Not checked: numpy, batched 10: roofline: " in out.replace("\n", " ")) == (0, True)
 
 
@@ -268,50 +269,33 @@ def test_a_record_that_cannot_be_true_is_named_and_fails_the_run(capsys, tmp_pat
     here(numpy=NumpyKernel, other=NumpyKernel)
     untrue = {"accuracy": {"per_sample": 0.5, "batched": 0.5, "rows": 10**9}}
     measured(monkeypatch, lambda *_: 1e-6, facts=lambda plan, kernel: untrue if kernel == "other" else {})
-    status, _, err = called(capsys, "run", "numpy", "other", *SMALL, "--out", tmp_path)
+    status, _, err = called(capsys, "run", "numpy", "other", *SMALL, "--results", tmp_path)
     assert status == 1
     assert re.search(r"left out: .*other\.0\.json: cannot be true: accuracy of 1000000000 rows", err.replace("\n", " "))
-    assert called(capsys, "run", "numpy", *SMALL, "--out", tmp_path / "true")[0] == 0
+    assert called(capsys, "run", "numpy", *SMALL, "--results", tmp_path / "true")[0] == 0
 
 
-def test_a_real_terminal_shows_them_too(tmp_path, quicker):
-    printed = shown(argv("run", "numpy", *SMALL, "--out", "res[/]ults"), tmp_path, PYTHONPATH=quicker)
-    # Which of the phases are drawn depends on how long they last.
-    assert re.search(r"numpy 1/1: (starting|importing|preparing|checking|warming|timing|looking)", printed)
-    assert "/1" in printed, "processes done of all"
-    assert re.search(r"numpy 1/1: [\d.]+ \w+ one at a time, [\d.]+ \w+ in batches of 10 \([\d.e+]+x\)", printed)
-    assert "report.md" in printed
-    assert len(runs.read_run(runs.latest(tmp_path / "res[/]ults")).records) == 1, "a name that is no markup"
-
-
-def test_json_is_all_that_stdout_holds_and_settings_of_the_project_around_an_installation_are_not_used(
-    tmp_path, quicker
-):
-    """Installed into a project's own environment, inside that project's folder."""
+def test_the_book_profile_in_a_terminal_of_a_project_whose_settings_are_not_used(tmp_path, quicker):
+    """Installed into a project's own environment, inside that project's folder. Every process is real."""
     site = tmp_path / "project" / "venv"
     shutil.copytree(ROOT / "mlpbench", site / "mlpbench", ignore=shutil.ignore_patterns("__pycache__"))
     (site.parent / "pytest.ini").write_text("[pytest]\nminversion = 99\npython_functions = nothing_*\n")
     (site.parent / "conftest.py").write_text("raise RuntimeError('of no concern')\n")
     before = {path.name for path in site.parent.iterdir()}
-    words = ("run", "numpy", *SMALL, "--json", "--out", "elsewhere")
-    process = typed(*words, cwd=site.parent, PYTHONPATH=f"{site}{os.pathsep}{quicker}")
-    run = runs.read_run(runs.latest(site.parent / "elsewhere"))
-    assert process.returncode == bool(refused(run)), process.stderr
-    assert json.loads(process.stdout)["headline"]["sentences"][0].startswith("numpy: ")
-    assert {path.name for path in site.parent.iterdir()} - before == {"elsewhere"}
-    assert all(words in process.stderr for words in ("no html report: ", "report.md"))
-    (found,) = run.records
-    assert len(found.cases) == 2
-
-
-def test_the_book_profile_is_told_beside_the_book(tmp_path, quicker):
     idx_files.write(tmp_path, idx_files.TEST, 200)
-    words = ("run", "--profile", "book", "--repeats", "1", "--threads", "1", "--data", "mnist", "--data-dir", tmp_path)
-    process = typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
-    run = runs.read_run(runs.latest(tmp_path / "results"))
-    assert process.returncode == bool(refused(run)), process.stderr
+    words = ("--profile", "book", "--repeats", "1", "--threads", "1", "--data", "mnist", "--results", "res[/]ults")
+    where = {"PYTHONPATH": f"{site}{os.pathsep}{quicker}", "MLPBENCH_DATA": tmp_path}
+    printed = shown(argv("run", *words), site.parent, columns=200, **where)
+    # Which of the phases are drawn depends on how long they last.
+    assert re.search(r"numpy 1/1: (starting|importing|preparing|checking|warming|timing|looking)", printed)
+    assert "/1" in printed, "processes done of all"
+    assert re.search(r"numpy 1/1: [\d.]+ \w+ one at a time, [\d.]+ \w+ in batches of 100 \([\d.e+]+x\)", printed)
     for published in ("1.25 s", "269 ms", "4.65x", "0.9352"):
-        assert published in process.stdout
+        assert published in printed
+    assert all(words in printed for words in ("no html report: ", "report.md"))
+    assert {path.name for path in site.parent.iterdir()} - before == {"res["}, "a name that is no markup"
+    run = runs.read_run(runs.latest(site.parent / "res[/]ults"))
+    refused(run)
     (found,) = run.records
     assert found.kernel == "numpy"
     cases = {(case.mode, case.batch_size) for case in found.cases}

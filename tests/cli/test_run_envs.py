@@ -38,13 +38,13 @@ def new(tmp_path_factory):
 
 def test_bad_environments_are_one_line(capsys, tmp_path):
     for word in ("old", f"old={tmp_path}", f"old={tmp_path}/none"):
-        said = complaint(*called(capsys, "run", "numpy", "--env", word, "--out", tmp_path / "results"))
+        said = complaint(*called(capsys, "run", "numpy", "--env", word, "--results", tmp_path / "results"))
         assert said.startswith("--env old")
     assert not (tmp_path / "results").exists()
 
 
 def test_a_kernel_that_no_environment_has_is_told(capsys, tmp_path, old):
-    said = complaint(*called(capsys, "run", "numpy-twice", "--env", f"old={old}", *SMALL, "--out", tmp_path / "r"))
+    said = complaint(*called(capsys, "run", "numpy-twice", "--env", f"old={old}", *SMALL, "--results", tmp_path / "r"))
     assert said.startswith("numpy-twice is unavailable: unknown kernel 'numpy-twice'")
 
 

@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from mlpbench.bench.cli import app, console, settings
+from mlpbench.bench.cli import app, settings
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from support import processes, simulate
@@ -22,7 +22,6 @@ profile = "smoke"
 kernels = ["numpy", "numpy-out"]
 batch-size = [1, 10]
 spec = "20-10-3"
-out = "perf"
 """
 
 
@@ -41,36 +40,30 @@ def group():
     return typer.main.get_command(app.app)
 
 
-def sources(capsys, *words):
-    """Return the options that a dry run names: value and source by option."""
+def from_file(capsys, *words):
+    """Return the options that a dry run takes from the file: value by place."""
     status, _, err = called(capsys, *words, "--dry-run")
     assert status == 0, err
-    return {
-        option: (value, place) for option, value, place in re.findall(r"^--(\S+) (.*) \((.*)\)$", err, re.MULTILINE)
-    }
+    return dict(re.findall(r"^(\S+toml: \S+) = (.*)$", err, re.MULTILINE))
 
 
 def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(capsys, here):
     (here / "mlpbench.toml").write_text(TEAM)
-    assert sources(capsys, "run", "--batch-size", 100) == {
-        "kernels": ("numpy, numpy-out", "mlpbench.toml: run.kernels"),
-        "profile": ("smoke", "mlpbench.toml: run.profile"),
-        "batch-size": ("100", "command line"),
-        "threads": ("1", "mlpbench.toml: threads"),
-        "spec": ("20-10-3", "mlpbench.toml: run.spec"),
-        "out": ("perf", "mlpbench.toml: run.out"),
+    assert from_file(capsys, "run", "--batch-size", 100) == {
+        "mlpbench.toml: run.kernels": "numpy, numpy-out",
+        "mlpbench.toml: run.profile": "smoke",
+        "mlpbench.toml: threads": "1",
+        "mlpbench.toml: run.spec": "20-10-3",
+        "mlpbench.toml: results": "perf",
     }
-    assert sources(capsys, "--no-settings", "run", "numpy") == {"kernels": ("numpy", "command line")}
+    assert from_file(capsys, "--no-settings", "run", "numpy") == {}
 
 
 def test_pyproject_has_a_table_for_it_and_mlpbench_toml_goes_first(capsys, here):
     (here / "pyproject.toml").write_text('[tool.other]\nrun = 1\n[tool.mlpbench.run]\nprofile = "smoke"\n')
-    assert sources(capsys, "run", "numpy")["profile"] == (
-        "smoke",
-        "pyproject.toml: tool.mlpbench.run.profile",
-    )
+    assert from_file(capsys, "run", "numpy") == {"pyproject.toml: tool.mlpbench.run.profile": "smoke"}
     (here / "mlpbench.toml").write_text('[run]\nprofile = "full"\n')
-    assert sources(capsys, "run", "numpy")["profile"][0] == "full"
+    assert from_file(capsys, "run", "numpy") == {"mlpbench.toml: run.profile": "full"}
 
 
 def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, here, monkeypatch):
@@ -78,84 +71,71 @@ def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, 
     deep = here / "src" / "package"
     deep.mkdir(parents=True)
     monkeypatch.chdir(deep)
-    found = sources(capsys, "run")
-    assert found["out"] == ("../../perf", "../../mlpbench.toml: run.out"), "a path is meant from where the file is"
+    found = from_file(capsys, "run")
+    assert found["../../mlpbench.toml: results"] == "../../perf", "a path is meant from where the file is"
     (here / "src" / ".git").mkdir()
-    assert "out" not in sources(capsys, "run", "numpy")
+    assert from_file(capsys, "run", "numpy") == {}
 
 
-#: A value of each option that a settings file can give, and what becomes of it where that is another; options of one
-#: name that are the same everywhere are those of any command. The file lies one folder above.
+#: A value of each option that a settings file can give, and what becomes of it where that is another. The file lies one
+#: folder above.
 ANYWHERE = {
     "kernels": ["numpy"],
     "peers": True,
     "json": True,
     "verbose": True,
     "details": True,
+    "all": True,
+    "strict": True,
+    "test-only": True,
     "data": "digits",
-    "data-dir": ("mnist", "../mnist"),
-    "weights": ("a.npz", "../a.npz"),
     "kernel": "numpy",
-    "model": ("net.onnx", "../net.onnx"),
-    "hidden": "relu",
     "device": "0",
-    "results": ("perf", "../perf"),
-    "out": ("perf", "../perf"),
     "threads": 1,
     "budget": "5m",
-    "timeout": "5m",
     "p99": "5ms",
     "seed": 7,
     "fail-if-slower": "5%",
     "repeats": 5,
     "runs": ["latest"],
     "format": "md",
-}
-OWN = {
-    "check": {"spec": "20-10-3", "output": "identity", "dtype": "float64"},
-    "new": {"path": ("mine.py", "../mine.py")},
-    "run": {
-        "profile": "smoke",
-        "batch-size": [1, 10],
-        "target": "1%",
-        "all": True,
-        "cold": True,
-        "spec": ["20-10-3", "20-3"],
-        "output": "identity",
-        "dtype": ["float32", "float64"],
-        "env": ["old=/venv"],
-        "quiet": True,
-        "threads": [1, 2],
-    },
-    "report": {"output": ("page.html", "../page.html")},
-    "export": {"output": ("out.json", "../out.json"), "to": "bencher", "commit": "0123abcd"},
-    "compare": {"baseline": "numpy", "candidate": "numba", "by": "dtype", "strict": True},
-    "history": {"kernels": ["one-that-is-gone"], "machine": "testbox"},
-    "merge": {"sources": (["a", "/b"], ["../a", "/b"])},
-    "fetch": {"test-only": True},
-    "show": {"index": 3},
-    "ab": {"old": "main", "new": "HEAD", "with": ["numba"]},
-    "fleet": {"dask": "tcp://node0:8786", "ssh": ("hosts.toml", "../hosts.toml")},
+    "profile": "smoke",
+    "by": "dtype",
+    "batch-size": [1, 10],
+    "spec": "20-10-3",
+    "dtype": "float64",
+    "env": ["old=/venv"],
+    "index": 3,
+    "baseline": "numpy",
+    "candidate": "numba",
+    "machine": "testbox",
+    "commit": "0123abcd",
+    "to": "bencher",
+    "old": "main",
+    "new": "HEAD",
+    "with": ["numba"],
+    "dask": "tcp://node0:8786",
+    "model": ("net.onnx", "../net.onnx"),
+    "results": ("perf", "../perf"),
+    "output": ("a.json", "../a.json"),
+    "path": ("mine.py", "../mine.py"),
+    "ssh": ("a.toml", "../a.toml"),
+    "sources": (["a", "/b"], ["../a", "/b"]),
 }
 
 
 def test_every_option_of_every_command_can_stand_in_its_table(here, group, monkeypatch):
-    given = {
-        (name, option): {**ANYWHERE, **OWN.get(name, {})}[option]
-        for name, command in group.commands.items()
-        for option in settings._options(command)
-    }
-    assert {option for name in OWN for option in OWN[name]} <= {option for _, option in given}
     (here / "below").mkdir()
     monkeypatch.chdir(here / "below")
-    for (name, option), value in given.items():
+    takers = {(name, key): taker for name in app.COMMANDS for key, taker in settings.takers(group, name).items()}
+    assert {key for _, key in takers} == ANYWHERE.keys()
+    for (name, key), taker in takers.items():
+        value = ANYWHERE[key]
         written, read = value if isinstance(value, tuple) else (value, value)
-        (here / "mlpbench.toml").write_text(f"[{name}]\n{option} = {json.dumps(written)}\n")
-        (parameter,) = (one for one in group.commands[name].params if settings.option_of(one) == option)
-        found = settings.read(group).values[name]
+        (here / "mlpbench.toml").write_text(f"[{name}]\n{key} = {json.dumps(written)}\n")
+        found = settings.of_command(group, name).values
         as_texts = [*map(str, read)] if isinstance(read, list) else read if isinstance(read, bool) else str(read)
-        many = parameter.nargs == -1 or getattr(parameter, "multiple", False)
-        assert found == {parameter.name: [as_texts] if many and isinstance(as_texts, str) else as_texts}, (name, option)
+        assert found == {taker.name: [as_texts] if taker.many and isinstance(as_texts, str) else as_texts}, (name, key)
 
 
 def test_report_and_export_write_the_file_that_the_settings_name(capsys, here, monkeypatch):
@@ -181,14 +161,8 @@ def test_a_settings_file_is_code_unless_it_is_not_read(capsys, tmp_path, monkeyp
     assert (here / "ran").exists()
 
 
-def test_a_file_for_some_commands_and_a_word_for_others_is_told_outside_of_tables(capsys, here):
-    (here / "mlpbench.toml").write_text('output = "softmax"\n')
-    said = complaint(*called(capsys, "report"))
-    assert said.startswith("mlpbench.toml: output: not the same in every command: put it into [check], [run], [report]")
-    assert not (here / "softmax").exists()
-
-
-def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
+def test_what_a_run_took_from_the_file_is_recorded_and_env_shows_it(capsys, here, monkeypatch):
+    assert json.loads(called(capsys, "env", "--json")[1])["settings"] is None
     processes.measured(monkeypatch, lambda plan, at, case: 1e-6)
     monkeypatch.setitem(sys.modules, "vl_convert", None)  # pages take their time
     (here / "mlpbench.toml").write_text(TEAM)
@@ -198,65 +172,62 @@ def test_what_a_run_took_from_the_file_is_recorded(capsys, here, monkeypatch):
     assert plan.command == ("mlpbench", "run", "numpy")
     assert plan.options_from_file == {
         "mlpbench.toml: run.batch-size": "1, 10",
-        "mlpbench.toml: run.out": "perf",
+        "mlpbench.toml: results": "perf",
         "mlpbench.toml: run.profile": "smoke",
         "mlpbench.toml: run.spec": "20-10-3",
         "mlpbench.toml: threads": "1",
     }
     assert called(capsys, "report")[0] == 0, "which finds the results where the file says"
-
-
-def test_env_shows_the_file(capsys, here):
-    assert json.loads(called(capsys, "env", "--json")[1])["settings"] is None
-    (here / "mlpbench.toml").write_text(TEAM)
     found = json.loads(called(capsys, "env", "--json")[1])["settings"]
-    assert found["file"] == "mlpbench.toml"
-    assert found["options"]["run.batch-size"] == "1, 10"
+    assert (found["file"], found["options"]["run.batch-size"]) == ("mlpbench.toml", "1, 10")
     lines = [line.split() for line in called(capsys, "env")[1].splitlines()]
     assert ["settings", "mlpbench.toml:", "run.profile", "smoke"] in lines
 
 
 def test_an_option_rules_out_what_the_file_says_of_its_rival(capsys, here):
     (here / "mlpbench.toml").write_text("[run]\nrepeats = 5\n")
-    found = sources(capsys, "run", "numpy", "--budget", "5m")
-    assert set(found) == {"kernels", "budget"}
-    (here / "mlpbench.toml").write_text('[run]\nbudget = "5m"\ntarget = "1%"\n')
-    assert set(sources(capsys, "run", "numpy", "--repeats=3")) == {"kernels", "repeats"}
+    assert from_file(capsys, "run", "numpy", "--budget", "5m") == {}
+    (here / "mlpbench.toml").write_text('[run]\nbudget = "5m"\n')
+    assert from_file(capsys, "run", "numpy", "--repeats=3") == {}
 
 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
         ('profil = "full"', "profil: there is no such option or command (did you mean profile?)"),
-        ("[runn]\na = 1", "runn: there is no such option or command (did you mean run?)"),
+        ("[runn]\na = 1", "runn: there is no such option or command"),
         ("[run]\nbatchsize = 1", "run.batchsize: there is no such option or command (did you mean batch-size?)"),
-        ('[compare]\nprofile = "full"', "compare.profile: there is no such option"),
         ("[run]\ndry-run = true", "run.dry-run: there is no such option"),
-        ('[run]\nprofile = "smok"', "run.profile: unknown profile 'smok' (did you mean smoke?)"),
-        ('kernels = ["numpy", "numpi"]', "kernels: unknown kernel 'numpi' (did you mean numpy?)"),
-        ('data = "mnisty"', "data: unknown 'mnisty' (did you mean mnist?)"),
-        ('hidden = "relo"', "hidden: hidden must be one of sigmoid, relu, step"),
-        ('spec = "a-b"', "spec: "),
-        ('[run]\nrepeats = "many"', "run.repeats: "),
-        ("[run]\nrepeats = 0", "run.repeats: "),
         ("[run]\nresume = 'latest'", "run.resume: there is no such option"),
-        ("[run]\ntimeout = 'long'", "run.timeout: cannot read the timeout 'long'"),
+        ('[run]\nprofile = "smok"', "run.profile: unknown profile 'smok' (did you mean smoke?)"),
+        ('data = "mnisty"', "data: unknown data 'mnisty' (did you mean mnist?)"),
+        ('spec = "20-10-3:relo"', "spec: hidden must be one of sigmoid, relu, step"),
+        ("[run]\nrepeats = 0", "run.repeats: cannot read the repeats '0'"),
         ("[run]\nrepeats = [1, 2]", "run.repeats: expected one text or number, got [1, 2]"),
         ("[run]\nrepeats = {a = 1}", "run.repeats: expected one text or number"),
         ("[run]\nthreads = [1, true]", "run.threads: expected a text or a number, or a list of them, got [1, True]"),
         ("[run]\nthreads = []", "run.threads: expected a text or a number, or a list of them, got []"),
         ("threads = true", "threads: expected no true or false, got true"),
         ("peers = 1", "peers: expected true or false, got 1"),
-        ("[compare]\nfail-if-slower = 5", "compare.fail-if-slower: cannot read the threshold '5'"),
         ("a =", "not valid TOML: "),
     ],
 )
 def test_what_is_wrong_with_a_file_is_told_with_its_key(here, group, text, said):
     (here / "mlpbench.toml").write_text(text)
     with pytest.raises(UserError) as wrong:
-        settings.read(group)
+        settings.of_command(group, "run")
     assert said in str(wrong.value)
     assert str(wrong.value).startswith("mlpbench.toml: ")
+
+
+def test_what_another_command_takes_is_checked_by_its_own_options(here, group):
+    (here / "mlpbench.toml").write_text('strict = true\n[compare]\nprofile = "full"')
+    assert settings.of_command(group, "run").values == {}
+    with pytest.raises(UserError, match=r"compare\.profile: there is no such option"):
+        settings.of_command(group, "compare")
+    (here / "mlpbench.toml").write_text("[compare]\nfail-if-slower = 5")
+    with pytest.raises(UserError, match=r"compare\.fail-if-slower: cannot read the threshold '5'"):
+        settings.of_command(group, "compare")
 
 
 @pytest.mark.parametrize("command", [("run", "--dry-run"), ("list",)])
@@ -317,16 +288,3 @@ except SystemExit:
 """
     asked = {app.COMPLETES: "complete_bash", "COMP_WORDS": "mlpbench compare n", "COMP_CWORD": "2"}
     assert processes.python("-c", code, cwd=here, **asked).stderr.strip() == "[]"
-
-
-def test_nothing_is_printed_for_whoever_calls_from_python(capsys, caplog):
-    caplog.set_level("INFO", "mlpbench")
-    with console.hushed():
-        console.say("a line")
-        console.say("a warning", "yellow")
-        console.out().print("a table")
-    assert capsys.readouterr() == ("", "")
-    assert [(record.levelname, record.message) for record in caplog.records] == [
-        ("INFO", "a line"),
-        ("WARNING", "a warning"),
-    ]

@@ -110,7 +110,7 @@ def test_data_folder_is_the_one_named_then_the_environments(monkeypatch, tmp_pat
     assert mnist.resolve_data_dir(tmp_path) == tmp_path
     assert mnist.resolve_data_dir() == tmp_path / "environment"
     assert mnist.resolve_data_dir(Path("~/digits")) == Path.home() / "digits"
-    with pytest.raises(UserError, match="--data-dir"):
+    with pytest.raises(UserError, match="MLPBENCH_DATA"):
         mnist.resolve_data_dir(Path("~no-such-user-anywhere/data"))
 
 

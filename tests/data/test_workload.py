@@ -26,9 +26,10 @@ def kernel_of(workload, kernel_class=NumpyKernel):
 
 
 @pytest.fixture
-def fake_mnist(tmp_path):
-    """Return a folder with ten images that look like MNIST's test half."""
+def fake_mnist(tmp_path, monkeypatch):
+    """Return the folder of MNIST's files, with ten images that look like its test half."""
     idx_files.write(tmp_path, idx_files.TEST, 10)
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
     return tmp_path
 
 
@@ -39,8 +40,8 @@ def fake_mnist(tmp_path):
         (Options(dtype="float64"), "digits", "trained"),
         (Options(data="random"), "random", "trained"),
         (Options(spec="784-50-10"), "digits", "seeded"),
-        (Options(hidden="relu"), "digits", "seeded"),
-        (Options(output="identity"), "digits", "seeded"),
+        (Options(spec="784-50-100-10:relu"), "digits", "seeded"),
+        (Options(spec="784-50-100-10:/identity"), "digits", "seeded"),
         (Options(spec="20-10-3"), "random", "seeded"),
         (Options(spec="20-10-3", data="random"), "random", "seeded"),
     ],
@@ -60,19 +61,19 @@ def test_trained_weights_are_those_that_ship_seeded_ones_are_the_same_each_time_
     spec = ForwardSpec((20, 10, 3))
     assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
     save_params(tmp_path / "mine.npz", seeded(spec, 5))
-    workload = Workload(Options(spec="20-10-3", weights=tmp_path / "mine.npz"))
+    workload = Workload(Options(spec="20-10-3", model=tmp_path / "mine.npz"))
     assert workload.facts()[2] == ("mine.npz", seeded(spec, 5).sha256())
 
 
 def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist):
-    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == "trained"
+    assert Workload(Options(data="mnist")).weights_source == "trained"
     book = fake_mnist / WEIGHTS_FILE
     book.touch()
-    assert Workload(Options(data="mnist", data_dir=fake_mnist)).weights_source == str(book)
+    assert Workload(Options(data="mnist")).weights_source == str(book)
     # They are of one network only, belong to MNIST only, and give way to what is named.
-    assert Workload(Options(spec="784-10", data="mnist", data_dir=fake_mnist)).weights_source == "seeded"
-    assert Workload(Options(data="digits", data_dir=fake_mnist)).weights_source == "trained"
-    named = Workload(Options(data="mnist", data_dir=fake_mnist, weights=TRAINED_FILE))
+    assert Workload(Options(spec="784-10", data="mnist")).weights_source == "seeded"
+    assert Workload(Options(data="digits")).weights_source == "trained"
+    named = Workload(Options(data="mnist", model=TRAINED_FILE))
     assert named.weights_source == str(TRAINED_FILE)
 
 
@@ -80,12 +81,12 @@ def test_options_survive_the_way_through_pytests_command_line(tmp_path):
     parser = Parser(_ispytest=True)
     plugin.pytest_addoption(parser)
     folder = tmp_path / "with space=and sign"
-    every = Options("20-10-3", "relu", "identity", "float64", "random", folder, folder / "w.npz")
+    every = Options("20-10-3:relu/identity", "float64", "random", folder / "w.npz")
     for options in (Options(), every):
         words = options.arguments()
         read = parser.parse(words)
         assert Options(**{name: getattr(read, name) for name in vars(options)}) == options
-    assert not [word for word in Options().arguments() if word.startswith(("--data", "--weights"))]
+    assert not [word for word in Options().arguments() if word.startswith(("--data", "--model"))]
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
@@ -111,7 +112,11 @@ def test_accuracy_counts_both_modes_over_the_whole_data_set():
 
 @pytest.mark.parametrize(
     ("options", "reason"),
-    [(Options(data="random"), "no labels"), (Options(spec="20-10-3"), "no labels"), (Options(hidden="relu"), "random")],
+    [
+        (Options(data="random"), "no labels"),
+        (Options(spec="20-10-3"), "no labels"),
+        (Options(spec="784-50-100-10:relu"), "random"),
+    ],
 )
 def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
     workload = Workload(options, rows=10)
@@ -120,8 +125,9 @@ def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
     assert reason in found["reason"]
 
 
-def test_the_books_weights_and_their_accuracy(mnist_dir):
-    workload = Workload(Options(data="mnist", data_dir=mnist_dir))
+def test_the_books_weights_and_their_accuracy(mnist_dir, monkeypatch):
+    monkeypatch.setenv("MLPBENCH_DATA", str(mnist_dir))
+    workload = Workload(Options(data="mnist"))
     assert workload.facts()[2][0] == WEIGHTS_FILE, "the name alone: no folder of this machine"
     assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()
     found = workload.accuracy(kernel_of(workload))
@@ -188,7 +194,7 @@ def test_the_books_cell_runs_over_as_many_rows_as_the_sweep():
 
 
 def test_what_the_books_cell_reads_is_said(fake_mnist):
-    options = Options(data="mnist", data_dir=fake_mnist)
+    options = Options(data="mnist")
     files = ", ".join(path.name for path in sorted(fake_mnist.iterdir()))
     assert Workload(options).book_reads == f"MNIST's test half: {files}"
     assert Workload(Options(), rows=7000).book_reads == "digits: digits.npz, its test rows repeated to 7,000"

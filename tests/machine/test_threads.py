@@ -20,7 +20,6 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import ThreadUse
 from mlpbench.bench.run import folder as folder_
-from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.base import processors as available
@@ -28,6 +27,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import offer
+from support.processes import run_plan
 from support.sources import ROOT
 
 SPEC = ForwardSpec((20, 10, 3))
@@ -172,7 +172,7 @@ def process(tmp_path, monkeypatch):
         plan = make_plan(profiles.profile("smoke"), [name], cases, **how)
         folder = folder_.open_run(tmp_path / f"results-{threads}", plan)  # two runs may start in one second
         workload = Workload(Options(spec="20-10-3"))
-        list(process_.execute(plan, workload, folder, lambda *_: None))
+        run_plan(plan, workload, folder)
         (found,) = runs.read_run(folder).records
         return found
 

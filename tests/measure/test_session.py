@@ -158,9 +158,10 @@ def test_the_facts_of_a_case(suite, case, timed, rows, reads):
     }
 
 
-def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, tmp_path):
+def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, tmp_path, monkeypatch):
     idx_files.write(tmp_path, idx_files.TEST, 30)
-    options = Options(data="mnist", data_dir=tmp_path)
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
+    options = Options(data="mnist")
     contestant = suite(numpy=NumpyKernel, options=options, rows=200).admit("numpy")
     facts = contestant.facts(Case("book", 10)).as_dict()
     assert (facts["rows_per_round_call"], facts["distinct_rows"], facts["repeated_rows"]) == (30, 30, False)

@@ -9,7 +9,6 @@ import pytest
 from mlpbench.bench import clock
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
-from mlpbench.bench.cli.run import _closer_look as closer_look
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import single_calls
 from mlpbench.bench.record import runs
@@ -173,8 +172,3 @@ def test_a_mistake_is_told_in_one_line():
     assert ran.returncode == 4
     assert "'soon' is not a duration" in ran.stderr
     assert "Traceback" not in ran.stderr
-
-
-def test_the_command_line_hands_its_options_on():
-    assert closer_look(None, cold=False) == []
-    assert closer_look("5ms", cold=True) == ["--p99=5ms", "--cold"]

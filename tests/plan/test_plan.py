@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 from mlpbench.bench import cases
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import choose, profiles
+from mlpbench.bench.plan import choose, probe, profiles
 from mlpbench.bench.plan.plan import admitted, clock_options, make_plan, new_seed, run_id, shuffled
+from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.plan import Plan, Skipped
 from support.sources import ROOT
 
@@ -95,7 +96,15 @@ def test_pytest_by_hand_measures_as_the_default_profile_does():
     ],
 )
 def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others(budget_s, kernels, seconds):
-    assert choose.usual_timeout_s(budget_s, kernels) == seconds
+    assert choose.timeout_s(budget_s, kernels) == seconds
+
+
+def test_a_request_for_a_p99_and_the_full_profile_ask_the_clock_for_more(monkeypatch):
+    monkeypatch.setattr(probe, "probe_all", lambda names, *_: [probe.Probed(n, n, "cpu", "1", None) for n in names])
+    asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=profiles.profile("full"))]
+    usual, more = (choose.plan(request).plan.clock for request in asked)
+    assert not {"--cold"}.intersection(usual)
+    assert more[-2:] == ("--p99=5000000ns", "--cold")
 
 
 @pytest.mark.parametrize("profile", profiles.PROFILES)

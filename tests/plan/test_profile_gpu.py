@@ -2,11 +2,10 @@
 
 import pytest
 
-from mlpbench.bench import cases as cases_
-from mlpbench.bench.data.workload import Options
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import choose, probe, profiles
 from mlpbench.bench.plan.probe import Probed
+from mlpbench.bench.plan.request import Request
 from support.terminal import typed
 
 PROFILE = profiles.profile("gpu")
@@ -23,19 +22,14 @@ def planned(monkeypatch):
             return iter([answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names])
 
         monkeypatch.setattr(probe, "probe_all", probe_all)
-        options = Options(data="digits")
-        found = choose.find_settings(options, None, None, None)
-        workloads = choose.make_workloads(found, options, 10_000)
-        cases = cases_.grid(PROFILE.modes, PROFILE.batch_sizes)
-        how = {"repeats": None, "seed": 1, "aim": (None, None), "clock": ()}
-        return choose.make_sweep(PROFILE, list(named), False, False, found, workloads, cases, **how)
+        return choose.plan(Request(profile=PROFILE, kernels=named, data="digits", repeats=1, seed=1))
 
     return make
 
 
 def test_kernels_of_the_device_are_beside_numpy(planned):
     assert set(planned().plan.kernels) == {"cupy", "numpy"}
-    assert set(planned(named=["numba"]).plan.kernels) == {"numba"}, "what is named is what is meant"
+    assert set(planned(named=("numba",)).plan.kernels) == {"numba"}, "what is named is what is meant"
     sizes = [case.batch_size for case in planned().plan.cases if case.mode == "batched"]
     assert sizes == [1, 10, 100, 1000, 10_000, 100_000, 1_000_000]
 

@@ -33,7 +33,6 @@ def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
     assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "gpu"}
     for name, profile in profiles.PROFILES.items():
         assert profile.name == name
-        assert profile.purpose
         assert {"per_sample", "batched"} <= set(profile.modes) <= set(cases_.MODES)
         assert min(profile.batch_sizes) == 1
         assert profile.min_rounds >= 3

@@ -15,7 +15,7 @@ from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.summary import summarize
-from mlpbench.bench.cli.app import app
+from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
@@ -32,7 +32,6 @@ DOCUMENTS = sorted(
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
-COMMANDS = {command.name or command.callback.__name__ for command in app.registered_commands}
 #: Looks like a command: the text that the split of the digits is hashed with.
 NO_COMMANDS = {"mlpbench digits 0"}
 
@@ -64,7 +63,7 @@ def options_of(program, *command):
     if program == "mlpbench":
         found = typer.main.get_command(app)
         for name in command:
-            found = found.commands[name]
+            found = found.get_command(None, name)
         return {"--help"}.union(*([*one.opts, *one.secondary_opts] for one in found.params))
     ran = python("-m", program, "--help", COLUMNS="200", NO_COLOR="1")
     assert ran.returncode == 0, ran.stderr

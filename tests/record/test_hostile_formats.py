@@ -20,15 +20,15 @@ from support import hostile, idx_files
 
 SPEC = ForwardSpec.parse("4-3-2")
 GROUP = typer.main.get_command(app.app)
-for command in GROUP.commands.values():
-    settings._hints(command.callback)  # which evaluates them, once
+for name in app.COMMANDS:
+    settings.takers(GROUP, name)  # which are kept
 SETTINGS = """
 [run]
 kernels = ["numpy", "numba"]
 profile = "smoke"
 threads = [1, 2]
 budget = "90s"
-quiet = true
+peers = true
 
 [compare]
 fail-if-slower = "5%"
@@ -110,7 +110,12 @@ def test_settings_and_hosts_are_read_as_far_as_they_are_small_ordinary_files(tmp
 
 
 FORMATS = {
-    "settings": ("mlpbench.toml", lambda _: SETTINGS.encode(), lambda path: settings.read(GROUP, path.parent), TOML),
+    "settings": (
+        "mlpbench.toml",
+        lambda _: SETTINGS.encode(),
+        lambda path: settings.of_command(GROUP, "run", path.parent),
+        TOML,
+    ),
     "hosts": ("hosts.toml", lambda _: HOSTS.encode(), ssh.read, TOML),
     "npz": ("w.npz", npz, lambda path: load_params(path, SPEC), ()),
     "pickle": ("w.pkl", pickled, lambda path: load_params(path, SPEC), [b"c", b"R", b"cos\nsystem\n", b"\x93", b"."]),

@@ -10,13 +10,13 @@ from mlpbench.bench.analysis import explain, frame
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
-from mlpbench.bench.cli import announce
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.device import MEASURES
+from mlpbench.bench.run import limits
 from support import fake_cupy
 from support.terminal import typed
 
-WORDS = ("run", "numpy", "cupy", "--profile", "smoke", "--batch-size", "1", "--batch-size", "10", "--threads", "1")
+WORDS = ("run", "numpy", "cupy", "--profile", "full", "--batch-size", "1", "--batch-size", "10", "--threads", "1")
 
 
 @pytest.fixture(scope="module")
@@ -26,7 +26,7 @@ def ran(tmp_path_factory, quicker):
     fake_cupy.write(folder)
     # Filled by the run itself; a start without compiled code has one of its own.
     changes = {"PYTHONPATH": f"{folder}{os.pathsep}{quicker}", "CUPY_CACHE_DIR": str(folder / "cache")}
-    return typed(*WORDS, "--spec", "20-10-3", "--cold", cwd=folder, **changes), folder
+    return typed(*WORDS, "--spec", "20-10-3", "--repeats", "1", cwd=folder, **changes), folder
 
 
 @pytest.fixture
@@ -112,7 +112,6 @@ def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
         SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))
     ]
-    announce.measure_roofs(
-        [tmp_path, tmp_path], SimpleNamespace(parts=parts, devices={"numpy": "cpu", "cupy": "cuda"}), 0.1
-    )
+    sweep = SimpleNamespace(parts=parts, devices={"numpy": "cpu", "cupy": "cuda"})
+    list(limits.measure([tmp_path, tmp_path], sweep))
     assert asked == [((1, "float32"), ["cuda"]), ((1, "float64"), [])]

@@ -89,7 +89,7 @@ def hostile(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(child, "memory_limit", lambda: 600 * 2**20)
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
-    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda *_: [])
+    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda *_: [])
     registry._points.cache_clear()
     yield
     monkeypatch.undo()
@@ -98,10 +98,10 @@ def hostile(tmp_path, monkeypatch):
 
 def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypatch):
     monkeypatch.setattr(profiles, "USUAL", ("numpy", *HOSTILE))
-    words = ("--profile", "smoke", "--batch-size", "1", "--timeout", "600s")
+    words = ("--profile", "smoke", "--batch-size", "1")
     small = ("--spec", "20-10-3", "--threads", "1", "--repeats", "2", "--seed", "1")
     kernels = [name for name in HOSTILE if not name.startswith("asks")]
-    status, _, err = called(capsys, "run", *words, *small, "--out", tmp_path / "results")
+    status, _, err = called(capsys, "run", *words, *small, "--results", tmp_path / "results")
     assert status == 1
     assert "Traceback" not in err
     run = runs.read_run(runs.latest(tmp_path / "results"))

@@ -12,9 +12,9 @@ from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as folder_
-from mlpbench.bench.run import process as process_
 from support import lying, tampering
 from support.doubles import offer
+from support.processes import run_plan
 from support.sources import ROOT
 
 CASES = [Case("per_sample", 100), Case("batched", 20), Case("batched", 200)]
@@ -32,7 +32,7 @@ def process(tmp_path, monkeypatch):
         plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how, clock=clock)
         folder = folder_.open_run(tmp_path / "results", plan)
         workload = Workload(Options(spec="300-100-10"))
-        outcomes = list(process_.execute(plan, workload, folder, lambda *_: None))
+        outcomes = run_plan(plan, workload, folder)
         return runs.read_run(folder), outcomes[-1].problems
 
     return run

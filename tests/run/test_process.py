@@ -24,7 +24,7 @@ from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
 
-OPTIONS = Options(spec="20-10-3", hidden="relu", dtype="float64", data="random")
+OPTIONS = Options(spec="20-10-3:relu", dtype="float64", data="random")
 CASES = [cases_.Case("per_sample", 100), cases_.Case("batched", 1), cases_.Case("batched", 10)]
 
 
@@ -45,8 +45,7 @@ def execute(tmp_path, monkeypatch):
             said = msgspec.to_builtins(computed(*workload.facts()))
             good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **said)
             (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
-        outcomes = process.execute(the_plan, workload, folder, on_phase or (lambda *at: seen.append(at)))
-        return list(outcomes), folder, seen
+        return processes.run_plan(the_plan, workload, folder, on_phase or (lambda *at: seen.append(at))), folder, seen
 
     return run
 
@@ -61,9 +60,7 @@ def test_the_command_is_what_one_types_by_hand():
         "--mode=book",
         "--batch-size=1",
         "--batch-size=10",
-        "--spec=20-10-3",
-        "--hidden=relu",
-        "--output=softmax",
+        "--spec=20-10-3:relu",
         "--dtype=float64",
         "--data=random",
         *plan().clock,
@@ -352,7 +349,7 @@ def test_a_run_that_is_there_is_not_written_into(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert folder.parent.name == machine_id()
     before = (folder / "run.json").read_bytes()
-    with pytest.raises(UserError, match="is not overwritten: run again, or choose --out"):
+    with pytest.raises(UserError, match="is not overwritten: run again, or choose --results"):
         folder_.open_run(tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
 
@@ -368,7 +365,7 @@ def test_the_plan_is_readable_before_anything_has_run(tmp_path):
 
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --out"):
+    with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --results"):
         folder_.open_run(tmp_path / "file" / "results", plan())
 
 
@@ -380,7 +377,7 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     the_plan = plan(threads=1, cases=CASES[2:])
     folder = folder_.open_run(tmp_path / "results", the_plan)
     seen = []
-    (outcome,) = process.execute(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
+    (outcome,) = processes.run_plan(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
     assert outcome.problems == ()
     phases = ["starting", "importing", "preparing", "checking", "warming batch 10"]
     assert list(dict.fromkeys(seen))[:5] == [("numpy", 0, phase) for phase in phases]

@@ -12,10 +12,9 @@ from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.sweep import bind, divide, names_of
+from mlpbench.bench.plan.sweep import divide, names_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Skipped
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
@@ -26,18 +25,19 @@ CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
 
 
-def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, **aim):
+def made(
+    threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, binds=False, **aim
+):
     """Return a sweep of kernels; ``skip`` holds (label, kernel) of those that a setting leaves out."""
     settings = make_settings(["20-10-3"], threads, dtypes)
     parts = []
     for setting in settings:
         workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
-        here = [kernel for kernel in kernels if (setting.label, kernel) not in skip]
-        skipped = [Skipped(kernel, "no float64") for kernel in kernels if kernel not in here]
-        parts.append((setting, workload, names_of(settings, setting, here), skipped))
-    names = [name for _, _, names, _ in parts for name in names]
-    how = {"repeats": repeats, "seed": seed, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
-    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
+        here = [kernel for kernel in ("numpy", "numpy-out") if (setting.label, kernel) not in skip]
+        parts.append((setting, workload, names_of(settings, setting, here)))
+    names = [name for *_, names in parts for name in names]
+    how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
+    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts, binds=binds)
 
 
 @pytest.fixture
@@ -98,10 +98,10 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
-    several = bind(made(threads=(1, 2)))
+    several = made(threads=(1, 2), binds=True)
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
-    one = bind(made(threads=(2,)))
+    one = made(threads=(2,), binds=True)
     assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
     assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
 
@@ -159,7 +159,6 @@ def test_a_kernel_that_one_setting_cannot_express_is_skipped_in_that_one_only(ex
     single, double = record.read_runs(folder)
     assert (single.kernels, single.skipped) == (("numpy", "numpy-out"), ())
     assert double.kernels == ("numpy",)
-    assert [(item.kernel, item.reason) for item in double.skipped] == [("numpy-out", "no float64")]
 
 
 def test_an_interrupt_keeps_what_is_finished_in_every_setting(execute, monkeypatch):

@@ -7,6 +7,7 @@ import sys
 import textwrap
 import time
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,7 @@ import numpy as np
 
 from mlpbench.bench.machine import child, environment
 from mlpbench.bench.plan import probe
+from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.record import schema
 from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
@@ -101,6 +103,15 @@ def measured(
     monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
+
+
+def run_plan(plan, workload, folder, on_phase=lambda *_: None):
+    """Run a plan in a folder, process by process; return the outcomes."""
+    effort = Effort(plan)
+    return [
+        process_.run_process(plan, workload, folder, at, partial(on_phase, *at), effort, at[0])
+        for at in effort.processes()
+    ]
 
 
 def is_alive(pid):
@@ -194,12 +205,12 @@ def stoppable(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv(files.VARIABLE, "{}")
     monkeypatch.setattr(probe, "probe_all", probe_all)
     measured(monkeypatch, lambda plan, at, case: 1e-6 * (1 + at[1]), seconds=2.0, interrupts=interrupts, facts=facts)
-    monkeypatch.setattr("mlpbench.bench.cli.report.write_reports", lambda _, folder: [folder / "report.html"])
+    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
 
     def typed(*words, stop_after=999):
         stop["after"] = stop_after
         started.clear()
-        return called(capsys, "run", *words, "--out", tmp_path)
+        return called(capsys, "run", *words, "--results", tmp_path)
 
     typed.started = started
     return typed

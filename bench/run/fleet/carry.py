@@ -117,7 +117,7 @@ def _known(transport: Transport, entry: WorkerEntry, version: str) -> WorkerEntr
 def _carry(
     transport: Transport, entry: WorkerEntry, head: FleetHead, results: Path, tell: Teller, lock: Lock
 ) -> WorkerEntry:
-    request = Request((*head.words, "--suffix", entry.suffix), f"mlpbench-fleet-{head.fleet}-{entry.suffix}")
+    request = Request(head.words, f"mlpbench-fleet-{head.fleet}-{entry.suffix}", entry.suffix)
     tell.worker(entry.name, f"starts on {entry.machine}")
     try:
         answer = transport.execute(entry.name, request, lambda line: tell.line(entry.name, line))

@@ -20,6 +20,7 @@ import msgspec
 from mlpbench import __version__
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
+from mlpbench.bench.plan.plan import SUFFIX
 from mlpbench.bench.record.fields import Name, Text
 from mlpbench.bench.run import seal
 
@@ -41,10 +42,14 @@ class Facts(msgspec.Struct, frozen=True):
 
 
 class Request(msgspec.Struct, frozen=True):
-    """The words of a run, and the name of the folder that it works in; without words only `Facts` are asked for."""
+    """The words of a run, the name of the folder that it works in, and the end of the run's name.
+
+    Without words only `Facts` are asked for.
+    """
 
     words: tuple[str, ...] = ()
     folder: str = ""
+    suffix: str = ""
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -77,13 +82,14 @@ def execute(request: Request) -> Answer:
     The folder goes once the run has come to its end.
     """
     folder = _folder(request.folder)
-    words = ["run", *request.words, "--out", str(folder)]
+    words = ["run", *request.words, "--results", str(folder)]
     if any(folder.glob("*/*/run.json")):
-        words = ["run", "--resume", "--out", str(folder)]
+        words = ["run", "--resume", "--results", str(folder)]
     said: deque[str] = deque(maxlen=TAIL)
     command = [sys.executable, "-m", "mlpbench", *words]
     streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, **streams, text=True, errors="replace") as process:
+    variables = {**os.environ, SUFFIX: request.suffix}
+    with subprocess.Popen(command, **streams, env=variables, text=True, errors="replace") as process:
         for line in process.stderr or ():
             said.append(line.rstrip())
             sys.stderr.write(line)

@@ -32,7 +32,10 @@ ATTRIBUTES = ["alpha", "beta", "axis", "transB", "value", "value_float", "approx
 
 def read(path):
     network._read.cache_clear()  # files of one size within a tick of the clock are one file to it
-    network.spec_of(path, "relu" if path.suffix == ".safetensors" else None, None)
+    if path.suffix == ".safetensors":
+        network.read(path)
+    else:
+        network.spec_of(path)
 
 
 def _attribute(node, at, value):

@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import choose
 from mlpbench.kernels import reference
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.mlp_numpy import NumpyKernel
@@ -70,7 +68,7 @@ def test_every_activation_comes_back(tmp_path, hidden, output):
     spec = ForwardSpec((5, 4, 4, 3), f"{hidden},relu", output)
     params = seeded(spec)
     path = written(tmp_path, build_model(spec, params))
-    assert network.spec_of(path, None, None) == spec
+    assert network.spec_of(path) == spec
     assert load_params(path, spec).sha256() == params.sha256()
 
 
@@ -90,8 +88,9 @@ def test_what_pytorch_exports(tmp_path):
     state = {key: value.numpy() for key, value in net.state_dict().items()}
     safetensors.save_file(state, tmp_path / "net.safetensors")
     for name in ("old.onnx", "new.onnx", "net.safetensors"):
-        spec = network.spec_of(tmp_path / name, hidden if name.endswith("s") else None, None)
-        assert (spec.sizes, spec.hidden, spec.output) == ((20, 9, 8, 7, 6, 3), hidden, "softmax")
+        spec = ForwardSpec((20, 9, 8, 7, 6, 3), hidden)
+        if name.endswith(".onnx"):
+            assert network.spec_of(tmp_path / name) == spec
         kernel = NumpyKernel(spec, load_params(tmp_path / name, spec))
         np.testing.assert_allclose(kernel.forward(x.numpy()), expected, atol=1e-6)
 
@@ -105,7 +104,7 @@ def test_what_scikit_learn_exports(tmp_path, classes):
         classifier = neural.MLPClassifier((9, 7), activation="tanh", max_iter=20).fit(x, np.arange(60) % classes)
     for zipped in (True, False):
         path = written(tmp_path, skl2onnx.to_onnx(classifier, x[:1], options={"zipmap": zipped}), f"{zipped}.onnx")
-        spec = network.spec_of(path, None, None)
+        spec = network.spec_of(path)
         assert (spec.sizes, spec.hidden, spec.output) == ((20, 9, 7, classes), "tanh", "softmax")
         found = reference.forward(spec, load_params(path, spec), x)
         np.testing.assert_allclose(found, classifier.predict_proba(x), atol=1e-5)
@@ -118,7 +117,7 @@ def test_products_and_sums_in_other_forms(tmp_path):
     arrays = ARRAYS | {"W2": ARRAYS["W2"].T.copy()}
     last = [node("Gemm", ["z1", "W2", "b2"], "y", transB=1, alpha=2.0, beta=3.0)]
     path = written(tmp_path, model([*first, *last], arrays))
-    spec = network.spec_of(path, None, None)
+    spec = network.spec_of(path)
     assert (spec.hidden, spec.output) == ("silu", "identity")
     params = load_params(path, spec)
     np.testing.assert_array_equal(params.weights[1], 2 * ARRAYS["W2"])
@@ -149,7 +148,7 @@ def test_products_and_sums_in_other_forms(tmp_path):
 def test_what_is_no_fully_connected_network_is_named(tmp_path, nodes, words):
     path = written(tmp_path, model(nodes, ARRAYS))
     with pytest.raises(ParamsError, match=words) as refused:
-        network.spec_of(path, None, None)
+        network.spec_of(path)
     assert str(refused.value).startswith(f"model {path}: ")
     assert "\n" not in str(refused.value)
 
@@ -169,7 +168,7 @@ def test_values_in_a_file_beside_the_model(tmp_path):
     (tmp_path / "net").mkdir()
     path, content = external(tmp_path / "net", "values.bin")
     (tmp_path / "net" / "values.bin").write_bytes(content)
-    np.testing.assert_array_equal(load_params(path, network.spec_of(path, None, None)).weights[0], ARRAYS["W1"])
+    np.testing.assert_array_equal(load_params(path, network.spec_of(path)).weights[0], ARRAYS["W1"])
     (tmp_path / "outside.bin").write_bytes(content)
     (tmp_path / "net" / "link.bin").symlink_to(tmp_path / "outside.bin")
     for location in ("../outside.bin", str(tmp_path / "outside.bin"), "link.bin", "/etc/passwd", ""):
@@ -188,9 +187,9 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     arrays = {"fc10.weight": np.ones((2, 3), np.float32), "fc9.weight": np.ones((3, 4), np.float16)}
     path = tmp_path / "net.safetensors"
     safetensors.save_file(arrays, path)
-    with pytest.raises(ParamsError, match="say which with --hidden, such as --hidden relu"):
-        network.spec_of(path, None, None)
-    assert str(network.spec_of(path, "relu", "identity")) == "4-3-2 relu/identity float32"
+    with pytest.raises(ParamsError, match="name them, such as --spec 4-3-2:relu/identity"):
+        network.spec_of(path)
+    assert load_params(path, ForwardSpec((4, 3, 2), "relu", "identity")).sizes == (4, 3, 2)
     for extra, words in (
         ({"bn.running_mean": np.ones(3)}, "running_mean' is no part"),
         ({"conv.weight": np.ones((1, 2, 3))}, "no weight of two dimensions"),
@@ -200,7 +199,7 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
         safetensors.save_file({**arrays, **extra}, path)
         network._read.cache_clear()
         with pytest.raises(ParamsError, match=words):
-            network.spec_of(path, "relu", None)
+            network.read(path)
     path.write_bytes((2**40).to_bytes(8, "little"))
     with pytest.raises(ParamsError, match="its header would have"):
         network.read(path)
@@ -216,25 +215,20 @@ def test_a_file_of_any_size_is_refused_at_once(tmp_path, ending):
             network.read(path)
 
 
-def test_a_model_beside_other_words(tmp_path):
+def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
     spec = ForwardSpec((784, 20, 10), "tanh")
     path = written(tmp_path, build_model(spec, seeded(spec)))
-    assert choose.find_network(path, None, None, None, None) == {
-        "spec": "784-20-10", "hidden": "tanh", "output": "softmax", "weights": path
-    }  # fmt: skip
-    for words, said in (
-        ((path, ["784-10"], None, None, None), "--spec is one too many"),
-        ((path, None, None, None, path), "--weights is one too many"),
-        ((tmp_path / "net.pt", None, None, None, None), "ends in .onnx or .safetensors"),
-    ):
-        with pytest.raises(UserError, match=said):
-            choose.find_network(*words)
-    with pytest.raises(ParamsError, match="it is tanh/softmax, and not relu/softmax"):
-        choose.find_network(path, None, "relu", None, None)
-    workload = Workload(Options(**choose.find_network(path, None, None, None, None)))
-    assert workload.facts()[2][0] == "net.onnx"
+    for text in (None, "784-20-10:tanh"):
+        workload = Workload(Options(spec=text, model=path))
+        assert (workload.spec, workload.facts()[2][0]) == (spec, "net.onnx")
     assert workload.dataset.name == "digits"
     assert workload.accuracy(NumpyKernel(workload.spec, workload.params))["reason"] is None
+    for text, words in (
+        ("784-20-10:relu", "it is tanh/softmax, and not relu/softmax"),
+        ("784-10", "the network is 784-20-10, the specification is 784-10"),
+    ):
+        with pytest.raises(ParamsError, match=words):
+            Workload(Options(spec=text, model=path)).facts()
 
 
 def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):

@@ -94,8 +94,8 @@ def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp
     assert contents(results) == {
         key: value for name in four.workers for key, value in contents(four.folder / name).items()
     }
-    assert {request.words[:-1] for _, request in four.asked} == {("numpy", "--suffix")}
-    assert len({request.words[-1] for _, request in four.asked}) == 4, "runs that start in one second have two names"
+    assert {request.words for _, request in four.asked} == {("numpy",)}
+    assert len({request.suffix for _, request in four.asked}) == 4, "runs that start in one second have two names"
     assert len({request.folder for _, request in four.asked}) == 4
     assert four.most == {"x": 1, "y": 1, "z": 1}, "one process at a time on each host"
     assert record.newest(results) == head

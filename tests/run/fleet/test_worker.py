@@ -12,7 +12,7 @@ from mlpbench.bench.run.fleet.worker import Request
 NAME = "mlpbench-fleet-20260101T000000Z-abcdef"
 #: Stands in for mlpbench: it says where it runs and with which words, and leaves a run with status 130.
 STAND_IN = """#!/bin/sh
-while [ "$1" != "--out" ]; do echo "word $1" >&2; shift; done
+while [ "$1" != "--results" ]; do echo "word $1" >&2; shift; done
 ls -ld "$2" >&2
 mkdir -p "$2/box/run" && echo '{}' > "$2/box/run/run.json"
 exit ${STATUS:-130}
