@@ -135,8 +135,8 @@ def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
 
 def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
     """Return what the records show. Raises UserError where a kernel has no times."""
-    found = times_of.by_kernel(run)
-    times = {name: {at: case.by_repeat for at, case in found.get(name, {}).items()} for name in plan.kernels}
+    found = times_of.cases([run])
+    times = {name: {case.at: case.by_repeat for case in found if case.kernel == name} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)

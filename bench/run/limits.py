@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.machine import roofs
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.runs import ROOFS_FILE
@@ -26,9 +27,9 @@ def measure(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) -> I
             continue
         shared = (part.setting.threads, part.setting.dtype)
         sharing.setdefault(shared, []).append(folder)
-        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, roofs.CPU) for kernel in part.plan.kernels)
+        devices.setdefault(shared, set()).update(sweep.devices.get(kernel, CPU) for kernel in part.plan.kernels)
     for (threads, dtype), those in sharing.items():
-        others = sorted(devices[threads, dtype] - {roofs.CPU})
+        others = sorted(devices[threads, dtype] - {CPU})
         bound, best = bindings[threads], looks.known(looks.path_for(those[0]))
         if reason := roofs.write(those, threads, dtype, seconds=seconds, devices=others, binding=bound, best=best):
             yield f"limits of the machine: {reason}"
