@@ -109,7 +109,6 @@ ANYWHERE = {
     "baseline": "numpy",
     "candidate": "numba",
     "machine": "testbox",
-    "commit": "0123abcd",
     "to": "bencher",
     "old": "main",
     "new": "HEAD",
