@@ -6,25 +6,19 @@ import typer
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, requests
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import Request
-from mlpbench.kernels import registry
 
 
-def fetch(
-    test_only: Annotated[
-        bool, typer.Option("--test-only", help="Only the test half and the weights: enough to benchmark.")
-    ] = False,
-) -> None:
+def fetch() -> None:
     """Download MNIST and the book's weights from their public mirrors, and verify them. Nothing else uses the network.
 
     They go into the folder that the variable MLPBENCH_DATA names, or into the user's cache.
 
-    Example: mlpbench fetch --test-only
+    Example: mlpbench fetch
     """
     from mlpbench.bench.data import fetch as download
 
-    for path in download.fetch(test_only=test_only, say=console.say):
+    for path in download.fetch(say=console.say):
         print(path)  # noqa: T201 - data
 
 
@@ -32,28 +26,21 @@ def fetch(
 def show(
     request: Request,
     index: Annotated[int, typer.Argument(help="Which image, from 0.")],
-    kernel: Annotated[str, typer.Option(help="The kernel that classifies it.")] = "numpy",
     as_json: AsJson = False,
 ) -> None:
     """Show a digit in the terminal with its label and each class's probability, as the book's `img_show` does.
 
     Example: mlpbench show 0
     """
-    import numpy as np
-
     from mlpbench.bench.data import show as picture
     from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.measure import verdict
     from mlpbench.bench.plan.choose import make_options
+    from mlpbench.kernels import reference
 
     workload = Workload(make_options(request), rows=1)
     picture.check_index(index, workload.dataset)
-    _ = workload.params  # bad input is told before anything runs
-    answer = verdict.probabilities(workload.options, registry.give(kernel), index)
-    if "outputs" not in answer:
-        raise UserError(f"{kernel} is unavailable: {answer['reason']}")
-    probabilities = np.array(answer["outputs"], workload.spec.np_dtype)
-    facts = picture.as_dict(index, workload.dataset, probabilities)
+    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
+    facts = picture.as_dict(index, workload.dataset, reference.forward(workload.spec, workload.params, x))
     if as_json:
         console.print_json(facts)
         return

@@ -36,11 +36,6 @@ class Remote:
     sha256: str
     mirrors: tuple[str, ...] = MNIST_MIRRORS
 
-    @property
-    def is_training_half(self) -> bool:
-        """Whether the file can be done without for benchmarks."""
-        return self.name.startswith(FILES["train"])
-
     def present(self, folder: Path) -> Path | None:
         """Return the file of ``folder`` that would be read as this one, if it is good."""
         names = spellings(self.name.removesuffix(".gz")) if self.name.endswith(".gz") else (self.name,)
@@ -81,7 +76,6 @@ def content_sha256(file: Any) -> str | None:
 def fetch(
     dest: Path | None = None,
     *,
-    test_only: bool = False,
     remotes: Sequence[Remote] = REMOTES,
     timeout_s: float = 30.0,
     say: Callable[[str], None] = lambda _: None,
@@ -95,12 +89,11 @@ def fetch(
     UserError then, with what each mirror said, and where the folder cannot be written.
     """
     folder = resolve_data_dir(dest)
-    wanted = [remote for remote in remotes if not (test_only and remote.is_training_half)]
     paths: list[Path] = []
     failed: dict[str, list[str]] = {}  # what went wrong: with which files
     with user_error(f"cannot write to {folder}", "; name another in the variable MLPBENCH_DATA"):
         folder.mkdir(parents=True, exist_ok=True)
-        for remote in wanted:
+        for remote in remotes:
             if (path := remote.present(folder)) is not None:
                 say(f"{path.name}: there already")
                 paths.append(path)
@@ -115,7 +108,7 @@ def fetch(
     if failed:
         lines = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in failed.items())
         raise UserError(
-            f"could not fetch {lines}. {len(paths)} of {len(wanted)} files are in {folder}:"
+            f"could not fetch {lines}. {len(paths)} of {len(remotes)} files are in {folder}:"
             " try again later, or put the missing ones there yourself"
         )
     return paths

@@ -35,16 +35,15 @@ class _Answer(msgspec.Struct):
     traceback: str | None = None
     conformance: dict[str, Number] = {}
     accuracy: Accuracy | None = None
-    outputs: list[float] = []
 
 
-def _ask(options: Options, name: str, **more: Any) -> _Answer:
-    process = question.ask(__name__, {"kernel": name, "options": options.texts(), **more}, timeout_s=TIMEOUT_S)
+def _ask(options: Options, name: str) -> _Answer:
+    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=TIMEOUT_S)
     with suppress(msgspec.ValidationError):
         answer = msgspec.convert(process.found or {}, _Answer)
         conforms = answer.verdict == "conforms"
         whole = answer.conformance.keys() == {"max_error", "max_error_ratio"} and answer.accuracy is not None
-        if answer.outputs or (whole if conforms else answer.reason):
+        if whole if conforms else answer.reason:
             return answer
     return _Answer(reason=process.reason or "it gave no answer")
 
@@ -105,31 +104,7 @@ def _place(raised: BaseException, kernel: str) -> str:
     return f"{Path(frame.filename).name}, line {frame.lineno}"
 
 
-def probabilities(options: Options, name: str, index: int) -> dict[str, Any]:
-    """Return a kernel's ``outputs`` for one row of the data, or the ``reason`` why there are none, from a process."""
-    answer = _ask(options, name, index=index)
-    return {"outputs": answer.outputs} if answer.outputs else {"reason": answer.reason}
-
-
-def _outputs(options: Options, name: str, index: int) -> dict[str, Any]:
-    workload, kernel_class = Workload(options, rows=1), registry.load(name)
-    try:
-        kernel_class.probe()
-    except KernelUnavailable as reason:
-        return {"reason": str(reason)}
-    kernel = kernel_class(workload.spec, workload.params)
-    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
-    y = kernel.forward_one(kernel.from_host(x))
-    kernel.synchronize(y)
-    return {"outputs": kernel.to_host(y).tolist()}
-
-
-def _answer(asked: dict[str, Any]) -> dict[str, Any]:
-    options, name = Options.of(asked["options"]), asked["kernel"]
-    if "index" in asked:
-        return _outputs(options, name, asked["index"])
-    return here(Suite(Workload(options), [name], [], named=True), name)
-
-
 if __name__ == "__main__":
-    question.tell(_answer(question.question()))
+    asked = question.question()
+    workload, kernel = Workload(Options.of(asked["options"])), asked["kernel"]
+    question.tell(here(Suite(workload, [kernel], [], named=True), kernel))

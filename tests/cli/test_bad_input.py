@@ -43,7 +43,6 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", ""], "unknown kernel ''"),
         (["run", "nump\x1b[2Jy\nx"], "unknown kernel 'nump"),
         (["check", "cuppy"], "unknown kernel 'cuppy' (did you mean cupy?)"),
-        (["show", "0", "--kernel", "nump"], "unknown kernel 'nump' (did you mean numpy?)"),
         # Profiles
         (["run", "numpy", "--profile", "quik"], "unknown profile 'quik' (did you mean quick?); there are book,"),
         (["run", "numpy", "--profile", ""], "unknown profile ''"),

@@ -47,14 +47,3 @@ def test_what_is_no_verdict_is_no_answer(monkeypatch, found):
     said = verdict.ask(Options(), "mine")
     assert (said["kernel"], said["verdict"]) == ("mine", "non-conforming")
     assert said["reason"] == ("it gave no answer" if found is not None else "the process died of SIGSEGV")
-
-
-@pytest.mark.parametrize("found", [{}, {"outputs": 1}, {"outputs": []}, {"outputs": ["a"]}, {"reason": 1}])
-def test_what_is_no_output_is_no_answer(monkeypatch, found):
-    answered(monkeypatch, found)
-    assert verdict.probabilities(Options(), "mine", 0) == {"reason": "it gave no answer"}
-
-
-def test_outputs_are_taken_as_they_are(monkeypatch):
-    answered(monkeypatch, {"outputs": [0.25, 0.75]})
-    assert verdict.probabilities(Options(), "mine", 0) == {"outputs": [0.25, 0.75]}
