@@ -17,16 +17,17 @@ def joules(contestant: Contestant, case: Case) -> list[Spent]:
     if case.mode == "book":
         return []
     kernel = contestant.kernel
-    card_mj = Card.of(kernel.describe().device_uuid).energy_mj if kernel.device == CUDA else None
-    with energy.counting(card_mj) as drawn:
-        pass
-    if drawn.reason:
-        return [Spent(mode=case.mode, batch_size=case.batch_size, no_joules=drawn.reason)]
+    card = Card.of(kernel.describe().device_uuid) if kernel.device == CUDA else None
+    before = energy.drawn_j(card)
+    if isinstance(before, str):
+        return [Spent(mode=case.mode, batch_size=case.batch_size, no_joules=before)]
     call = prepare(kernel, case, contestant.inputs).call
     calls = max(1, round(0.15 / min(times_s(call, 3))))  # the counters of processors move 1000 times a second
-    with energy.counting(card_mj) as drawn:
-        for _ in range(calls):
-            call()
-    samples = calls * case.batch_size
-    of_one = None if drawn.joules is None else drawn.joules / samples
-    return [Spent(mode=case.mode, batch_size=case.batch_size, samples=samples, joules=of_one, no_joules=drawn.reason)]
+    before = energy.drawn_j(card)
+    for _ in range(calls):
+        call()
+    after, samples = energy.drawn_j(card), calls * case.batch_size
+    if isinstance(before, str) or isinstance(after, str) or after < before:
+        reason = "an energy counter stopped, or began again, meanwhile"
+        return [Spent(mode=case.mode, batch_size=case.batch_size, no_joules=reason)]
+    return [Spent(mode=case.mode, batch_size=case.batch_size, samples=samples, joules=(after - before) / samples)]

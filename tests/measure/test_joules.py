@@ -1,13 +1,11 @@
 """The energy of a sample: joules of known work come back, and where there are none a reason."""
 
-from contextlib import contextmanager
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.machine.energy import Drawn
 from mlpbench.bench.measure import joules as module
 from mlpbench.kernels import registry
 from mlpbench.kernels.reference import seeded
@@ -27,12 +25,6 @@ def ready():
 def test_joules_are_of_one_sample(ready, monkeypatch, case):
     drawn, prepare = [0.0], module.prepare
 
-    @contextmanager
-    def counting(_=None):
-        before, found = drawn[0], Drawn()
-        yield found
-        found.joules = drawn[0] - before
-
     def prepared(*arguments):
         made = prepare(*arguments)
 
@@ -42,7 +34,7 @@ def test_joules_are_of_one_sample(ready, monkeypatch, case):
 
         return SimpleNamespace(call=call)
 
-    monkeypatch.setattr(module.energy, "counting", counting)
+    monkeypatch.setattr(module.energy, "drawn_j", lambda card: drawn[0])
     monkeypatch.setattr(module, "prepare", prepared)
     (found,) = module.joules(ready, case)
     assert found.joules == pytest.approx(1e-6)
@@ -55,3 +47,11 @@ def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatc
     (found,) = module.joules(ready, Case("batched", 10))
     assert (found.samples, found.no_joules) == (0, "the system shows no energy counter (powercap)")
     assert module.joules(ready, Case("book", 100)) == []
+
+
+@pytest.mark.parametrize("last", [0.5, "lost"])
+def test_a_counter_that_begins_again_or_stops_meanwhile_has_a_reason(ready, monkeypatch, last):
+    answers = iter([1.0, 1.0, last])
+    monkeypatch.setattr(module.energy, "drawn_j", lambda card: next(answers))
+    (found,) = module.joules(ready, Case("batched", 10))
+    assert (found.joules, found.no_joules) == (None, "an energy counter stopped, or began again, meanwhile")
