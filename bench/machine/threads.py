@@ -42,4 +42,4 @@ def observe(kernel: Kernel, given: int) -> ThreadUse:
     counts += [(name, ask(sys.modules[name])) for name, ask in _ASK.items() if name in sys.modules]
     if (own := kernel.describe().threads) is not None:
         counts.append(("the kernel", own))
-    return ThreadUse.of(given, tuple(ThreadCount(what, threads) for what, threads in counts))
+    return ThreadUse(given, tuple(ThreadCount(what, threads) for what, threads in counts))

@@ -4,7 +4,7 @@ Times are in seconds, those of a round for one iteration of ``rows_per_call`` sa
 """
 
 from pathlib import Path
-from typing import Any, Literal, Self
+from typing import Any, Literal
 
 import numpy as np
 from msgspec import field
@@ -250,19 +250,10 @@ class ThreadCount(Block, frozen=True):
 
 
 class ThreadUse(Block, frozen=True):
-    """Threads that were ``given``, and what each library has: in order, the kernel itself last.
-
-    ``fewer``: who has fewer than were given, in words.
-    """
+    """Threads that were ``given``, and what each library has: in order, the kernel itself last."""
 
     given: Whole
     found: tuple[ThreadCount, ...] = ()
-    fewer: tuple[Text, ...] = ()
-
-    @classmethod
-    def of(cls, given: int, counts: tuple[ThreadCount, ...]) -> Self:
-        """Return the use of so many threads that were given."""
-        return cls(given, counts, tuple(str(count) for count in counts if count.threads < given))
 
     @property
     def more(self) -> tuple[str, ...]:

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import binding, question, roofs
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
@@ -135,12 +134,6 @@ def test_without_a_device_its_process_says_why(tmp_path):
     answer = question.ask(roofs.DEVICES["cuda"], {"dtype": "float32", "seconds": 0.001}, timeout_s=roofs.TIMEOUT_S)
     assert answer.reason is None
     assert answer.found["reason"] or answer.found["roofs"]["measured"]
-
-
-def test_it_is_no_record(tmp_path):
-    (tmp_path / runs.ROOFS_FILE).write_text("{}")
-    with pytest.raises(UserError, match="no run in this folder"):
-        runs.read_run(tmp_path)
 
 
 BEST_NS = 25_000

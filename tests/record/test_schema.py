@@ -31,7 +31,7 @@ def full():
     start = {"fresh": True, "import_s": 1.0, "construct_s": 2.0, "first_calls": [{**mode(100), "first_call_s": 0.1}]}
     trust = trusting.block(singles=[singles], starts=[start])
     failure = {"kernel": "numpy", **mode(1), "phase": "measure", "reason": "no memory"}
-    use = {"given": 2, "found": [{"what": "openblas (blas)", "threads": 2}], "fewer": []}
+    use = {"given": 2, "found": [{"what": "openblas (blas)", "threads": 2}]}
     more = {"trust": trust, "failures": [failure], "thread_use": use, "anatomy": evidence_files.anatomy()}
     content["mlpbench"] |= copy.deepcopy(more)
     plan = {"skipped": [{"kernel": "cupy", "reason": "no driver"}], "clock": ["--a"], "target": 0.02, "budget_s": 90.0}
