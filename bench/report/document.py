@@ -146,12 +146,6 @@ class Findings:
         """Whether there are several runs, which texts then name."""
         return len(self.runs) > 1
 
-    @property
-    def profile(self) -> str | None:
-        """The profile of all runs; None where they have none, or several."""
-        profiles = {run.plan.profile for run in self.runs if run.plan}
-        return profiles.pop() if len(profiles) == 1 else None
-
 
 @dataclass(frozen=True, repr=False)
 class Document:

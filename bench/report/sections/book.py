@@ -70,7 +70,7 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
 
 
 def _asked(findings: Findings) -> bool:
-    return findings.profile == "book"
+    return {run.plan.profile for run in findings.runs if run.plan} == {"book"}
 
 
 SECTIONS = (Part(100, "book", "Where the time of the book's cell goes", _blocks, asked=_asked),)

@@ -11,6 +11,7 @@ from mlpbench.bench.report.document import Findings, Table, table
 from mlpbench.bench.report.parts import Part
 
 Gap = tuple[str, str, str]
+ALL = "all cases"
 
 _PHASES = {
     "gate": "did not agree with the reference",
@@ -47,7 +48,7 @@ def gaps(run: Judged) -> list[Gap]:
         for first, cases, repeats in _alike(run, _failures(run))
     )
     unsure = ((kernel, f"{cases}: {judge.UNSURE}", why) for kernel, cases, why in _unsure(run))
-    return [*skipped, *failed, *unsure, *_absent(run), *_unexplained(run)]
+    return [*skipped, *failed, *unsure, *_absent(run)]
 
 
 def _failures(run: Judged) -> list[tuple[Failure, int]]:
@@ -62,9 +63,9 @@ def _alike(run: Judged, failures: Iterable[tuple[Failure, int]]) -> Iterator[tup
     planned = len(run.plan.cases) if run.plan else 0
     alike = grouped(((one.kernel, one.phase, one.check or one.reason), (one, repeat)) for one, repeat in failures)
     for hits in alike.values():
-        cases = dict.fromkeys((failure.mode, failure.batch_size) for failure, _ in hits)
-        whole = any(None in case for case in cases) or len(cases) == planned
-        yield hits[0][0], "all cases" if whole else ", ".join(map(_name, cases)), {repeat for _, repeat in hits}
+        cases = dict.fromkeys(_name(failure.mode, failure.batch_size) for failure, _ in hits)
+        whole = ALL in cases or len(cases) == planned
+        yield hits[0][0], ALL if whole else ", ".join(cases), {repeat for _, repeat in hits}
 
 
 def _unsure(run: Judged) -> Iterator[Gap]:
@@ -74,33 +75,25 @@ def _unsure(run: Judged) -> Iterator[Gap]:
 
 
 def _absent(run: Judged) -> Iterator[Gap]:
-    """Yield planned processes that have no record."""
+    """Yield planned processes that have no record, and planned cases that have neither a time nor a failure."""
     stopped = {failure.kernel for failure in run.failures if failure.phase == STOPPED}
-    absent = [((kernel, "the run was interrupted before this process ended"), repeat) for kernel, repeat in run.missing]
+    absent = [
+        ((kernel, ALL, "the run was interrupted before this process ended"), repeat) for kernel, repeat in run.missing
+    ]
     for kernel, repeat in run.left_out:
         why = "not started again after its process was stopped" if kernel in stopped else "the budget was spent"
-        absent.append(((kernel, why), repeat))
-    for (kernel, why), repeats in grouped(absent).items():
-        yield kernel, f"all cases, {_repeats(repeats, run)}", why
+        absent.append(((kernel, ALL, why), repeat))
+    for record in run.records:
+        for case in belongs.unexplained(record, run.plan):
+            silent = (record.kernel, _name(case.mode, case.batch_size), "planned, and neither measured nor explained")
+            absent.append((silent, record.repeat))
+    for (kernel, cases, why), repeats in grouped(absent).items():
+        yield kernel, f"{cases}, {_repeats(repeats, run)}", why
 
 
-def _unexplained(run: Judged) -> Iterator[Gap]:
-    """Yield planned cases of finished processes that have neither a time nor a failure."""
-    silent = grouped(
-        ((record.kernel, case.mode, case.batch_size), record.repeat)
-        for record in run.records
-        for case in belongs.unexplained(record, run.plan)
-    )
-    for (kernel, mode, batch_size), repeats in silent.items():
-        yield (
-            kernel,
-            f"{_name((mode, batch_size))}, {_repeats(repeats, run)}",
-            "planned, and neither measured nor explained",
-        )
-
-
-def _name(case: tuple[str | None, int | None]) -> str:
-    mode, batch_size = case
+def _name(mode: str | None, batch_size: int | None) -> str:
+    if mode is None or batch_size is None:
+        return ALL
     return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
 
 
