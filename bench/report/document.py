@@ -76,6 +76,17 @@ def table(
     return Table(caption, columns, tuple(row[1:] if several is False else row for row in rows), count)
 
 
+def pivot(
+    cells: Iterable[tuple[tuple[str, ...], Any, str]], columns: Iterable[Any], missing: str = ""
+) -> list[tuple[str, ...]]:
+    """Return a row for each first item of the cells, with its text in each of the columns, or ``missing``."""
+    rows: dict[tuple[str, ...], dict[Any, str]] = {}
+    for heads, column, text in cells:
+        rows.setdefault(heads, {})[column] = text
+    columns = tuple(columns)
+    return [(*heads, *(row.get(column, missing) for column in columns)) for heads, row in rows.items()]
+
+
 @dataclass(frozen=True)
 class Figure:
     """A chart, how to read it, and a table for formats that cannot draw it.

@@ -5,9 +5,9 @@ from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import scaling
-from mlpbench.bench.analysis.scaling import Gain, Scaling, Summarized
+from mlpbench.bench.analysis.scaling import Scaling, Summarized
 from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Table, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Table, pivot, table
 from mlpbench.bench.report.parts import Part, interval
 
 _READING = (
@@ -37,18 +37,17 @@ def _threads(count: int) -> str:
 def _table(group: Scaling) -> Table:
     """Return one row for each kernel and number of threads, one column for each case."""
     cases = sorted({(gain.mode, gain.batch_size) for gain in group.gains}, key=lambda at: (at[0] != "per_sample", at))
-    lines: dict[tuple[str, int], dict[tuple[str, int], Gain]] = {}
-    for gain in group.gains:
-        lines.setdefault((gain.kernel, gain.threads), {})[gain.mode, gain.batch_size] = gain
-    rows = [
+    rows = pivot(
         (
-            kernel,
-            str(threads),
-            _count(*(gain.used for gain in line.values())),
-            *(words.ratio(line[at].speedup) if at in line else "" for at in cases),
-        )
-        for (kernel, threads), line in lines.items()
-    ]
+            (
+                (gain.kernel, str(gain.threads), str(gain.used or "does not say")),
+                (gain.mode, gain.batch_size),
+                words.ratio(gain.speedup),
+            )
+            for gain in group.gains
+        ),
+        cases,
+    )
     where = f"{group.spec}, {group.dtype}, {group.data}{f', env {group.env}' if group.env else ''}"
     caption = (
         f"{where}: time with {_threads(group.fewest)} / time with more. Used: what "
@@ -56,10 +55,6 @@ def _table(group: Scaling) -> Table:
     )
     numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
     return table(caption, ("kernel",), numbers, rows=rows)
-
-
-def _count(*used: int | None) -> str:
-    return next((str(count) for count in used if count is not None), "does not say")
 
 
 def gained(findings: Findings) -> tuple[Scaling, ...]:

@@ -11,7 +11,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Paragraph, Points, Table, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Paragraph, Points, Table, pivot, table
 from mlpbench.bench.report.parts import Part
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
@@ -121,12 +121,12 @@ def figures(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[Figure |
 def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummary], str]) -> Table:
     """Return one row for each kernel (of each run), one column for single calls and one for each batch size."""
     sizes = sorted({case.batch_size for case in cases if case.mode == "batched"})
-    lines: dict[tuple[str, str], dict[int, str]] = {}
-    for case in cases:
-        if case.mode != "book":
-            at = 0 if case.mode == "per_sample" else case.batch_size
-            lines.setdefault((case.run, case.name), {})[at] = text(case)
-    rows = [(*key, *(line.get(at, "not measured") for at in (0, *sizes))) for key, line in lines.items()]
+    cells = (
+        ((case.run, case.name), 0 if case.mode == "per_sample" else case.batch_size, text(case))
+        for case in cases
+        if case.mode != "book"
+    )
+    rows = pivot(cells, (0, *sizes), "not measured")
     numbers = ("one at a time", *(f"batch {size:,}" for size in sizes))
     caption = "Median over repeats, with the 95 % interval in brackets."
     return table(caption, ("kernel",), numbers, rows=rows, several=_are_several(cases))
