@@ -11,7 +11,7 @@ The rule of the shares, which lie between 0 and 100 % and add up to the gain:
 1. A share is a part of what batching saves in the same repeat; it is the median over repeats, with Student's interval.
 2. Reading hides behind arithmetic. So weights count up to what the other causes leave, and are no part of an overlap.
 3. A share below 0 counts as 0 if its interval reaches 0, or `NOTHING` at least. The others are scaled to 100 %.
-4. Otherwise the gain is not explained (`NotExplained`). It is neither where batching may save nothing, in one repeat,
+4. Otherwise the gain is not explained, with a reason. It is neither where batching may save nothing, in one repeat,
    and where the interval of the largest share is wider than `UNSURE` to either side.
 """
 
@@ -33,10 +33,6 @@ PARTS = ("calls", "weights", "arithmetic", "unexplained")
 NOTHING = 0.02
 #: Half the width of a share's interval, as a share of the gain, from which on nobody knows it.
 UNSURE = 0.25
-
-
-class NotExplained(Exception):  # noqa: N818 - it is an answer
-    """Why a gain is not divided."""
 
 
 @dataclass(frozen=True)
@@ -97,23 +93,23 @@ def attribute(
     batch_size: int,
     weights_s: float | None,
     beyond_l1_s: float = 0.0,
-) -> Attribution:
-    """Return the parts of the difference between single calls and batches of ``batch_size``.
+) -> Attribution | str:
+    """Return the parts of the difference between single calls and batches of ``batch_size``, or why it has none.
 
     ``gain``: the ratio of both; ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says,
     None where the roofs are missing. ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller
-    network does not do. Raises NotExplained, with the reason.
+    network does not do.
     """
     ones, batches = times.pairs(one, batch)
     saved = {at: ones[at] - batches[at] for at in sorted(ones.keys() & small.keys())}
     if gain is None or not saved:
-        raise NotExplained("no repeat has both sides and the cost of a call")
-    if math.isnan(gain.low):
-        raise NotExplained(str(gain.reason))
+        return "no repeat has both sides and the cost of a call"
+    if not gain.claims:
+        return str(gain.reason)
     if not gain.low > 1 or min(saved.values()) <= 0:
-        raise NotExplained("batching saves nothing" if gain.high < 1 else "whether batching saves anything is unclear")
+        return "batching saves nothing" if gain.high < 1 else "whether batching saves anything is unclear"
     if len(saved) == 1:
-        raise NotExplained("one repeat alone has the cost of a call")
+        return "one repeat alone has the cost of a call"
     found: dict[str, list[float]] = {name: [] for name in PARTS}
     for at, whole in saved.items():
         parts = {
@@ -125,13 +121,15 @@ def attribute(
         for name, seconds in (*known.items(), ("unexplained", whole - sum(known.values()))):
             found[name].append(seconds / whole)
     shares = _settled({name: _median(values) for name, values in found.items() if len(values) == len(saved)})
+    if isinstance(shares, str):
+        return shares
     one_s, batch_s = (estimates.estimate(side.by_repeat).value for side in (one, batch))
     parts_s = {name: share.through(lambda end: end * (one_s - batch_s)) for name, share in shares.items()}
     return Attribution(batch_size, one_s, batch_s, dict.fromkeys(PARTS) | parts_s, gain)
 
 
-def _settled(shares: Mapping[str, Estimate]) -> dict[str, Estimate]:
-    """Return shares between 0 and 1 that add up to 1, by the rule above. Raises NotExplained."""
+def _settled(shares: Mapping[str, Estimate]) -> dict[str, Estimate] | str:
+    """Return shares between 0 and 1 that add up to 1, by the rule above; or why there are none."""
     settled, rest = dict(shares), shares["unexplained"]
     # What reading the weights costs comes from the run's roofs and not from repeats.
     if weights := settled.pop("weights", None):
@@ -141,11 +139,11 @@ def _settled(shares: Mapping[str, Estimate]) -> dict[str, Estimate]:
         settled["weights"] = Estimate(weights.value - hidden, *ends, rest.n)
     if below := [name for name, part in settled.items() if max(part.value, part.high) < -NOTHING]:
         more = "unexplained" in below
-        raise NotExplained("the causes explain more than there is" if more else f"{below[0]} came out below 0")
+        return "the causes explain more than there is" if more else f"{below[0]} came out below 0"
     whole = sum(max(part.value, 0.0) for part in settled.values())
     settled = {name: part.through(lambda end: min(max(end / whole, 0.0), 1.0)) for name, part in settled.items()}
     if max(settled.values(), key=lambda part: part.value).half > UNSURE:
-        raise NotExplained("repeats disagree about the shares")
+        return "repeats disagree about the shares"
     return settled
 
 

@@ -10,7 +10,7 @@ from statistics import median
 from typing import Any
 
 from mlpbench.bench.analysis import attribution, evidence, roofline
-from mlpbench.bench.analysis.attribution import PARTS, Attribution, NotExplained
+from mlpbench.bench.analysis.attribution import PARTS, Attribution
 from mlpbench.bench.analysis.evidence import CaseShare, Evidence, SmallNetworks, threads_of
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.roofline import Roofs, Work
@@ -200,10 +200,8 @@ def _attribution(
     if not small:
         return None, place, "the cost of a call was not measured"
     beyond = _beyond_l1(first.spec, next(iter(small.values())), alone)
-    try:
-        return attribution.attribute(one, best, best.speedup, small, best.batch_size, weights_s, beyond), place, None
-    except NotExplained as reason:
-        return None, place, str(reason)
+    found = attribution.attribute(one, best, best.speedup, small, best.batch_size, weights_s, beyond)
+    return (None, place, found) if isinstance(found, str) else (found, place, None)
 
 
 def _beyond_l1(spec: ForwardSpec, small: SmallNetworks, alone: Roofs | None) -> float:

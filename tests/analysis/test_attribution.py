@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpbench.bench.analysis import attribution, times
-from mlpbench.bench.analysis.attribution import PARTS, NotExplained, arithmetic_cost, weight_cost
+from mlpbench.bench.analysis.attribution import PARTS, arithmetic_cost, weight_cost
 from mlpbench.bench.analysis.evidence import SmallNetworks
 from mlpbench.bench.analysis.roofline import Roofs
 
@@ -93,9 +93,8 @@ def test_whatever_disturbs_shares_lie_between_0_and_1_and_add_up_or_there_are_no
     """Medians of each part alone said -4,332 % and 4,366 % here, or that calls are 131 % of the gain."""
     rng, explained = np.random.default_rng(int(100 * noise)), 0
     for _ in range(200):
-        try:
-            found = attribute(disturbed(rng, noise), BATCH, 1e-6)
-        except NotExplained:
+        found = attribute(disturbed(rng, noise), BATCH, 1e-6)
+        if isinstance(found, str):
             continue
         explained += 1
         assert sum(shares(found).values()) == pytest.approx(1)
@@ -133,9 +132,7 @@ def test_a_share_below_0_within_its_uncertainty_is_0_and_the_others_are_scaled()
     ],
 )
 def test_a_gain_that_cannot_be_divided_says_why(repeats, reason):
-    with pytest.raises(NotExplained) as said:
-        attribute(repeats, BATCH, 0.0)
-    assert str(said.value) == reason
+    assert attribute(repeats, BATCH, 0.0) == reason
 
 
 def test_without_roofs_the_weights_are_not_measured_and_stay_unexplained():
