@@ -17,7 +17,7 @@ from mlpbench.bench import values, words
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.record import foreign
-from mlpbench.bench.record.foreign import Benchmark, ForeignFile
+from mlpbench.bench.record.foreign import ForeignBenchmark, ForeignFile
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Ratio, Verdict
 from mlpbench.bench.stats.rounds import TOO_FEW, ratio_within, within
@@ -135,7 +135,7 @@ class PytestBenchmark:
             raise NothingComparable("nothing to compare: the files have no benchmark in common")
         return _compared(cases, threshold, paired=False)
 
-    def _by_name(self) -> list[dict[str, Benchmark]]:
+    def _by_name(self) -> list[dict[str, ForeignBenchmark]]:
         alone = all(len({one.name for one in file.benchmarks}) == len(file.benchmarks) for file in self.files)
         return [
             {one.name if alone else one.fullname or one.name: one for one in file.benchmarks} for file in self.files
@@ -234,7 +234,7 @@ def read_pytest_benchmark(
 
 
 def _compared(
-    cases: Sequence[tuple[str, str, list[Benchmark], list[Benchmark]]], threshold: str, *, paired: bool
+    cases: Sequence[tuple[str, str, list[ForeignBenchmark], list[ForeignBenchmark]]], threshold: str, *, paired: bool
 ) -> ForeignComparison:
     share = values.parse_threshold(threshold)
     medians = [
@@ -267,7 +267,7 @@ def _compared(
     return ForeignComparison(tuple(rows), limits)
 
 
-def _within(one: Benchmark) -> Estimate:
+def _within(one: ForeignBenchmark) -> Estimate:
     """Return what the rounds say, if the file holds them; else the median alone."""
     if one.stats.data:
         return within(one.stats.data)

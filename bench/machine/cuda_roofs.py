@@ -18,7 +18,7 @@ import numpy as np
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import question
 from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
-from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measured, OfDevice, Roofs
+from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measured, MeasuredRoofs, OfDevice
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
@@ -60,7 +60,7 @@ def answer(dtype: str, seconds: float) -> OfDevice:
         return OfDevice("cuda", reason=device.words(error))
 
 
-def measure(dtype: str, seconds: float) -> Roofs:
+def measure(dtype: str, seconds: float) -> MeasuredRoofs:
     """Return the roofs of the current device for ``dtype``, each measured for about ``seconds``."""
     import cupy
 
@@ -79,7 +79,7 @@ def measure(dtype: str, seconds: float) -> Roofs:
         measured.append(limit(data=tuple(data)))
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     texts = {name: None if value is None else str(value) for name, value in facts.items()}
-    return Roofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
+    return MeasuredRoofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:

@@ -29,7 +29,7 @@ from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record.look import BestLook, fastest
 from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import Measured, OfDevice, Roofs, RoofsFile, RoofsHead
+from mlpbench.bench.record.roofs import Measured, MeasuredRoofs, OfDevice, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.trust import LookFacts, best_look
 from mlpbench.bench.record.write import write_atomically
@@ -102,7 +102,7 @@ def measure(
     dtype: str,
     seconds: float,
     best: Iterable[BestLook] = (),
-) -> Roofs:
+) -> MeasuredRoofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
     A level that this processor has no cache for is left out. ``best``: the fastest looks that are known.
@@ -126,7 +126,9 @@ def measure(
                         best = fastest(best, limit.take(rounds, seconds, kind))
         measured += [replace(limit.measured, refused=limit.doubt(look.facts(taken, best))) for limit in limits]
     facts = look.facts(taken, best)
-    return Roofs(dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect(), look=facts)
+    return MeasuredRoofs(
+        dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect(), look=facts
+    )
 
 
 #: The rounds of a limit of which nothing has been measured.
@@ -172,7 +174,7 @@ class _Limit:
         return None
 
 
-def refused_words(roofs: Roofs | None) -> str | None:
+def refused_words(roofs: MeasuredRoofs | None) -> str | None:
     """Return which roofs are refused, and why, in words; None where none is."""
     refused = [limit for limit in roofs.measured if limit.refused is not None] if roofs else []
     if not refused:

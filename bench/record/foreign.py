@@ -28,7 +28,7 @@ class Statistics(Block, frozen=True, kw_only=True):
     data: Rounds | None = None
 
 
-class Benchmark(Block, frozen=True, kw_only=True):
+class ForeignBenchmark(Block, frozen=True, kw_only=True):
     """One benchmark. ``fullname`` tells apart what files call by one name."""
 
     name: Text
@@ -41,7 +41,7 @@ class Benchmark(Block, frozen=True, kw_only=True):
 class ForeignFile(Block, frozen=True, kw_only=True):
     """A whole file: the benchmarks of one process, and the machine it ran on."""
 
-    benchmarks: tuple[Benchmark, ...]
+    benchmarks: tuple[ForeignBenchmark, ...]
     machine_info: dict[Text, Any] = field(default_factory=dict)
     commit_info: dict[Text, Any] = field(default_factory=dict)
     datetime: Text | None = None

@@ -66,7 +66,7 @@ class Measured(Block, frozen=True, kw_only=True):
         return tuple(one for one, pair in zip(self.data, self.looks_ns, strict=True) if max(pair) <= limit)
 
 
-class Roofs(Block, frozen=True, kw_only=True):
+class MeasuredRoofs(Block, frozen=True, kw_only=True):
     """What was measured of the CPU, or of a device. ``caches``: bytes by name. ``look``: the best looks then."""
 
     dtype: Text | None = None
@@ -89,7 +89,7 @@ class OfDevice(Block, frozen=True):
     """What was measured of another device than the CPU, or the reason why nothing was."""
 
     device: Name
-    roofs: Roofs | None = None
+    roofs: MeasuredRoofs | None = None
     reason: Text | None = None
 
 
@@ -98,7 +98,7 @@ class RoofsHead(Block, frozen=True, kw_only=True):
 
     schema: Schema = SCHEMA
     kind: Literal["roofs"] = "roofs"
-    roofs: Roofs | None = None
+    roofs: MeasuredRoofs | None = None
     reason: Text | None = None
     devices: tuple[OfDevice, ...] = ()
 
