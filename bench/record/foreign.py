@@ -14,15 +14,12 @@ from mlpbench.bench.record.fields import Block, Duration, Rounds, Seconds, Text,
 
 
 class Statistics(Block, frozen=True, kw_only=True):
-    """The rounds of one benchmark in one process. ``q1``, ``q3``: quartiles."""
+    """The rounds of one benchmark in one process."""
 
     median: Duration
     min: Duration
-    max: Duration
     mean: Duration
     stddev: Seconds = 0.0
-    q1: Duration | None = None
-    q3: Duration | None = None
     rounds: Whole = 1
     iterations: Whole = 1
     data: Rounds | None = None
@@ -35,7 +32,6 @@ class ForeignBenchmark(Block, frozen=True, kw_only=True):
     stats: Statistics
     fullname: Text | None = None
     group: Text | None = None
-    param: Text | None = None
 
 
 class ForeignFile(Block, frozen=True, kw_only=True):
@@ -43,7 +39,6 @@ class ForeignFile(Block, frozen=True, kw_only=True):
 
     benchmarks: tuple[ForeignBenchmark, ...]
     machine_info: dict[Text, Any] = field(default_factory=dict)
-    commit_info: dict[Text, Any] = field(default_factory=dict)
     datetime: Text | None = None
 
     @property
@@ -53,12 +48,6 @@ class ForeignFile(Block, frozen=True, kw_only=True):
         brand = processor.get("brand_raw") if isinstance(processor, dict) else None
         words = [str(word) for word in (self.machine_info.get("node"), brand) if word]
         return untrusted.clean_text(", ".join(words)) or "unknown"
-
-    @property
-    def commit(self) -> str | None:
-        """The commit that the file names."""
-        found = self.commit_info.get("id")
-        return untrusted.clean_text(found) if isinstance(found, str) and found != "unversioned" else None
 
 
 def read(path: Path) -> ForeignFile:
