@@ -48,7 +48,8 @@ def sweep(mlpbench, tmp_path_factory):
     """One run of all four kernels: the process that ran it, and what it recorded."""
     out = tmp_path_factory.mktemp("results")
     # 200 rows: more than the gate has, so that what raises and what dies does so in the sweep.
-    ran = mlpbench("run", *KERNELS, "--profile", "smoke", "--batch-size", 1, "--batch-size", 200, "--results", out)
+    small = ("--profile", "smoke", "--spec", "20-10-3", "--batch-size", 1, "--batch-size", 200)
+    ran = mlpbench("run", *KERNELS, *small, "--results", out)
     return ran, runs.read_run(runs.latest(out))
 
 
