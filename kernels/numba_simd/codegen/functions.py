@@ -105,7 +105,7 @@ _P_32 = (-1.326472731307149e-3, 9.671512991189957e-3, -5.550733581185341e-2, 2.4
 
 
 def sigmoid(x: Vector) -> Vector:
-    """Return 1 / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within 0.2 * abs(x) more.
+    """Return 1 / (1 + exp(-x)): within 3 units in the last place, and for x < 0 within abs(x) / 4 more.
 
     The second part is less than what rounding x itself does to the result. A division takes as much time as two
     multiplications, which the processor's estimate of a reciprocal with a step of Newton would need too.

@@ -60,8 +60,8 @@ def test_the_largest_error_of_all_and_of_90_in_100_networks_is_at_most_1_5_times
 
 
 @kernels
-@pytest.mark.parametrize("n_out", [10, 50, 64, 300])
-@pytest.mark.parametrize("n_in", [50, 180, 384, 512, 784, 1024, 2000, 4099])
+@pytest.mark.parametrize("n_out", [10, 64, 300])
+@pytest.mark.parametrize("n_in", [50, 384, 784, 2000, 4099])
 def test_sums_of_any_length_err_at_most_1_5_times_numpys(name, n_in, n_out):
     """Where 20,000 outputs leave little to luck. One long sum would err by twice as much as NumPy's parts."""
     spec = ForwardSpec((n_in, n_out), output="identity")
