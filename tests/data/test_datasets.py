@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import textwrap
@@ -108,10 +109,11 @@ def test_random_rows_are_seeded_and_nonsense_is_refused():
 # load
 
 
-def test_load_by_name(tmp_path):
+def test_load_by_name(tmp_path, monkeypatch):
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
     idx_files.write(tmp_path, idx_files.TEST, 5)
     assert datasets.load("digits", MNIST).name == "digits"
-    assert len(datasets.load("mnist", MNIST, data_dir=tmp_path)) == 5
+    assert len(datasets.load("mnist", MNIST)) == 5
     random = datasets.load("random", HAND_WORKED, rows=7, seed=3)
     assert random.images.shape == (7, 2)
     assert random.sha256 == datasets.random(HAND_WORKED, 7, 3).sha256
@@ -130,14 +132,13 @@ def test_load_refuses_a_spec_of_another_width(name):
 
 def test_no_network_is_reached(tmp_path):
     """Digits, random rows and a folder that lacks MNIST: with sockets that refuse, and without the libraries."""
-    code = f"""
+    code = """
         import socket, sys
 
         def refuse(*args, **kwargs):
             raise SystemExit("a socket was asked for")
 
         socket.socket = socket.create_connection = socket.getaddrinfo = refuse
-        from pathlib import Path
         from mlpbench.bench.data import datasets
         from mlpbench.bench.errors import UserError
         from mlpbench.kernels.spec import MNIST
@@ -145,11 +146,11 @@ def test_no_network_is_reached(tmp_path):
         datasets.load("digits", MNIST).inputs("float32")
         datasets.load("random", MNIST).inputs("float32")
         try:
-            datasets.load("mnist", MNIST, data_dir=Path({str(tmp_path)!r}))
+            datasets.load("mnist", MNIST)
         except UserError:
             pass
-        print(sorted({{"urllib.request", "http.client", "requests", "pandas"}} & set(sys.modules)))
+        print(sorted({"urllib.request", "http.client", "requests", "pandas"} & set(sys.modules)))
     """
-    command = [sys.executable, "-c", textwrap.dedent(code)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    command, env = [sys.executable, "-c", textwrap.dedent(code)], {**os.environ, "MLPBENCH_DATA": str(tmp_path)}
+    done = subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "[]"), done.stderr

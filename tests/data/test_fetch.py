@@ -91,7 +91,9 @@ def server(monkeypatch):
 
 def get(server, folder, *mirrors, remotes=ONE, **options):
     urls = tuple(mirror if "://" in mirror else f"{server.url}/{mirror}" for mirror in mirrors)
-    return fetch(folder, remotes=[replace(remote, mirrors=urls) for remote in remotes], **options)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLPBENCH_DATA", str(folder))
+        return fetch(remotes=[replace(remote, mirrors=urls) for remote in remotes], **options)
 
 
 def fails(server, folder, *mirrors, **options):
@@ -110,12 +112,13 @@ def test_download(server, tmp_path, mirror):
     assert gzip.decompress((tmp_path / "new" / "folder" / NAME).read_bytes()) == gzip.decompress(IMAGES)
 
 
-def test_all_files_are_fetched_once_and_can_be_read(server, tmp_path):
+def test_all_files_are_fetched_once_and_can_be_read(server, tmp_path, monkeypatch):
     lines = []
     paths = get(server, tmp_path, "good", remotes=FAKES, say=lines.append)
     assert {path.name: path.read_bytes() for path in paths} == CONTENT
     assert sorted(file.name for file in tmp_path.iterdir()) == sorted(CONTENT)
-    assert len(datasets.mnist(tmp_path)) == 5
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
+    assert len(datasets.mnist()) == 5
     assert [line for line in lines if "verified" in line] == [f"{name}: verified" for name in CONTENT]
     server.requests.clear()
     assert get(server, tmp_path, "good", remotes=FAKES) == paths
@@ -199,4 +202,4 @@ def test_the_real_files_have_the_published_content_and_are_not_fetched_again(mni
         WEIGHTS_FILE,
     ]
     monkeypatch.setattr(socket, "socket", None)
-    assert len(fetch(mnist_dir, remotes=there)) == len(there)
+    assert len(fetch(remotes=there)) == len(there)

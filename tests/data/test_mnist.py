@@ -21,6 +21,11 @@ from mlpbench.kernels.spec import MNIST
 from support import idx_files
 
 
+@pytest.fixture(autouse=True)
+def named(monkeypatch, tmp_path):
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
+
+
 @pytest.fixture
 def half(tmp_path):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=True)
@@ -34,7 +39,7 @@ def half(tmp_path):
 @pytest.mark.parametrize("dotted", [False, True])
 def test_mnist_needs_the_test_half_only_and_its_hash_is_of_the_content_not_the_packing(tmp_path, zipped, dotted):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped, dotted=dotted)
-    data = datasets.mnist(tmp_path)
+    data = datasets.mnist()
     np.testing.assert_array_equal(data.images, idx_files.images(5).reshape(5, 784))
     np.testing.assert_array_equal(data.labels, idx_files.labels(5))
     assert data.sha256 == hashlib.sha256(idx_files.images(5).tobytes() + idx_files.labels(5).tobytes()).hexdigest()
@@ -44,7 +49,7 @@ def test_mnist_needs_the_test_half_only_and_its_hash_is_of_the_content_not_the_p
 def test_what_fetch_writes_is_read_first(tmp_path):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=True)
     (tmp_path / idx_files.TEST[0]).write_bytes(b"damaged")
-    assert len(datasets.mnist(tmp_path)) == 5
+    assert len(datasets.mnist()) == 5
 
 
 def packed(folder, name, content):
@@ -66,13 +71,14 @@ IMAGES, LABELS = idx_files.TEST
         (lambda f: packed(f, IMAGES, np.ones((5, 20, 28))), "20x28"),
     ],
 )
-def test_what_is_missing_or_does_not_belong_is_told_in_one_line(tmp_path, damage, words):
+def test_what_is_missing_or_does_not_belong_is_told_in_one_line(tmp_path, monkeypatch, damage, words):
     folder = tmp_path / "mnist"
+    monkeypatch.setenv("MLPBENCH_DATA", str(folder))
     folder.mkdir()
     idx_files.write(folder, idx_files.TEST, 5)
     damage(folder)
     with pytest.raises(UserError, match=words) as error:
-        datasets.mnist(folder)
+        datasets.mnist()
     assert "\n" not in str(error.value)
 
 
@@ -81,37 +87,37 @@ def test_folder_that_may_not_be_read(half):
     half.chmod(0)
     try:
         with pytest.raises(UserError, match=r"cannot|has no"):
-            datasets.mnist(half)
+            datasets.mnist()
     finally:
         half.chmod(0o755)
 
 
 def test_a_half_is_loaded_as_the_book_does_and_needs_no_other(half):
-    x, t = mnist.load_part("test", half)
+    x, t = mnist.load_part("test")
     assert (x.dtype, t.dtype) == (np.float32, np.uint8)
     np.testing.assert_array_equal(x, idx_files.images(5).reshape(5, 784).astype(np.float32) / np.float32(255))
     np.testing.assert_array_equal(t, idx_files.labels(5))
     with pytest.raises(UserError, match="train-images-idx3-ubyte"):
-        mnist.load_part("train", half)
+        mnist.load_part("train")
 
 
 def test_has_part_looks_for_both_files(half):
-    assert mnist.has_part("test", half)
-    assert not mnist.has_part("train", half)
+    assert mnist.has_part("test")
+    assert not mnist.has_part("train")
     (half / f"{idx_files.TEST[1]}.gz").unlink()
-    assert not mnist.has_part("test", half)
+    assert not mnist.has_part("test")
 
 
 # Where the files are looked for
 
 
-def test_data_folder_is_the_one_named_then_the_environments(monkeypatch, tmp_path):
-    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path / "environment"))
-    assert mnist.resolve_data_dir(tmp_path) == tmp_path
-    assert mnist.resolve_data_dir() == tmp_path / "environment"
-    assert mnist.resolve_data_dir(Path("~/digits")) == Path.home() / "digits"
+def test_the_data_folder_is_the_one_that_the_variable_names(monkeypatch, tmp_path):
+    assert mnist.data_folder() == tmp_path
+    monkeypatch.setenv("MLPBENCH_DATA", "~/digits")
+    assert mnist.data_folder() == Path.home() / "digits"
+    monkeypatch.setenv("MLPBENCH_DATA", "~no-such-user-anywhere/data")
     with pytest.raises(UserError, match="MLPBENCH_DATA"):
-        mnist.resolve_data_dir(Path("~no-such-user-anywhere/data"))
+        mnist.data_folder()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="macOS has a folder of its own for caches")
@@ -121,17 +127,18 @@ def test_data_folder_is_the_users_cache_by_default(monkeypatch, cache, folder):
     monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
     if cache is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", cache)
-    assert mnist.resolve_data_dir() == Path(folder).expanduser() / "mlpbench"
+    assert mnist.data_folder() == Path(folder).expanduser() / "mlpbench"
 
 
 # The real thing
 
 
-def test_the_books_weights_score_what_the_book_says(mnist_dir, tmp_path):
-    data = datasets.mnist(mnist_dir)
+def test_the_books_weights_score_what_the_book_says(mnist_dir, tmp_path, monkeypatch):
+    data = datasets.mnist()
     for name in mnist.FILES["test"]:
         (tmp_path / name).write_bytes(gzip.decompress(mnist.find(mnist_dir, name).read_bytes()))
-    assert datasets.mnist(tmp_path).sha256 == data.sha256, "the same unpacked"
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
+    assert datasets.mnist().sha256 == data.sha256, "the same unpacked"
     params = load_params(mnist_dir / mnist.WEIGHTS_FILE, MNIST)
     assert len(data) == 10_000
     for dtype in ("float32", "float64"):
@@ -140,7 +147,7 @@ def test_the_books_weights_score_what_the_book_says(mnist_dir, tmp_path):
 
 
 def test_shipped_weights_score_what_their_readme_says(mnist_dir):
-    data = datasets.mnist(mnist_dir)
+    data = datasets.mnist()
     outputs = reference.forward(MNIST, load_params(TRAINED_FILE, MNIST), data.inputs("float32"))
     assert np.mean(outputs.argmax(axis=1) == data.labels) == 0.9621
     rows = {row.tobytes() for row in data.images}

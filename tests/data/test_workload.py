@@ -125,8 +125,7 @@ def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
     assert reason in found["reason"]
 
 
-def test_the_books_weights_and_their_accuracy(mnist_dir, monkeypatch):
-    monkeypatch.setenv("MLPBENCH_DATA", str(mnist_dir))
+def test_the_books_weights_and_their_accuracy(mnist_dir):
     workload = Workload(Options(data="mnist"))
     assert workload.facts()[2][0] == WEIGHTS_FILE, "the name alone: no folder of this machine"
     assert workload.params.sha256() == load_params(mnist_dir / WEIGHTS_FILE, MNIST).sha256()

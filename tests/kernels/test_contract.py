@@ -318,7 +318,7 @@ def test_the_books_accuracy_exactly(name, mnist_dir):
 
     if name in ABSENT:
         return  # another test is skipped for it, and says why
-    data = mnist(mnist_dir)
+    data = mnist()
     kernel = available(name)(MNIST, load_params(mnist_dir / "sample_weight.pkl", MNIST))
     x = data.inputs("float32")
     for batch_size in (None, 100, 10_000):
