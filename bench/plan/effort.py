@@ -12,6 +12,7 @@ import random
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from functools import cached_property
 
 from mlpbench.bench.plan.plan import in_any_order
 from mlpbench.bench.record.plan import CaseEnd, Ending, Plan
@@ -194,12 +195,17 @@ class Effort:
             budget_s=self._plan.budget_s,
             spent_s=round(spent_s, 3),
             interrupted=interrupted,
-            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            ended=self._ended,
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
             cases=tuple(ends),
             left_out=tuple((names[name], repeat) for name, repeat in self._plan.order if (name, repeat) in lost),
             sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
+
+    @cached_property
+    def _ended(self) -> str:
+        """The moment at which it was first asked how the run ended: the same in every file that says so."""
+        return datetime.now(UTC).isoformat(timespec="seconds")
 
     def _width(self, kernel: str, case: _Case) -> float | None:
         """Return half the width of a case; endless while fewer than two of its repeats were undisturbed."""
