@@ -198,7 +198,7 @@ def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
     if anatomy.in_l1 is None:
         return found
     one_s, batch_s, rows = _seconds(anatomy.in_l1)
-    spec = anatomy.in_l1.spec
+    spec = anatomy.in_l1.network.spec
     return replace(
         found,
         l1_one_s=one_s,
@@ -212,8 +212,8 @@ def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
 def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
     """Return seconds per sample one at a time and in a batch, by the quantile of all times, and the batch's rows."""
     one, batch = network.case("per_sample"), network.case("batched")
-    one_s, batch_s = (float(np.quantile(case.data, QUANTILE)) / case.rows_per_round_call for case in (one, batch))
-    return one_s, batch_s, batch.rows_per_round_call
+    one_s, batch_s = (float(np.quantile(case.data, QUANTILE)) / case.batch_size for case in (one, batch))
+    return one_s, batch_s, batch.batch_size
 
 
 def _roofs(every: Sequence[measured.Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:

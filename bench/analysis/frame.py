@@ -35,7 +35,8 @@ _PHASES = {
     "first_call_s": "make the first call of this shape",
 }
 #: Columns that records, their networks and their cases have under the same name.
-_OF_RECORD = ("machine", "kernel", "backend", "device", "repeat", "threads", "construct_s")
+_OF_RECORD = ("machine", "kernel", "repeat", "threads")
+_OF_KERNEL = ("backend", "device", "construct_s", "import_s")
 _OF_SPEC = ("dtype", "hidden", "output")
 _OF_CASE = (
     *("mode", "batch_size", "iterations", "first_call_s", "from_host_s", "to_host_s"),
@@ -273,6 +274,7 @@ def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:
     rows = case.rows_per_call
     return {
         **{name: getattr(record, name) for name in _OF_RECORD},
+        **{name: getattr(record.kernel_info, name) for name in _OF_KERNEL},
         **{name: getattr(record.spec, name) for name in _OF_SPEC},
         **{name: getattr(case, name) for name in _OF_CASE},
         "run": run.id,
@@ -288,7 +290,7 @@ def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:
         "sample_p75_s": high / rows,
         "sample_min_s": min(case.rounds_s) / rows,
         "accuracy": accuracy(record, case.mode, case.batch_size),
-        "reads": case.reads if case.parts else None,
+        "reads": case.reads if case.parts_s else None,
         "unchecked": unchecked(record),
         **{f"{name}_s": call_s for name, call_s in taken.parts_s.items()},
     }
@@ -299,7 +301,6 @@ def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
     trust, at = record.trust, (case.timing.mode, case.timing.batch_size)
     row: dict[str, Any] = {
         "disturbed": case.disturbed if case.quiet is not None else None,
-        "import_s": record.import_s,
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,
     }

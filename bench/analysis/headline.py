@@ -226,7 +226,7 @@ def find(
 
 def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     """Return the line of a run from its cases."""
-    peers = {record.kernel for record in run.records if record.peer}
+    peers = {record.kernel for record in run.records if record.kernel_info.peer}
     kernels = of_kernels(cases)
     best = best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best

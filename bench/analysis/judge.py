@@ -134,12 +134,18 @@ def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
 def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
     """Return a record without the refused cases, and without what else was timed of them."""
 
+    def is_hit(mode: str, batch_size: int) -> bool:
+        return any(one.hits(mode, batch_size) for one in refused)
+
     def kept(blocks: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(block for block in blocks if not any(one.hits(block.mode, block.batch_size) for one in refused))
+        return tuple(block for block in blocks if not is_hit(block.mode, block.batch_size))
 
     trust, device_times = record.trust, record.device_times
     told = (_failure(record.kernel, one, PHASE) for one in refused)
-    starts = tuple(changed(start, first_calls=kept(start.first_calls)) for start in trust.starts)
+    starts = tuple(
+        changed(start, first_calls=tuple(call for call in start.first_calls if not is_hit(call[0], call[1])))
+        for start in trust.starts
+    )
     return changed(
         record,
         cases=kept(record.cases),

@@ -201,8 +201,9 @@ def _between(baseline: Record, candidate: Record) -> list[str]:
 
 def of_kernel(record: Record) -> dict[str, Any]:
     """Return what a kernel was in a record: its library's version, its device, what it says of itself, its source."""
-    source = record.file.as_dict() if record.file else {}
-    return {"version": record.version, "device": record.device, **record.describe, "source": source}
+    info = record.kernel_info
+    source = info.file.as_dict() if info.file else {}
+    return {"version": info.version, "device": info.device, **info.describe, "source": source}
 
 
 def facts(record: Record) -> dict[str, Any]:

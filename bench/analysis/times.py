@@ -113,7 +113,7 @@ class CaseTimes:
     @property
     def reads(self) -> str | None:
         """What the book's cell loads, in words."""
-        return next((timing.reads for timing in self.timings if timing.parts and timing.reads), None)
+        return next((timing.reads for timing in self.timings if timing.parts_s and timing.reads), None)
 
     @cached_property
     def unchecked(self) -> bool:
@@ -123,7 +123,7 @@ class CaseTimes:
     @cached_property
     def parts(self) -> Mapping[str, Mapping[int, float]]:
         """Of the book's cell, seconds per sample by part (and the rest) and repeat; empty unless all are known."""
-        if any(case.timing.parts is None for _, case in self.sources):
+        if any(not case.timing.parts_s for _, case in self.sources):
             return {}
         found: dict[str, dict[int, float]] = {}
         for record, case in self.sources:
@@ -175,7 +175,8 @@ def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]
 def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
     """Return the share of rows answered right in the way of a case, one at a time or batched; None without labels."""
     one_by_one = mode == "per_sample" or (mode == "book" and batch_size == 1)
-    return record.accuracy.per_sample if one_by_one else record.accuracy.batched
+    shares = record.kernel_info.accuracy
+    return shares.per_sample if one_by_one else shares.batched
 
 
 def unchecked(record: Record) -> bool:

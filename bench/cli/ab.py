@@ -152,12 +152,12 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
 def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[Env]:
     """Make both environments. Raises UserError where that fails, or where both have the same version."""
-    from mlpbench.bench.run import making
+    from mlpbench.bench.run import environments
 
     made = []
     for side, version in zip(("old", "new"), asked, strict=True):
         with console.err().status(f"making an environment of {version.words} …"):
-            made.append(making.make(folder / side, version, also, Path.cwd()))
+            made.append(environments.make(folder / side, version, also, Path.cwd()))
         there = made[-1].environment
         console.say(f"{version.words}: {made[-1].interpreter.name}, Python {there.python.version}, {_libraries(there)}")
     names = {env.interpreter.name for env in made}

@@ -39,16 +39,16 @@ def merge(
     """
     from mlpbench.bench.run import merge as merging
 
-    found = merging.merge(sources, results)
-    for note in found.notes:
+    merged = merging.merge(sources, results)
+    for note in merged.notes:
         console.say(note, "yellow")
-    for machine in found.calibrations:
+    for machine in merged.calibrations:
         console.say(f"the calibration of {machine} was added: `mlpbench compare` uses it for runs of that machine")
-    for folder in found.added:
+    for folder in merged.added:
         print(folder)  # noqa: T201
-    added = [words.things(len(found.added), "run")]
-    added += [words.things(len(found.calibrations), "calibration")] if found.calibrations else []
-    console.say(f"{words.listed(added)} added to {results}, {len(found.same)} there already")
+    added = [words.things(len(merged.added), "run")]
+    added += [words.things(len(merged.calibrations), "calibration")] if merged.calibrations else []
+    console.say(f"{words.listed(added)} added to {results}, {len(merged.same)} there already")
 
 
 def fleet(
@@ -71,7 +71,10 @@ def fleet(
 
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
+    from msgspec.structs import replace
+
     from mlpbench.bench.record import fleet as record
+    from mlpbench.bench.record.fleet import FleetHead
     from mlpbench.bench.run.fleet import carry
 
     if (dask is None) == (ssh is None):
@@ -79,19 +82,15 @@ def fleet(
     typed = list(context.args)
     if resume and typed:
         raise UserError(f"--resume goes on with the plan of the fleet: leave {typed[0]} out")
-    before = record.newest(results) if resume else None
-    _check(context, typed if before is None else list(before.words))
+    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    head = record.newest(results) if resume else FleetHead(fleet=stamp, words=tuple(typed), version=__version__)
+    if head.version != __version__:
+        raise UserError(f"the fleet was started with mlpbench {head.version}, this is {__version__}: start another one")
+    _check(context, list(head.words))
     transport = _transport(dask, ssh)
     try:
-        if before is not None:
-            head = carry.go_on(transport, before, __version__)
-        else:
-            head = carry.start(transport, typed, f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}", __version__)
-        tell = carry.Teller(
-            lambda worker, what: console.say(f"{worker}: {what}"),
-            lambda worker, line: console.say(f"{worker}: {line}", "dim"),
-        )
-        ended = carry.carry_out(transport, head, results, tell)
+        head = replace(head, workers=carry.entries_of(transport, head.workers))
+        ended = carry.carry_out(transport, head, results, lambda worker, line: console.say(f"{worker}: {line}"))
     finally:
         transport.close()
     _tell(ended, results, as_json=as_json)

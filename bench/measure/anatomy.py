@@ -15,6 +15,7 @@ from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.record.fields import Network
 from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
@@ -81,9 +82,9 @@ def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...
     x = kernel.nearest(conformance.probe_inputs(spec, 200, seed=0))
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
-    return SmallNetwork(spec, tuple(_case(kernel, case, x) for case in cases))
+    return SmallNetwork(Network(**spec.as_dict()), tuple(_case(kernel, case, x) for case in cases))
 
 
 def _case(kernel: Kernel, case: Case, x: Any) -> SmallCase:
-    iterations, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
-    return SmallCase(case.mode, case.batch_size, case.batch_size, iterations, tuple(seconds))
+    _, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
+    return SmallCase(case.mode, case.batch_size, tuple(seconds))

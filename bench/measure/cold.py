@@ -19,7 +19,7 @@ from mlpbench.bench.machine import question
 from mlpbench.bench.machine.child import scratch
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.record.trust import FirstCall, Start
+from mlpbench.bench.record.trust import Start
 from mlpbench.kernels import registry
 
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
@@ -74,7 +74,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
         call = prepare(kernel, case, x[: case.batch_size]).call
         with elapsed() as first:
             call()
-        calls.append(FirstCall(case.mode, case.batch_size, first.seconds))
+        calls.append((case.mode, case.batch_size, first.seconds))
     after = peak_bytes()
     start = Start(
         import_s=importing.seconds,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,7 +31,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.schema import RecordHead, computed
+from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
 from mlpbench.bench.record.trust import LookFacts, Trust
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
@@ -240,17 +240,16 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         asked.tell("looking closer")
         asked.trust = replace(
             asked.trust,
-            cpus=processors(),
             look=LookFacts() if schedule is None else look.facts(schedule.looks(), _best_looks(config)),
             self_test=() if asked.repeat else instruments.harness(),
             refusals=refusals,
         )
-        head = _head(asked, asked.cases if schedule is None else schedule.order[0], config)
+        head = _head(asked, config)
         output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
-def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> RecordHead:
-    """Return our block; ``first``: the cases in the order of the first turn."""
+def _head(asked: Suite, config: pytest.Config) -> RecordHead:
+    """Return our block."""
     (name,) = asked.kernels
     found = asked.admitted(name)
     dissected = found if asked.repeat < anatomy.REPEATS else None
@@ -259,12 +258,8 @@ def _head(asked: Suite, first: Sequence[cases_.Case], config: pytest.Config) -> 
         repeat=asked.repeat,
         environment=environment.collect(found.kernel_info.facts if found else None),
         **computed(*asked.workload.facts()),
-        kernel_info=found.kernel_info if found else None,
-        conformance=found.conformance if found else None,
-        accuracy=found.accuracy if found else None,
-        timings=found.timings if found else None,
+        kernel_info=found.kernel_info if found else KernelInfo(),
         thread_use=asked.thread_use,
-        case_order=tuple((case.mode, case.batch_size) for case in first),
         anatomy=anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
         device_times=device.measure(found, asked.cases, float(config.getoption("benchmark_max_time")))
         if found
@@ -297,7 +292,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
     if asked.plan is None:
         terminalreporter.write_line(BY_HAND)
     for contestant in filter(None, map(asked.admitted, asked.kernels)):
-        error, accuracy = contestant.conformance.max_error, contestant.accuracy.batched
+        error, accuracy = contestant.kernel_info.max_error or 0.0, contestant.kernel_info.accuracy.batched
         words = "" if accuracy is None else f", accuracy {accuracy:.4f}"
         terminalreporter.write_line(f"{contestant.name}: agrees with the reference within {error:.1e}{words}")
 

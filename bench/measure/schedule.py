@@ -25,7 +25,7 @@ from mlpbench.bench.measure.case import Ready, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
-from mlpbench.bench.record.schema import Parts
+from mlpbench.bench.record.schema import PARTS
 from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
@@ -194,15 +194,14 @@ class Series:
 
     def facts(self) -> dict[str, Any]:
         """Return the member ``extra_info`` of the case."""
-        parts = Parts(*zip(*self.rounds_parts, strict=True)) if self.rounds_parts else None
+        parts = dict(zip(PARTS, zip(*self.rounds_parts, strict=True), strict=True)) if self.rounds_parts else {}
         facts = replace(
             self.contestant.facts(self.case),
             looks_ns=tuple(self.looks_ns),
             look_processors=self.look.processors if self.look else None,
-            block_rounds=tuple(self.block_rounds),
             waits_ns=tuple(self.waits_ns),
         )
-        return {**facts.as_dict(), **replace(self.ready.beside, parts=parts).as_dict()}
+        return {**facts.as_dict(), **replace(self.ready.beside, parts_s=parts).as_dict()}
 
     def row(self, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return pytest-benchmark's rows of the blocks as one, as it would have written it itself."""

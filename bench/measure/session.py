@@ -22,12 +22,10 @@ from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import (
     Accuracy,
-    Conformance,
     ExtraInfo,
     Failure,
     KernelInfo,
     ThreadUse,
-    Timings,
 )
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.record.untrusted import clean_text
@@ -49,9 +47,6 @@ class Contestant:
     workload: Workload
     book: BookCell
     kernel_info: KernelInfo
-    conformance: Conformance
-    accuracy: Accuracy
-    timings: Timings
 
     @property
     def inputs(self) -> NDArray[Any]:
@@ -63,14 +58,11 @@ class Contestant:
         whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
         rows = self.workload.book_rows if whole else case.batch_size
         return ExtraInfo(
-            kernel=self.name,
             mode=case.mode,
             batch_size=case.batch_size,
             rows_per_call=rows,
-            distinct_rows=min(rows, data_rows),
             rotated_rows=None if whole else rotation(self.kernel, case, self.inputs),
             repeated_rows=rows > data_rows if whole else self.workload.repeated,
-            includes_loading=whole,
             reads=self.workload.book_reads if whole else None,
         )
 
@@ -179,14 +171,15 @@ class Suite:
                 backend=kernel_class.backend,
                 device=kernel_class.device,
                 version=kernel_class.version(),
-                returns=kernel_class.returns,
                 peer=name in registry.peers(),
                 describe=kernel.describe().as_dict(),
                 file=_source(name, kernel_class),
+                max_error=conformance.max_error,
+                max_error_ratio=conformance.max_error_ratio,
+                accuracy=Accuracy(**self.workload.accuracy(kernel)),
+                import_s=importing.seconds,
+                construct_s=construction.seconds,
             ),
-            Conformance(conformance.max_error, conformance.max_error_ratio),
-            Accuracy(**self.workload.accuracy(kernel)),
-            Timings(importing.seconds, construction.seconds),
         )
 
     def admitted(self, name: str) -> Contestant | None:

@@ -1,5 +1,7 @@
 """Single calls, one by one: what a caller waits for, and how long at worst."""
 
+from statistics import median
+
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
 from mlpbench.bench.measure.case import prepare
@@ -26,4 +28,4 @@ def single_calls(contestant: Contestant, case: Case) -> Singles:
     for _ in range(DROPPED if single.batch_size == 1 else 1):
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
-    return Singles(case.mode, case.batch_size, tuple(clock_pairs_ns()), tuple(calls))
+    return Singles.of(case, round(median(clock_pairs_ns())), calls)

@@ -93,7 +93,9 @@ def here(suite: Suite, name: str) -> dict[str, Any]:
         first = refusals[0]
         where = "" if first.mode is None else f"{words.case(first.mode, first.batch_size or 1)}: "
         return _refused(name, f"{first.check}: {where}{first.reason}")
-    return _conforms(name, contestant.conformance.as_dict(), contestant.accuracy.as_dict())
+    info = contestant.kernel_info
+    errors = {"max_error": info.max_error or 0.0, "max_error_ratio": info.max_error_ratio or 0.0}
+    return _conforms(name, errors, info.accuracy.as_dict())
 
 
 def _place(raised: BaseException, kernel: str) -> str:

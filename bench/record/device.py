@@ -20,7 +20,7 @@ MEASURES = {
     "end_to_end": "inputs there, the call, its result back, in pinned memory, one batch behind the other",
     "overlapped": "the same of many batches, copies and calls side by side on three streams",
 }
-PERCENTILES = (5, 25, 50, 75, 95, 99)
+PERCENTILES = (5, 50, 95, 99)
 
 
 class Spread(Block, frozen=True, kw_only=True):
@@ -35,9 +35,7 @@ class Spread(Block, frozen=True, kw_only=True):
     throttled: Index = 0
     min_s: Duration
     p5_s: Duration
-    p25_s: Duration
     p50_s: Duration
-    p75_s: Duration
     p95_s: Duration
     p99_s: Duration
     max_s: Duration

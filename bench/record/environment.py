@@ -4,6 +4,15 @@ from msgspec import field
 
 from mlpbench.bench.record.fields import Block, Bytes, Index, Number, Text, Whole
 
+#: What stays the same on one machine while nobody changes it, by blocks of `Environment`.
+_STAYS = {
+    "machine": ("name", "cpu_model", "arch", "cores", "logical_cpus", "affinity"),
+    "os": ("system", "release", "distribution"),
+    "python": ("version", "implementation"),
+    "gpu": ("available", "name", "driver", "memory", "uuid"),
+    "git": ("commit", "dirty"),
+}
+
 
 class Machine(Block, frozen=True, kw_only=True):
     """The processors, their caches in bytes by name, and what moves their clock. ``name``: the folder of its results.
@@ -100,3 +109,11 @@ class Environment(Block, frozen=True, kw_only=True):
     gpu: Gpu = Gpu(available=False)
     git: Commit = Commit()
     variables: dict[Text, Text] | None = None
+
+    @property
+    def facts(self) -> dict[str, object]:
+        """What stays the same on one machine: ``machine cores``, and the versions of libraries by their names."""
+        of_blocks = {
+            f"{block} {name}": getattr(getattr(self, block), name) for block, names in _STAYS.items() for name in names
+        }
+        return {**of_blocks, **self.libraries}

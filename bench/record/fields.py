@@ -5,8 +5,10 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
-#: The version of the block "mlpbench" that this tool writes, and the newest that it reads.
-SCHEMA = 1
+from mlpbench.kernels.spec import DType, ForwardSpec, Output
+
+#: The version of the block "mlpbench" that this tool writes; `bench.record.migrate` reads older ones.
+SCHEMA = 2
 #: Whole numbers stay below the first that a float cannot hold.
 MAX_INTEGER = 2**53
 #: Times lie between a picosecond and a year.
@@ -18,7 +20,7 @@ MAX_REPEATS = 10_000
 LATEST_UTC_S = 1e11
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 
-Schema = Annotated[int, Meta(ge=1, le=SCHEMA, description="Version of the format.")]
+Schema = Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description="Version of the format.")]
 #: Kernels, modes, runs, profiles: they end up in file names and tables.
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Letters, digits, '.', '_' and '-'.")]
 #: Cleaned text has at most one character more: the sign that it was cut.
@@ -44,6 +46,8 @@ Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="Seconds.")]
 Duration = Annotated[float, Meta(ge=MIN_SECONDS, le=MAX_SECONDS, description="Seconds, above 0.")]
 Date = Annotated[float, Meta(ge=0, le=LATEST_UTC_S, description="Seconds since 1970, UTC.")]
 Rounds = Annotated[tuple[Duration, ...], Meta(min_length=1, description="One number for each round.")]
+#: What a kernel says of itself.
+Fact = Text | bool | Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | Number | None
 #: Kernel and repeat: one process.
 Process = tuple[Name, Index]
 
@@ -55,6 +59,23 @@ class Block(msgspec.Struct, frozen=True):
         """Return the block as JSON can hold it."""
         found: dict[str, Any] = msgspec.to_builtins(self, enc_hook=as_json)
         return found
+
+
+class Network(Block, frozen=True):
+    """A specification, whole: one that leaves something out is refused, and not read with defaults."""
+
+    sizes: tuple[Whole, ...]
+    hidden: Hidden
+    output: Output
+    dtype: DType
+
+    def __post_init__(self) -> None:
+        _ = self.spec
+
+    @property
+    def spec(self) -> ForwardSpec:
+        """The specification. Raises SpecError where it makes no sense."""
+        return ForwardSpec(self.sizes, self.hidden, self.output, self.dtype)
 
 
 def as_json(value: Any) -> Any:

@@ -8,19 +8,15 @@ from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Schema, Text
 from mlpbench.bench.record.write import write_atomically
 
-_PATTERN = "fleet-*.json"
-
 
 class WorkerEntry(Block, frozen=True, kw_only=True):
-    """A worker: its ``name`` in the list or its address, the ``suffix`` of its run's name, and its machine.
+    """A worker: its ``name`` in the list or its address, and the ``suffix`` of its run's name.
 
     ``runs``: where its results are, below the folder of results; ``problem`` says why it has none.
     """
 
     name: Text
     suffix: Name
-    machine: Text | None = None
-    host: Text | None = None
     runs: tuple[Text, ...] = ()
     problem: Text | None = None
 
@@ -58,7 +54,6 @@ def write(results: Path, head: FleetHead) -> Path:
 
 def newest(results: Path) -> FleetHead:
     """Return the newest fleet of a folder of results. Raises UserError where there is none, or it cannot be read."""
-    paths = sorted(results.glob(_PATTERN))
-    if not paths:
+    if not (paths := sorted(results.glob("fleet-*.json"))):
         raise UserError(f"no fleet in {results}: start one without --resume")
     return untrusted.read(paths[-1], FleetFile).mlpbench

@@ -1,25 +1,25 @@
 """What was derived from the runs of a machine, kept beside them, so that it need not be derived again.
 
-An index is a file of SQLite that anybody may delete. Each entry has the mark of what it was derived from, which files
-and by which code, and counts only while that is true. One that is lost, stale, damaged or cannot be written costs time
-and no answer.
+The file is one that anybody may delete. Each entry has the mark of what it was derived from, which files and by which
+code, and counts only while that is true. An index that is lost, stale or damaged costs time and no answer.
 """
 
 import hashlib
-import sqlite3
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeVar
 
 import msgspec
 
-from mlpbench.bench.errors import user_error
+from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.record.write import write_bytes
+from mlpbench.kernels.files import read_ordinary
 
 #: In the folder of a machine's results; a dot keeps it out of lists of runs.
-FILE = ".history.sqlite"
+FILE = ".history.json"
+MAX_BYTES = 256 * 2**20
 T = TypeVar("T")
-_TABLE = "CREATE TABLE IF NOT EXISTS derived (run TEXT PRIMARY KEY, mark TEXT NOT NULL, content BLOB NOT NULL)"
 
 
 def derived(
@@ -28,23 +28,27 @@ def derived(
     """Return what ``derive`` makes of each run, from the index of a machine's ``folder`` where that is still true.
 
     ``kind`` is a type that msgspec reads and writes, ``code`` names the code that derives. With it comes why the index
-    could not be used, None where it could. Raises what ``derive`` raises.
+    could not be written, None where it could. Raises what ``derive`` raises.
     """
-    marks = {run: _mark(run, code) for run in runs}
-    known, trouble = _read(folder / FILE)
-    found, made = {}, {}
+    path, known, problem = folder / FILE, dict[str, tuple[str, msgspec.Raw]](), None
+    with suppress(OSError, msgspec.MsgspecError, RecursionError):
+        known = msgspec.json.decode(read_ordinary(path, MAX_BYTES), type=dict[str, tuple[str, msgspec.Raw]])
+    results: dict[Path, T] = {}
+    entries: dict[str, tuple[str, msgspec.Raw]] = {}
     for run in runs:
-        mark, content = known.get(run.name, ("", b""))
-        kept = _decoded(content, kind) if mark == marks[run] else None
-        if kept is None:
-            kept = derive(run)
-            made[run.name] = (marks[run], msgspec.json.encode(kept))
-        found[run] = kept
-    gone = known.keys() - {run.name for run in runs}
-    if trouble is not None or made or gone:
-        entries = {name: entry for name, entry in known.items() if name not in gone} | made
-        trouble = _write(folder / FILE, entries, anew=trouble is not None)
-    return found, trouble
+        mark, (kept_mark, content) = _mark(run, code), known.get(run.name, ("", msgspec.Raw(b"")))
+        try:
+            results[run] = msgspec.json.decode(content if kept_mark == mark else b"", type=kind)
+        except (msgspec.MsgspecError, RecursionError):
+            results[run] = derive(run)
+            content = msgspec.Raw(msgspec.json.encode(results[run]))
+        entries[run.name] = (mark, content)
+    if entries != known:
+        try:
+            write_bytes(path, msgspec.json.encode(entries), replace=True)
+        except UserError as error:
+            problem = str(error)
+    return results, problem
 
 
 def code_of(*folders: Path) -> str:
@@ -63,39 +67,3 @@ def _mark(run: Path, code: str) -> str:
             state = path.stat()
             digest.update(f"{path.relative_to(run)}\0{state.st_size}\0{state.st_mtime_ns}\n".encode(errors="replace"))
     return digest.hexdigest()
-
-
-def _decoded(content: bytes, kind: type[T]) -> T | None:
-    """Return what an entry holds, None where its content is damaged."""
-    try:
-        return msgspec.json.decode(content, type=kind)
-    except (msgspec.MsgspecError, RecursionError):
-        return None
-
-
-def _read(path: Path) -> tuple[dict[str, tuple[str, bytes]], str | None]:
-    if not path.is_file():
-        return {}, None
-    try:
-        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True)) as file:
-            rows = file.execute("SELECT run, mark, content FROM derived").fetchall()
-    except sqlite3.Error as error:
-        return {}, f"{path}: {error}"
-    if not all(isinstance(text, str) for row in rows for text in row[:2]):
-        return {}, f"{path}: not an index of mlpbench"
-    return {run: (mark, content if isinstance(content, bytes) else b"") for run, mark, content in rows}, None
-
-
-def _write(path: Path, entries: dict[str, tuple[str, bytes]], *, anew: bool) -> str | None:
-    """Write all entries; ``anew``: over a file that cannot be read. Return why that failed, None where it did not."""
-    rows = [(run, mark, content) for run, (mark, content) in entries.items()]
-    try:
-        if anew:
-            path.unlink(missing_ok=True)
-        with closing(sqlite3.connect(path)) as file, file:
-            file.execute(_TABLE)
-            file.execute("DELETE FROM derived")
-            file.executemany("INSERT INTO derived VALUES (?, ?, ?)", rows)
-    except (sqlite3.Error, OSError) as error:
-        return f"{path}: {error}"
-    return None

@@ -6,6 +6,7 @@ least number of repeats. A run with such a plan and without an ending was interr
 
 from collections import Counter, defaultdict
 from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from msgspec import Meta, field
@@ -77,20 +78,14 @@ class SettingEntry(Block, frozen=True):
             raise ValueError(f"label: expected {self.setting.label!r}, the setting's own, got {self.label!r}")
 
     @classmethod
-    def of(cls, setting: Setting, **more: str) -> Self:
-        """Return the entry of a setting; ``more``: of a plan, the name of its sweep."""
-        return cls(**asdict(setting), label=setting.label, **more)  # type: ignore[arg-type]  # the setting's own
+    def of(cls, setting: Setting) -> Self:
+        """Return the entry of a setting."""
+        return cls(**asdict(setting), label=setting.label)
 
     @property
     def setting(self) -> Setting:
         """The setting."""
         return Setting(self.spec, self.threads, self.dtype, self.varies, self.env)
-
-
-class SweepPart(SettingEntry, frozen=True, kw_only=True):
-    """What the plan of one setting of a sweep says of it: ``sweep`` is the sweep's name."""
-
-    sweep: Name
 
 
 class KernelFile(Block, frozen=True):
@@ -123,11 +118,10 @@ class Plan(Block, frozen=True, kw_only=True):
     ``clock``: pytest-benchmark's options. ``target``: half the width that intervals are to have, as a share, and
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
     None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
-    wanted. ``limits_after``: the kernel after each of whose processes the machine's limits are measured; None: at the
-    run's end alone. ``part``: of one setting of a sweep over several, which one. ``options_from_file``: options
-    that a settings file gave, by their places in it. ``env``: the environment whose interpreter every
-    process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which a process is
-    stopped. ``files``: where those of the kernels are that are somebody's files.
+    wanted. ``sweep`` and ``part``: of one setting of a sweep over several, the sweep's name, and which one it is.
+    ``options_from_file``: options that a settings file gave, by their places in it. ``env``: the environment whose
+    interpreter every process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which
+    a process is stopped. ``files``: where those of the kernels are that are somebody's files.
     """
 
     run_id: Name
@@ -144,15 +138,17 @@ class Plan(Block, frozen=True, kw_only=True):
     clock: tuple[Text, ...] = ()
     target: SomeShare | None = None
     budget_s: Seconds | None = None
-    part: SweepPart | None = field(default=None, name="setting")
+    sweep: Name | None = None
+    part: SettingEntry | None = field(default=None, name="setting")
     binding: Binding | None = None
-    limits_after: Name | None = None
     options_from_file: dict[Text, Text] = field(default_factory=dict)
     files: dict[Name, KernelFile] = field(default_factory=dict)
     env: Interpreter | None = None
     timeout_s: Seconds | None = None
 
     def __post_init__(self) -> None:
+        if (self.sweep is None) != (self.part is None):
+            raise ValueError("setting: expected a setting and the sweep that it is of, or neither")
         for case in self.cases:
             if case.mode not in MODES or not 1 <= case.batch_size <= MAX_INTEGER:
                 raise ValueError(f"cases: expected a mode and a batch size, got {case.mode!r} and {case.batch_size}")
@@ -165,26 +161,16 @@ class Plan(Block, frozen=True, kw_only=True):
         """The setting of a sweep over several, None where there is only one."""
         return self.part.setting if self.part else None
 
-    @property
-    def sweep(self) -> str | None:
-        """The name of the sweep over several settings that the run belongs to."""
-        return self.part.sweep if self.part else None
-
 
 class SweepHeader(Block, frozen=True, kw_only=True):
     """What ``run.json`` of a sweep over several settings says: its name, and its settings in order.
 
-    ``order``: label of the setting, kernel and repeat of every process, in running order.
+    ``order``: label of the setting, kernel and repeat of every process, in running order. All else is in the plan of
+    each setting.
     """
 
     run_id: Name
-    profile: Name | None = None
     repeats: Whole | None = None
-    seed: Index | None = None
-    target: SomeShare | None = None
-    budget_s: Seconds | None = None
-    command: tuple[Text, ...] = ()
-    started: Text | None = None
     settings: tuple[SettingEntry, ...]
     order: tuple[tuple[Text, Name, Index], ...] = ()
 
@@ -219,10 +205,13 @@ class CaseEnd(Block, frozen=True):
     limit: Annotated[str, Meta(pattern=f"^(?:{'|'.join(LIMITS)})$")]
 
 
-class WholeEnding(Block, frozen=True, kw_only=True):
-    """How a run or a sweep ended. ``spent_s``: the seconds of its processes.
+class Ending(Block, frozen=True, kw_only=True):
+    """How a run ended, or a sweep, which has neither processes nor cases of its own.
 
-    ``target`` and ``budget_s`` are None where the number of repeats was given.
+    ``spent_s``: the seconds of its processes. ``target`` and ``budget_s`` are None where the number of repeats was
+    given. ``order`` holds (kernel, repeat) of every process that ended, in running order. ``left_out``: those planned
+    processes for which the budget had no time. ``sweep_s``, of one setting of a sweep over several: the seconds of all
+    of them, which share the budget.
     """
 
     target: SomeShare | None = None
@@ -230,21 +219,6 @@ class WholeEnding(Block, frozen=True, kw_only=True):
     spent_s: Seconds
     interrupted: bool = False
     ended: Text | None = None
-
-
-class SweepEnding(WholeEnding, frozen=True, kw_only=True):
-    """How a sweep ended. ``order``: label of the setting, kernel and repeat of every process that ended."""
-
-    order: tuple[tuple[Text, Name, Index], ...] = ()
-
-
-class Ending(WholeEnding, frozen=True, kw_only=True):
-    """How a run ended. ``order`` holds (kernel, repeat) of every process that ended, in running order.
-
-    ``left_out``: those planned processes for which the budget had no time. ``sweep_s``, of one setting of a sweep over
-    several: the seconds of all of them, which share the budget.
-    """
-
     order: tuple[Process, ...] = ()
     cases: tuple[CaseEnd, ...] = ()
     left_out: tuple[Process, ...] = ()
@@ -321,22 +295,15 @@ class Computed(Block, frozen=True):
 
 
 class Resumed(Block, frozen=True, kw_only=True):
-    """A run that went on after it had stopped: ``at``, when ``after`` processes had ended.
+    """A run that went on at a moment after it had stopped, when ``after`` processes had ended."""
 
-    ``differences``: what was not as before, each in words, and ``environment``, that of the part from then on. Records
-    that began before ``at_s`` belong to the part before.
-    """
-
-    at: Text
     at_s: Date
     after: Index
-    differences: tuple[Text, ...] = ()
-    environment: Environment | None = None
 
     def sentence(self) -> str:
         """Say it, as a sentence."""
-        before = f", though it was not as before: {'; '.join(self.differences)}" if self.differences else ""
-        return f"Resumed {self.at}, after {words.things(self.after, 'process', 'processes')}{before}."
+        moment = datetime.fromtimestamp(self.at_s, UTC).isoformat(timespec="seconds")
+        return f"Resumed {moment}, after {words.things(self.after, 'process', 'processes')}."
 
 
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
@@ -355,12 +322,6 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     ending: Ending | None = None
 
     @property
-    def current(self) -> Environment:
-        """The environment of what is measured now."""
-        there = [one.environment for one in self.resumed if one.environment is not None]
-        return there[-1] if there else self.environment
-
-    @property
     def cut_off(self) -> bool:
         """Whether the run stopped before its number of repeats, which it left open, was settled."""
         return self.ending.interrupted if self.ending else self.plan.budget_s is not None
@@ -371,9 +332,7 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
 
     schema: Schema = SCHEMA
     sweep: SweepHeader
-    environment: Environment = Environment()
-    resumed: tuple[Resumed, ...] = ()
-    ending: SweepEnding | None = None
+    ending: Ending | None = None
 
 
 class RunFile(Block, frozen=True):

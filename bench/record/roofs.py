@@ -11,13 +11,13 @@ from mlpbench.bench.record.fields import (
     Mode,
     Name,
     Nanoseconds,
+    Network,
     Rounds,
     Schema,
     Text,
     Whole,
 )
 from mlpbench.bench.record.trust import LookFacts, best_look, quiet_up_to
-from mlpbench.kernels.spec import ForwardSpec
 
 #: What a peak is measured with.
 ARITHMETIC = ("matrix product", "multiply-add")
@@ -119,15 +119,13 @@ class SmallCase(Block, frozen=True):
 
     mode: Mode
     batch_size: Whole
-    rows_per_round_call: Whole
-    iterations: Whole
     data: Rounds
 
 
 class SmallNetwork(Block, frozen=True):
     """A small network, timed one row at a time and in a batch."""
 
-    spec: ForwardSpec
+    network: Network = field(name="spec")
     cases: tuple[SmallCase, ...]
 
     def __post_init__(self) -> None:

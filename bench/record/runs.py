@@ -16,7 +16,7 @@ from typing import Any
 from mlpbench.bench import values
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError, user_error
-from mlpbench.bench.record import belongs, schema, untrusted
+from mlpbench.bench.record import consistency, schema, untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, Skipped, SweepHead
 from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
@@ -30,8 +30,6 @@ MERGED = ".merged"
 REFERENCE_FILE = "reference.txt"
 #: The machine's limits, measured at the run's end by `bench.machine.roofs`.
 ROOFS_FILE = "roofs.json"
-#: The same within a repeat, by its number.
-ROOFS_OF_REPEAT = re.compile(r"roofs-(\d{1,5})\.json", re.ASCII)
 RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.ASCII)
 
 
@@ -141,16 +139,16 @@ def read_run(path: Path) -> Run:
     """Read a run's folder, or one record as a run of its own.
 
     An interrupted run is read as far as it came. A record that is damaged, or that cannot be true beside the others
-    (`bench.record.belongs.judged`), costs that record, and `Run.damaged` names it.
+    (`bench.record.consistency.credible`), costs that record, and `Run.damaged` names it.
     Raises UserError as `read` where no record is left, for a damaged plan, for files of another run, and for a folder
     without a run.
     """
     if not path.is_dir():
         record = read(path)
-        _, untrue = belongs.judged([record], record.plan)
+        _, untrue = consistency.credible([record], record.plan)
         if untrue:
             raise UserError(*untrue.values())
-        doubts = tuple(map(untrusted.clean_text, belongs.contradictions(record.plan, None, [record])))
+        doubts = tuple(map(untrusted.clean_text, consistency.contradictions(record.plan, None, [record])))
         return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
     head = _head(path)
     if isinstance(head, SweepHead):
@@ -171,7 +169,7 @@ def read_runs(path: Path) -> list[Run]:
         return [_run(path, head)]
     runs = [read_run(child) for child in _children(path, head.sweep.labels)]
     for run, entry in zip(runs, head.sweep.settings, strict=True):
-        belongs.to_sweep(run.path, run.plan, run.records, head.sweep, entry)
+        consistency.check_sweep(run.path, run.plan, run.records, head.sweep, entry)
     return runs
 
 
@@ -186,7 +184,7 @@ def _run(path: Path, head: PlanHead | None) -> Run:
         names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
-    names = [name for name in names if name not in (PLAN_FILE, ROOFS_FILE) and not ROOFS_OF_REPEAT.fullmatch(name)]
+    names = [name for name in names if name not in (PLAN_FILE, ROOFS_FILE)]
     records, damaged = _records(path, names)
     if not records and (damaged or head is None):
         raise UserError(next(iter(damaged.values()), f"{path}: no run in this folder: it has no record"))
@@ -194,10 +192,9 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     environment = head.environment if head else records[0].environment
     place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
     records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
-    resumed = head.resumed if head else ()
     for record in records:
-        belongs.to_run(record, plan, records[0], mixed=any(one.differences for one in resumed))
-    records, untrue = belongs.judged(records, plan, head)
+        consistency.check_run(record, plan, records[0])
+    records, untrue = consistency.credible(records, plan, head)
     damaged |= untrue
     if untrue and not records:
         raise UserError(next(iter(untrue.values())))
@@ -205,10 +202,21 @@ def _run(path: Path, head: PlanHead | None) -> Run:
     done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
     problems = _interrupted(missing, plan, head is not None and head.cut_off)
-    doubts = tuple(map(untrusted.clean_text, belongs.contradictions(plan, head.ending if head else None, records)))
-    beside = _roofs(path) | {"resumed": resumed, "contradictions": doubts}
-    beside["damaged"] = (*damaged.values(), *beside["damaged"])
-    return Run(path, plan, environment, tuple(records), missing, problems, head.ending if head else None, **beside)
+    doubts = tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records)))
+    beside = _roofs(path)
+    return Run(
+        path,
+        plan,
+        environment,
+        tuple(records),
+        missing,
+        problems,
+        head.ending if head else None,
+        damaged=(*damaged.values(), *beside["damaged"]),
+        roofs=beside["roofs"],
+        resumed=head.resumed if head else (),
+        contradictions=doubts,
+    )
 
 
 def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tuple[str, int], str]]:
@@ -229,15 +237,12 @@ def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tup
 
 def _roofs(folder: Path) -> dict[str, Any]:
     """Return what was measured of the machine, as fields of `Run`."""
-    found: dict[str, Any] = {"roofs": None, "damaged": ()}
-    for path in folder.glob(ROOFS_FILE):
-        try:
-            head = untrusted.read(path, RoofsFile).mlpbench
-        except UserError as error:
-            found["damaged"] = (*found["damaged"], untrusted.clean_text(str(error)))
-            continue
-        found["roofs"] = head
-    return found
+    path = folder / ROOFS_FILE
+    try:
+        roofs = untrusted.read(path, RoofsFile).mlpbench if os.path.lexists(path) else None
+    except UserError as error:
+        return {"roofs": None, "damaged": (untrusted.clean_text(str(error)),)}
+    return {"roofs": roofs, "damaged": ()}
 
 
 def _children(sweep: Path, labels: list[str]) -> list[Path]:

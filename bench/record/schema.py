@@ -1,10 +1,10 @@
-"""A record: pytest-benchmark's file of one process, with the block "mlpbench" in it, and what readers take from it.
+"""A record: pytest-benchmark's file of one process, with the block "mlpbench" in it.
 
 Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from msgspec import field
@@ -19,11 +19,12 @@ from mlpbench.bench.record.fields import (
     Amount,
     Block,
     Duration,
-    Hidden,
+    Fact,
     Index,
     Mode,
     Name,
     Nanoseconds,
+    Network,
     Rounds,
     Schema,
     Seconds,
@@ -35,69 +36,73 @@ from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.base import Facts
-from mlpbench.kernels.spec import DType, ForwardSpec, Output
+from mlpbench.kernels.spec import ForwardSpec
 
 #: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
 #: every image is inferred and its class picked, the hits are counted.
 PARTS = ("load", "initialise", "infer", "count")
-#: What they leave of a round: freeing what was read, and the looks at the clock.
+#: What they leave of a round: freeing what was read, and reading the clock.
 REST = "rest"
-
-
-class Parts(Block, frozen=True):
-    """The parts of the book's cell: seconds for one call, one number for each round, in the order of the rounds."""
-
-    load: tuple[Duration, ...]
-    initialise: tuple[Duration, ...]
-    infer: tuple[Duration, ...]
-    count: tuple[Duration, ...]
-
-    @property
-    def seconds(self) -> dict[str, tuple[float, ...]]:
-        """The parts by name."""
-        return {name: getattr(self, name) for name in PARTS}
+#: The phase of a failure whose process went beyond one of its limits.
+STOPPED = "stopped"
 
 
 class Beside(Block, frozen=True, kw_only=True):
-    """What was measured of a case beside its rounds: its first call, and moving a batch and its result."""
+    """What was measured of a case beside its rounds: its first call, and moving a batch and its result.
+
+    ``parts_s``: of the book's cell, the seconds of each of `PARTS` for one call, one number for each round.
+    """
 
     first_call_s: Seconds | None = None
     from_host_s: Seconds | None = None
     to_host_s: Seconds | None = None
-    parts: Parts | None = field(default=None, name="parts_s")
+    parts_s: dict[Name, tuple[Duration, ...]] = field(default_factory=dict)
 
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it, without what was not measured."""
-        block = super().as_dict()
-        return {name: value for name, value in block.items() if value not in (None, (), []) or name == "reads"}
+        return {name: value for name, value in super().as_dict().items() if value not in (None, (), [], {})}
 
 
 class ExtraInfo(Beside, frozen=True, kw_only=True):
     """What a case is: the member ``extra_info`` of one of pytest-benchmark's benchmarks.
 
-    ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``distinct_rows``: how many of them
-    are different rows of the data set; ``repeated_rows``: whether the data set is shorter than the sweep.
-    ``rotated_rows``: rows that the calls rotate through; None in older files, and of the book's cell.
-    ``includes_loading``: whether loading data and weights is inside the time; ``reads``: what is loaded then, in words.
+    ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``rotated_rows``: rows that the
+    calls rotate through; None in older files, and of the book's cell. ``repeated_rows``: whether the data set is
+    shorter than the sweep. ``reads``: what is loaded inside the time, in words.
     ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
-    ``look_processors``; ``block_rounds``: how many rounds each block has, blocks of all cases take turns. They are
-    empty where pytest was started by hand. ``waits_ns``: how long the threads that
-    work on the case waited for a processor in each round, summed.
+    ``look_processors``; empty where pytest was started by hand. ``waits_ns``: how long the threads that work on the
+    case waited for a processor in each round, summed.
     """
 
-    kernel: Name = ""
     mode: Mode
     batch_size: Whole
     rows_per_call: Whole = field(name="rows_per_round_call")
-    distinct_rows: Whole | None = None
     rotated_rows: Whole | None = None
     repeated_rows: bool = False
-    includes_loading: bool = False
     reads: Text | None = None
     looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
     look_processors: Whole | None = None
-    block_rounds: tuple[Whole, ...] = ()
     waits_ns: tuple[Nanoseconds, ...] = ()
+
+    @property
+    def includes_loading(self) -> bool:
+        """Whether loading data and weights is inside the time."""
+        return self.mode == "book"
+
+
+class Timing(ExtraInfo, frozen=True, kw_only=True):
+    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured."""
+
+    iterations: int
+    rounds_s: tuple[float, ...]
+
+    @property
+    def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
+        """Seconds per call of each of `PARTS`, and of `REST`, in every round; empty where they are not known."""
+        if not self.parts_s:
+            return {}
+        parts = {name: np.array(self.parts_s[name]) for name in PARTS}
+        return {**parts, REST: np.array(self.rounds_s) - sum(parts.values())}
 
 
 class Stats(Block, frozen=True, kw_only=True):
@@ -107,56 +112,25 @@ class Stats(Block, frozen=True, kw_only=True):
     iterations: Whole
 
 
-class Clock(Block, frozen=True):
-    """Of the member ``options``, what mlpbench reads: the name of the clock."""
-
-    timer: Text | None = None
-
-
 class Benchmark(Block, frozen=True):
     """One case as pytest-benchmark writes it."""
 
     extra_info: ExtraInfo
     stats: Stats
-    options: Clock = Clock()
 
     def __post_init__(self) -> None:
-        parts = self.extra_info.parts
-        for name, values in (parts.seconds if parts else {}).items():
-            if len(values) != (rounds := len(self.stats.data)):
-                raise ValueError(
-                    f"extra_info.parts_s.{name}: expected one time for each of the {rounds} rounds, got {len(values)}"
-                )
-        rounds, looks, blocks = len(self.stats.data), len(self.extra_info.looks_ns), self.extra_info.block_rounds
-        if looks and looks != rounds:
-            raise ValueError(f"extra_info.looks_ns: expected two looks for each of the {rounds} rounds, got {looks}")
-        if (waits := len(self.extra_info.waits_ns)) not in (0, rounds):
-            raise ValueError(f"extra_info.waits_ns: expected one for each of the {rounds} rounds, got {waits}")
-        if blocks and sum(blocks) != rounds:
-            raise ValueError(f"extra_info.block_rounds: expected {rounds} rounds in all, got {sum(blocks)}")
-
-
-class Timing(ExtraInfo, frozen=True, kw_only=True):
-    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured.
-
-    ``timer``: the clock that timed them, None where the file does not say.
-    """
-
-    iterations: int
-    rounds_s: tuple[float, ...]
-    timer: str | None = None
+        info, rounds = self.extra_info, len(self.stats.data)
+        if info.parts_s and (missing := [name for name in PARTS if name not in info.parts_s]):
+            raise ValueError(f"extra_info.parts_s: {missing[0]} is missing")
+        lists = {f"parts_s.{name}": values for name, values in info.parts_s.items()}
+        for name, values in {**lists, "looks_ns": info.looks_ns, "waits_ns": info.waits_ns}.items():
+            if len(values) != rounds and (values or name.startswith("parts_s")):
+                raise ValueError(f"extra_info.{name}: expected one for each of {rounds} rounds, got {len(values)}")
 
     @property
-    def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
-        """Seconds per call of each of `PARTS`, and of `REST`, in every round; empty where they are not known."""
-        if self.parts is None:
-            return {}
-        parts = {name: np.array(seconds) for name, seconds in self.parts.seconds.items()}
-        return {**parts, REST: np.array(self.rounds_s) - sum(parts.values())}
-
-
-#: The phase of a failure whose process went beyond one of its limits.
-STOPPED = "stopped"
+    def timing(self) -> Timing:
+        """The case, with its rounds."""
+        return Timing(**asdict(self.extra_info), iterations=self.stats.iterations, rounds_s=self.stats.data)
 
 
 class Failure(Block, frozen=True):
@@ -195,34 +169,6 @@ class Weights(Block, frozen=True):
     sha256: Text | None = None
 
 
-class KernelInfo(Block, frozen=True, kw_only=True):
-    """What a kernel is. ``describe``: what it says that it uses; ``peer``: whether it is a peer of our kernels.
-
-    ``returns``: what becomes of a result, an array of its own ("new"), or a buffer that the next call uses ("kept").
-    ``file``: of a kernel in somebody's file, which content it was, and the commit of the file's repository.
-    """
-
-    backend: Text | None = None
-    device: Text | None = None
-    version: Text | None = None
-    returns: Literal["new", "kept"] | None = None
-    peer: bool | None = None
-    describe: dict[str, Any] = field(default_factory=dict)
-    file: SourceFile | None = None
-
-    @property
-    def facts(self) -> Facts:
-        """What it says that it uses, by names."""
-        return Facts.of(**self.describe)
-
-
-class Conformance(Block, frozen=True):
-    """The largest absolute error against the reference, and the largest as a share of what is allowed."""
-
-    max_error: Amount | None = None
-    max_error_ratio: Share | None = None
-
-
 class Accuracy(Block, frozen=True):
     """Share of right answers in each mode over ``rows`` rows; None with a reason where there are no labels."""
 
@@ -232,11 +178,31 @@ class Accuracy(Block, frozen=True):
     reason: Text | None = None
 
 
-class Timings(Block, frozen=True):
-    """Seconds of probing the kernel, its library's import included, and of making it from its parameters."""
+class KernelInfo(Block, frozen=True, kw_only=True):
+    """What a kernel is, and what the gate and its construction showed; None what it did not come to.
 
+    ``peer``: whether it is a peer of our kernels. ``describe``: what it says that it uses. ``file``: of a kernel in
+    somebody's file, which content it was, and the commit of the file's repository.
+    ``max_error``: the largest absolute error against the reference; ``max_error_ratio``: the largest as a share of what
+    is allowed. ``import_s``: of probing the kernel, its library's import included; ``construct_s``: of making it.
+    """
+
+    backend: Text | None = None
+    device: Text | None = None
+    version: Text | None = None
+    peer: bool | None = None
+    describe: dict[Text, Fact] = field(default_factory=dict)
+    file: SourceFile | None = None
+    max_error: Amount | None = None
+    max_error_ratio: Share | None = None
+    accuracy: Accuracy = Accuracy()
     import_s: Seconds | None = None
     construct_s: Seconds | None = None
+
+    @property
+    def facts(self) -> Facts:
+        """What it says that it uses, by names."""
+        return Facts.of(**self.describe)
 
 
 class ThreadCount(Block, frozen=True):
@@ -261,39 +227,21 @@ class ThreadUse(Block, frozen=True):
         return tuple(str(count) for count in self.found if count.threads > self.given)
 
 
-class Network(Block, frozen=True):
-    """The specification of a record, whole: one that leaves something out is refused, and not read with defaults."""
-
-    sizes: tuple[Whole, ...]
-    hidden: Hidden
-    output: Output
-    dtype: DType
-
-    def __post_init__(self) -> None:
-        _ = self.spec
-
-    @property
-    def spec(self) -> ForwardSpec:
-        """The specification. Raises SpecError where it makes no sense."""
-        return ForwardSpec(self.sizes, self.hidden, self.output, self.dtype)
-
-
 class RecordHead(Block, frozen=True, kw_only=True):
-    """The block "mlpbench" of a record: one kernel in one repeat. None what the kernel did not come to."""
+    """The block "mlpbench" of a record: one kernel in one repeat. ``plan`` is None for pytest by hand.
+
+    ``thread_use``: what the libraries had, beside the threads of the environment, which they were given.
+    """
 
     schema: Schema = SCHEMA
     kernel: Name
     repeat: Index
     environment: Environment = Environment()
-    spec: Network
+    network: Network = field(name="spec")
     data: Data
     weights: Weights = Weights()
-    kernel_info: KernelInfo | None = None
-    conformance: Conformance | None = None
-    accuracy: Accuracy | None = None
-    timings: Timings | None = None
+    kernel_info: KernelInfo = KernelInfo()
     thread_use: ThreadUse | None = None
-    case_order: tuple[tuple[Mode, Whole], ...] = ()
     anatomy: Anatomy | None = None
     device_times: DeviceTimes | None = None
     plan: Plan | None = None
@@ -301,108 +249,69 @@ class RecordHead(Block, frozen=True, kw_only=True):
     trust: Trust = NOTHING
     ran: Ran | None = None
 
-    def __post_init__(self) -> None:
-        untrusted.check_depth(self.kernel_info and self.kernel_info.describe)
-
 
 class RecordFile(Block, frozen=True, kw_only=True):
     """The content of a record: of what pytest-benchmark writes, what mlpbench reads."""
 
-    machine_info: dict[str, Any] = field(default_factory=dict)
-    commit_info: dict[str, Any] = field(default_factory=dict)
-    datetime: Text | None = None
-    version: Text | None = None
     benchmarks: tuple[Benchmark, ...] = ()
     mlpbench: RecordHead
 
     def __post_init__(self) -> None:
-        untrusted.check_depth([self.machine_info, self.commit_info])
-        commit, named = self.mlpbench.environment.git.commit, self.commit_info.get("id")
-        if None not in (commit, named) and commit != named:
-            raise ValueError(f"commit_info.id: expected the commit of the environment, {commit}, got {named}")
         seen = set()
-        for number, benchmark in enumerate(self.benchmarks):
-            info, kernel = benchmark.extra_info, self.mlpbench.kernel
-            if info.kernel not in ("", kernel):
-                raise ValueError(
-                    f"benchmarks[{number}].extra_info.kernel: expected the kernel of the file, {kernel}, "
-                    f"got {info.kernel}"
-                )
+        for number, info in enumerate(benchmark.extra_info for benchmark in self.benchmarks):
             if (info.mode, info.batch_size) in seen:
                 raise ValueError(f"benchmarks[{number}]: the case {info.mode} {info.batch_size} is there twice")
             seen.add((info.mode, info.batch_size))
 
 
-class Record(Block, frozen=True, kw_only=True):
-    """One process as readers see it. What could not be found out is None; ``plan`` is None for pytest by hand.
-
-    ``threads``: what the libraries were given, ``thread_use`` what they had. Older files do not know the latter, nor
-    ``returns`` and ``peer``.
-    """
+class Record(RecordHead, frozen=True, kw_only=True):
+    """One process as readers see it: the block of its file, with its cases."""
 
     path: Path
-    kernel: str
-    repeat: int
-    environment: Environment
-    threads: int | None
-    backend: str | None
-    device: str | None
-    version: str | None
-    describe: dict[str, Any]
-    returns: str | None
-    peer: bool | None
-    file: SourceFile | None
-    spec: ForwardSpec
-    data: Data
-    weights: Weights
-    accuracy: Accuracy
-    max_error: float | None
-    max_error_ratio: float | None
-    import_s: float | None
-    construct_s: float | None
-    plan: Plan | None
-    failures: tuple[Failure, ...]
     cases: tuple[Timing, ...]
-    thread_use: ThreadUse | None
-    anatomy: Anatomy | None
-    trust: Trust
-    ran: Ran | None
-    device_times: DeviceTimes | None = None
 
     @property
-    def facts(self) -> Facts:
-        """What the kernel says that it uses, by names."""
-        return Facts.of(**self.describe)
+    def spec(self) -> ForwardSpec:
+        """The network."""
+        return self.network.spec
+
+    @property
+    def threads(self) -> int | None:
+        """How many threads the libraries were given."""
+        return self.environment.threads
 
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
         return self.environment.machine.name or "unknown"
 
+    @property
+    def backend(self) -> str | None:
+        """The kernel's library."""
+        return self.kernel_info.backend
+
+    @property
+    def device(self) -> str | None:
+        """Where the kernel computes."""
+        return self.kernel_info.device
+
+    @property
+    def version(self) -> str | None:
+        """The version of the kernel's library."""
+        return self.kernel_info.version
+
+    @property
+    def facts(self) -> Facts:
+        """What the kernel says that it uses, by names."""
+        return self.kernel_info.facts
+
 
 def read(path: Path) -> Record:
     """Read one record. Raises UserError, one line that begins with the path, where it is not what it should be."""
     file = untrusted.read(path, RecordFile, "a record")
-    head = file.mlpbench
-    alike = set(RecordHead.__struct_fields__).intersection(Record.__struct_fields__) - {"spec", "accuracy"}
-    return Record(
-        path=path,
-        **{name: getattr(head, name) for name in alike},
-        threads=head.environment.threads,
-        **asdict(head.kernel_info or KernelInfo()),
-        spec=head.spec.spec,
-        accuracy=head.accuracy or Accuracy(),
-        **asdict(head.conformance or Conformance()),
-        **asdict(head.timings or Timings()),
-        cases=tuple(_timing(benchmark, head.kernel) for benchmark in file.benchmarks),
-    )
+    return Record(**asdict(file.mlpbench), path=path, cases=tuple(benchmark.timing for benchmark in file.benchmarks))
 
 
 def computed(spec: ForwardSpec, data: tuple[str, int, str, str], weights: tuple[str, str]) -> dict[str, Any]:
     """Return what `RecordHead` says of the facts of a workload (`bench.data.workload`)."""
-    return {"spec": Network(**spec.as_dict()), "data": Data(*data), "weights": Weights(*weights)}
-
-
-def _timing(benchmark: Benchmark, kernel: str) -> Timing:
-    facts, stats = {**asdict(benchmark.extra_info), "kernel": kernel}, benchmark.stats
-    return Timing(**facts, iterations=stats.iterations, rounds_s=stats.data, timer=benchmark.options.timer)
+    return {"network": Network(**spec.as_dict()), "data": Data(*data), "weights": Weights(*weights)}

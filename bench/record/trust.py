@@ -3,11 +3,14 @@
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from statistics import median
 from typing import Annotated, Self
 
+import numpy as np
 from msgspec import Meta
+from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record.fields import (
@@ -24,55 +27,64 @@ from mlpbench.bench.record.fields import (
     Whole,
 )
 
-_Nanoseconds = Annotated[tuple[Nanoseconds, ...], Meta(min_length=1)]
-
 
 class Known(Block, frozen=True, kw_only=True):
-    """One measurement of the harness itself: a null kernel called as ``mode``; other ``length`` are of older files."""
+    """One measurement of the harness itself: a null kernel called as ``mode``."""
 
     mode: Name
-    length: Index = 0
     calls: Whole
     iterations: Whole = 1
     rounds_s: Rounds
 
 
-class FirstCall(Block, frozen=True):
-    """The first call of a case in a process."""
-
-    mode: Mode
-    batch_size: Whole
-    first_call_s: Seconds
-
-
 class Start(Block, frozen=True, kw_only=True):
     """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
 
-    ``compile_s`` is part of the others, None where the library does not tell. ``peak_bytes``: resident memory that
-    construction and first calls added at their peak. ``pool_bytes``: the most that the pool of a device's memory held.
+    ``first_calls``: mode, batch size and seconds. ``compile_s`` is part of the others, None where the library does not
+    tell. ``peak_bytes``: resident memory that construction and first calls added at their peak. ``pool_bytes``: the
+    most that the pool of a device's memory held.
     """
 
     fresh: bool = False
     import_s: Seconds
     construct_s: Seconds
     compile_s: Seconds | None = None
-    first_calls: tuple[FirstCall, ...] = ()
+    first_calls: tuple[tuple[Mode, Whole, Seconds], ...] = ()
     peak_bytes: Bytes | None = None
     pool_bytes: Bytes | None = None
 
     @property
     def first_calls_s(self) -> dict[tuple[str, int], float]:
         """The seconds of the first calls, by (mode, batch size)."""
-        return {(call.mode, call.batch_size): call.first_call_s for call in self.first_calls}
+        return {(mode, batch_size): seconds for mode, batch_size, seconds in self.first_calls}
 
 
 class Singles(Block, frozen=True):
-    """Single calls of one case, in nanoseconds, each with a look at the clock (``clock_ns``) in it."""
+    """Single calls of one case, each with a reading of the clock (``clock_ns``, the median) in it.
+
+    ``calls``: nanoseconds, rounded to three digits, and how many calls took as long.
+    """
 
     mode: Mode
     batch_size: Whole
-    clock_ns: _Nanoseconds
-    calls_ns: _Nanoseconds
+    clock_ns: Nanoseconds
+    calls: Annotated[tuple[tuple[Nanoseconds, Whole], ...], Meta(min_length=1)]
+
+    @classmethod
+    def of(cls, case: Case, clock_ns: int, calls_ns: Iterable[int]) -> Self:
+        """Return the calls of a case that took so many nanoseconds."""
+        return cls(case.mode, case.batch_size, clock_ns, counted(calls_ns))
+
+    @property
+    def calls_ns(self) -> NDArray[np.float64]:
+        """The nanoseconds of each call, ascending."""
+        lasted, counts = zip(*self.calls, strict=True)
+        return np.repeat(np.array(lasted, dtype=float), counts)
+
+
+def counted(calls_ns: Iterable[int]) -> tuple[tuple[int, int], ...]:
+    """Return how many calls took how many nanoseconds, ascending and rounded to three digits."""
+    return tuple(sorted(Counter(int(float(f"{ns:.3g}")) for ns in calls_ns).items()))
 
 
 #: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
@@ -159,14 +171,13 @@ class Spent(Block, frozen=True, kw_only=True):
 
 
 class Trust(Block, frozen=True, kw_only=True):
-    """All of it. ``cpus``: processors that the process could use.
+    """All of it.
 
     ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none. ``refusals``: what the checks
     found.
     """
 
     look: LookFacts = LookFacts()
-    cpus: Whole | None = None
     self_test: tuple[Known, ...] = ()
     compile_s: Seconds | None = None
     pool_bytes: Bytes | None = None
@@ -179,7 +190,7 @@ class Trust(Block, frozen=True, kw_only=True):
     @property
     def call_costs_s(self) -> dict[str, float]:
         """What one call of the harness cost in this process, in seconds, by mode."""
-        return {known.mode: median(known.rounds_s) / known.calls for known in self.self_test if known.length == 0}
+        return {known.mode: median(known.rounds_s) / known.calls for known in self.self_test}
 
 
 NOTHING = Trust()

@@ -9,12 +9,13 @@ import re
 import unicodedata
 from functools import cache
 from pathlib import Path
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.fields import MAX_SECONDS, MAX_TEXT, MIN_SECONDS, NAME_PATTERN, SCHEMA
+from mlpbench.bench.record import migrate
+from mlpbench.bench.record.fields import MAX_TEXT, NAME_PATTERN, SCHEMA
 from mlpbench.kernels.files import read_ordinary
 
 _Content = TypeVar("_Content")
@@ -32,7 +33,7 @@ MAX_TOML = 2**20
 MAX_BITS = 1024
 NAME = re.compile(NAME_PATTERN, re.ASCII)
 #: Members in which null may be an answer. Everywhere else a member that is null counts as missing.
-NULL_IS_AN_ANSWER = frozenset({"describe", "machine_info", "commit_info"})
+NULL_IS_AN_ANSWER = frozenset({"describe"})
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 #: Control, format (bidirectional overrides too), surrogate: they move cursors, hide text or cannot be encoded.
@@ -43,7 +44,7 @@ _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 _DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
 #: What `read` is told that a file of somebody else's benchmarks is.
 PYTESTS = "a pytest-benchmark file"
-_NOT_A_RECORD = "this is not a record of mlpbench, or a damaged one"
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels: more than any file of mlpbench has"
 
 
 def read(path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
@@ -77,13 +78,13 @@ def read_toml(path: Path, *table: str) -> Any:
     try:
         text = raw.decode("utf-8-sig")
         if _DEEP_KEY.search(text):
-            _too_deep(path)
+            raise RecursionError  # noqa: TRY301 - as where it is read
         found: Any = tomllib.loads(text)
         for name in table:
             found = found.get(name) if isinstance(found, dict) else None
-        _walk(found, 0, plain=True)
+        _check_toml(found)
     except RecursionError:
-        _too_deep(path)
+        raise UserError(f"{path}: {_TOO_DEEP}") from None
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not valid TOML: {in_short(str(error), MAX_LINE)}") from None
     except ValueError as error:  # ours, and that of a number with thousands of digits
@@ -92,38 +93,26 @@ def read_toml(path: Path, *table: str) -> Any:
 
 
 def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a result file") -> _Content:
-    """Return the content of the bytes of a file. Raises UserError as `read`."""
+    """Return the content of the bytes of a file, of an older schema too. Raises UserError as `read`."""
     text = _cleaned(raw, path)
     try:
-        found: _Content = _decoder(kind).decode(text)  # type: ignore[arg-type]  # types can be hashed
-        return found  # noqa: TRY300 - all that follows is about what cannot be decoded
-    except msgspec.ValidationError as error:
-        if len(text) > MAX_LOOKED_INTO:
-            raise UserError(f"{path}: {in_short(_told(error, None), MAX_LINE)}") from None
         try:
-            data = _tidy(msgspec.json.decode(text), path)
-        except msgspec.ValidationError as unread:  # a number beyond the range of a float
-            raise UserError(f"{path}: {_told(unread, None)}") from None
-        except msgspec.DecodeError as unread:  # further on than the member that is wrong
-            raise UserError(f"{path}: not JSON: {_where(str(unread), text)}") from None
-        except RecursionError:
-            _too_deep(path)
-    except msgspec.DecodeError as error:
-        raise UserError(f"{path}: not JSON: {_where(str(error), text)}") from None
-    except RecursionError:
-        _too_deep(path)
-    _refuse_foreign(data, path, is_called)
-    try:
+            content: _Content = _decoder(kind).decode(text)  # type: ignore[arg-type]  # types can be hashed
+            return content  # noqa: TRY300 - all that follows is about what cannot be decoded
+        except msgspec.ValidationError as error:
+            if len(text) > MAX_LOOKED_INTO:
+                raise UserError(f"{path}: {_place_first(error)}") from None
+        data = _tidy(msgspec.json.decode(text))
+        _refuse_foreign(data, path, is_called)
+        if is_called != PYTESTS and isinstance(data["mlpbench"], dict) and data["mlpbench"].get("schema") == 1:
+            migrate.from_1(data)
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        said = _told(error, data)
-        said = said.replace(_NOT_A_RECORD, "pytest-benchmark writes it") if is_called == PYTESTS else said
-        raise UserError(f"{path}: {in_short(said, MAX_LINE)}") from None
-
-
-def check_depth(value: Any) -> None:
-    """Raise ValueError where a value of any kind holds long texts, or is nested deeper than files may be."""
-    _walk(value, 2)
+        raise UserError(f"{path}: {_place_first(error)}") from None
+    except msgspec.DecodeError as error:
+        raise UserError(f"{path}: not JSON: {in_short(str(error), MAX_LINE)}") from None
+    except RecursionError:
+        raise UserError(f"{path}: {_TOO_DEEP}") from None
 
 
 def clean_text(text: str) -> str:
@@ -175,45 +164,41 @@ def _clean_literal(literal: bytes) -> bytes:
     return json.dumps(clean_text(text), ensure_ascii=False).encode()
 
 
-def _tidy(value: Any, path: Path, depth: int = 0, keep_null: bool = False) -> Any:
-    """Return decoded JSON with bounded texts, and without members that are null."""
+def _tidy(value: Any, depth: int = 0, keep_null: bool = False) -> Any:
+    """Return decoded JSON with bounded texts, and without members that are null. Raises RecursionError."""
     if depth > MAX_DEPTH:
-        _too_deep(path)
+        raise RecursionError
     if isinstance(value, str):
         return clean_text(value)
     if isinstance(value, list):
-        return [_tidy(item, path, depth + 1, keep_null) for item in value]
+        return [_tidy(item, depth + 1, keep_null) for item in value]
     if isinstance(value, dict):
         return {
-            key: _tidy(item, path, depth + 1, keep_null or key in NULL_IS_AN_ANSWER)
+            key: _tidy(item, depth + 1, keep_null or key in NULL_IS_AN_ANSWER)
             for key, item in value.items()
             if keep_null or item is not None
         }
     return value
 
 
-def _walk(value: Any, depth: int, *, plain: bool = False) -> None:
-    """Raise ValueError as `check_depth`; where texts are to be ``plain``, for control characters too."""
+def _check_toml(value: Any, depth: int = 0) -> None:
+    """Raise ValueError for long texts, control characters and numbers of many digits, RecursionError beyond a depth."""
     if depth > MAX_DEPTH:
-        raise ValueError("nested too deeply")
+        raise RecursionError
     if isinstance(value, str):
         if len(value) > MAX_TEXT + 1:
             raise ValueError("a text is too long")
-        if plain and ("\n" in value or inert(value) != value):
+        if "\n" in value or inert(value) != value:
             raise ValueError(f"a text has control characters: {in_short(value)!r}")
     elif isinstance(value, int) and value.bit_length() > MAX_BITS:
         raise ValueError("a number has too many digits")
     elif isinstance(value, dict):
         for key, item in value.items():
-            _walk(key, depth + 1)
-            _walk(item, depth + 1, plain=plain)
+            _check_toml(key, depth + 1)
+            _check_toml(item, depth + 1)
     elif isinstance(value, list):
         for item in value:
-            _walk(item, depth + 1, plain=plain)
-
-
-def _too_deep(path: Path) -> NoReturn:
-    raise UserError(f"{path}: nested deeper than {MAX_DEPTH} levels: more than any file of mlpbench has")
+            _check_toml(item, depth + 1)
 
 
 def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
@@ -237,55 +222,10 @@ def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
         raise UserError(f"{path}: no calibration; `mlpbench calibrate` writes one")
 
 
-def _where(said: str, text: bytes) -> str:
-    """Return what the decoder says of JSON that is none, with line and column."""
-    found = re.search(r"^(?:JSON is malformed: )?(.*?)(?: \(byte (\d+)\))?$", said)
-    at = int(found[2]) if found and found[2] else len(text)
-    line, column = text.count(b"\n", 0, at) + 1, at - (text.rfind(b"\n", 0, at) + 1) + 1
-    cut = " (cut off: delete it and run again)" if at >= len(text.rstrip()) - 1 else ""
-    return f"{found[1].lower() if found else said} at line {line}, column {column}{cut}"
-
-
-#: The decoder's words, and ours.
-_WORDS = (
-    (r"Object missing required field `(\w+)`", rf"\1 is missing; {_NOT_A_RECORD}"),
-    (r"Expected `int` (?:>= (\d+)|<= \d+)", r"expected a whole number of at least \1"),
-    (rf"Expected `float` (?:>= {MIN_SECONDS!r}|<= {MAX_SECONDS!r})", "expected seconds above 0"),
-    (r"Expected `float` >= 0.0", "expected a number of at least 0"),
-    (r"Expected `float` <= 1.0", "expected a number between 0 and 1"),
-    (r"Expected `str` matching regex '\^\(\?:(.*)\)\$'", r"expected one of \1"),
-    (r"Expected `str` matching regex .*", "expected a name of letters, digits, '.', '_' and '-'"),
-    (r"Expected `array` of length >= 1", "no rounds; write the file with --benchmark-json, which keeps them"),
-    (r"Invalid enum value .*", "expected one of the words that the format knows"),
-    (r"Number out of range|Integer value out of range", "a number beyond the range of a float"),
-    (r"Expected `(.*?)`, got .*", r"expected \1"),
-    (r"Expected (.*)", r"expected \1"),
-)
-_TYPES = {"int": "a whole number", "float": "a number", "str": "text", "bool": "true or false", "array": "a list"}
-_TYPES |= {"object": "an object"}
-
-
-def _told(error: msgspec.ValidationError, data: Any) -> str:
-    """Return what is wrong with a member: its place, what was expected there, and where it is known what was found."""
-    said, _, place = str(error).rpartition(" - at `")
-    if not said:
-        said, place = str(error), ""
-    steps = re.findall(r"\.([^.\[\]`]+)|\[(\d+|\.\.\.)\]", place.rstrip("`").removeprefix("$"))
-    for pattern, words in _WORDS:
-        if found := re.fullmatch(pattern, said, re.DOTALL):
-            said = found.expand(words).replace(" | ", " or ").replace("|", ", ")
-            break
-    if said.startswith("expected"):
-        said = re.sub(r"`?\b(int|float|str|bool|array|object)\b`?", lambda name: _TYPES[name[1]], said)
-    where = "".join(f".{name}" if name else f"[{number}]" for name, number in steps).lstrip(".")
-    got = "" if not said.startswith("expected") or data is None else f", got {_show(_at(data, steps))}"
-    return f"{where}: {said}{got}" if where else f"{said}{got}"
-
-
-def _at(data: Any, steps: list[tuple[str, str]]) -> Any:
-    for name, number in steps:
-        data = data.get(name) if name and isinstance(data, dict) else data[int(number)] if number.isdecimal() else None
-    return data
+def _place_first(error: msgspec.ValidationError) -> str:
+    """Return what msgspec says of a member, behind the place of the member in the file."""
+    what, _, place = str(error).rpartition(" - at `$")
+    return in_short(f"{place.strip('.`')}: {what}" if what else str(error), MAX_LINE)
 
 
 def _show(value: Any) -> str:

@@ -1,14 +1,12 @@
 """Files that are there whole or not at all, and results that are never written over."""
 
-import errno
 import os
 import re
-import secrets
 import tempfile
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import msgspec
 
@@ -21,6 +19,7 @@ from mlpbench.kernels.files import TooLarge, read_ordinary
 PARTIAL = ".partial"
 
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
+_LISTS_OF_NUMBERS = re.compile(rb"\[\n((?:\s*\[[\d.eE+, -]*\],?\n)+)\s*\]")
 
 
 def write_atomically(path: Path, content: Block | Mapping[str, Any], *, replace: bool = False) -> None:
@@ -40,8 +39,7 @@ def as_bytes(content: Block | Mapping[str, Any]) -> bytes:
 def write_bytes(path: Path, content: bytes, *, replace: bool = False) -> None:
     """Write a file as `write_atomically` does, and raise what that raises."""
     try:
-        if not _write_nameless(path, content, replace=replace):
-            _write_beside(path, content, replace=replace)
+        _write_beside(path, content, replace=replace)
         _sync_folder(path.parent)
     except FileExistsError:
         raise UserError(f"{path} is there already and is not overwritten") from None
@@ -93,48 +91,19 @@ def _is_a_result(path: Path) -> bool:
     return False
 
 
-def _write_nameless(path: Path, content: bytes, *, replace: bool) -> bool:
-    """Write a file that has no name before it is whole: nothing is left of one that was killed.
-
-    Return False where the system, or the file system, has no such files. To replace another, it has a name beside that
-    one for a moment: Linux gives names to such files, and does not take them from others.
-    """
-    if not hasattr(os, "O_TMPFILE"):
-        return False
-    try:
-        handle = os.open(path.parent, os.O_TMPFILE | os.O_WRONLY, 0o644)
-    except OSError as error:
-        if error.errno in (errno.EOPNOTSUPP, errno.EISDIR, errno.EINVAL):
-            return False
-        raise
-    with os.fdopen(handle, "wb") as file:
-        _fill(file, content)
-        named = path.with_name(f".{path.name}.{secrets.token_hex(4)}{PARTIAL}") if replace else path
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            # With a folder, Python calls linkat(2), which follows the link in /proc to the file itself.
-            os.link(f"/proc/self/fd/{handle}", named.name, dst_dir_fd=folder)
-        except FileExistsError:
-            raise
-        except OSError:  # no /proc, or a file system without hard links
-            return False
-        finally:
-            os.close(folder)
-    if replace:
-        try:
-            named.replace(path)
-        finally:
-            named.unlink(missing_ok=True)
-    return True
-
-
 def _write_beside(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write a file beside ``path`` that is no ``*.json``, so that nobody reads it, and give it its name when whole."""
+    """Write a hidden file beside ``path``, which nobody reads, and give it its name when it is whole.
+
+    A process that is killed may leave it; a run that is resumed removes it.
+    """
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
     partial = Path(name)
     try:
         with os.fdopen(handle, "wb") as file:
-            _fill(file, content)
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+            os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
         if replace:
             partial.replace(path)
         else:
@@ -143,19 +112,14 @@ def _write_beside(path: Path, content: bytes, *, replace: bool) -> None:
         partial.unlink(missing_ok=True)
 
 
-def _fill(file: BinaryIO, content: bytes) -> None:
-    file.write(content)
-    file.flush()
-    os.fsync(file.fileno())
-    os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
-
-
 def _one_line_each(text: bytes) -> bytes:
     """Put every list of numbers on one line: thousands of rounds, and a file that people can still look at.
 
     A line end is never inside a JSON string, so nothing else can match.
     """
-    return _NUMBERS.sub(lambda found: b"[" + b" ".join(found[1].split()) + b"]", text)
+    for pattern in (_NUMBERS, _LISTS_OF_NUMBERS):
+        text = pattern.sub(lambda items: b"[" + b" ".join(items[1].split()) + b"]", text)
+    return text
 
 
 def _publish(partial: Path, path: Path) -> None:

@@ -14,7 +14,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment, identity
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepEnding, SweepHead
+from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import seal
@@ -80,10 +80,11 @@ def make_folder(results: Path, name: Path | str) -> Path:
 
 def write_head(folder: Path, head: PlanHead | SweepHead, there: Environment | None = None) -> None:
     """Write ``run.json`` of a run, or of a sweep; ``there``: the environment measured, None for our own."""
-    head = replace(head, environment=there or environment.collect())
-    if isinstance(head, PlanHead) and seal.trouble() is None:
-        as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
-        head = replace(head, seal=seal.make(*_started(as_read)))
+    if isinstance(head, PlanHead):
+        head = replace(head, environment=there or environment.collect())
+        if seal.trouble() is None:
+            as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
+            head = replace(head, seal=seal.make(*_started(as_read)))
     write_atomically(folder / PLAN_FILE, RunFile(head))
 
 
@@ -100,7 +101,7 @@ def _started(head: PlanHead | SweepHead) -> tuple[object, ...]:
     return "run", plan.run_id, plan.command, plan.kernels, plan.clock, plan.files, plan.env, options
 
 
-def close_run(folder: Path, ending: Ending | SweepEnding) -> None:
+def close_run(folder: Path, ending: Ending) -> None:
     """Add to ``run.json`` how the run, or the sweep, ended."""
     path = folder / PLAN_FILE
     head = untrusted.read(path, RunFile).mlpbench

@@ -1,11 +1,10 @@
-"""Results of several folders in one: all is read before anything is copied, and what contradicts is refused."""
+"""Results of several folders in one: all is read before anything is written, and what contradicts is refused."""
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mlpbench.bench import words
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.calibration import CalibrationFile
@@ -17,8 +16,11 @@ from mlpbench.bench.record.write import write_bytes
 
 #: What `mlpbench calibrate` found of a machine, in the machine's folder.
 CALIBRATION = "calibration.json"
-#: How the names of files begin that can be made again, and of hidden ones.
-_LEFT = ("report.", ".")
+_KINDS: dict[str, type[Block]] = {
+    runs.PLAN_FILE: RunFile,
+    runs.ROOFS_FILE: RoofsFile,
+    CALIBRATION: CalibrationFile,
+}
 
 
 @dataclass(frozen=True)
@@ -39,33 +41,32 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
     A second time nothing changes. Raises UserError, before anything is copied, for a folder without runs, for links,
     for a run or a calibration that cannot be read, and for two files of one name with different content.
     """
-    copies: dict[Path, Path] = {}
+    contents: dict[Path, tuple[bytes, Path]] = {}
     notes: list[str] = []
     folders: dict[Path, None] = {}
     for run in (run for source in sources for run in _runs(source)):
         machine, files, others = _read(run)
-        folders[results / machine / run.name] = None
-        notes += [f"{run}: not copied, no result of this run: {_first(others)}"] if others else []
+        folder = results / machine / run.name
+        folders[folder] = None
+        notes += [f"{run}: not copied, no result of this run: {', '.join(path.name for path in others)}"] * bool(others)
         for file in files:
-            target = results / machine / run.name / file.relative_to(run)
-            if (other := _differs(file, target, copies)) is not None:
+            target = folder / file.relative_to(run)
+            if (other := _differs(file, target, contents)) is not None:
                 raise UserError(f"{file} and {other} are two results of one name: take one of them away")
-            copies.setdefault(target, file)
-    for source, machine in _calibrations(sources):
-        target = results / machine / CALIBRATION
-        if (other := _differs(source, target, copies)) is not None:
-            notes.append(f"{source}: not taken, {other} is another calibration of that machine")
-        copies.setdefault(target, source)
-    new = {target: source for target, source in copies.items() if not target.exists()}
-    changed = {results.joinpath(*target.relative_to(results).parts[:2]) for target in new}
-    added = tuple(folder for folder in folders if folder in changed)
+    for file, machine in _calibrations(sources):
+        if (other := _differs(file, results / machine / CALIBRATION, contents)) is not None:
+            notes.append(f"{file}: not taken, {other} is another calibration of that machine")
+    new = [target for target in contents if not target.exists()]
+    added = tuple(folder for folder in folders if any(target.is_relative_to(folder) for target in new))
     for folder in added:
         with user_error(f"cannot write to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
             (folder / runs.MERGED).touch()
     # The plan comes last: a folder with one has all its records.
     for target in sorted(new, key=lambda path: path.name == runs.PLAN_FILE):
-        _copy(new[target], target)
+        with user_error(f"cannot write to {target.parent}"):
+            target.parent.mkdir(parents=True, exist_ok=True)
+        write_bytes(target, contents[target][0])
     same = tuple(folder for folder in folders if folder not in added)
     calibrations = tuple(target.parent.name for target in new if target.name == CALIBRATION)
     return Merged(added, same, calibrations, tuple(notes))
@@ -77,8 +78,8 @@ def _runs(source: Path) -> list[Path]:
         raise UserError(f"{source}: no such folder; name a folder of results, as mlpbench run --results takes it")
     folders = [source]
     for _ in ("a run", "a machine", "results"):
-        if found := [folder for folder in folders if os.path.lexists(folder / runs.PLAN_FILE)]:
-            return found
+        if with_plan := [folder for folder in folders if os.path.lexists(folder / runs.PLAN_FILE)]:
+            return with_plan
         folders = [child for folder in folders for child in _folders(folder)]
     raise UserError(f"{source}: no runs in this folder")
 
@@ -91,9 +92,9 @@ def _folders(folder: Path) -> list[Path]:
 
 
 def _entries(folder: Path) -> list[Path]:
-    """Return what lies in a folder and may be a result. Raises UserError where it cannot be looked into."""
+    """Return what lies in a folder, neither hidden nor a report. Raises UserError where it cannot be looked into."""
     with user_error(f"{folder}: cannot be read"):
-        return sorted(path for path in folder.iterdir() if not path.name.startswith(_LEFT))
+        return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "report.")))
 
 
 def _refuse_links(paths: Iterable[Path]) -> None:
@@ -127,11 +128,6 @@ def _read(run: Path) -> tuple[str, list[Path], list[Path]]:
     return first.machine, files, [path for path in below if path.suffix != ".json"]
 
 
-def _first(paths: Sequence[Path]) -> str:
-    more = [f"{len(paths) - 3} more"] if len(paths) > 3 else []
-    return words.listed([*(path.name for path in paths[:3]), *more])
-
-
 def _calibrations(sources: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield the calibrations of folders of results or of machines, with their machines. Raises UserError as `merge`."""
     for source in sources:
@@ -142,26 +138,14 @@ def _calibrations(sources: Sequence[Path]) -> Iterator[tuple[Path, str]]:
                 yield path, untrusted.read(path, CalibrationFile, "a calibration").mlpbench.machine
 
 
-def _differs(source: Path, target: Path, copies: dict[Path, Path]) -> Path | None:
-    """Return what is, or will be, under a name and has another content than a file; None where nothing has."""
-    for other in (target, copies.get(target)):
-        if other is not None and other.exists() and untrusted.read_bytes(source) != untrusted.read_bytes(other):
-            return other
-    return None
+def _differs(file: Path, target: Path, contents: dict[Path, tuple[bytes, Path]]) -> Path | None:
+    """Return what is, or will be, under a name and has another content than a file; note the content of a new one.
 
-
-def _copy(source: Path, target: Path) -> None:
-    """Copy a file as it is now, which may not be as it was read: it is read again, and what is no result is refused."""
-    content = untrusted.read_bytes(source)
-    untrusted.decode(content, source, _kind(source.name))
-    with user_error(f"cannot copy {source} to {target}"):
-        target.parent.mkdir(parents=True, exist_ok=True)
-    write_bytes(target, content)
-
-
-def _kind(name: str) -> type[Block]:
-    """Return what a file of a name holds."""
-    if name == runs.ROOFS_FILE or runs.ROOFS_OF_REPEAT.fullmatch(name):
-        return RoofsFile
-    kinds: dict[str, type[Block]] = {runs.PLAN_FILE: RunFile, CALIBRATION: CalibrationFile}
-    return kinds.get(name, RecordFile)
+    A file may not be any more as it was read: what is written later is checked once more. Raises UserError for that.
+    """
+    content = untrusted.read_bytes(file)
+    untrusted.decode(content, file, _KINDS.get(file.name, RecordFile))
+    if target.exists() and untrusted.read_bytes(target) != content:
+        return target
+    noted, source = contents.setdefault(target, (content, file))
+    return None if noted == content else source

@@ -22,10 +22,8 @@ from mlpbench.bench.machine.cleanup import Scratch
 from mlpbench.bench.machine.variables import inherited, with_threads
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
-from mlpbench.bench.record import schema, untrusted
-from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Plan, PlanHead, Ran, RunFile
-from mlpbench.bench.record.runs import PLAN_FILE
+from mlpbench.bench.record import runs, schema, untrusted
+from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import as_bytes, write_bytes
 from mlpbench.bench.run import looks
@@ -158,7 +156,7 @@ def run_process(
         problems[wrong] = None
     disturbed = {at for at, case in found.items() if case.disturbed}
     times = {at: case.sample_s for at, case in found.items()}
-    construct_s = record.construct_s or 0.0
+    construct_s = record.kernel_info.construct_s or 0.0
     return Outcome(kernel, repeat, path, tuple(problems), times=times, disturbed=disturbed, construct_s=construct_s)
 
 
@@ -186,7 +184,7 @@ def take_in(record: Record, effort: Effort, name: str) -> Mapping[tuple[str, int
     times = {at: case.sample_s for at, case in found.items()}
     disturbed = {at for at, case in found.items() if case.disturbed}
     timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
-    made_s = record.construct_s or 0.0
+    made_s = record.kernel_info.construct_s or 0.0
     effort.note(name, record.repeat, ran.took_s, times, disturbed, made_s, timed_s, ran.share)
     return found
 
@@ -210,7 +208,7 @@ def _content(written: bytes, ran: Ran, path: Path, plan: Plan, workload: Workloa
     head, (spec, (*_, data, _), (_, weights)) = untrusted.decode(whole, path, RecordFile).mlpbench, workload.facts()
     if (head.kernel, head.repeat) != at or head.plan is None or head.plan.run_id != plan.run_id:
         raise UserError(f"{path}: the record of {head.kernel}, repeat {head.repeat}, perhaps of another run")
-    if (head.spec.spec, head.data.sha256, head.weights.sha256) != (spec, data, weights):
+    if (head.network.spec, head.data.sha256, head.weights.sha256) != (spec, data, weights):
         raise UserError(f"{path}: of another specification, or of other data or weights than this run")
     return whole
 
@@ -279,12 +277,12 @@ def _failed(plan: Plan, workload: Workload, folder: Path, at: tuple[str, int], p
     head = RecordHead(
         kernel=at[0],
         repeat=at[1],
-        environment=_environment(folder),
+        environment=runs.read_head(folder / runs.PLAN_FILE).environment,
         **computed(*workload.facts()),
         plan=plan,
         failures=(Failure(at[0], phase=phase, reason=reason),),
     )
-    return as_bytes(RecordFile(machine_info=environment.machine_info(), mlpbench=head))
+    return as_bytes({"machine_info": environment.machine_info(), "benchmarks": [], "mlpbench": head})
 
 
 def _shorter(plan: Plan, share: float) -> list[str]:
@@ -292,11 +290,6 @@ def _shorter(plan: Plan, share: float) -> list[str]:
     option = "--benchmark-max-time="
     planned = next((word.removeprefix(option) for word in plan.clock if word.startswith(option)), None)
     return [] if planned is None or share == 1 else [f"{option}{share * float(planned):.3g}"]
-
-
-def _environment(folder: Path) -> Environment:
-    head = untrusted.read(folder / PLAN_FILE, RunFile).mlpbench
-    return head.current if isinstance(head, PlanHead) else head.environment
 
 
 def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, scratch: Scratch) -> Ended:

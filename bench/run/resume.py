@@ -4,7 +4,6 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import replace as with_
-from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
 
@@ -21,13 +20,12 @@ from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
 from mlpbench.bench.plan.sweep import Part, Sweep, measured_in, names_of, of_parts
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, Resumed, RunFile, SweepHead
 from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.run import environments, process
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import making, process
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 
@@ -60,9 +58,8 @@ class Stopped:
 def find(request: Request, below: str = "") -> Stopped:
     """Return the run that a request goes on with, as it was planned: nothing that matters may be another today.
 
-    ``below``: the folder, in that of its machine, of the runs of the command that asks. What can be compared without
-    starting anything comes first, then interpreters, and last the kernels. Raises UserError where something differs,
-    for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
+    ``below``: the folder, in that of its machine, of the runs of the command that asks. Raises UserError where something
+    differs, for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
     """
     named, machine = request.resume or NEWEST, request.results / identity.machine_id()
     if named == NEWEST:
@@ -73,13 +70,10 @@ def find(request: Request, below: str = "") -> Stopped:
         folder = runs.resolve(named, request.results, identity.machine_id())
     stopped = read(folder)
     _use_device(request, stopped)
-    interpreters = _interpreters(request, stopped)
-    _refuse_differences(stopped, {})
-    if interpreters:
-        inspected = {name: envs.inspect(name, python) for name, python in interpreters.items()}
+    inspected = {name: envs.inspect(name, python) for name, python in _interpreters(request, stopped).items()}
+    if inspected:
         parts = [measured_in(part, inspected.get(part.setting.env or "")) for part in stopped.sweep.parts]
         stopped = with_(stopped, sweep=of_parts(stopped.sweep.plan, parts))
-        _refuse_differences(stopped, {})
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
@@ -92,7 +86,10 @@ def find(request: Request, below: str = "") -> Stopped:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
             devices[answer.name] = answer.device or "cpu"
             versions[part.setting.env, answer.name] = answer.version
-    _refuse_differences(stopped, versions)
+    if differing := list(dict.fromkeys(_differences(stopped, versions))):
+        first, more = "; ".join(differing[:_MOST_NAMED]), len(differing) - _MOST_NAMED
+        rest = f"; and {more} more" if more > 0 else ""
+        raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; start a new run")
     return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
 
 
@@ -114,7 +111,7 @@ def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
     typed = envs.parse(request.env)
     if typed and typed != planned:
         _refuse_contradiction("--env", stopped)
-    unknown = [name for name, python in planned.items() if name not in typed and not making.is_own(Path(python))]
+    unknown = [name for name, python in planned.items() if name not in typed and not environments.is_own(Path(python))]
     if unknown:
         again = " ".join(f"--env {shlex.quote(f'{name}={planned[name]}')}" for name in planned)
         raise UserError(
@@ -126,14 +123,6 @@ def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
 def _refuse_contradiction(what: str, stopped: Stopped) -> None:
     plan = stopped.sweep.plan.run_id
     raise UserError(f"{what} contradicts the plan of {plan}: a run that is resumed keeps to its plan")
-
-
-def _refuse_differences(stopped: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> None:
-    """Raise UserError where something is not as it was. ``versions``: see `differences`."""
-    if differing := differences(stopped, versions):
-        first, more = "; ".join(differing[:_MOST_NAMED]), len(differing) - _MOST_NAMED
-        rest = f"; and {more} more" if more > 0 else ""
-        raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; start a new run")
 
 
 def newest(results: Path, below: str = "") -> Path:
@@ -156,7 +145,7 @@ def _has_stopped(head: PlanHead | SweepHead) -> bool:
 def read(folder: Path) -> Stopped:
     """Read a run that has stopped. Raises UserError for one that is complete, too old, or not this user's own.
 
-    Nothing that the files name is started or imported: that is for after `differences`.
+    Nothing that the files name is started or imported: that is for later.
     """
     if not (folder / PLAN_FILE).is_file():
         raise UserError(f"{folder}: no run in this folder: it has no {PLAN_FILE}")
@@ -250,83 +239,52 @@ def _whole(head: SweepHead, parts: Sequence[Part]) -> Plan:
         order=tuple((called[label, kernel], repeat) for label, kernel, repeat in header.order),
         repeats=header.repeats or parts[0].plan.repeats,
         skipped=(),
+        sweep=None,
         part=None,
     )
 
 
-def differences(found: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> tuple[str, ...]:
-    """Return what is not as it was when the run stopped, each in words, as far as it is known.
+def _differences(stopped: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> Iterator[str]:
+    """Yield what is not as it was when the run stopped, each in words.
 
-    Of an environment whose interpreter was not asked yet, the machine is. ``versions``: of the kernels' libraries, by
-    environment and kernel; none where no kernel was asked yet.
+    ``versions``: of the kernels' libraries, by environment and kernel, as they were asked.
     """
-    told: list[str] = []
-    for head, part, run in zip(found.heads, found.sweep.parts, found.runs, strict=True):
-        if head.plan.env is None:
-            told += _of_environments(head.current, environment.collect())
-        elif part.env is None:
-            told += _of_block("machine", head.current, environment.collect())
-        else:
-            told += _of_environments(head.current, part.env.environment)
-            told += _changes(f"{head.plan.env.name} ", head.plan.env.as_dict(), part.env.interpreter.as_dict())
+    for head, part, run in zip(stopped.heads, stopped.sweep.parts, stopped.runs, strict=True):
+        here = part.env.environment if part.env else environment.collect()
+        yield from _changes("", head.environment.facts, here.facts)
+        yield from _changes("", head.environment.variables or {}, here.variables or {})
+        if head.plan.env and part.env:
+            yield from _changes(f"{head.plan.env.name} ", head.plan.env.as_dict(), part.env.interpreter.as_dict())
         before = {record.kernel: record.version for record in run.records if record.version is not None}
         known = {kernel: versions[at] for kernel in before if (at := (part.setting.env, kernel)) in versions}
-        told += _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
+        yield from _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
         if head.computed is not None:
             _, (*_, data, _), (_, weights) = part.workload.facts()
             hashes = {"data": head.computed.data_sha256, "weights": head.computed.weights_sha256}
-            told += _changes("", hashes, {"data": data, "weights": weights})
-    return tuple(dict.fromkeys(told))
-
-
-def _of_environments(before: Environment, here: Environment) -> Iterator[str]:
-    for what in ("machine", "os", "python", "gpu", "git"):
-        yield from _of_block(what, before, here)
-    yield from _changes("", before.libraries, here.libraries)
-    yield from _changes("", before.variables or {}, here.variables or {})
-
-
-def _of_block(what: str, before: Environment, here: Environment) -> Iterator[str]:
-    one, other = getattr(before, what).as_dict(), getattr(here, what).as_dict()
-    kept = _KEPT.get(what, one.keys() | other.keys())
-    yield from _changes(f"{what} ", *({name: facts.get(name) for name in sorted(kept)} for facts in (one, other)))
-
-
-#: What stays the same on one machine, of the blocks that also hold what moves.
-_KEPT = {
-    "machine": {"name", "cpu_model", "arch", "cores", "logical_cpus", "affinity"},
-    "gpu": {"available", "name", "driver", "memory", "uuid"},
-}
+            yield from _changes("", hashes, {"data": data, "weights": weights})
 
 
 def _changes(which: str, before: Mapping[str, object], here: Mapping[str, object]) -> Iterator[str]:
     for name in dict.fromkeys([*before, *here]):
         if before.get(name) != here.get(name):
-            one, other = (_short(facts.get(name)) for facts in (before, here))
-            yield f"{which}{name} was {one}, is {other}"
+            yield f"{which}{name} was {_short(before.get(name))}, is {_short(here.get(name))}"
 
 
 def _short(value: object) -> str:
-    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else f"{text[:8]}…"
 
 
-def reopen(found: Stopped) -> None:
+def reopen(stopped: Stopped) -> None:
     """Write down that the run goes on from here, and remove what was being written when it was killed."""
-    now, at_s = datetime.now(UTC).isoformat(timespec="seconds"), utc_s()
-
-    def resumed(done: int) -> Resumed:
-        return Resumed(at=now, at_s=at_s, after=done)
-
-    done = sum(len(run.records) for run in found.runs)
-    whole = replace(found.head, resumed=(*found.head.resumed, resumed(done)), ending=None)
-    write_atomically(found.folder / PLAN_FILE, RunFile(whole), replace=True)
-    for path in found.folder.rglob(".*.partial"):
+    now_s = utc_s()
+    if isinstance(stopped.head, SweepHead):
+        write_atomically(stopped.folder / PLAN_FILE, RunFile(replace(stopped.head, ending=None)), replace=True)
+    for folder, head, run in zip(stopped.folders, stopped.heads, stopped.runs, strict=True):
+        resumed = (*head.resumed, Resumed(at_s=now_s, after=len(run.records)))
+        write_atomically(folder / PLAN_FILE, RunFile(replace(head, resumed=resumed, ending=None)), replace=True)
+    for path in stopped.folder.rglob(".*.partial"):
         path.unlink()
-    for folder, head, run in zip(found.folders, found.heads, found.runs, strict=True):
-        if folder != found.folder:
-            part = replace(head, resumed=(*head.resumed, resumed(len(run.records))), ending=None)
-            write_atomically(folder / PLAN_FILE, RunFile(part), replace=True)
 
 
 def take_in(found: Stopped, effort: Effort) -> None:

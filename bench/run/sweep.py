@@ -13,7 +13,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import PlanHead, SettingEntry, SweepEnding, SweepHead, SweepHeader, WholeEnding
+from mlpbench.bench.record.plan import Ending, PlanHead, SettingEntry, SweepHead, SweepHeader
 from mlpbench.bench.record.runs import RECORD_FILE
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -47,18 +47,13 @@ def _environment(part: Part) -> Environment | None:
 
 
 def _header(sweep: Sweep) -> SweepHeader:
-    names = ("run_id", "profile", "repeats", "seed", "target", "budget_s", "command", "started")
+    order = ((sweep.find(name)[1], name, repeat) for name, repeat in sweep.plan.order)
     return SweepHeader(
-        **{name: getattr(sweep.plan, name) for name in names},
+        run_id=sweep.plan.run_id,
+        repeats=sweep.plan.repeats,
         settings=tuple(SettingEntry.of(part.setting) for part in sweep.parts),
-        order=_told(sweep, sweep.plan.order),
+        order=tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in order),
     )
-
-
-def _told(sweep: Sweep, order: Sequence[tuple[str, int]]) -> tuple[tuple[str, str, int], ...]:
-    """Return an order as a file holds it: label of the setting, kernel, repeat."""
-    found = ((sweep.find(name)[1], name, repeat) for name, repeat in order)
-    return tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in found)
 
 
 def execute(
@@ -103,5 +98,5 @@ def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *
         return
     for child, part in zip(folders, sweep.parts, strict=True):
         run_folder.close_run(child, effort.ending(interrupted=interrupted, kernels=part.names))
-    alike = {name: getattr(whole, name) for name in WholeEnding.__struct_fields__}
-    run_folder.close_run(folder, SweepEnding(**alike, order=_told(sweep, whole.order)))
+    names = ("target", "budget_s", "spent_s", "interrupted", "ended")
+    run_folder.close_run(folder, Ending(**{name: getattr(whole, name) for name in names}))

@@ -52,9 +52,8 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
     for record in records:
         for singles in record.trust.singles:
             at = (record.kernel, singles.mode, singles.batch_size)
-            look = median(singles.clock_ns)
-            looks.setdefault(at, []).append(look / 1e9)
-            pooled.setdefault(at, []).append(np.maximum(np.array(singles.calls_ns) - look, 0) / 1e9)
+            looks.setdefault(at, []).append(singles.clock_ns / 1e9)
+            pooled.setdefault(at, []).append(np.maximum(singles.calls_ns - singles.clock_ns, 0) / 1e9)
     found = {at: np.concatenate(parts) for at, parts in pooled.items()}
     return [Latency(*at, len(calls), median(looks[at]), percentiles(calls)) for at, calls in found.items()]
 

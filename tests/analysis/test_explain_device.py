@@ -131,7 +131,7 @@ def entries(*more):
     """Return the device's measurements with those of tensor cores and of launches."""
     made = files.of_device()["roofs"]["measured"]
     made += [
-        {"name": name, "how": how, "unit": "", "arithmetic": arithmetic, **files.timed(rate, 1.0)}
+        {"name": name, "how": how, "arithmetic": arithmetic, **files.timed(rate, 1.0)}
         for name, how, arithmetic, rate in (
             ("matrix product", "cuBLAS", "tf32", TF32_CUBLAS),
             ("multiply-add", "mma.sync in registers", "tf32", TF32_MMA),
@@ -139,8 +139,7 @@ def entries(*more):
         )
     ]
     return made + [
-        {"name": "launch and wait", "how": how, "unit": "launch", "work": 1, "data": [seconds, 2 * seconds]}
-        for how, seconds in more
+        {"name": "launch and wait", "how": how, "work": 1, "data": [seconds, 2 * seconds]} for how, seconds in more
     ]
 
 

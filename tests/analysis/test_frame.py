@@ -56,7 +56,7 @@ def test_accuracy_is_that_of_the_way_of_the_case(tmp_path):
 
 
 def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):
-    unknown = {"kernel_info": None, "timings": None, "accuracy": None}
+    unknown = {"kernel_info": None}
     unknown["extra_info"] = {key: {"first_call_s": None, "from_host_s": None} for key in TIMES}
     environment = simulate.environment(threads=None)
     found = frame.load(simulate.write_run(tmp_path, TIMES, environment=environment, **unknown))

@@ -86,11 +86,13 @@ def test_the_report_has_chart_table_and_numbers(tmp_path):
 
 def test_settings_of_one_sweep_are_paired_by_repeat(tmp_path):
     """A slow repeat that hit both settings leaves the ratio as it is; runs by themselves have a wide interval."""
-    plan = {"sweep": "20261124T120000Z-0123abcd", "spec": "784-50-100-10", "dtype": "float32", "varies": ["threads"]}
+    plan = {"spec": "784-50-100-10", "dtype": "float32", "varies": ["threads"]}
     slow = []
     for threads, times in ((1, ONE), (2, TWO)):
         setting = {**plan, "threads": threads, "label": f"threads-{threads}"}
-        run = write(tmp_path, times, threads, threads, plan_changes={"setting": setting})
+        run = write(
+            tmp_path, times, threads, threads, plan_changes={"sweep": "20261124T120000Z-0123abcd", "setting": setting}
+        )
         cases = summarize(frame.runs(run))
         simulate.slow_down(cases, 1, 3)
         slow.append((run, cases))

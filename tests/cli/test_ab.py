@@ -58,7 +58,7 @@ def repository(tmp_path):
 def test_bad_input_is_told_before_anything_is_made(capsys, tmp_path, monkeypatch, words, expected):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr("mlpbench.bench.run.making.make", lambda *_: pytest.fail("made"))
+    monkeypatch.setattr("mlpbench.bench.run.environments.make", lambda *_: pytest.fail("made"))
     assert expected in complaint(*called(capsys, "ab", *words))
 
 

@@ -57,6 +57,12 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
     assert not (tmp_path / "results").exists()
 
 
+def test_a_fleet_goes_on_with_the_version_that_it_began_with(tmp_path, capsys):
+    record.write(tmp_path, record.FleetHead(fleet="20260101T000000Z", words=("numpy",), version="0.9"))
+    told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
+    assert f"started with mlpbench 0.9, this is {__version__}" in told
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

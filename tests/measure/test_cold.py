@@ -22,10 +22,7 @@ from support.trusting import block as quiet
 from support.trusting import write
 
 SPEC = ForwardSpec((3, 2))
-CALLS = [
-    {"mode": "per_sample", "batch_size": 100, "first_call_s": 0.002},
-    {"mode": "batched", "batch_size": 100, "first_call_s": 0.001},
-]
+CALLS = [["per_sample", 100, 0.002], ["batched", 100, 0.001]]
 SECONDS = {"import_s": 0.5, "construct_s": 9.0, "compile_s": 8.5}
 FRESH = {"fresh": True, **SECONDS, "first_calls": CALLS, "peak_bytes": 10**8}
 FILLED = {**FRESH, "fresh": False, "construct_s": 0.25, "compile_s": 0.0, "peak_bytes": 2**20, "pool_bytes": 2**21}

@@ -73,7 +73,7 @@ def test_spread_comes_back_too(world, monkeypatch):
     queue.make_room(2**20)
     (found,) = sampler(world).take(device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True))
     assert found.samples == len(injected) == device.MOST_SAMPLES
-    for percent in (5, 25, 50, 75, 95, 99):
+    for percent in (5, 50, 95, 99):
         assert getattr(found, f"p{percent}_s") == near(np.percentile(injected, percent))
     assert (found.min_s, found.max_s) == (near(min(injected)), near(max(injected)))
 

@@ -72,7 +72,7 @@ def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name(measured):
     assert found.environment.machine.cpu_model
     assert [pool for pool in found.environment.blas if pool.user_api == "blas"], "BLAS is loaded by now"
     (case,) = found.cases
-    assert (case.mode, case.batch_size, case.rows_per_call, case.distinct_rows) == ("batched", 10, 10, 10)
+    assert (case.mode, case.batch_size, case.rows_per_call) == ("batched", 10, 10)
     assert len(case.rounds_s) >= 3
     assert None not in (case.first_call_s, case.from_host_s, case.to_host_s)
     content = json.loads(measured[1].read_text(encoding="utf-8"))
@@ -109,7 +109,7 @@ def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
     assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(1, "gate"), (10, "gate")}
     assert len({failure.reason for failure in found.failures}) == 1
     assert found.failures[0].reason.startswith("wrong does not conform and is not timed: ")
-    assert found.max_error is None
+    assert found.kernel_info.max_error is None
 
 
 @pytest.fixture
@@ -251,12 +251,11 @@ def test_in_a_run_cases_take_turns_and_each_is_written_once(of_a_run):
     result, path = of_a_run("numpy", *words, **NUMPY)
     assert "by hand" not in result.stdout.str()
     found = runs.read(path)
-    blocks = {case.batch_size: len(case.block_rounds) for case in found.cases}
-    assert blocks.keys() == {1, 10}
-    result.assert_outcomes(passed=sum(1 + number for number in blocks.values()))
+    assert {case.batch_size for case in found.cases} == {1, 10}
+    blocks = result.parseoutcomes()["passed"] - 2
+    assert 2 * 20 <= blocks <= 2 * 40, "two in every other turn; of shorter rounds there are more"
     for case in found.cases:
-        assert 20 <= len(case.block_rounds) <= 40, "two in every other turn; of shorter rounds there are more"
-        assert sum(case.block_rounds) == len(case.looks_ns) == len(case.rounds_s)
+        assert len(case.looks_ns) == len(case.rounds_s) >= 40
         assert case.look_processors in (1, min(processors(), MOST_PROCESSORS))
         assert case.first_call_s is not None
     names = {row["name"] for row in json.loads(path.read_text(encoding="utf-8"))["benchmarks"]}

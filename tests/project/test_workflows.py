@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mlpbench.bench.record import runs
-from mlpbench.bench.run import making
+from mlpbench.bench.run import environments
 from support.places import installer
 from support.sources import ROOT
 
@@ -84,7 +84,7 @@ def checkout(tmp_path):
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory):
-    return making.write_wheel(tmp_path_factory.mktemp("wheel"))
+    return environments.write_wheel(tmp_path_factory.mktemp("wheel"))
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """What was derived from runs is kept, and is never the reason of another answer."""
 
 import os
-import sqlite3
 
 import pytest
 
@@ -52,21 +51,19 @@ def test_what_changed_is_read_again_and_what_is_gone_is_forgotten(tmp_path, runs
     assert derive(code="2")[1] == ["a"], "other code derives something else"
 
 
-@pytest.mark.parametrize("content", [b"", b"SQLite format 3\0 and no more", b"\0" * 5000, "half"])
+@pytest.mark.parametrize("content", [b"", b"[]", b"[" * 5000, "half"])
 def test_a_damaged_index_gives_the_same_answer_and_is_made_again(tmp_path, derive, content):
     derive()
     file = tmp_path / index.FILE
-    file.write_bytes(file.read_bytes()[:3000] if content == "half" else content)
+    file.write_bytes(file.read_bytes()[:60] if content == "half" else content)
     assert derive()[::2] == ({"a": "a", "b": "b"}, None)
     assert derive() == ({"a": "a", "b": "b"}, [], None)
 
 
 def test_a_damaged_entry_costs_one_reading(tmp_path, derive):
     derive()
-    with sqlite3.connect(tmp_path / index.FILE) as file:
-        file.execute("UPDATE derived SET content = 7 WHERE run = 'a'")
-        file.execute("UPDATE derived SET content = x'7b' WHERE run = 'b'")
-    file.close()
+    file = tmp_path / index.FILE
+    file.write_text(file.read_text().replace('"a"]', "7]").replace('"b"]', "null]"))
     assert derive() == ({"a": "a", "b": "b"}, ["a", "b"], None)
 
 

@@ -115,7 +115,7 @@ def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
 def test_a_damaged_budget_in_the_plan_is_refused_with_its_place(tmp_path):
     path = write(tmp_path)
     amend(path, lambda block: block["plan"].update(budget_s="long"))
-    with pytest.raises(UserError, match=r"run\.json: mlpbench\.plan\.budget_s: expected a number"):
+    with pytest.raises(UserError, match=r"run\.json: mlpbench\.plan\.budget_s: Expected `float"):
         runs.read_run(path)
 
 

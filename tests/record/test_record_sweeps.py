@@ -168,11 +168,11 @@ def test_a_damaged_record_in_a_setting_costs_that_record(folder):
         (lambda block: block["sweep"]["settings"][0].update(label="../../../etc"), "the setting's own"),
         (lambda block: block["sweep"]["settings"][0].update(threads=10**9), "the setting's own"),
         (lambda block: block["sweep"]["settings"][0].update(varies=[]), "the setting's own"),
-        (lambda block: block["sweep"].update(settings="all"), "expected a list"),
-        (lambda block: block["sweep"].update(run_id="../elsewhere"), "expected a name"),
+        (lambda block: block["sweep"].update(settings="all"), "Expected `array`"),
+        (lambda block: block["sweep"].update(run_id="../elsewhere"), "Expected `str`"),
         (lambda block: block["sweep"].update(run_id="other"), "it was renamed or copied"),
-        (lambda block: block.pop("sweep"), "sweep is missing"),
-        (lambda block: block.update(schema=2), "upgrade mlpbench"),
+        (lambda block: block.pop("sweep"), "field `sweep`"),
+        (lambda block: block.update(schema=3), "upgrade mlpbench"),
     ],
 )
 def test_a_damaged_header(folder, edit, told):
@@ -181,5 +181,5 @@ def test_a_damaged_header(folder, edit, told):
 
 
 def test_a_damaged_setting_in_the_plan_of_a_run(folder):
-    change(folder / LABELS[0] / "run.json", lambda block: block["plan"]["setting"].update(sweep=["x"]))
-    assert "plan.setting.sweep: expected text" in refusal(folder)
+    change(folder / LABELS[0] / "run.json", lambda block: block["plan"].update(sweep=["x"]))
+    assert "plan.sweep: Expected `str" in refusal(folder)

@@ -1,11 +1,10 @@
-"""The committed JSON Schema is that of the types, and the committed results are what the types say."""
+"""The committed JSON Schema is that of the types, and a record is written as it is read."""
 
 import json
 import runpy
 
-from mlpbench.bench.record import runs, schema, untrusted
-from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record import schema, untrusted
+from support import simulate
 from support.sources import ROOT
 
 SCRIPT = runpy.run_path(str(ROOT / "scripts" / "result_schema.py"))
@@ -21,14 +20,12 @@ def test_every_block_says_what_it_is():
     assert all(part.get("description") for part in SCRIPT["made"]()["$defs"].values() if "properties" in part)
 
 
-def test_the_committed_results_are_of_these_types():
-    """Without a second look: nothing in them is null that is not so in the types."""
-    kinds = {runs.PLAN_FILE: RunFile, runs.ROOFS_FILE: RoofsFile}
-    paths = list((ROOT / "results").glob("*/*/*.json"))
-    for path in paths:
-        kind = kinds.get(path.name, schema.RecordFile)
-        assert isinstance(untrusted._decoder(kind).decode(path.read_bytes()), kind), path
-    assert len(paths) > 30
+def test_a_record_is_written_as_it_is_read(tmp_path):
+    content = simulate.good()
+    path = tmp_path / "numpy.0.json"
+    path.write_text(json.dumps(content))
+    again = json.loads(json.dumps(untrusted.read(path, schema.RecordFile).mlpbench.as_dict()))
+    assert list(missing(again, content["mlpbench"])) == []
 
 
 def missing(again, written, place=""):
@@ -36,17 +33,8 @@ def missing(again, written, place=""):
     if isinstance(written, dict) and isinstance(again, dict):
         for name, value in written.items():
             yield from missing(again.get(name, "nothing"), value, f"{place}.{name}")
-    elif isinstance(written, list) and isinstance(again, list) and len(written) == len(again):
+    elif isinstance(written, list) and len(again) == len(written):
         for mine, value in zip(again, written, strict=True):
             yield from missing(mine, value, place)
     elif again != written:
         yield place
-
-
-def test_a_record_is_written_as_it_is_read():
-    path = next((ROOT / "results").glob("*/*/numpy.0.json"))
-    head = untrusted.read(path, schema.RecordFile).mlpbench
-    again = json.loads(json.dumps(head.as_dict()))
-    left_out = set(missing(again, json.loads(path.read_text())["mlpbench"]))
-    gone = {".trust.windows", ".trust.disturbed", ".trust.clock", ".trust.spin", ".trust.audits"}
-    assert left_out == gone, "counters and spins, which looks replaced, and audits, which the check `memory` did"

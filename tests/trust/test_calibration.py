@@ -233,12 +233,12 @@ def test_it_is_plain_json_and_read_back(tmp_path):
     ("change", "told"),
     [
         (lambda block: block.update(kind="plan"), "no calibration; `mlpbench calibrate` writes one"),
-        (lambda block: block.update(schema=2), "written in schema 2; this version reads up to 1: upgrade"),
-        (lambda block: block.update(repeats=1), "repeats: expected a whole number of at least 2"),
-        (lambda block: block.update(threshold=25), "threshold: expected a number < 1.0"),
+        (lambda block: block.update(schema=3), "written in schema 3; this version reads up to 2: upgrade"),
+        (lambda block: block.update(repeats=1), "repeats: Expected `int` >= 2"),
+        (lambda block: block.update(threshold=25), "threshold: Expected `float` < 1.0"),
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
-        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: expected a number > 0.0"),
-        (lambda block: block["wander"].update(degrees=0), "wander.degrees: expected a number >= 1.0"),
+        (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: Expected `float` > 0.0"),
+        (lambda block: block["wander"].update(degrees=0), "wander.degrees: Expected `float` >= 1.0"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, told):

@@ -79,7 +79,9 @@ def _run(trust: Trust) -> dict[str, Any]:
 
 
 def _kernel(record: Record, times: Mapping[At, CaseTime]) -> dict[str, Any]:
-    names = ("kernel", "repeat", "backend", "version", "device", "describe", "spec", "data", "weights", "accuracy")
-    more = ("max_error", "import_s", "construct_s", "thread_use", "device_times")
-    disturbed = [words.case(*at) for at, case in times.items() if case.disturbed]
-    return {**_fields(record, *names, *more), "disturbed": disturbed}
+    of_kernel = ("backend", "version", "device", "describe", "accuracy", "max_error", "import_s", "construct_s")
+    return {
+        **_fields(record, "kernel", "repeat", "spec", "data", "weights", "thread_use", "device_times"),
+        **_fields(record.kernel_info, *of_kernel),
+        "disturbed": [words.case(*at) for at, case in times.items() if case.disturbed],
+    }

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from mlpbench.bench.analysis import judge
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record import belongs
+from mlpbench.bench.record import consistency
 from mlpbench.bench.record.schema import STOPPED, Failure
 from mlpbench.bench.report.document import Findings, Table, table
 from mlpbench.bench.report.parts import Part
@@ -84,7 +84,7 @@ def _absent(run: Judged) -> Iterator[Gap]:
         why = "not started again after its process was stopped" if kernel in stopped else "the budget was spent"
         absent.append(((kernel, ALL, why), repeat))
     for record in run.records:
-        for case in belongs.unexplained(record, run.plan):
+        for case in consistency.unexplained(record, run.plan):
             silent = (record.kernel, _name(case.mode, case.batch_size), "planned, and neither measured nor explained")
             absent.append((silent, record.repeat))
     for (kernel, cases, why), repeats in grouped(absent).items():

@@ -65,14 +65,15 @@ def _firsts(run: Run) -> list[Record]:
 
 
 def _kernel(record: Record) -> tuple[str, ...]:
-    used = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in record.describe.items() if value is not None)
+    info = record.kernel_info
+    used = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in info.describe.items() if value is not None)
     return (
         record.kernel,
         f"{record.backend or 'unknown'} {record.version or ''}".rstrip(),
         record.device or "unknown",
         _accuracy(record),
-        "not measured" if record.max_error is None else f"{record.max_error:.1e}",
-        *("not measured" if time is None else words.seconds(time) for time in (record.import_s, record.construct_s)),
+        "not measured" if info.max_error is None else f"{info.max_error:.1e}",
+        *("not measured" if time is None else words.seconds(time) for time in (info.import_s, info.construct_s)),
         used or "defaults",
     )
 
@@ -88,7 +89,7 @@ def _threads(run: Run, kernel: str) -> str:
 
 
 def _accuracy(record: Record) -> str:
-    accuracy = record.accuracy
+    accuracy = record.kernel_info.accuracy
     if accuracy.per_sample is None or accuracy.batched is None:
         return accuracy.reason or "not measured"
     return f"{accuracy.per_sample:.4f} / {accuracy.batched:.4f} of {accuracy.rows:,} rows"

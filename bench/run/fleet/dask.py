@@ -16,15 +16,13 @@ import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.run.fleet import worker
-from mlpbench.bench.run.fleet.carry import WorkerLost, understood
-from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
+from mlpbench.bench.run.fleet.worker import Answer, Facts, Request, WorkerLost
 
 NEEDS = "clusters of Dask need distributed: pip install -e '.[dask]'"
 _CONNECT_S = 15
 _ANSWER_S = 60
 #: The only way of distributed's to write and read values that involves no pickle.
 _PLAIN = ["msgpack"]
-_NO_ANSWER = "its answer is none of mlpbench's"
 T = TypeVar("T")
 
 
@@ -74,26 +72,27 @@ class Cluster:
             raise pickle.UnpicklingError(f"a pickle that asks for {arguments[0]}.{arguments[1]} is not read")
 
     def _answer(self, name: str, request: Request, kind: type[T], timeout_s: float | None) -> T:
-        call = {"op": "run", "function": pickle.dumps(worker.answer), "args": pickle.dumps((worker.packed(request),))}
+        arguments = (msgspec.json.encode(request),)
+        call = {"op": "run", "function": pickle.dumps(worker.answer), "args": pickle.dumps(arguments)}
         try:
             replies = self._ask(timeout_s, op="broadcast", msg=call, workers=[name])
             reply = msgspec.convert(replies.get(name, replies), _Reply)
+            if reply.status == "OK":
+                return msgspec.msgpack.decode(reply.result, type=kind)
         except OSError as error:
             raise WorkerLost(_reason(error)) from None
         except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger lead to
-            raise WorkerLost(f"{_NO_ANSWER} ({_reason(error)})") from None
-        if reply.status != "OK":
-            raise WorkerLost(f"{reply.exception_text}; its log says more")
-        return understood(reply.result, kind, f"{_NO_ANSWER}; its log may say why")
+            raise WorkerLost(f"its answer is none of mlpbench's ({_reason(error)})") from None
+        raise WorkerLost(f"{reply.exception_text}; its log says more")
 
     def _ask(self, timeout_s: float | None, **message: Any) -> Any:
         """Return what the scheduler answers to a message. Raises what its bytes, or the lack of any, lead to."""
         try:
-            return asyncio.run(asyncio.wait_for(self._asked(message), timeout_s))
+            return asyncio.run(asyncio.wait_for(self._send(message), timeout_s))
         except TimeoutError as error:
             raise TimeoutError(str(error) or f"no answer within {timeout_s:.0f} s") from None
 
-    async def _asked(self, message: dict[str, Any]) -> Any:
+    async def _send(self, message: dict[str, Any]) -> Any:
         from distributed.comm import core
 
         connect: Any = core.connect

@@ -15,8 +15,7 @@ import msgspec
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.untrusted import MAX_LINE, clean_text, in_short, read_toml
 from mlpbench.bench.run.fleet import worker
-from mlpbench.bench.run.fleet.carry import WorkerLost, understood
-from mlpbench.bench.run.fleet.worker import Answer, Facts, Request
+from mlpbench.bench.run.fleet.worker import Answer, Facts, Request, WorkerLost
 
 NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
 #: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
@@ -26,9 +25,7 @@ _OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAlive
 _NOT_REACHED = 255
 #: The files of several thousand processes.
 MAX_ANSWER = 2**30
-#: What a run says is a few hundred bytes for each process.
-MAX_SAID = 16 * 2**20
-_PART = 2**20
+_LONGEST_LINE = 2**20
 #: Where a host has no mlpbench, Python says so in a line like this.
 _NO_MODULE = "No module named"
 T = TypeVar("T")
@@ -97,58 +94,45 @@ class Hosts:
 
     def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
         host = self._hosts[name]
-        content, said, status = _asked(host, request, tell)
+        content, said, status = _ask(host, request, tell)
         last = next((line for line in reversed(said) if line.strip()), "")
         if status == _NOT_REACHED:
             raise WorkerLost(f"{host.address}: {last or 'ssh did not reach it'}")
-        silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench understands"
-        reason = last or silent
+        try:
+            return msgspec.msgpack.decode(content, type=kind)
+        except (msgspec.MsgspecError, RecursionError):
+            silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench knows"
         if any(_NO_MODULE in line for line in said):
-            reason = f"{host.python} there has no mlpbench: pip install mlpbench ({reason})"
-        return understood(content, kind, reason)
+            raise WorkerLost(f"{host.python} there has no mlpbench: pip install mlpbench ({last})")
+        raise WorkerLost(last or silent)
 
 
-def _asked(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[bytearray, Sequence[str], int]:
+def _ask(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[bytes, Sequence[str], int]:
     """Start the worker on a host, give it a request; return what it answered, what it said last, and its status.
 
-    Raises WorkerLost where it answers or says more than any run does.
+    Raises WorkerLost where it answers more than any run does.
     """
-    content, said, lost = bytearray(), deque[str](maxlen=worker.TAIL), list[WorkerLost]()
+    said: deque[str] = deque(maxlen=worker.TAIL)
     with subprocess.Popen(
         _command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
         stdin, stdout, stderr = (cast("IO[bytes]", pipe) for pipe in (process.stdin, process.stdout, process.stderr))
 
-        def listen(stderr: IO[bytes]) -> None:
-            length = 0
-            try:
-                while line := stderr.readline(_PART):
-                    length = _bounded(length + len(line), MAX_SAID, "what it says")
-                    said.append(clean_text(line.decode(errors="replace").rstrip("\n")))
-                    tell(said[-1])
-            except WorkerLost as error:
-                lost.append(error)
-                process.kill()
+        def listen() -> None:
+            while line := stderr.readline(_LONGEST_LINE):
+                said.append(clean_text(line.decode(errors="replace").rstrip("\n")))
+                tell(said[-1])
 
-        listening = threading.Thread(target=listen, args=(stderr,), daemon=True)
+        listening = threading.Thread(target=listen, daemon=True)
         listening.start()
         try:
             with suppress(BrokenPipeError):  # it ended before it read: its status, and what it said, tell why
-                stdin.write(worker.packed(request))
+                stdin.write(msgspec.json.encode(request))
                 stdin.close()
-            while part := stdout.read(2**16):
-                content.extend(part)
-                _bounded(len(content), MAX_ANSWER, "its answer")
+            content = stdout.read(MAX_ANSWER + 1)
+            if len(content) > MAX_ANSWER:
+                raise WorkerLost(f"its answer is larger than {MAX_ANSWER // 2**20} MiB")
             listening.join()
         finally:
             process.kill()
-    if lost:
-        raise lost[0]
     return content, said, process.returncode
-
-
-def _bounded(length: int, most: int, subject: str) -> int:
-    """Return a length in bytes. Raises WorkerLost where it is above the most that is read."""
-    if length > most:
-        raise WorkerLost(f"{subject} is larger than {most // 2**20} MiB")
-    return length

@@ -5,7 +5,6 @@ Started as a module it reads one request from stdin and writes the answer to std
 
 import asyncio
 import glob
-import hashlib
 import os
 import shutil
 import subprocess
@@ -13,7 +12,6 @@ import sys
 import tempfile
 from collections import deque
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -32,12 +30,15 @@ FINISHED = (0, 1)
 FAILED = 2
 
 
+class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became of a worker
+    """A worker cannot be reached, or died; the text says how."""
+
+
 class Facts(msgspec.Struct, frozen=True):
-    """What a worker is; ``version`` is mlpbench's."""
+    """What a worker is; ``host``: its start of the system, which containers on one host share."""
 
     machine: Name
     host: Text | None
-    boot: Text | None
     version: Text
 
 
@@ -53,27 +54,11 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How a run ended: its exit ``status``, what it ``said`` last, its files by path, and their digests."""
+    """How a run ended: its exit ``status``, what it ``said`` last, and its files by path."""
 
     status: int
     said: tuple[str, ...]
     files: dict[str, bytes]
-    digests: dict[str, str]
-
-    @property
-    def torn(self) -> list[str]:
-        """The files that are not what the worker has."""
-        return [name for name, content in self.files.items() if digest(content) != self.digests.get(name)]
-
-
-def facts() -> Facts:
-    """Return what this worker is."""
-    return Facts(identity.machine_id(), identity.host(), identity.boot(), __version__)
-
-
-def digest(content: bytes) -> str:
-    """Return the SHA-256 of a file's content."""
-    return hashlib.sha256(content).hexdigest()
 
 
 def execute(request: Request) -> Answer:
@@ -82,14 +67,18 @@ def execute(request: Request) -> Answer:
     The folder goes once the run has come to its end.
     """
     folder = _folder(request.folder)
-    words = ["run", *request.words, "--results", str(folder)]
-    if any(folder.glob("*/*/run.json")):
-        words = ["run", "--resume", "--results", str(folder)]
+    words = ["--resume"] if any(folder.glob("*/*/run.json")) else request.words
+    command = [sys.executable, "-m", "mlpbench", "run", *words, "--results", str(folder)]
     said: deque[str] = deque(maxlen=TAIL)
-    command = [sys.executable, "-m", "mlpbench", *words]
-    streams: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE}
-    variables = {**os.environ, SUFFIX: request.suffix}
-    with subprocess.Popen(command, **streams, env=variables, text=True, errors="replace") as process:
+    with subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        env={**os.environ, SUFFIX: request.suffix},
+        text=True,
+        errors="replace",
+    ) as process:
         for line in process.stderr or ():
             said.append(line.rstrip())
             sys.stderr.write(line)
@@ -98,7 +87,7 @@ def execute(request: Request) -> Answer:
     files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*/**/*.json"))}
     if status in FINISHED:
         shutil.rmtree(folder)
-    return Answer(status, tuple(said), files, {name: digest(content) for name, content in files.items()})
+    return Answer(status, tuple(said), files)
 
 
 def _folder(name: str) -> Path:
@@ -111,29 +100,27 @@ def _folder(name: str) -> Path:
     return own[0] if own else Path(tempfile.mkdtemp(prefix=f"{name}-"))
 
 
-def packed(request: Request) -> bytes:
-    """Return a request as `main` reads it."""
-    return msgspec.json.encode(request)
-
-
 async def answer(request: bytes) -> bytes:
     """Return what another process answers to a request. A worker of Dask waits for it, and stays in its cluster."""
-    command = [sys.executable, "-m", __name__]
-    pipes: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
-    process = await asyncio.create_subprocess_exec(*command, **pipes)
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", __name__, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     return (await process.communicate(request))[0]
 
 
 def main() -> None:
     """Answer one request."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    content: Answer | Facts
     try:
-        content = execute(request) if request.words else facts()
+        if request.words:
+            content = execute(request)
+        else:
+            content = Facts(identity.machine_id(), identity.boot() or identity.host(), __version__)
     except (OSError, UserError) as error:
-        content = Answer(FAILED, (str(error),), {}, {})
-    answers.write(msgspec.msgpack.encode(content))
-    answers.close()
+        content = Answer(FAILED, (str(error),), {})
+    with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stdout:
+        stdout.write(msgspec.msgpack.encode(content))
 
 
 if __name__ == "__main__":

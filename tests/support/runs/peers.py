@@ -25,7 +25,6 @@ TIMES = {
     ("onnxruntime", "batched", 1): 5e-6,
     ("onnxruntime", "batched", 100): 0.45e-6,
 }
-RETURNS = {"numba-simd-new": "new", "onnxruntime": "new"}
 PEERS = ("onnxruntime-bound", "openvino", "onnxruntime")
 
 
@@ -33,7 +32,7 @@ def kernel_info(kernel, threads):
     """Return what a record says about a kernel."""
     ours = {} if kernel in PEERS else {"isa": "avx512", "skips_work": kernel.endswith("sparse")}
     info = {"backend": kernel.partition("-")[0], "device": "cpu", "version": "1.2.3", "peer": kernel in PEERS}
-    return {**info, "describe": {"threads": threads, **ours}, "returns": RETURNS.get(kernel, "kept")}
+    return {**info, "describe": {"threads": threads, **ours}}
 
 
 def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings):
@@ -44,7 +43,7 @@ def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings)
     for path in run.glob("*.*.json"):
         with simulate.edited(path) as content:
             kernel = content["mlpbench"]["kernel"]
-            content["mlpbench"]["kernel_info"] = kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
+            content["mlpbench"]["kernel_info"] |= kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
     return simulate.read(run)
 
 
@@ -66,5 +65,5 @@ def write_sweep(folder):
             with simulate.edited(path) as content:
                 block = content["mlpbench"]
                 peer = block["kernel"] not in ours
-                block["kernel_info"] = kernel_info(block["kernel"], setting.threads) | {"peer": peer, "returns": "kept"}
+                block["kernel_info"] |= kernel_info(block["kernel"], setting.threads) | {"peer": peer}
     return judge.read(sweep)

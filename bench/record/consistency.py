@@ -1,67 +1,28 @@
-"""Which files belong to a run, and which runs to a sweep: nobody's files are reported under another's name."""
+"""Which files are of one run, which runs of one sweep, and what in them cannot be true."""
 
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, Plan, PlanHead, SettingEntry, SweepHeader
+from mlpbench.bench.record.plan import Plan, PlanHead, SettingEntry, SweepHeader
 from mlpbench.bench.record.schema import Record
 
-T = TypeVar("T")
-
-
-def to_run(record: Record, plan: Plan | None, first: Record, *, mixed: bool) -> None:
-    """Refuse a file that was renamed, or that is of another run.
-
-    ``mixed``: the run was resumed with other data or weights, and says so.
-    """
-    name = f"{record.kernel}.{record.repeat}.json"
-    if record.path.name != name:
-        raise UserError(f"{record.path}: holds what belongs in {name}: it was renamed or copied; take it away")
-    if (record.plan and record.plan.run_id) != (plan and plan.run_id):
-        ran = record.plan.run_id if record.plan else "pytest by hand"
-        raise UserError(f"{record.path}: belongs to another run ({ran}); take it away, or name it by itself")
-    same = record.spec == first.spec and (mixed or (record.data, record.weights) == (first.data, first.weights))
-    if not same:
-        raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
-
-
-def to_sweep(
-    folder: Path, plan: Plan | None, records: Sequence[Record], header: SweepHeader, entry: SettingEntry
-) -> None:
-    """Refuse a folder that was renamed, or that is of another sweep, or whose records are of another setting."""
-    name, setting = f"{header.run_id}.{entry.label}", entry.setting
-    found = plan and (plan.run_id, plan.sweep, plan.setting, plan.threads)
-    if found != (name, header.run_id, setting, setting.threads):
-        there = plan.run_id if plan else folder.stem
-        raise UserError(f"{folder}: holds {there}, not {name}: it was renamed or copied; take it away")
-    for record in records[:1]:  # all others are of the same network
-        if (record.spec.label(), record.spec.dtype) != (setting.spec, setting.dtype):
-            told = f"{record.spec.label()} {record.spec.dtype}"
-            raise UserError(f"{record.path}: is of {told}, not of the setting {setting.label}; take it away")
-
-
-#: The facts of an environment that do not move while a run goes on, by its blocks; the libraries are besides.
-_STAYS = {
-    "machine": ("name", "cpu_model", "arch", "cores", "logical_cpus"),
-    "os": ("system", "release"),
-    "python": ("version", "implementation"),
-    "git": ("commit",),
-}
+#: The facts of an environment that processes of one run may have differently: they are bound to other processors.
+_MAY_DIFFER = ("machine affinity", "os distribution", "git dirty", "gpu ")
 #: What every record of a run repeats of its plan.
 _OF_PLAN = ("started", "seed", "profile", "threads", "clock", "target", "budget_s", "timeout_s")
 #: What does not change between the repeats of a kernel: members of its record, and of what it says of itself.
-_OF_KERNEL = ("backend", "device", "version", "returns", "peer")
+_OF_KERNEL = ("backend", "device", "version", "peer")
 _OF_DESCRIPTION = ("device_uuid", "device_name", "arithmetic", "threads")
-_SILENT: tuple[object, ...] = (None, "", ())
+_UNKNOWN: tuple[object, ...] = (None, "", ())
 #: A line names so many facts, and counts the others: a record of another machine differs in all of them.
 _NAMED = 3
 #: A time server may set the clock while a run goes on. No run is longer than a week.
@@ -73,30 +34,55 @@ _ROWS, _SHARE, _BETWEEN_KERNELS = 2, 0.001, 0.01
 _Fact = tuple[str | None, str]
 
 
-def judged(
+def check_run(record: Record, plan: Plan | None, first: Record) -> None:
+    """Raise UserError for a file that was renamed, or that is of another run."""
+    name = f"{record.kernel}.{record.repeat}.json"
+    if record.path.name != name:
+        raise UserError(f"{record.path}: holds what belongs in {name}: it was renamed or copied; take it away")
+    if (record.plan and record.plan.run_id) != (plan and plan.run_id):
+        ran = record.plan.run_id if record.plan else "pytest by hand"
+        raise UserError(f"{record.path}: belongs to another run ({ran}); take it away, or name it by itself")
+    if (record.spec, record.data, record.weights) != (first.spec, first.data, first.weights):
+        raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
+
+
+def check_sweep(
+    folder: Path, plan: Plan | None, records: Sequence[Record], header: SweepHeader, entry: SettingEntry
+) -> None:
+    """Raise UserError for a folder that was renamed, or that is of another sweep or another setting."""
+    name, setting = f"{header.run_id}.{entry.label}", entry.setting
+    if (plan and (plan.run_id, plan.sweep, plan.setting, plan.threads)) != (
+        name,
+        header.run_id,
+        setting,
+        setting.threads,
+    ):
+        there = plan.run_id if plan else folder.stem
+        raise UserError(f"{folder}: holds {there}, not {name}: it was renamed or copied; take it away")
+    for record in records[:1]:  # all others are of the same network
+        if (record.spec.label(), record.spec.dtype) != (setting.spec, setting.dtype):
+            network = f"{record.spec.label()} {record.spec.dtype}"
+            raise UserError(f"{record.path}: is of {network}, not of the setting {setting.label}; take it away")
+
+
+def credible(
     records: Sequence[Record], plan: Plan | None, head: PlanHead | None = None
 ) -> tuple[list[Record], dict[tuple[str, int], str]]:
     """Return the records that can be true beside each other; by kernel and repeat, a line for each of the others.
 
-    A fact is held against the run's plan. Where the plan is silent, it is held against what most records say, and where
-    as many say one thing as another, against the first. Silence contradicts nothing: older files say less. The parts of
-    a run that was resumed though something had changed are held apart.
+    A fact is held against the run's plan. Where the plan does not say it, it is held against what most records say, and
+    where as many say one thing as another, against the first. What is unknown contradicts nothing: older files say
+    less.
     """
-    doubts = {record.path: list(_by_itself(record, plan, head)) for record in records}
-    changes = [resumed for resumed in head.resumed if resumed.differences] if head else []
-    parts: dict[int, list[Record]] = {}
-    for record in records:
-        if record.cases:
-            number = sum(record.ran.began_s >= change.at_s for change in changes) if record.ran else 0
-            parts.setdefault(number, []).append(record)
-    for number, part in parts.items():
-        planned: dict[_Fact, object] = {}
-        if head and plan:
-            known = (head.environment, *(change.environment for change in changes))[number] or Environment()
-            planned = {(None, name): value for name, value in (_of_environment(known) | _of_plan(plan)).items()}
-            planned |= {(kernel, "kernel file"): file.sha256 for kernel, file in plan.files.items()}
-        for record, doubt in (*_unlike(part, planned), *_accuracies(part)):
-            doubts[record.path].append(doubt)
+    doubts = {record.path: list(_alone(record, plan, head)) for record in records}
+    timed = [record for record in records if record.cases]
+    planned: dict[_Fact, object] = {}
+    if head and plan:
+        facts = _of_environment(head.environment) | _of_plan(plan)
+        planned = {(None, name): value for name, value in facts.items()}
+        planned |= {(kernel, "kernel file"): file.sha256 for kernel, file in plan.files.items()}
+    for record, doubt in (*_contradicting(timed, planned), *_accuracies(timed)):
+        doubts[record.path].append(doubt)
     lines = {}
     for record in records:
         if against := doubts[record.path]:
@@ -105,9 +91,9 @@ def judged(
     return [record for record in records if not doubts[record.path]], lines
 
 
-def _by_itself(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
+def _alone(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
     """Yield what cannot be true of one record, whatever the others say."""
-    hits, rows, threads = record.accuracy, record.data.rows, record.threads
+    hits, rows, threads = record.kernel_info.accuracy, record.data.rows, record.threads
     given = record.thread_use.given if record.thread_use else threads
     repeats = plan.repeats if plan and plan.budget_s is None else math.inf
     planned = {(case.mode, case.batch_size) for case in plan.cases} if plan else set()
@@ -124,10 +110,9 @@ def _by_itself(record: Record, plan: Plan | None, head: PlanHead | None) -> Iter
         ("its plan does not have this kernel", plan and plan.kernels and record.kernel not in plan.kernels),
     ]
     for case in record.cases:
-        at, called, different = f"{case.mode} {case.batch_size}", case.rows_per_call, case.distinct_rows or 0
+        at, called = f"{case.mode} {case.batch_size}", case.rows_per_call
         checks += [
             (f"{at}: its calls have {called} rows", case.mode != "book" and called != case.batch_size),
-            (f"{at}: {different} different rows of {min(called, rows)}", different > min(called, rows)),
             (f"{at}: its plan does not have this case", planned and (case.mode, case.batch_size) not in planned),
         ]
     yield from (text for text, is_so in checks if is_so)
@@ -136,8 +121,7 @@ def _by_itself(record: Record, plan: Plan | None, head: PlanHead | None) -> Iter
 
 def _too_long(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
     """Yield what took longer than what it is a part of, and a process that began before the run or after it."""
-    started = _moment(plan.started if plan else None)
-    ended = _moment(head.ending.ended if head and head.ending else None)
+    started, ended = _span(plan, head)
     if started and ended and ended < started:  # said of the run (`contradictions`): neither is a measure
         started = ended = None
     run_s = (ended - started).total_seconds() + _CLOCKS_S if started and ended else _LONGEST_S
@@ -155,9 +139,8 @@ def _too_long(record: Record, plan: Plan | None, head: PlanHead | None) -> Itera
             yield f"its process began {where} its run, {limit.isoformat()}"
 
 
-def _of_environment(known: Environment) -> dict[str, object]:
-    facts = {f"{block} {name}": getattr(getattr(known, block), name) for block, all_ in _STAYS.items() for name in all_}
-    return facts | dict(known.libraries)
+def _of_environment(environment: Environment) -> dict[str, object]:
+    return {name: value for name, value in environment.facts.items() if not name.startswith(_MAY_DIFFER)}
 
 
 def _of_plan(plan: Plan) -> dict[str, object]:
@@ -167,29 +150,28 @@ def _of_plan(plan: Plan) -> dict[str, object]:
 
 def _facts(record: Record) -> dict[_Fact, object]:
     """Return the facts of a record that are the same in all records of its run, or of its kernel there."""
-    gpu = record.environment.gpu
+    info, gpu = record.kernel_info, record.environment.gpu
     of_run = (_of_plan(record.plan) if record.plan else {}) | _of_environment(record.environment)
     of_run |= {f"rows of {case.mode} {case.batch_size}": case.rows_per_call for case in record.cases}
-    of_run |= {"threads": record.environment.threads, "rows of the accuracy": record.accuracy.rows or None}
-    of_run["timer"] = ", ".join(sorted({case.timer for case in record.cases if case.timer}))
-    own = {f"kernel {name}": getattr(record, name) for name in _OF_KERNEL}
-    own |= {f"kernel {name}": str(getattr(record.facts, name) or "") for name in _OF_DESCRIPTION}
-    own |= {"kernel file": record.file and record.file.sha256, "GPU driver": gpu.driver}
+    of_run |= {"threads": record.threads, "rows of the accuracy": info.accuracy.rows or None}
+    own: dict[str, object] = {f"kernel {name}": getattr(info, name) for name in _OF_KERNEL}
+    own |= {f"kernel {name}": str(getattr(info.facts, name) or "") for name in _OF_DESCRIPTION}
+    own |= {"kernel file": info.file and info.file.sha256, "GPU driver": gpu.driver}
     own["GPU"] = (gpu.uuid or gpu.name) if gpu.available else gpu.reason and "none"
     whose = ((None, of_run), (record.kernel, own))
     return {(kernel, name): value for kernel, facts in whose for name, value in facts.items()}
 
 
-def _unlike(records: Sequence[Record], planned: Mapping[_Fact, object]) -> Iterator[tuple[Record, str]]:
+def _contradicting(records: Sequence[Record], planned: Mapping[_Fact, object]) -> Iterator[tuple[Record, str]]:
     """Yield each record that says something else than the plan or most others, once for each fact."""
     by_fact = grouped((fact, (record, value)) for record in records for fact, value in _facts(record).items())
     for fact, values in by_fact.items():
-        known = [value for _, value in values if value not in _SILENT]
+        known = [value for _, value in values if value not in _UNKNOWN]
         usual, where = planned.get(fact), "its plan"
-        if usual in _SILENT and known:
-            usual, where = _usual(known), "other records"
+        if usual in _UNKNOWN and known:
+            usual, where = _most_common(known), "other records"
         for record, value in values:
-            if value not in (*_SILENT, usual):
+            if value not in (*_UNKNOWN, usual):
                 yield record, f"{fact[1]} is {_short(value)}, and {_short(usual)} in {where}"
 
 
@@ -201,23 +183,23 @@ def differ(rows: int, one: float | None, other: float | None, share: float = _SH
 def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
     """Yield each record whose accuracy no arithmetic explains.
 
-    What most records of the run have is the measure for all kernels, of those that do not agree the first. A repeat is
-    also held against the repeat of its kernel that is nearest to this. So of two repeats that differ, the one is
-    doubted that the other kernels do not agree with.
+    What most records of the run have is the measure for all kernels. A repeat is also held against the repeat of its
+    kernel that is nearest to this: of two repeats that differ, the one is doubted that other kernels do not agree with.
     """
     for mode in ("per_sample", "batched"):
-        shares = [(record, share) for record in records if (share := getattr(record.accuracy, mode)) is not None]
-        usual = _usual([share for _, share in shares]) if shares else 0.0
+        known = [(record, getattr(record.kernel_info.accuracy, mode)) for record in records]
+        shares = [(record, share) for record, share in known if share is not None]
+        usual = _most_common([share for _, share in shares]) if shares else 0.0
         for repeats in grouped((record.kernel, (record, share)) for record, share in shares).values():
             nearest = min((share for _, share in repeats), key=lambda share: abs(share - usual))
             for record, share in repeats:
-                rows = record.accuracy.rows
+                rows = record.kernel_info.accuracy.rows
                 if differ(rows, share, nearest) or differ(rows, share, usual, _BETWEEN_KERNELS):
                     other = usual if share == nearest else nearest
                     yield record, f"accuracy ({mode}) is {share}, and {other} in other records"
 
 
-def _usual(values: Sequence[T]) -> T:
+def _most_common(values: Sequence[Any]) -> Any:
     """Return the value that most have, of several the first."""
     return Counter(values).most_common(1)[0][0]
 
@@ -227,37 +209,43 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def contradictions(plan: Plan | None, ending: Ending | None, records: Sequence[Record]) -> Iterator[str]:
+def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[Record]) -> Iterator[str]:
     """Yield what cannot be true of a run, and is no record's fault, as sentences without an end: it is shown."""
     for record in records:
-        if record.cases and record.max_error is None:
-            yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
         if record.cases and record.backend is None:
             yield f"{record.path.name} has times, and does not say what its kernel is"
+        elif record.cases and record.kernel_info.max_error is None:
+            yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
         for case in unexplained(record, plan):
             yield f"{record.path.name}: {case.mode} {case.batch_size} was planned, and neither measured nor explained"
-    started, ended = _moment(plan.started if plan else None), _moment(ending.ended if ending else None)
-    if not started or not ended or not ending:
+    started, ended = _span(plan, head)
+    if not started or not ended:
         return
     if ended < started:
         yield f"it ended at {ended.isoformat()}, before it started at {started.isoformat()}"
-    elif ending.spent_s > (ended - started).total_seconds() + _CLOCKS_S:
-        yield f"its processes took {words.seconds(ending.spent_s)}, more than from its start to its end"
+    elif head and head.ending and head.ending.spent_s > (ended - started).total_seconds() + _CLOCKS_S:
+        yield f"its processes took {words.seconds(head.ending.spent_s)}, more than from its start to its end"
 
 
 def unexplained(record: Record, plan: Plan | None) -> list[Case]:
     """Return the planned cases of a record that have neither a time nor a failure."""
-    timed = {(one.mode, one.batch_size) for one in record.cases}
-    lost = {(one.mode, one.batch_size) for one in record.failures}
-    lost |= {(one.mode, one.batch_size) for one in record.trust.refusals}
-    cases = plan.cases if plan and (None, None) not in lost else ()
-    return [case for case in cases if (case.mode, case.batch_size) not in timed | lost]
+    explained: set[tuple[str | None, int | None]] = {(case.mode, case.batch_size) for case in record.cases}
+    explained |= {(failure.mode, failure.batch_size) for failure in record.failures}
+    explained |= {(refusal.mode, refusal.batch_size) for refusal in record.trust.refusals}
+    cases = plan.cases if plan and (None, None) not in explained else ()
+    return [case for case in cases if (case.mode, case.batch_size) not in explained]
+
+
+def _span(plan: Plan | None, head: PlanHead | None) -> tuple[datetime | None, datetime | None]:
+    """Return when a run started and ended, None where no file says it."""
+    ending = head.ending if head else None
+    return _moment(plan.started if plan else None), _moment(ending.ended if ending else None)
 
 
 def _moment(text: str | None) -> datetime | None:
     """Return a moment as files hold it, None for a text that is none, or that does not say where."""
     try:
-        found = datetime.fromisoformat(text or "")
+        moment = datetime.fromisoformat(text or "")
     except ValueError:
         return None
-    return found if found.tzinfo else None
+    return moment if moment.tzinfo else None

@@ -13,7 +13,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import envs, versions
-from mlpbench.bench.run import making
+from mlpbench.bench.run import environments
 from support.places import installer, venvs
 from support.sources import ROOT
 
@@ -24,7 +24,7 @@ def uv(tmp_path, monkeypatch):
 
 
 def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
-    with zipfile.ZipFile(making.write_wheel(tmp_path)) as wheel:
+    with zipfile.ZipFile(environments.write_wheel(tmp_path)) as wheel:
         names = wheel.namelist()
         record = f"mlpbench-{envs.VERSION}.dist-info/RECORD"
         listed = list(csv.reader(io.StringIO(wheel.read(record).decode())))
@@ -45,7 +45,7 @@ def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
 def test_what_an_installer_says_of_its_failure_is_one_line(tmp_path, uv):
     (wanted, _) = versions.tell_apart(("mine==99", "mine==1"), tmp_path)
     with pytest.raises(UserError) as error:
-        making.make(tmp_path / "env", wanted, (), tmp_path)
+        environments.make(tmp_path / "env", wanted, (), tmp_path)
     expected = "mine==99: no environment: No solution found: Because there is no version of mine==99, it is unsatisf"
     assert str(error.value).startswith(expected)
     assert "\n" not in str(error.value)
@@ -68,7 +68,7 @@ def test_what_an_installer_says_of_its_failure_is_one_line(tmp_path, uv):
     ],
 )
 def test_the_failures_of_pip_uv_and_git(output, expected):
-    assert making._said(output).startswith(expected)
+    assert environments._said(output).startswith(expected)
 
 
 def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
@@ -80,11 +80,11 @@ def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
     (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
     git("add", ".")
     git("commit", "--quiet", "-m", "all")
-    killed, theirs = (tmp_path / name / "old" / making.WORKTREE for name in ("mlpbench-1a2b", "other"))
+    killed, theirs = (tmp_path / name / "old" / environments.WORKTREE for name in ("mlpbench-1a2b", "other"))
     for folder in (killed, theirs):
         git("worktree", "add", "--quiet", "--detach", str(folder))
         shutil.rmtree(folder.parent)
-    with making._worktree(tmp_path / "new", "HEAD", tmp_path):
+    with environments._worktree(tmp_path / "new", "HEAD", tmp_path):
         listed = git("worktree", "list", "--porcelain")
     assert str(killed) not in listed
     assert str(theirs) in listed, "what somebody else has lost stays listed"
@@ -105,7 +105,7 @@ def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv
     for number, (name, said) in enumerate(expected.items(), start=1):
         repository, version = commit([name, *map(str, range(number))])
         with pytest.raises(UserError, match=said):
-            making.make(tmp_path / f"env-{number}", version, (), repository)
+            environments.make(tmp_path / f"env-{number}", version, (), repository)
         assert versions.git(repository, "worktree", "list").stdout.count("\n") == 1
 
 
@@ -113,17 +113,17 @@ def test_an_environment_is_known_again_where_it_was_made_and_by_whom(tmp_path, u
     private = tmp_path / "private"
     private.mkdir(mode=0o700)
     wanted, _ = versions.tell_apart(("msgspec==1", "msgspec==2"), tmp_path)
-    python = Path(making.make(private / "old", wanted, (), tmp_path).interpreter.python)
-    assert making.is_own(python)
-    assert not making.is_own(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
+    python = Path(environments.make(private / "old", wanted, (), tmp_path).interpreter.python)
+    assert environments.is_own(python)
+    assert not environments.is_own(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
     shutil.copytree(private / "old", private / "copy", symlinks=True)
-    assert not making.is_own(private / "copy" / "bin" / "python")
+    assert not environments.is_own(private / "copy" / "bin" / "python")
     with monkeypatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
-        assert not making.is_own(python), "another user"
+        assert not environments.is_own(python), "another user"
     private.chmod(0o755)
-    assert not making.is_own(python), "open to others"
+    assert not environments.is_own(python), "open to others"
     private.chmod(0o700)
     python.rename(python.with_name("moved"))
     python.symlink_to("/bin/sh")
-    assert not making.is_own(python), "a link that leads elsewhere"
+    assert not environments.is_own(python), "a link that leads elsewhere"
