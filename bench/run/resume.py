@@ -58,8 +58,8 @@ class Stopped:
 def find(request: Request, below: str = "") -> Stopped:
     """Return the run that a request goes on with, as it was planned: nothing that matters may be another today.
 
-    ``below``: the folder, in that of its machine, of the runs of the command that asks. Raises UserError where something
-    differs, for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
+    ``below``: the folder, in that of its machine, of the runs of the command that asks. Raises UserError where
+    something differs, for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
     """
     named, machine = request.resume or NEWEST, request.results / identity.machine_id()
     if named == NEWEST:
