@@ -7,7 +7,6 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import migrate, runs
-from mlpbench.bench.record.plan import Ran
 from support import simulate
 from support.sources import ROOT
 from support.terminal import called
@@ -301,22 +300,3 @@ def test_rounding_and_silence_contradict_nothing(tmp_path):
         for name in ("libraries", "git", "os"):
             del content["mlpbench"]["environment"][name]
     assert lines_of(path) == ([], {f"numpy.{repeat}.json" for repeat in range(3)})
-
-
-def test_the_parts_of_a_run_that_went_on_with_a_difference_are_held_apart(tmp_path):
-    path = simulate.write_run(tmp_path, {("numpy", "batched", 100): 2e-6})
-    for repeat in range(3):
-        with simulate.edited(path / f"numpy.{repeat}.json") as content:
-            content["mlpbench"]["ran"] = Ran(1795521600.0 + 10 * repeat, 1.0).as_dict()
-            environment("libraries", "numpy", "2.4.6" if repeat == 0 else "2.5.0")(content)
-    lines, there = lines_of(path)
-    assert (len(lines), there) == (2, {"numpy.0.json"})
-    later = simulate.environment(libraries={"numpy": "2.5.0"})
-    resumed = {"at": "then", "at_s": 1795521605.0, "after": 1, "differences": ["numpy was 2.4.6"], "environment": later}
-    with simulate.edited(path / "run.json") as content:
-        content["mlpbench"]["resumed"] = [resumed]
-    assert lines_of(path) == ([], {f"numpy.{repeat}.json" for repeat in range(3)})
-    with simulate.edited(path / "numpy.2.json") as content:
-        environment("libraries", "numpy", "2.4.6")(content)
-    (line,), _ = lines_of(path)
-    assert "numpy is 2.4.6, and 2.5.0 in its plan" in line
