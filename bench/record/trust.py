@@ -8,9 +8,7 @@ from collections.abc import Iterable
 from statistics import median
 from typing import Annotated, Self
 
-import numpy as np
 from msgspec import Meta
-from numpy.typing import NDArray
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record.fields import (
@@ -76,10 +74,9 @@ class Singles(Block, frozen=True):
         return cls(case.mode, case.batch_size, clock_ns, counted(calls_ns))
 
     @property
-    def calls_ns(self) -> NDArray[np.float64]:
+    def calls_ns(self) -> list[int]:
         """The nanoseconds of each call, ascending."""
-        lasted, counts = zip(*self.calls, strict=True)
-        return np.repeat(np.array(lasted, dtype=float), counts)
+        return [lasted for lasted, count in self.calls for _ in range(count)]
 
 
 def counted(calls_ns: Iterable[int]) -> tuple[tuple[int, int], ...]:

@@ -53,7 +53,7 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
         for singles in record.trust.singles:
             at = (record.kernel, singles.mode, singles.batch_size)
             looks.setdefault(at, []).append(singles.clock_ns / 1e9)
-            pooled.setdefault(at, []).append(np.maximum(singles.calls_ns - singles.clock_ns, 0) / 1e9)
+            pooled.setdefault(at, []).append(np.maximum(np.array(singles.calls_ns) - singles.clock_ns, 0) / 1e9)
     found = {at: np.concatenate(parts) for at, parts in pooled.items()}
     return [Latency(*at, len(calls), median(looks[at]), percentiles(calls)) for at, calls in found.items()]
 
