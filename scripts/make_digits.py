@@ -20,12 +20,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mlpbench.bench.data.datasets import DIGITS_FILE
-from mlpbench.bench.data.mnist import CLASSES
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 SEED = b"mlpbench digits 0"
+CLASSES = 10
 TRAIN_ROWS_PER_CLASS = 400
 TEST_ROWS_PER_CLASS = 100
 

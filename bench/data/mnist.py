@@ -17,9 +17,8 @@ from mlpbench.kernels.files import open_ordinary
 
 Part = Literal["train", "test"]
 
-#: Pixels on each side of an image, and the number of classes.
+#: Pixels on each side of an image.
 SIDE = 28
-CLASSES = 10
 
 #: The images and the labels of each half, as their authors named them.
 FILES: dict[Part, tuple[str, str]] = {
@@ -103,8 +102,8 @@ def read_part(part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
             f"{images_file.name} holds {len(images)} images but {labels_file.name} holds {len(labels)} labels"
             f" in {images_file.parent}: {HINT}"
         )
-    if np.max(labels) >= CLASSES:
-        raise UserError(f"{labels_file} holds the label {np.max(labels)}; MNIST's are 0 to {CLASSES - 1}: {HINT}")
+    if np.max(labels) > 9:
+        raise UserError(f"{labels_file} holds the label {np.max(labels)}; MNIST's are 0 to 9: {HINT}")
     return images.reshape(len(images), -1), labels, f"{images_file.name} and {labels_file.name}"
 
 

@@ -20,8 +20,6 @@ from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
-SEED = 0
-
 
 @dataclass(frozen=True)
 class Options:
@@ -78,7 +76,7 @@ class Workload:
     def dataset(self) -> Dataset:
         """The data set: the digits that ship with the project where they fit, else random rows. Raises UserError."""
         name = self.options.data or ("digits" if self.spec.n_in == MNIST.n_in else "random")
-        return datasets.load(name, self.spec, rows=self.rows, seed=SEED)
+        return datasets.load(name, self.spec, rows=self.rows)
 
     @cached_property
     def weights_source(self) -> str:
@@ -101,7 +99,7 @@ class Workload:
         """Return `params`, read again."""
         match self.weights_source:
             case "seeded":
-                return seeded(self.spec, SEED)
+                return seeded(self.spec, seed=0)
             case "trained":
                 return load_params(TRAINED_FILE, self.spec)
             case file:
@@ -124,7 +122,7 @@ class Workload:
         """
         x = self.inputs
         own = self.params if self.weights_source == "seeded" else None
-        result = conformance.check(kernel_class, self.spec, SEED, own)
+        result = conformance.check(kernel_class, self.spec, 0, own)
         result = result.merge(conformance.agree(kernel, self.params, x, rows=101))
         return result.merge(conformance.agree(kernel, self.params, x, singly=True, rows=conformance.SINGLE_ROWS))
 
@@ -166,7 +164,7 @@ class Workload:
         if self.dataset.name == "mnist":
             x, labels = [mnist.load_part(part) for part in self._mnist_parts()][-1]
             return np.ascontiguousarray(x, self.spec.np_dtype), labels
-        data = datasets.load(self.dataset.name, self.spec, rows=self.rows, seed=SEED)
+        data = datasets.load(self.dataset.name, self.spec, rows=self.rows)
         known = data.targets(self.rows)
         return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
 
