@@ -117,11 +117,14 @@ def test_the_scanner_finds_commands():
     assert ["mlpbench", "env"] in found
 
 
-@pytest.mark.parametrize("command", ["compare", "explain", "show"])
-def test_the_tour_shows_what_is_printed(command):
+@pytest.mark.parametrize(
+    ("page", "command"),
+    [("tour", "compare"), ("tour", "explain"), ("tour", "show"), ("worth-switching", "compare 2026")],
+)
+def test_a_page_shows_what_is_printed(page, command):
     """Of the commands that measure nothing: the lines below one are lines of its output."""
-    text = (ROOT / "docs" / "tour.md").read_text(encoding="utf-8")
-    found = re.search(rf"^\$ mlpbench ({command} [^\n]*)\n```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
+    found = re.search(rf"^\$ mlpbench ({command}[^\n]*)\n```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ran = python("-m", "mlpbench", *found[1].split(), COLUMNS="120", NO_COLOR="1")
     assert ran.returncode == 0, ran.stderr
     printed = [line.rstrip() for line in ran.stdout.splitlines()]
