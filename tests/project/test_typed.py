@@ -1,0 +1,82 @@
+"""Commands of README and of the docs do what the pages say, typed in their order."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from support.sources import ROOT
+from support.terminal import variables
+
+pytestmark = pytest.mark.heavy
+
+#: Small sweeps in place of the usual ones: every `mlpbench run` below the file's folder takes these as its defaults.
+SETTINGS = '[run]\nkernels = ["numpy"]\nprofile = "smoke"\nbatch-size = [10]\nrepeats = 1\nthreads = 1\n'
+#: Commands of the docs that need another machine, a library (the page's too), a file or an hour.
+NEEDS = re.compile(
+    r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
+    r"|array-api|cupy|onnxruntime|report\.html"
+)
+CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+#: `.ci/run` types the command that ends in pytest, word for word.
+TABLE = re.compile(r"^\| .* \| `((?:mlpbench|pip) [^`]*)` \|$", re.MULTILINE)
+
+
+def type_commands(commands, folder, **changes):
+    """Type commands one after the other; return those that ended with something else than 0 or 1, and their words."""
+    failed = []
+    for command in commands:
+        ran = subprocess.run(
+            ["bash", "-c", command],
+            cwd=folder,
+            env=variables(**changes),
+            capture_output=True,
+            text=True,
+            timeout=900,
+            check=False,
+        )
+        if ran.returncode not in (0, 1) or "Traceback" in ran.stderr:
+            failed.append((command, ran.returncode, ran.stdout[-500:], ran.stderr[-2000:]))
+    return failed
+
+
+def consoles(path):
+    """Return the lines that the consoles of a page show, without prompts."""
+    lines = [line for block in CONSOLE.findall(path.read_text(encoding="utf-8")) for line in block.splitlines()]
+    return [line.removeprefix("$ ").partition("  #")[0] for line in lines]
+
+
+def test_the_readme_typed_in_a_fresh_environment(tmp_path):
+    """Nothing needs what no earlier line has installed."""
+    names = subprocess.run(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
+    ).stdout.split("\0")
+    for name in filter(None, names):
+        target = tmp_path / "clone" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, target, follow_symlinks=False)
+    (tmp_path / "clone" / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
+    readme = ROOT / "README.md"
+    first, *others = consoles(readme)
+    questions = TABLE.findall(readme.read_text(encoding="utf-8"))
+    assert first.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")
+    assert all("pytest" in command for command in others)
+    assert len(questions) >= 5
+    fresh = {"PYTHONPATH": "", "VIRTUAL_ENV": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    active = [f". .venv/bin/activate && {command}" for command in questions]
+    assert type_commands([first, *active], tmp_path / "clone", **fresh) == []
+
+
+def test_commands_of_the_docs(tmp_path, quicker):
+    shutil.copytree(ROOT / "results", tmp_path / "results")
+    (tmp_path / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
+    pages = sorted((ROOT / "docs").rglob("*.md"))
+    shown = [line for page in pages for line in consoles(page) if line.startswith("mlpbench ")]
+    commands = [line for line in dict.fromkeys(shown) if not NEEDS.search(line)]
+    assert len(commands) >= 20
+    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": quicker}
+    assert type_commands(["mlpbench run numpy numba", *commands], tmp_path, **path) == []
