@@ -111,6 +111,13 @@ def test_commands_and_options_that_are_shown_exist(path):
     assert not wrong
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=NAMES)
+def test_extras_that_are_installed_exist(path):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    named = re.findall(r"(?:'\.|mlpbench)\[([a-z0-9,-]+)\]'", path.read_text(encoding="utf-8"))
+    assert not {extra for names in named for extra in names.split(",")} - project["optional-dependencies"].keys()
+
+
 def test_the_scanner_finds_commands():
     found = shown_commands(ROOT / "docs" / "gpu.md")
     assert ["mlpbench", "check", "cupy"] in found
@@ -122,7 +129,7 @@ def test_the_scanner_finds_commands():
     [("tour", "compare"), ("tour", "explain"), ("tour", "show"), ("worth-switching", "compare 2026")],
 )
 def test_a_page_shows_what_is_printed(page, command):
-    """Commands that measure nothing: the lines below one are lines of its output. One that finds it slower exits with 1."""
+    """Commands that measure nothing: the lines below one are lines of its output."""
     text = (ROOT / "docs" / f"{page}.md").read_text(encoding="utf-8")
     found = re.search(rf"^\$ mlpbench ({command}[^\n]*)\n```\n\n```text\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
     ran = python("-m", "mlpbench", *found[1].split(), COLUMNS="120", NO_COLOR="1")

@@ -5,8 +5,9 @@ import re
 from statistics import median
 
 import pytest
+import typer
 
-from mlpbench.bench.cli.app import app
+from mlpbench.bench.cli.app import COMMANDS, app
 from support.sources import ROOT
 
 #: Pages for users, in `docs`: together they have at most `USERS_WORDS`.
@@ -87,7 +88,8 @@ def shown_strings():
             for node in nodes
             if isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in bare
         ]
-    return shown + [(command.callback.__name__, command.callback.__doc__ or "") for command in app.registered_commands]
+    commands = typer.main.get_command(app)
+    return shown + [(name, commands.get_command(None, name).help) for name in COMMANDS]
 
 
 def test_the_scanner_finds_sentences():
