@@ -16,7 +16,7 @@ from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
-from mlpbench.bench.record.plan import KernelFile, Skipped
+from mlpbench.bench.record.plan import KernelFile, Plan, Skipped
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.errors import ParamsError
@@ -37,25 +37,39 @@ def plan(request: Request) -> Sweep:
     something, and where a kernel that was asked for by name can run in no setting.
     """
     interpreters = envs.parse(request.env)
-    settings = make_settings(request, list(interpreters))
-    cases = grid(request)
+    settings, cases = make_settings(request, list(interpreters)), grid(request)
     workloads = make_workloads(request, settings, cases)
     elsewhere = bool(interpreters)
     named = [registry.give(name, elsewhere=elsewhere) for name in request.kernels or request.profile.kernels or ()]
     inspected = {name: envs.inspect(name, python) for name, python in interpreters.items()}
-    given = files.given()
     answers = _ask(request, named, settings, workloads, inspected)
     names = [
         sweep.names_of(settings, setting, [answer.name for answer in of_setting if answer.available])
         for setting, of_setting in zip(settings, answers, strict=True)
     ]
+    whole = _whole(request, settings, names, answers)
+    # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
+    binds = len({setting.threads for setting in settings}) > 1
+    divided = sweep.divide(whole, list(zip(settings, workloads, names, strict=True)), binds=binds)
+    parts = [_finished(part, of_setting, inspected) for part, of_setting in zip(divided.parts, answers, strict=True)]
+    devices = {answer.name: answer.device for of_setting in answers for answer in of_setting if answer.device}
+    return replace(sweep.of_parts(whole, parts), devices=devices)
+
+
+def _whole(
+    request: Request,
+    settings: Sequence[Setting],
+    names: Sequence[Mapping[str, str]],
+    answers: Sequence[Sequence[Probed]],
+) -> Plan:
+    """Return the plan of the whole, which has the kernels of each setting by their ``names``."""
     pairs = sweep.together(zip(settings, names, strict=True))
-    measured = [name for of_setting in names for name in of_setting]
-    budget_s = find_budget_s(request)
+    kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
+    given, budget_s = files.given(), find_budget_s(request)
     whole = plans.make_plan(
         request.profile,
-        measured,
-        cases,
+        list(kernels),
+        grid(request),
         repeats=request.repeats or max(request.profile.repeats, 0 if budget_s is None else LEAST_REPEATS),
         seed=plans.new_seed() if request.seed is None else request.seed,
         commit=environment.commit().commit,
@@ -65,21 +79,13 @@ def plan(request: Request) -> Sweep:
         clock=_clock(request),
         target=None if budget_s is None else effort.TARGET,
         budget_s=budget_s,
-        timeout_s=timeout_s(budget_s, len(measured)),
+        timeout_s=timeout_s(budget_s, len(kernels)),
         options_from_file=dict(request.from_file),
         files={answer.name: KernelFile(*given[answer.name]) for answer in answers[0] if answer.name in given},
     )
-    probed = [answer for of_setting in answers for answer in of_setting if answer.available]
-    compiling = {answer.name for answer in probed if answer.compiles}
-    kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
+    compiling = {answer.name for of_setting in answers for answer in of_setting if answer.compiles}
     last = [name for pair in pairs for name in pair if kernels[name] in compiling]
-    whole = replan(whole, order=plans.compiled_last(whole.order, last))
-    # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
-    binds = len({setting.threads for setting in settings}) > 1
-    divided = sweep.divide(whole, list(zip(settings, workloads, names, strict=True)), binds=binds)
-    parts = [_finished(part, of_setting, inspected) for part, of_setting in zip(divided.parts, answers, strict=True)]
-    devices = {answer.name: answer.device for answer in probed if answer.device}
-    return replace(sweep.of_parts(whole, parts), devices=devices)
+    return replan(whole, order=plans.compiled_last(whole.order, last))
 
 
 def _finished(part: Part, answers: Sequence[Probed], inspected: Mapping[str, Env]) -> Part:

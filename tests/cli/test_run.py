@@ -140,8 +140,9 @@ def test_peers_of_which_none_is_installed_are_one_line(capsys, tmp_path, here):
     assert "openvino is skipped" not in err
 
 
-def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, here):
+def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, monkeypatch, here):
     here(absent=AbsentKernel, numpy=NumpyKernel)
+    measured(monkeypatch, lambda *_: 1e-6)
     status, _, err = called(capsys, "run", *SMALL, "--results", tmp_path / "a")
     assert status == 0
     assert "absent is skipped: no driver [/bold] :x: of this kind" in err
