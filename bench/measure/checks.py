@@ -27,8 +27,6 @@ from mlpbench.kernels.params import Params
 REMEMBERS = 1.5
 #: A time is tried so often before a kernel is refused for it: something else may have run just then.
 TRIES = 45
-#: The reference may take so many floating-point operations for one result. Of more rows, as many are drawn.
-REFERENCE_FLOP, FEWEST_ROWS = 1e9, 100
 
 _Array = NDArray[Any]
 
@@ -182,7 +180,7 @@ class Checks:
                 self._refuse(case, "values", f"{what} is {its}, expected {spec.dtype} of shape {shape}")
                 return
         x, got = (np.vstack(part) for part in zip(*results, strict=True))
-        affordable = max(FEWEST_ROWS, int(REFERENCE_FLOP / spec.flop(1)))
+        affordable = max(100, int(1e9 / spec.flop(1)))  # a second or so of the reference, and a hundred rows at least
         most = min(most or affordable, affordable)
         if len(x) > most:
             chosen = self.rng.choice(len(x), most, replace=False)

@@ -34,11 +34,8 @@ if TYPE_CHECKING:
 #: How long a block is, and how many a case has at most: of longer measurements, blocks are longer. Caches are filled
 #: before each, and where a pool spins on, that is waited for: shorter blocks cost more.
 BLOCK_S, MOST_TURNS = 0.04, 60
-#: A block has so many rounds at least: a case of few long rounds is not due in every turn.
-FEWEST_ROUNDS = 2
-#: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches. A call as long
-#: as this brings them itself.
-WARM_SHARE, WARM_UP_TO_S = 0.25, 0.005
+#: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches.
+WARM_SHARE = 0.25
 #: With so much time of other threads for each second of the one that calls, a case is one of several threads. Its
 #: rounds are this short: its threads meet only while nobody else has a processor of theirs, which is just after a look
 #: on all of them. Beside a program that kept one of two processors busy, rounds of 1 ms left 6 of 24 timings of NumPy
@@ -156,7 +153,8 @@ class Series:
         if turn + 1 >= turns:
             return left
         share = (done + left) * turn / (turns - 1) - done
-        return math.ceil(share) if share >= min(FEWEST_ROUNDS, left) else 0
+        # A block has two rounds at least: a case of few long rounds is not due in every turn.
+        return math.ceil(share) if share >= min(2, left) else 0
 
     def _left(self) -> int:
         """Return how many rounds are left: of rounds of mean length, as pytest-benchmark itself decides."""
@@ -167,7 +165,7 @@ class Series:
     def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
         """Time the rounds that are due in a turn."""
         rounds, call = self.due(turn), self.ready.call
-        if self.ready.call_s < WARM_UP_TO_S:
+        if self.ready.call_s < 0.005:  # a longer one brings them itself
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
         waiting = Waiting(every=self.several) if self.contestant.kernel.device == CPU else None

@@ -23,8 +23,6 @@ from mlpbench.kernels.own import files
 
 #: What a kernel is called with that has passed the gate: a run would refuse its times for what comes out wrong then.
 CASES = (Case("per_sample", 100), *(Case("batched", size) for size in (1, 100, 1000, 5000)))
-#: Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
-TIMEOUT_S = 300
 
 
 class _Answer(msgspec.Struct):
@@ -38,7 +36,8 @@ class _Answer(msgspec.Struct):
 
 
 def _ask(options: Options, name: str) -> _Answer:
-    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=TIMEOUT_S)
+    # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
+    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
     with suppress(msgspec.ValidationError):
         answer = msgspec.convert(process.found or {}, _Answer)
         conforms = answer.verdict == "conforms"

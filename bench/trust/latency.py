@@ -13,9 +13,6 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats.percentiles import Percentile, largest_within, percentiles
 from mlpbench.bench.values import parse_duration
 
-#: What a latency budget is asked of.
-BUDGET_PERCENTILE = 0.99
-
 
 @dataclass(frozen=True)
 class Latency:
@@ -78,7 +75,7 @@ def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
     results = []
     for kernel in dict.fromkeys(latency.kernel for latency in found):
         bounds = {
-            latency.batch_size: next(p for p in latency.percentiles if p.p == BUDGET_PERCENTILE)
+            latency.batch_size: next(p for p in latency.percentiles if p.p == 0.99)
             for latency in found
             if latency.kernel == kernel and latency.mode == "batched"
         }
