@@ -35,18 +35,6 @@ class _Answer(msgspec.Struct):
     accuracy: Accuracy | None = None
 
 
-def _ask(options: Options, name: str) -> _Answer:
-    # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
-    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
-    with suppress(msgspec.ValidationError):
-        answer = msgspec.convert(process.found or {}, _Answer)
-        conforms = answer.verdict == "conforms"
-        whole = answer.conformance.keys() == {"max_error", "max_error_ratio"} and answer.accuracy is not None
-        if whole if conforms else answer.reason:
-            return answer
-    return _Answer(reason=process.reason or "it gave no answer")
-
-
 def of(suite: Suite, name: str) -> dict[str, Any]:
     """Return the verdict on a kernel: conforms, unavailable or non-conforming, with its figures or its reason.
 
@@ -57,12 +45,17 @@ def of(suite: Suite, name: str) -> dict[str, Any]:
 
 def ask(options: Options, name: str) -> dict[str, Any]:
     """Return the verdict on a kernel from a process of its own: one that ends it, or hangs, is non-conforming."""
-    answer = _ask(options, name)
-    if answer.accuracy is None:
-        return _refused(name, clean_text(answer.reason or ""), answer.traceback, answer.verdict)
-    reason = answer.accuracy.reason
-    accuracy = {**answer.accuracy.as_dict(), "reason": reason and clean_text(reason)}
-    return _conforms(name, answer.conformance, accuracy)
+    # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
+    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
+    with suppress(msgspec.ValidationError):
+        answer = msgspec.convert(process.found or {}, _Answer)
+        if answer.verdict != "conforms" and answer.reason:
+            return _refused(name, clean_text(answer.reason), answer.traceback, answer.verdict)
+        if answer.accuracy is not None and answer.conformance.keys() == {"max_error", "max_error_ratio"}:
+            reason = answer.accuracy.reason
+            hits = {**answer.accuracy.as_dict(), "reason": reason and clean_text(reason)}
+            return _conforms(name, answer.conformance, hits)
+    return _refused(name, process.reason or "it gave no answer")
 
 
 def _conforms(name: str, conformance: dict[str, float], accuracy: dict[str, Any]) -> dict[str, Any]:
