@@ -235,7 +235,7 @@ def snapshot(kernel: Kernel, y: Any) -> _Array:
 
 
 def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> list[Refusal]:
-    """Return what a run would refuse a kernel for that is not timed: all but what rests on a time."""
+    """Return what a run would refuse a kernel for that is not timed: all but what rests on a time, causes first."""
     checks = Checks(kernel, params, x.copy())
     prepared = {case: prepare(kernel, case, checks.x) for case in cases}
     for case, ready in prepared.items():
@@ -244,4 +244,7 @@ def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> l
         checks.keep(case, ready, y)
     for case, ready in prepared.items():
         checks.examine(case, ready)
-    return [refusal for refusal in checks.refusals if not refusal.by_time]
+    refusals = [refusal for refusal in checks.refusals if not refusal.by_time]
+    return sorted(
+        refusals, key=lambda refusal: refusal.check != "inputs"
+    )  # where there are others, that is their cause
