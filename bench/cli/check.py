@@ -75,7 +75,8 @@ def check(
                 console.say(raised)
             rows.append(row)
     if as_json:
-        console.print_json({**msgspec.to_builtins(computed(*workload.facts())), "kernels": rows})
+        facts = msgspec.to_builtins(computed(*workload.facts()))
+        console.print_json({"spec": facts.pop("network"), **facts, "kernels": rows})
     else:
         console.show(_table(workload, rows))
     if any(row["verdict"] == "non-conforming" for row in rows):

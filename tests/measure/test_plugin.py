@@ -66,9 +66,9 @@ def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name(measured):
     assert found.plan is None
     assert found.failures == ()
     assert found.data.name == "random"
-    assert found.accuracy.batched is None
-    assert found.accuracy.reason == "random data have no labels"
-    assert found.max_error_ratio < 1
+    assert found.kernel_info.accuracy.batched is None
+    assert found.kernel_info.accuracy.reason == "random data have no labels"
+    assert found.kernel_info.max_error_ratio < 1
     assert found.environment.machine.cpu_model
     assert [pool for pool in found.environment.blas if pool.user_api == "blas"], "BLAS is loaded by now"
     (case,) = found.cases
