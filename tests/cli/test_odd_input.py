@@ -113,7 +113,7 @@ def test_what_contradicts_itself_is_named(capsys, run, path, change, words):
 
 
 def test_roofs_that_nothing_reaches_are_left_out(run):
-    measured = [{"name": "matrix product", "threads": 1, "work": 10**15, "data": [1e-12]}]
+    measured = [{"name": "matrix product", "threads": 1, "unit": "flop", "work": 10**15, "data": [1e-12]}]
     head = {"schema": 1, "kind": "roofs", "roofs": {"dtype": "float32", "measured": measured}}
     (run / "roofs.json").write_text(json.dumps({"mlpbench": head}))
     (line,) = runs.read_run(run).damaged

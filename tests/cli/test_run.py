@@ -91,8 +91,8 @@ def test_each_file_says_what_it_is_worth(ran):
     assert len(run.plan.order) == 4
     for found in run.records:
         assert found.plan == run.plan
-        assert found.max_error_ratio < 1
-        assert found.accuracy.per_sample == found.accuracy.batched > 0.95
+        assert found.kernel_info.max_error_ratio < 1
+        assert found.kernel_info.accuracy.per_sample == found.kernel_info.accuracy.batched > 0.95
         assert all((found.data.sha256, found.weights.sha256))
         assert (found.threads, len(found.cases)) == (1, 3)
         assert all(len(case.rounds_s) >= 3 for case in found.cases)
