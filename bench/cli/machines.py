@@ -67,7 +67,7 @@ def fleet(
     """Run the same plan on every worker of a cluster or host of a list, and report on all of them together.
 
     All other words are those of `mlpbench run`. Each machine runs one process at a time, with its own checks. Results
-    are verified by checksum. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
+    are read before they are copied. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
 
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
