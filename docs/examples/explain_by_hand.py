@@ -18,9 +18,7 @@ records = [json.loads(file.read_text()) for file in sorted(run.glob("numpy.*.jso
 
 def table(source: dict[str, Any]) -> dict[tuple[str, int], float]:
     """Return seconds for one call, by what was timed."""
-    return {
-        (c["mode"], c["batch_size"]): np.quantile(c["data"], 0.1) / c["batch_size"] for c in source["cases"]
-    }
+    return {(c["mode"], c["batch_size"]): np.quantile(c["data"], 0.1) / c["batch_size"] for c in source["cases"]}
 
 
 rows = []
