@@ -39,8 +39,8 @@ class SklearnKernel(Kernel):
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
         self._config = require("sklearn", EXTRA).config_context
-        made = require("sklearn.neural_network", EXTRA).MLPClassifier
-        model = made(spec.sizes[1:-1], activation=HIDDEN.get(spec.hidden, "identity"))
+        classifier = require("sklearn.neural_network", EXTRA).MLPClassifier
+        model = classifier(spec.sizes[1:-1], activation=HIDDEN.get(spec.hidden, "identity"))
         model.coefs_, model.intercepts_ = list(self.params.weights), list(self.params.biases)
         model.n_layers_, model.n_features_in_, model.n_outputs_ = len(spec.sizes), spec.n_in, spec.n_out
         model.classes_, model.out_activation_ = np.arange(spec.n_out), "softmax"

@@ -199,9 +199,9 @@ def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
         "identity": torch.nn.Identity,
     }
     leaky = torch.nn.LeakyReLU
-    made = [kinds.get(one.name, partial(leaky, one.slope)) for one in spec.activations] + [kinds[spec.output]]
+    layers = [kinds.get(one.name, partial(leaky, one.slope)) for one in spec.activations] + [kinds[spec.output]]
     modules = []
-    for W, b, make in zip(params.weights, params.biases, made, strict=True):
+    for W, b, make in zip(params.weights, params.biases, layers, strict=True):
         linear = torch.nn.Linear(*W.shape, device="meta")  # without weights of its own
         linear.weight = torch.nn.Parameter(torch.from_numpy(W.T.copy()), requires_grad=False)
         linear.bias = torch.nn.Parameter(torch.from_numpy(b.copy()), requires_grad=False)

@@ -23,8 +23,8 @@ def overrides() -> str | None:
 
     A value of 0 switches off what is off.
     """
-    found = [f"{name}={value}" for name in OVERRIDES if (value := os.environ.get(name)) not in (None, "", "0")]
-    return ", ".join(found) or None
+    settings = [f"{name}={value}" for name in OVERRIDES if (value := os.environ.get(name)) not in (None, "", "0")]
+    return ", ".join(settings) or None
 
 
 def identity() -> dict[str, str | int | bool | None]:
@@ -38,11 +38,13 @@ def identity() -> dict[str, str | int | bool | None]:
     properties = runtime.getDeviceProperties(device.id)
     name = properties["name"].decode()
     is_slice = "MIG" in name.split()
-    found = _uuid(device.id) or bytes(properties.get("uuid", b""))[:16]
+    uuid_bytes = _uuid(device.id) or bytes(properties.get("uuid", b""))[:16]
     mode = runtime.deviceGetAttribute(runtime.cudaDevAttrComputeMode, device.id)
     return {
         "device_name": name,
-        "device_uuid": f"{'MIG' if is_slice else 'GPU'}-{uuid.UUID(bytes=found)}" if len(found) == 16 else None,
+        "device_uuid": f"{'MIG' if is_slice else 'GPU'}-{uuid.UUID(bytes=uuid_bytes)}"
+        if len(uuid_bytes) == 16
+        else None,
         "pci_bus": runtime.deviceGetPCIBusId(device.id),
         "mig": is_slice,
         "compute_capability": device.compute_capability,

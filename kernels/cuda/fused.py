@@ -171,10 +171,10 @@ class CupyFusedU8Kernel(CupyFusedKernel):
 
     def from_host(self, x: _Array) -> Any:
         """Return inputs (..., n_in) on the device as bytes. Raises KernelUnavailable where they stand for none."""
-        found = _bytes(x)
-        if not np.array_equal(_floats(found), x):
+        pixels = _bytes(x)
+        if not np.array_equal(_floats(pixels), x):
             raise KernelUnavailable("the inputs are not bytes divided by 255, and this kernel takes nothing else")
-        return self._moved(found)
+        return self._moved(pixels)
 
     def to_host(self, y: Any) -> _Array:
         """Return outputs as they are, and inputs as the floats that they stand for."""
@@ -184,12 +184,12 @@ class CupyFusedU8Kernel(CupyFusedKernel):
 
 def _bytes(x: _Array) -> _Array:
     """Return the byte nearest to 255 x, of each x between 0 and 1; of any other number a byte that is not near it."""
-    found = np.empty(x.shape, np.uint8)
-    flat, bytes_ = x.reshape(-1), found.reshape(-1)
+    rounded = np.empty(x.shape, np.uint8)
+    flat, bytes_ = x.reshape(-1), rounded.reshape(-1)
     for start in range(0, flat.size, _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
         bytes_[some] = np.rint(np.clip(np.nan_to_num(flat[some]), 0, 1) * np.float32(255))
-    return found
+    return rounded
 
 
 def _floats(found: _Array) -> _Array:

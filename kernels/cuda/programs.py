@@ -83,10 +83,10 @@ class Program:
 
     def kernel(self, cupy: Any) -> Any:
         """Return it as a `cupy.RawKernel`, which CuPy compiles, or finds in its cache, at the first call."""
-        made = cupy.RawKernel(self.source, self.name, (DIALECT, *self.options))
+        compiled = cupy.RawKernel(self.source, self.name, (DIALECT, *self.options))
         if self.shared_bytes > UNASKED_BYTES:
-            made.max_dynamic_shared_size_bytes = self.shared_bytes
-        return made
+            compiled.max_dynamic_shared_size_bytes = self.shared_bytes
+        return compiled
 
 
 @cache
@@ -106,9 +106,9 @@ def bias_softmax(n_out: int, dtype: DType) -> Program:
 def bias_activation(n_out: int, dtype: DType, activation: Activation) -> Program:
     """Return the program that replaces products (rows, n_out) by the activation of a + b, in place."""
     rows, parts = max(1, _ITEMS // n_out), -(-n_out // _ITEMS)
-    told = {"N": n_out, "REAL": _REAL[dtype], "ROWS": rows, "PARTS": parts}
-    told |= {"ACTIVATION": _macro(activation), "SLOPE": activation.slope}
-    options = tuple(f"-D{name}={value}" for name, value in told.items())
+    defines = {"N": n_out, "REAL": _REAL[dtype], "ROWS": rows, "PARTS": parts}
+    defines |= {"ACTIVATION": _macro(activation), "SLOPE": activation.slope}
+    options = tuple(f"-D{name}={value}" for name, value in defines.items())
     source = _text("bias_activation.cu")
     return Program("bias_activation", source, options, _ITEMS // 4, rows, blocks_per_row=parts)
 
@@ -117,8 +117,8 @@ def after_products(spec: ForwardSpec) -> list[Program]:
     """Return what follows the product of each layer: the bias, and the activation or the output of the network."""
     widths, dtype = spec.sizes[1:], spec.dtype
     each = zip(widths, [*spec.activations, Activation("identity")], strict=True)
-    found = [bias_activation(n_out, dtype, activation) for n_out, activation in each]
-    return found if spec.output == "identity" else [*found[:-1], bias_softmax(spec.n_out, dtype)]
+    programs = [bias_activation(n_out, dtype, activation) for n_out, activation in each]
+    return programs if spec.output == "identity" else [*programs[:-1], bias_softmax(spec.n_out, dtype)]
 
 
 def _macro(activation: Activation) -> str:
@@ -159,7 +159,7 @@ def _options(
     spec: ForwardSpec, layout: packing.Layout, *, pixels: bool = False, **numbers: int | str
 ) -> tuple[str, ...]:
     """Return what `network.cuh` and a program's own text are told by -D."""
-    told = {
+    defines = {
         "LAYERS": spec.n_layers,
         "SIZES": ",".join(map(str, spec.sizes)),
         "HIDDEN": "".join(f"{_macro(one)}," for one in spec.activations),
@@ -171,7 +171,7 @@ def _options(
         "BIASES_AT": ",".join(map(str, layout.biases_at)),
         **numbers,
     }
-    return tuple(f"-D{name}={value}" for name, value in told.items())
+    return tuple(f"-D{name}={value}" for name, value in defines.items())
 
 
 def _ffma(spec: ForwardSpec, most_tm: int, up_to: int | None, *, pixels: bool) -> Program:

@@ -149,16 +149,18 @@ class Queue:
     def beside(self, events: int) -> Queue:
         """Return a stream of its own on the same device, with so many events."""
         stream = self._cupy.cuda.Stream(non_blocking=True)
-        made = Queue(stream.ptr, events)
-        made._owner = stream
-        return made
+        queue = Queue(stream.ptr, events)
+        queue._owner = stream
+        return queue
 
     _owner: Any = None
 
 
 def address(array: Any) -> tuple[int, int]:
     """Return where an array of a device begins, and its bytes. Raises TypeError where it does not tell (CUDA's way)."""
-    told = getattr(array, "__cuda_array_interface__", None)
-    if told is None:
+    interface = getattr(array, "__cuda_array_interface__", None)
+    if interface is None:
         raise TypeError(f"{type(array).__name__} does not say where on the device it lies (__cuda_array_interface__)")
-    return int(told["data"][0]), int(np.prod(told["shape"], dtype=np.int64)) * np.dtype(told["typestr"]).itemsize
+    return int(interface["data"][0]), int(np.prod(interface["shape"], dtype=np.int64)) * np.dtype(
+        interface["typestr"]
+    ).itemsize

@@ -260,15 +260,15 @@ class _Graph:
             return tensor, POINTS
         if node.op_type not in _ELEMENTWISE or depth > _DEEPEST:
             raise self._refused(tensor, "is no part of a fully connected network")
-        found = [self._values(name, known, depth + 1) for name in node.input]
-        bases = {base for base, _ in found if base is not None}
+        inputs = [self._values(name, known, depth + 1) for name in node.input]
+        bases = {base for base, _ in inputs if base is not None}
         if len(bases) != 1:
             raise self._refused(tensor, "joins two layers, or adds a vector where no product is")
         try:
             with np.errstate(all="ignore"):
-                made = _ELEMENTWISE[node.op_type](node, *(values for _, values in found))
+                made = _ELEMENTWISE[node.op_type](node, *(values for _, values in inputs))
         except TypeError:
-            raise self._refused(tensor, f"has {len(found)} inputs") from None
+            raise self._refused(tensor, f"has {len(inputs)} inputs") from None
         known[tensor] = bases.pop(), made
         return known[tensor]  # type: ignore[no-any-return]
 

@@ -33,8 +33,8 @@ def read(path: Path) -> Network:
     """Read a network. Raises ParamsError, one line that begins with the path, where that cannot be done, and why."""
     try:
         with open_ordinary(path) as file:
-            found = os.fstat(file.fileno())
-        return _read(path, found.st_mtime_ns, found.st_size)
+            status = os.fstat(file.fileno())
+        return _read(path, status.st_mtime_ns, status.st_size)
     except OSError as error:
         raise ParamsError(f"model {path}: {error.strerror or error}") from None
     except (ParamsError, KernelUnavailable) as error:

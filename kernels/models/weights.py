@@ -144,8 +144,8 @@ def _fit(arrays: Arrays, spec: ForwardSpec) -> Params:
         shapes |= {f"W{number}": (n_in, n_out), f"b{number}": (n_out,)}
     missing = [name for name in shapes if name not in arrays]
     if missing:
-        found = ", ".join(ascii(name)[1:-1][:20] for name in list(arrays)[:12]) or "nothing"
-        raise ParamsError(f"{spec.label()} needs {', '.join(missing)}, which it does not hold; it holds {found}")
+        names = ", ".join(ascii(name)[1:-1][:20] for name in list(arrays)[:12]) or "nothing"
+        raise ParamsError(f"{spec.label()} needs {', '.join(missing)}, which it does not hold; it holds {names}")
     extra = [name for name in arrays if LAYER.fullmatch(name) and name not in shapes]
     if extra:
         raise ParamsError(f"it also holds {', '.join(extra[:6])}: more layers than {spec.label()} has")

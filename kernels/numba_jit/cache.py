@@ -188,9 +188,9 @@ def kept_code(function: Any, key: Any, make: Callable[[], bytes]) -> tuple[bytes
     It lies beside the code of ``function``, under its name.
     """
     kept = _cache_of(function)
-    found = kept.load_code(key) if kept else None
-    if found is not None:
-        return found, True
+    loaded = kept.load_code(key) if kept else None
+    if loaded is not None:
+        return loaded, True
     code = make()
     if kept:
         kept.save_code(key, code)

@@ -76,10 +76,10 @@ def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Functio
             code.fetch(code.address(row, builder.add(k, near)))  # the other half: see `tile`
         sums = [code.vector(value) for value in values]
         sums = [inputs[i // columns].times_plus(weights[i % columns], x) for i, x in enumerate(sums)]
-        found = inputs[0]
+        bits = inputs[0]
         for x in inputs[1:]:
-            found = found.bits_or(x)
-        return [_append(code, index, count, k, found), *(x.value for x in sums)]
+            bits = bits.bits_or(x)
+        return [_append(code, index, count, k, bits), *(x.value for x in sums)]
 
     carried = [I64(0)] + [code.constant(0.0).value] * (rows * columns)
     carried = code.loop(I64(0), whole, lanes, carried, partial(turn, code.load))
