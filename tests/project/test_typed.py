@@ -15,7 +15,7 @@ from support.terminal import variables
 pytestmark = pytest.mark.heavy
 
 #: Small sweeps in place of the usual ones: every `mlpbench run` below the file's folder takes these as its defaults.
-SETTINGS = '[run]\nkernels = ["numpy"]\nprofile = "smoke"\nbatch-size = [10]\nrepeats = 2\nthreads = 1\n'
+SETTINGS = '[run]\nkernels = ["numpy", "numba"]\nprofile = "smoke"\nbatch-size = [10]\nrepeats = 2\nthreads = 1\n'
 #: Commands of the docs that need another machine, a library (the page's too), a file or an hour.
 NEEDS = re.compile(
     r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
