@@ -52,13 +52,33 @@ def run(
 
 
 def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False) -> Carried:
-    """Carry out a plan, and show its progress in the terminal."""
+    """Carry out a plan, show its progress in the terminal, and the first times once every kernel has run."""
+    plan, folders = planned.sweep.plan, list[Path]()
 
-    def begin(_: Path) -> None:
+    def begin(folder: Path) -> None:
+        folders.append(folder)
         announce.say_what_comes(planned, verbose=verbose)
 
-    with shown(planned.sweep.plan) as show:
-        return runs_.carry_out(planned, request.results, on_begin=begin, on_progress=show)
+    with shown(plan) as show:
+
+        def follow(progress: runs_.Progress) -> None:
+            show(progress)
+            once = progress.done == len(plan.kernels) > 1 and plan.repeats > 1
+            if once and progress.outcome and not progress.setting and not planned.stopped:
+                _tell_first_times(folders[0], plan.repeats)
+
+        return runs_.carry_out(planned, request.results, on_begin=begin, on_progress=follow)
+
+
+def _tell_first_times(folder: Path, repeats: int) -> None:
+    """Print what one process of each kernel has shown, to stderr: whoever waits need not wait for the intervals."""
+    from mlpbench.bench.report import render as documents
+    from mlpbench.bench.report.sections import times
+
+    kernels = documents.build(record.read_runs(folder)).headline.kernels
+    if kernels:
+        title = f"First times per sample, of 1 of {repeats} processes each: no intervals yet"
+        console.err().print(console.report_table(times.kernel_table(kernels), title, without="speedup"))
 
 
 def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:

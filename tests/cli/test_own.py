@@ -65,9 +65,12 @@ def test_from_new_to_compare(tmp_path, quicker):
     assert ran.returncode in (0, 1), ran.stderr  # 1 where the machine is so busy that times are refused
     run = runs.read_run(runs.latest(tmp_path / "results"))
     (record,) = (record for record in run.records if record.kernel == "mine.fast")
-    assert (record.file.name, record.file.sha256) == ("mine.py", run.plan.files["mine.fast"].sha256)
-    assert re.fullmatch("[0-9a-f]{40}", record.file.commit)
-    assert record.file.dirty is False
+    assert (record.kernel_info.file.name, record.kernel_info.file.sha256) == (
+        "mine.py",
+        run.plan.files["mine.fast"].sha256,
+    )
+    assert re.fullmatch("[0-9a-f]{40}", record.kernel_info.file.commit)
+    assert record.kernel_info.file.dirty is False
     compared = mlpbench("compare", "numpy", "./mine.py:fast", "--results", tmp_path / "results")
     assert compared.returncode in (0, 1, 4), compared.stderr
     assert "mine.fast" in compared.stdout

@@ -69,6 +69,10 @@ def test_progress_goes_to_stderr_and_everything_that_was_promised_to_the_results
     assert told[0] == "2 kernels, 3 cases each, 2 repeats, 1 thread; seed 3"
     assert "784-50-100-10 sigmoid/softmax float32; digits, trained weights" in told
     assert "the 1,000 rows of digits are repeated to fill 10,000" in told
+    first = told.index("First times per sample, of 1 of 2 processes each: no intervals yet")
+    assert told[first + 1].split() == ["kernel", "one", "at", "a", "time", "best", "batch", "time", "there"]
+    assert {line.split()[0] for line in told[first + 2 : first + 4]} == {"numpy", "numpy-out"}
+    assert first < next(number for number, line in enumerate(told) if line.startswith(("numpy 2/2", "numpy-out 2/2")))
     written = [line.removeprefix("wrote ") for line in told if line.startswith("wrote ")]
     relative = run.relative_to(folder)
     assert written == [f"4 result files, report.md, report.html to {relative}"]

@@ -90,7 +90,7 @@ def test_what_goes_wrong_costs_no_other_kernel_its_results(sweep):
     assert timed["numpy-raises"] == planned - {("batched", 200)}
     assert timed["numpy-dies"] == set()
     (mine,) = (record for record in run.records if record.kernel == "numpy-wide")
-    assert mine.describe == {"sums": "float64"}
+    assert mine.kernel_info.describe == {"sums": "float64"}
 
 
 @pytest.mark.parametrize(
