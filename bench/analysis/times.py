@@ -203,6 +203,13 @@ def withheld(found: _E) -> _E:
 
 
 def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE) -> Ratio:
-    """Return the ratio as `ratio` does, or where no repeat has both that of the medians, unpaired."""
-    paired = ratio(a, b, scatter)
-    return estimates.ratio(a.by_repeat, b.by_repeat, paired=False, scatter=scatter) if paired is None else paired
+    """Return the ratio as `ratio` does, or of the medians, unpaired, where no repeat has both.
+
+    It is unpaired too where only disturbed repeats have both, and either side has others: who is ahead by the times
+    that are shown is not behind by times that are left out.
+    """
+    paired, hit = ratio(a, b, scatter), a.hit | b.hit
+    left_out = hit & pairs(a, b)[0].keys() and not (a.hit & a.by_repeat.keys() or b.hit & b.by_repeat.keys())
+    if paired is None or left_out:
+        return estimates.ratio(a.by_repeat, b.by_repeat, paired=False, scatter=scatter)
+    return paired

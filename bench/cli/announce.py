@@ -34,7 +34,7 @@ def say_how_it_goes_on(planned: Planned) -> None:
     if planned.stopped is not None:
         effort, name = planned.effort, planned.sweep.plan.run_id
         left = f", {effort.left_budget_s:.0f} s of its budget are left" if effort.goes_on else ""
-        console.say(f"{name} goes on behind {words.things(effort.done, 'process', 'processes')}{left}")
+        console.say(f"{name} goes on after {words.things(effort.done, 'process', 'processes')}{left}")
 
 
 def hint(command: str) -> str:

@@ -117,6 +117,11 @@ def test_pairs_are_of_repeats_that_nothing_disturbed_on_either_side():
     assert times.ratio(case_of({0: 2.0}), case_of({1: 1.0})) is None
     apart = times.ratio_or_apart(case_of({0: 2.0}), case_of({1: 1.0}))
     assert (apart.value, apart.paired) == (2, False)
+    ahead, behind = case_of({0: 2.0, 1: 9.0, 2: 2.0}, {1}), case_of({0: 9.0, 1: 3.0, 2: 3.0}, {0})
+    shown = times.ratio_or_apart(ahead, behind)
+    assert (shown.value, shown.paired) == (pytest.approx(2 / 3), False), (
+        "of what is shown, not of pairs with a disturbed side"
+    )
 
 
 def test_a_number_without_two_undisturbed_repeats_is_made_of_all():

@@ -158,7 +158,7 @@ def test_a_calibration_goes_on(typed, tmp_path, how):
     started = []
     status, out, err = typed("calibrate", "--results", tmp_path, "--resume", started=started)
     assert status == 0
-    assert f"{folder.name} goes on behind {len(before)} processes, {64 - 1.7 * len(before):.0f} s of its budget" in err
+    assert f"{folder.name} goes on after {len(before)} processes, {64 - 1.7 * len(before):.0f} s of its budget" in err
     assert "equal: false verdicts" in out
     after = finished(folder)
     assert {name: after[name] for name in before} == before, "finished files stay as they are"

@@ -50,7 +50,7 @@ def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
 
     status, _, err = run("--resume")
     assert status == 0
-    assert f"{folder.name} goes on behind 4 processes" in err
+    assert f"{folder.name} goes on after 4 processes" in err
     after = finished(folder)
     assert {name: after[name] for name in before} == before, "finished files stay as they are"
     assert len(after) == (12 if axes else 6)
@@ -81,7 +81,7 @@ def test_the_budget_that_was_spent_counts(run, tmp_path):
     run(*words, stop_after=7)
     status, _, err = run("--resume")
     assert status == 0
-    assert "goes on behind 7 processes, 6 s of its budget are left" in err
+    assert "goes on after 7 processes, 6 s of its budget are left" in err
     assert len(run.started) <= 3
     assert head(folder_of(tmp_path))["ending"]["spent_s"] <= 20
 

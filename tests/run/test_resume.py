@@ -165,7 +165,7 @@ def test_a_run_that_was_merged_is_passed_over_and_never_resumed(run, tmp_path):
     assert told == f"{merged}: this run was merged from elsewhere: resume it where it was made"
     status, _, err = run("--resume")
     assert status == 0
-    assert f"{mine.name} goes on behind 2 processes" in err
+    assert f"{mine.name} goes on after 2 processes" in err
     assert "there is nothing to resume" in complaint(*run("--resume"))
 
 
