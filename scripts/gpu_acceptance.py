@@ -44,9 +44,9 @@ WITHIN = {"check_cupy": "checks", "launch_all": "checks", "launch_once": "checks
 TESTS = (
     "tests/kernels/cuda",
     "tests/kernels/test_mlp_cupy.py",
-    "tests/machine/test_cuda_roofs.py",
-    "tests/measure/test_device.py",
-    "tests/measure/test_transfers.py",
+    "tests/wings/gpu/test_roofs.py",
+    "tests/wings/gpu/test_device.py",
+    "tests/wings/gpu/test_transfers.py",
 )
 
 

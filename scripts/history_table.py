@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlpbench.bench.stats import change_points
+from mlpbench.bench.wings.history import change_points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

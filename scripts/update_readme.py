@@ -17,7 +17,7 @@ from typing import get_args
 from rich.console import Console
 
 from mlpbench.bench import words as units
-from mlpbench.bench.analysis import explain, headline
+from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.console import report_table
@@ -25,8 +25,9 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import times
 from mlpbench.bench.report.charts.style import Theme
 from mlpbench.bench.report.formats import markdown
-from mlpbench.bench.report.sections import explain as explained
 from mlpbench.bench.report.sections import times as time_section
+from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why import section as explained
 
 ROOT = Path(__file__).resolve().parent.parent
 README = ROOT / "README.md"

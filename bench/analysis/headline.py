@@ -7,8 +7,7 @@ from types import MappingProxyType
 from typing import Any, Literal
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import book, times
-from mlpbench.bench.analysis.book import BookFinding
+from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import (
     CaseSummary,
@@ -22,6 +21,8 @@ from mlpbench.bench.analysis.summary import (
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.wings.book import finding as book
+from mlpbench.bench.wings.book.finding import BookFinding
 from mlpbench.bench.words import plain
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from mlpbench.bench import values
 from mlpbench.bench.analysis import compare as analysis
 from mlpbench.bench.analysis.sides import Side
-from mlpbench.bench.report.formats.exports import invocation
+from mlpbench.bench.wings.ci.exports import invocation
 
 if TYPE_CHECKING:
     import pandas as pd

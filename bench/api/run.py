@@ -21,10 +21,11 @@ from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import limits, resume, seal
+from mlpbench.bench.run import limits, seal
 from mlpbench.bench.run import sweep as sweeps
 from mlpbench.bench.run.process import Outcome
-from mlpbench.bench.run.resume import Stopped
+from mlpbench.bench.wings.resume import resume
+from mlpbench.bench.wings.resume.resume import Stopped
 from mlpbench.kernels import base
 
 Option = str | float | bool | PathLike[str] | Sequence[Any] | None

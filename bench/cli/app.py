@@ -19,6 +19,7 @@ from mlpbench.bench.cli.console import INTERRUPTED, complain
 from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.plan.request import NEWEST
+from mlpbench.bench.registered import wings
 from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
 BAD_INPUT = 2
@@ -31,25 +32,21 @@ ASK_HELP = {"-h", "--help", "-V", "--version"}
 #: Set by the shell that asks how a word goes on.
 COMPLETES = "_MLPBENCH_COMPLETE"
 
-#: Each command: its module and function, and what it does.
+#: Each command: its function, and what it does. Those of wings follow.
 COMMANDS = {
-    "list": ("list:list_kernels", "Show the kernels, and for each whether it can run here."),
-    "check": ("check:check", "Compare kernels with the float64 reference."),
-    "audit": ("audit:audit", "Run every check on kernels, also the slow ones."),
-    "new": ("check:new", "Write a file with a kernel to start from."),
-    "run": ("run:run", "Time kernels one image at a time and in batches."),
-    "report": ("report:report", "Make a document from saved results."),
-    "compare": ("compare:compare", "Compare two runs, or two kernels of one run."),
-    "explain": ("explain:explain", "Say where the time goes."),
-    "history": ("compare:history", "Show the cases of a machine from run to run."),
-    "merge": ("machines:merge", "Copy the runs of other folders of results into this one."),
-    "export": ("export:export", "Write results in the formats of other tools."),
-    "calibrate": ("calibrate:calibrate", "Measure mlpbench itself on this machine."),
-    "env": ("list:env", "Show what every result is recorded with."),
-    "fetch": ("data:fetch", "Download MNIST and the book's weights."),
-    "show": ("data:show", "Show a digit with each class's probability."),
-    "ab": ("ab:ab", "Say which of two versions is faster."),
-    "fleet": ("machines:fleet", "Run the same plan on many machines."),
+    "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and for each whether it can run here."),
+    "check": ("mlpbench.bench.cli.check:check", "Compare kernels with the float64 reference."),
+    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from."),
+    "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches."),
+    "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results."),
+    "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run."),
+    "history": ("mlpbench.bench.cli.compare:history", "Show the cases of a machine from run to run."),
+    "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with."),
+    **{
+        name: (f"{wing.__name__}.{function}", summary)
+        for wing in wings()
+        for name, (function, summary) in getattr(wing, "COMMANDS", {}).items()
+    },
 }
 #: Words that are not their own are kernels and options of `run`.
 _PASS_ON = ("ab", "fleet")
@@ -81,7 +78,7 @@ def _load(name: str) -> Any:
     module, _, function = COMMANDS[name][0].partition(":")
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
-    called = getattr(import_module(f"mlpbench.bench.cli.{module}"), function)
+    called = getattr(import_module(module), function)
     alone.command(name, context_settings={"help_option_names": ["-h", "--help"], **passes_on})(called)
     return _with_bare_flags(typer.main.get_command(alone))
 

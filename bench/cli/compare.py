@@ -20,7 +20,7 @@ from mlpbench.kernels.registry import nearest
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.compare import Comparison
-    from mlpbench.bench.analysis.history import History
+    from mlpbench.bench.wings.history.history import History
 
 
 FORMATS = ("md", "github")
@@ -112,8 +112,9 @@ def check_format(name: str | None, *, as_json: bool) -> None:
 
 def write(found: Comparison, name: str) -> None:
     """Print Markdown; for GitHub annotations, and the Markdown into the job's summary where there is one."""
-    from mlpbench.bench.report.formats import annotations, markdown
+    from mlpbench.bench.report.formats import markdown
     from mlpbench.bench.report.sections import compare as section
+    from mlpbench.bench.wings.ci import annotations
 
     text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found))
     if name == "github":
@@ -193,8 +194,8 @@ def history(
 
     Example: mlpbench history numpy --fail-if-slower 5%
     """
-    from mlpbench.bench.analysis import history as histories
     from mlpbench.bench.machine import identity
+    from mlpbench.bench.wings.history import history as histories
 
     folder = results / (machine or identity.machine_id())
     found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
@@ -212,7 +213,7 @@ def history(
 
 
 def _tell_history(found: History, *, verbose: bool) -> None:
-    from mlpbench.bench.report.sections import history as section
+    from mlpbench.bench.wings.history import section
 
     out, several = console.out(), len({one.task for one in found.series}) > 1
     title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"

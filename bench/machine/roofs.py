@@ -55,7 +55,7 @@ DRAM_BYTES = 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
 TURNS = 2_000_000
 #: The modules that measure limits, by the name that kernels give to where they compute.
-DEVICES = {CPU: "mlpbench.bench.machine.roofs", CUDA: "mlpbench.bench.machine.cuda_roofs"}
+DEVICES = {CPU: "mlpbench.bench.machine.roofs", CUDA: "mlpbench.bench.wings.gpu.roofs"}
 
 
 def write(

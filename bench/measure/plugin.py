@@ -19,8 +19,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import anatomy, arguments, cold, device, instruments, single_calls
-from mlpbench.bench.measure.audit import Audit
+from mlpbench.bench.measure import arguments, instruments
 from mlpbench.bench.measure.joules import joules
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Contestant, Suite
@@ -33,6 +32,10 @@ from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
 from mlpbench.bench.record.trust import LookFacts, Trust
+from mlpbench.bench.wings.audit.audit import Audit
+from mlpbench.bench.wings.gpu import device
+from mlpbench.bench.wings.latency import cold, single_calls
+from mlpbench.bench.wings.why import anatomy
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel

@@ -20,13 +20,13 @@ from mlpbench.bench.clock import others_s, own_s, raw_s, wait_for_others
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.measure.audit import Audit
 from mlpbench.bench.measure.case import Ready, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
 from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
 from mlpbench.bench.record.schema import PARTS
 from mlpbench.bench.record.trust import Refusal
+from mlpbench.bench.wings.audit.audit import Audit
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

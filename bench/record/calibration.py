@@ -1,4 +1,4 @@
-"""``calibration.json``: what `mlpbench calibrate` found on a machine. The statistics are `bench.stats.trials`'s."""
+"""``calibration.json``: what `mlpbench calibrate` found on a machine. The statistics are `wings.calibrate.trials`'s."""
 
 from typing import Annotated, Literal
 

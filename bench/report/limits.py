@@ -1,9 +1,9 @@
 """How near cases come to the limits of their machine: what several sections and charts say of it."""
 
-from mlpbench.bench.analysis import explain
-from mlpbench.bench.analysis.explain import Explanation
 from mlpbench.bench.analysis.roofline import RoofVerdict
 from mlpbench.bench.report.document import Findings
+from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why.explain import Explanation
 
 
 def explanations(findings: Findings) -> tuple[Explanation, ...]:

@@ -1,8 +1,4 @@
-"""Parts of a report register themselves: a module of `sections` has its ``SECTIONS``, one of `charts` its ``CHARTS``.
-
-Whoever adds a section adds a module, and no list elsewhere names it. Whoever deletes one takes its part away, and the
-rest stays whole.
-"""
+"""Parts of a report register themselves: modules of `sections` and of wings by ``SECTIONS`` and ``CHARTS``."""
 
 from __future__ import annotations
 
@@ -16,6 +12,7 @@ from typing import Any
 
 from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.headline import Headline
+from mlpbench.bench.registered import modules
 from mlpbench.bench.report.document import Block, Findings
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
@@ -45,19 +42,20 @@ class Part:
 @cache
 def registered() -> tuple[Part, ...]:
     """Return the parts of all modules of `sections`, in their order."""
-    parts: list[Part] = [part for module in _modules("sections") for part in getattr(module, "SECTIONS", ())]
+    parts: list[Part] = [part for module in _modules("section") for part in getattr(module, "SECTIONS", ())]
     return tuple(sorted(parts, key=lambda part: part.place))
 
 
 @cache
 def charts() -> dict[str, Chart]:
     """Return what draws each kind of figure."""
-    return {kind: chart for module in _modules("charts") for kind, chart in getattr(module, "CHARTS", {}).items()}
+    return {kind: chart for module in _modules("chart") for kind, chart in getattr(module, "CHARTS", {}).items()}
 
 
-def _modules(folder: str) -> Iterator[Any]:
-    package = import_module(f"mlpbench.bench.report.{folder}")
-    return (import_module(f"{package.__name__}.{module.name}") for module in iter_modules(package.__path__))
+def _modules(kind: str) -> Iterator[Any]:
+    own = import_module(f"mlpbench.bench.report.{kind}s")
+    yield from (import_module(f"{own.__name__}.{module.name}") for module in iter_modules(own.__path__))
+    yield from modules(kind)
 
 
 def first(findings: Findings) -> Part:

@@ -1,4 +1,4 @@
-"""What `mlpbench calibrate` found on a machine (`bench.stats.trials`): the file that keeps it, and what it says."""
+"""What `mlpbench calibrate` found on a machine (`wings.calibrate.trials`): the file that keeps it, and what it says."""
 
 from contextlib import suppress
 from pathlib import Path
@@ -7,7 +7,7 @@ from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, KindEntry, PlantedEntry, TallyEntry
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.stats.estimates import NO_WANDER, Error, Wander
-from mlpbench.bench.stats.trials import FOUND, Kind, Tally
+from mlpbench.bench.wings.calibrate.trials import FOUND, Kind, Tally
 
 FILE = "calibration.json"
 

@@ -13,9 +13,9 @@ import numpy as np
 from acceptance.told import FAIL, INFO, LEAST_S, OK, ROOT, Asked, each, judge, last, made_up, ran, say, variants
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import now
-from mlpbench.bench.machine import cuda_roofs
-from mlpbench.bench.measure import device
 from mlpbench.bench.record.device import DeviceCase
+from mlpbench.bench.wings.gpu import device
+from mlpbench.bench.wings.gpu import roofs as cuda_roofs
 from mlpbench.kernels import registry
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.reference import seeded

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlpbench.bench.analysis.explain import causes
+from mlpbench.bench.wings.why.explain import causes
 from support.explanations import parts
 
 

@@ -4,12 +4,13 @@ from dataclasses import replace
 
 import pytest
 
-from mlpbench.bench.analysis import frame, headline, heatmap, judge
+from mlpbench.bench.analysis import frame, headline, judge
 from mlpbench.bench.analysis.headline import Fastest, KernelFinding
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.report import render
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.wings.heatmap import finding as heatmap
 from support import simulate
 from support.runs import peers as peer_runs
 

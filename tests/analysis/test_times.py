@@ -5,13 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.analysis import explain, headline, times
+from mlpbench.bench.analysis import headline, times
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.wings.why import explain
 from support import evidence_files as files
 from support import simulate, trusting
 from support.sources import ROOT

@@ -11,12 +11,12 @@ from functools import cache
 import pytest
 import typer
 
-from mlpbench.bench.analysis import explain
 from mlpbench.bench.analysis import times as analysis_times
-from mlpbench.bench.analysis.attribution import PARTS
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.bench.plan.profiles import PROFILES
+from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why.attribution import PARTS
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable

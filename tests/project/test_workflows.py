@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from mlpbench.bench.record import runs
-from mlpbench.bench.run import environments
+from mlpbench.bench.wings.versions import environments
 from support.places import installer
 from support.sources import ROOT
 

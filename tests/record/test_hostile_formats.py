@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlpbench.bench.cli import app, settings
 from mlpbench.bench.data import mnist
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.run.fleet import ssh
+from mlpbench.bench.wings.fleet import ssh
 from mlpbench.kernels.models.weights import load_params, save_params
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import ForwardSpec

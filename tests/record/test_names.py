@@ -4,9 +4,10 @@ import copy
 
 import pytest
 
-from mlpbench.bench.analysis import compare, history, sides
+from mlpbench.bench.analysis import compare, sides
 from mlpbench.bench.record.names import named
 from mlpbench.bench.report import render
+from mlpbench.bench.wings.history import history
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}

@@ -1,4 +1,4 @@
-"""Sections and charts register themselves: what was asked comes first. `test_wings` deletes them."""
+"""Sections and charts register themselves: what was asked comes first."""
 
 import re
 from pkgutil import iter_modules
@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.bench.report import charts, parts, render
 from mlpbench.bench.report.document import Findings
-from mlpbench.bench.report.sections import scaling
+from mlpbench.bench.wings.threads import section as scaling
 
 
 def findings(*profiles, known=()):
@@ -36,6 +36,7 @@ def test_places_and_slugs_and_kinds_are_given_once():
     for names in ([part.place for part in registered], [part.slug for part in registered]):
         assert len(set(names)) == len(names) > 15
     modules = [parts.import_module(f"{charts.__name__}.{one.name}") for one in iter_modules(charts.__path__)]
+    modules += parts.modules("chart")
     assert len(parts.charts()) == sum(len(getattr(module, "CHARTS", ())) for module in modules) > 8
 
 

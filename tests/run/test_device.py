@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.analysis import explain, frame
+from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.run import limits
+from mlpbench.bench.wings.why import explain
 from support import fake_cupy
 from support.terminal import typed
 

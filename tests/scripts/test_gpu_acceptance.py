@@ -24,7 +24,7 @@ SCRIPT = ROOT / "scripts" / "gpu_acceptance.py"
 EXECUTES = """
 from support.on_cpu.raw import CpuRawKernel
 sys.modules["cupy"].RawKernel = fake_cupy.computing(CpuRawKernel)
-roofs = sys.modules.get("mlpbench.bench.machine.cuda_roofs")
+roofs = sys.modules.get("mlpbench.bench.wings.gpu.roofs")
 if roofs is not None:
     vars(roofs).update(fake_cupy.SMALLER)
 """

@@ -3,9 +3,9 @@
 import math
 from types import SimpleNamespace
 
-from mlpbench.bench.analysis.attribution import Attribution
-from mlpbench.bench.analysis.explain import Explanation, KernelExplanation
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.wings.why.attribution import Attribution
+from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
 from mlpbench.kernels.spec import ForwardSpec
 
 LEVELS = {"784-50-100-10": "L2", "784-1024-1024-10": "L3", "784-8192-4096-10": "DRAM"}

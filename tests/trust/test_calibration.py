@@ -9,8 +9,8 @@ from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, WanderEntry
 from mlpbench.bench.record.write import write_atomically
-from mlpbench.bench.stats.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wandered
 from mlpbench.bench.trust import calibration
+from mlpbench.bench.wings.calibrate.trials import Kind, Tally, evaluate, fitting, seen_slowdowns, wandered
 
 CASES = [("per_sample", 100), ("batched", 10), ("batched", 100)]
 

@@ -9,9 +9,9 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.report.document import Command, Findings, Paragraph
-from mlpbench.bench.trust import latency
-from mlpbench.bench.trust.latency import Budget, Latency
 from mlpbench.bench.trust.state import State, state
+from mlpbench.bench.wings.latency import latency
+from mlpbench.bench.wings.latency.latency import Budget, Latency
 
 
 @dataclass(frozen=True)

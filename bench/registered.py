@@ -1,0 +1,34 @@
+"""How the core asks its wings. Each folder of `bench/wings` is one, and the names of its modules say what it has.
+
+``section`` has ``SECTIONS`` of a report, ``chart`` has ``CHARTS``, and the package itself has ``COMMANDS``. No list
+names a wing: whoever deletes its folder takes all of it away.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
+from types import ModuleType
+
+_WINGS = "mlpbench.bench.wings"
+
+
+@cache
+def wings() -> tuple[ModuleType, ...]:
+    """Return the package of each wing that is there. It imports nothing else of its wing."""
+    folders = import_module(_WINGS).__path__
+    return tuple(import_module(f"{_WINGS}.{module.name}") for module in iter_modules(folders))
+
+
+@cache
+def modules(name: str) -> tuple[ModuleType, ...]:
+    """Return the modules of all wings that have this name."""
+    return tuple(_named(name))
+
+
+def _named(name: str) -> Iterator[ModuleType]:
+    for wing in wings():
+        if any(module.name == name for module in iter_modules(wing.__path__)):
+            yield import_module(f"{wing.__name__}.{name}")

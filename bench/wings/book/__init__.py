@@ -1,0 +1,1 @@
+"""The book's own measurement: its loop, its loading, and its explanation."""

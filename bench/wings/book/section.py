@@ -1,0 +1,76 @@
+"""The report's section on the book's cell: its four parts, one at a time and in batches, and what loading hides."""
+
+from collections.abc import Iterator, Sequence
+
+from mlpbench.bench import words
+from mlpbench.bench.record.schema import PARTS, REST
+from mlpbench.bench.report import parts
+from mlpbench.bench.report.document import Block, Figure, Findings, Points, table
+from mlpbench.bench.report.parts import Part
+from mlpbench.bench.wings.book.finding import BOOK, Apart
+
+_PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
+PART_WORDS = {**_PARTS, REST: "the rest"}
+_READING = (
+    "Each bar is the book's cell, from left to right in the order of its parts: what both bars share, loading, is what "
+    "batches cannot shorten, and so it hides what they gain in the part called inferring."
+)
+_NUMBERS = ("one at a time", "share", "in batches", "share of it", "one at a time / in batches")
+
+
+def _blocks(findings: Findings) -> tuple[Block, ...]:
+    """Return the section's content; nothing where no parts were recorded."""
+    cells = [(cell, cell.apart) for cell in findings.of(parts.heading).book if cell.apart is not None]
+    if not cells:
+        return ()
+    # What is said of every kernel is said once.
+    texts = dict.fromkeys(text for cell, apart in cells for text in _sentences(cell.kernel, apart))
+    rows = [row for cell, apart in cells for row in _rows(cell.kernel, apart)]
+    caption = (
+        f"The parts of the book's cell over {BOOK.images:,} images, in order: median over repeats, with the 95 % "
+        "interval in brackets. Initialising reads the weights and makes the network; inferring picks the class of "
+        "each image too; the rest is freeing what was read."
+    )
+    numbers = table(caption, ("kernel", "part"), _NUMBERS, rows=rows)
+    title, drawn = "Where the time of the book's cell goes", [cell for cell, _ in cells]
+    return Points(tuple(texts)), Figure("book", title, _READING, numbers, drawn)
+
+
+def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
+    """Yield the finding, what limits the figure about the book, and what was read."""
+    yield from apart.sentences(kernel)
+    if apart.of_book is not None:
+        yield (
+            "The interval of the book's figure covers our share of loading. The book's own share, on its machine and "
+            f"with its files, is not known. In any case its ratio without loading is above {BOOK.speedup:.2f}x."
+        )
+    if apart.reads:
+        yield f"The cell of {kernel} loads {apart.reads}. The book's loads both halves of MNIST from one file."
+
+
+def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
+    """Yield each part both ways, what they leave, the whole, and where it is known the whole without loading."""
+    ways = (apart.one, apart.batched)
+
+    def row(part: str, times: Sequence[str], shares: Sequence[float], gain: str) -> tuple[str, ...]:
+        cells = (cell for time, share in zip(times, shares, strict=True) for cell in (time, words.percent(share)))
+        return (kernel, part, *cells, gain)
+
+    for name in PARTS:
+        times = [words.duration(way.parts[name]) for way in ways]
+        yield row(PART_WORDS[name], times, [way.share(name) for way in ways], words.ratio(apart.parts[name]))
+    rests = [way.rest_s / way.whole.value for way in ways]
+    yield row(PART_WORDS[REST], [words.signed(way.rest_s) for way in ways], rests, "")
+    yield row("the whole cell", [words.duration(way.whole) for way in ways], [1.0, 1.0], words.ratio(apart.whole))
+    if apart.without_loading:
+        left = [way.whole.value - way.parts["load"].value for way in ways]
+        shares = [time / way.whole.value for time, way in zip(left, ways, strict=True)]
+        gain = words.ratio(apart.without_loading)
+        yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
+
+
+def _asked(findings: Findings) -> bool:
+    return {run.plan.profile for run in findings.runs if run.plan} == {"book"}
+
+
+SECTIONS = (Part(100, "book", "Where the time of the book's cell goes", _blocks, asked=_asked),)

@@ -1,0 +1,198 @@
+"""`mlpbench calibrate`: how often the tool's own verdicts are wrong here, and how small a slowdown they find."""
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.table import Table
+from rich.text import Text
+
+from mlpbench.bench import cases
+from mlpbench.bench.analysis import times as times_of
+from mlpbench.bench.analysis.judge import Judged, judge
+from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.api import run as runs_
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.cli import announce, console, options
+from mlpbench.bench.cli.options import AsJson
+from mlpbench.bench.cli.progress import shown
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import environment
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.plan import choose
+from mlpbench.bench.plan.effort import WholeRounds
+from mlpbench.bench.plan.plan import make_plan, new_seed
+from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.plan.sweep import Part, Sweep
+from mlpbench.bench.record import runs, write
+from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, WanderEntry
+from mlpbench.bench.record.plan import Ending, Plan
+from mlpbench.bench.stats import verdicts
+from mlpbench.bench.trust import calibration
+from mlpbench.bench.wings.calibrate import trials
+from mlpbench.bench.wings.calibrate.trials import Tally
+from mlpbench.bench.wings.resume import resume
+from mlpbench.kernels import base
+from mlpbench.kernels.spec import MNIST
+
+#: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
+BELOW = "calibration"
+_NO_RECORD = "no record: a larger --budget gives it time"
+
+
+@options.requests("budget_s", "threads", "resume", "results")
+def calibrate(
+    request: Request,
+    repeats: Annotated[
+        int | None, typer.Option(min=2, max=100, help="Repeats on each side of a comparison, at most. Default: 20.")
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Measure mlpbench itself on this machine: false verdicts, and the smallest slowdown that it finds.
+
+    The same kernel runs beside itself and beside copies that are 2, 3, 5 and 10 % slower. This takes 15 minutes. Later,
+    `mlpbench compare` states the smallest slowdown it can detect here. The default of --budget is 14m.
+
+    Example: mlpbench calibrate --threads 1
+    """
+    if request.resume is None:
+        sweep = _planned(request, repeats or 20)
+        planned = runs_.Planned(sweep, WholeRounds(sweep.plan))
+    elif repeats is not None:
+        raise UserError("--repeats contradicts --resume: a run that is resumed keeps to its plan")
+    else:
+        stopped = resume.find(request, BELOW)
+        planned = runs_.resumed(stopped, WholeRounds(stopped.sweep.plan))
+    plan, evaluated = planned.sweep.plan, []
+
+    def conclude(folder: Path, ending: Ending) -> None:
+        """Write the summary before the run ends: `--resume` makes one that a kill has prevented."""
+        found = _evaluate(judge(replace(runs.read_run(folder), ending=ending)), plan)
+        write.write_atomically(folder.parent.parent / calibration.FILE, CalibrationFile(found), replace=True)
+        evaluated.append(found)
+
+    with shown(plan) as show:
+        carried = runs_.carry_out(
+            planned,
+            request.results,
+            on_begin=lambda folder: _say_what_comes(planned, folder),
+            on_progress=show,
+            conclude=conclude,
+            command="calibrate",
+            below=BELOW,
+        )
+    if not carried.finished:
+        on = announce.hint("calibrate")
+        console.complain(f"interrupted: nothing calibrated; what was measured is in {carried.folder}{on}")
+        raise typer.Exit(console.INTERRUPTED)
+    for found in evaluated:
+        if as_json:
+            console.print_json(CalibrationFile(found).as_dict())
+        else:
+            _print(found)
+    console.say(f"wrote {carried.folder.parent.parent / calibration.FILE}")
+
+
+def _planned(request: Request, repeats: int) -> Sweep:
+    if len(request.threads) > 1:
+        raise UserError("--threads: calibrate measures with one number of threads")
+    budget_s = request.budget_s or 14 * 60
+    # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
+    profile = Profile("calibrate", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
+    kernels = [*instruments.SAME, *instruments.SLOWED]
+    threads = next(iter(request.threads), base.processors())
+    plan = make_plan(
+        profile,
+        kernels,
+        cases.grid(profile.modes, profile.batch_sizes),
+        repeats=repeats,
+        seed=new_seed(),
+        commit=environment.commit().commit,
+        threads=threads,
+        command=request.command,
+        budget_s=budget_s,
+        timeout_s=choose.timeout_s(budget_s, len(kernels)),
+        options_from_file=dict(request.from_file),
+    )
+    setting = Setting(MNIST.label(), threads, MNIST.dtype)
+    return Sweep(plan, (Part(setting, plan, Workload(Options()), {name: name for name in kernels}),))
+
+
+def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
+    plan = planned.sweep.plan
+    what = f"{instruments.BASE} {len(instruments.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
+    console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
+    console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
+    for warning in planned.warnings():
+        console.say(f"warning: {warning}", "yellow")
+    console.say(f"what is measured goes to {folder}", "dim")
+    console.say(f"again: {shlex.join(plan.command)}", "dim")
+    announce.say_how_it_goes_on(planned)
+
+
+def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
+    """Return what the records show. Raises UserError where a kernel has no times."""
+    found = times_of.cases([run])
+    times = {name: {case.at: case.by_repeat for case in found if case.kernel == name} for name in plan.kernels}
+    silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
+    if silent:
+        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)
+        raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
+    slowed = {share: times[name] for name, share in instruments.SLOWED.items()}
+    same = [times[name] for name in instruments.SAME]
+    wander = trials.wandered(list(times.values()), USUAL_WANDER)
+    repeats = trials.fitting(list(times.values()), plan.repeats)
+    paired, unpaired = trials.evaluate(same, slowed, repeats, wander=wander)
+    if paired is None:
+        raise UserError(f"nothing calibrated: fewer than {repeats} repeats were measured; give it a longer --budget")
+    seen = trials.seen_slowdowns(same, slowed)
+    return CalibrationHead(
+        kind="calibration",
+        machine=run.machine,
+        run=f"{BELOW}/{run.id}",
+        kernel=instruments.BASE,
+        threads=plan.threads,
+        ended=(run.ending.ended if run.ending else None) or plan.started or "",
+        repeats=repeats,
+        threshold=verdicts.THRESHOLD,
+        false_discovery_rate=verdicts.FALSE_DISCOVERY_RATE,
+        paired=calibration.entry_of(paired),
+        unpaired=calibration.entry_of(unpaired),
+        seen=tuple(SeenEntry(share, shown) for share, shown in sorted(seen.items())),
+        wander=WanderEntry(wander.sd, wander.degrees),
+    )
+
+
+def _print(found: CalibrationHead) -> None:
+    out = console.out()
+    out.print(_table(found))
+    for paired in (True, False):
+        out.print(Text(calibration.sentence(found, found.repeats, paired=paired)))
+    if found.wander:
+        out.print(Text(f"the level of a whole run wanders by {100 * found.wander.sd:.2g} %"))
+    out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
+
+
+def _table(found: CalibrationHead) -> Table:
+    entries = {"kernels of a run": found.paired, "two runs": found.unpaired}
+    kinds = {name: calibration.kind_of(entry) for name, entry in entries.items() if entry}
+    seen = {entry.slowdown: f" (seen: {100 * entry.seen:.2g} %)" for entry in found.seen}
+    title = f"{found.kernel}, {found.repeats} repeats on each side, threshold {100 * found.threshold:.3g} %"
+    shown = console.table(title, "what was compared", *kinds, right=tuple(kinds))
+    shown.add_row("equal: false verdicts", *(_rate(kind.false) for kind in kinds.values()))
+    shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for kind in kinds.values()))
+    for share in sorted(next(iter(kinds.values())).planted):
+        rates = (_rate(kind.planted[share]) for kind in kinds.values())
+        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *rates)
+    return shown
+
+
+def _rate(tally: Tally) -> str:
+    if not tally.cases:
+        return "not measured"
+    low, high = tally.bounds()
+    return f"{100 * tally.rate:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {tally.cases}"

@@ -1,0 +1,136 @@
+"""Carries one plan out on every worker: side by side on different hosts, one after the other on one host."""
+
+import hashlib
+import tempfile
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import Lock
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.groups import grouped
+from mlpbench.bench.record.untrusted import NAME, clean_text
+from mlpbench.bench.wings.fleet import record
+from mlpbench.bench.wings.fleet.merge import merge
+from mlpbench.bench.wings.fleet.record import FleetHead, WorkerEntry
+from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Facts, Request, WorkerLost
+
+#: How deep the files of a run lie below its machine: those of a setting one deeper.
+_DEPTHS = (2, 3)
+#: Is called with the name of a worker and a line about it.
+Tell = Callable[[str, str], None]
+
+
+class Transport(Protocol):
+    """What reaches workers, by their names."""
+
+    workers: Sequence[str]
+
+    def facts(self, worker: str) -> Facts:
+        """Return what a worker is. Raises WorkerLost."""
+
+    def execute(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
+        """Return how a run on a worker ended; ``tell`` is called with what it says. Raises WorkerLost."""
+
+    def close(self) -> None:
+        """Let go of what reaching workers took."""
+
+
+def entries_of(transport: Transport, before: Sequence[WorkerEntry] = ()) -> tuple[WorkerEntry, ...]:
+    """Return an entry for every worker, after those of a fleet ``before`` that goes on. Raises UserError for none.
+
+    A worker of Dask that was started again has another address: one that has no results yet and is gone, is forgotten.
+    """
+    kept = {entry.name: entry for entry in before if entry.done or entry.name in transport.workers}
+    # The suffix keeps runs of two workers apart that start in the same second.
+    new = [
+        WorkerEntry(name=name, suffix=hashlib.sha256(name.encode()).hexdigest()[:6])
+        for name in transport.workers
+        if name not in kept
+    ]
+    if not (kept or new):
+        raise UserError("there are no workers: start some, or add hosts to the list")
+    return (*kept.values(), *new)
+
+
+def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Tell) -> FleetHead:
+    """Run the plan on every worker that has no results yet; return the head with what became of each.
+
+    The file of the fleet is written after each worker, so that whatever ends this, what is done stays done. Raises
+    UserError where it cannot be. A worker whose results cannot be kept is lost, and the others go on.
+    """
+    lock, waiting = Lock(), [entry for entry in head.workers if not entry.done]
+    entries = {entry.name: entry for entry in head.workers}
+
+    def note(entry: WorkerEntry) -> None:
+        entry = replace(entry, problem=entry.problem and clean_text(entry.problem))
+        with lock:
+            entries[entry.name] = entry
+            record.write(results, replace(head, workers=tuple(entries.values())))
+        tell(entry.name, entry.problem or f"done, {', '.join(entry.runs)}")
+
+    def run_in_turn(workers: Sequence[tuple[WorkerEntry, Facts]]) -> None:
+        for entry, facts in workers:
+            tell(entry.name, f"starts on {facts.machine}")
+            try:
+                answer = _answer(transport, entry, head, tell)
+                with lock:
+                    runs = _keep(answer, facts.machine, results)
+                note(replace(entry, runs=runs, problem=None))
+            except WorkerLost as lost:
+                note(replace(entry, problem=str(lost)))
+            except UserError as error:
+                note(replace(entry, problem=f"its results were not taken: {error}"))
+
+    with ThreadPoolExecutor(max(1, len(waiting))) as pool:
+        known: list[tuple[WorkerEntry, Facts]] = []
+        for entry, facts in zip(waiting, pool.map(lambda entry: _facts(transport, entry, head), waiting), strict=True):
+            if isinstance(facts, WorkerLost):
+                note(replace(entry, problem=str(facts)))
+            else:
+                known.append((entry, facts))
+        hosts = grouped((facts.host or entry.name, (entry, facts)) for entry, facts in known)
+        list(pool.map(run_in_turn, hosts.values()))
+    return replace(head, workers=tuple(entries.values()))
+
+
+def _facts(transport: Transport, entry: WorkerEntry, head: FleetHead) -> Facts | WorkerLost:
+    """Return what a worker is, or why it cannot take part."""
+    try:
+        facts = transport.facts(entry.name)
+    except WorkerLost as lost:
+        return WorkerLost(f"not reached: {lost}")
+    if facts.version != head.version:
+        return WorkerLost(f"it has mlpbench {facts.version}, and not {head.version}: install that there")
+    return facts
+
+
+def _answer(transport: Transport, entry: WorkerEntry, head: FleetHead, tell: Tell) -> Answer:
+    """Return the answer of a worker whose run came to its end. Raises WorkerLost."""
+    request = Request(head.words, f"mlpbench-fleet-{head.fleet}-{entry.suffix}", entry.suffix)
+    try:
+        answer = transport.execute(entry.name, request, lambda line: tell(entry.name, line))
+    except WorkerLost as lost:
+        raise WorkerLost(f"lost: {lost}") from None
+    if answer.status not in FINISHED:
+        last = next((line for line in reversed(answer.said) if line.strip()), "it said nothing")
+        raise WorkerLost(f"the run ended with exit status {answer.status}: {last}")
+    return answer
+
+
+def _keep(answer: Answer, machine: str, results: Path) -> tuple[str, ...]:
+    """Write the files of a run among the results; return its folders, below those. Raises UserError."""
+    with tempfile.TemporaryDirectory(prefix="mlpbench-") as folder:
+        for name, content in answer.files.items():
+            first, *parts = name.split("/")
+            if first != machine or len(parts) not in _DEPTHS or not all(map(NAME.fullmatch, parts)):
+                raise UserError(f"{name!r} is no file of a run of {machine}")
+            path = Path(folder, machine, *parts)
+            with user_error(f"cannot write {path}"):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        merged = merge([Path(folder)], results)
+    return tuple(str(path.relative_to(results)) for path in (*merged.added, *merged.same))

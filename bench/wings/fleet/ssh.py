@@ -1,0 +1,138 @@
+"""Hosts of a list that SSH reaches: ``hosts.toml``, a table for each."""
+
+import shlex
+import shutil
+import subprocess
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TypeVar, cast
+
+import msgspec
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record.untrusted import MAX_LINE, clean_text, in_short, read_toml
+from mlpbench.bench.wings.fleet import worker
+from mlpbench.bench.wings.fleet.worker import Answer, Facts, Request, WorkerLost
+
+NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
+#: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
+#: configuration of ssh: jump hosts, connections that are shared, second factors.
+_OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15")
+#: What ssh ends with where it did not get to the host.
+_NOT_REACHED = 255
+#: The files of several thousand processes.
+MAX_ANSWER = 2**30
+_LONGEST_LINE = 2**20
+#: Where a host has no mlpbench, Python says so in a line like this.
+_NO_MODULE = "No module named"
+T = TypeVar("T")
+
+
+class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """How a host is reached; ``python``: the interpreter of the environment that has mlpbench there.
+
+    ``key`` and ``known_hosts`` are files. What is not given is what ``ssh`` takes: the user's configuration, agent and
+    keys.
+    """
+
+    address: str
+    python: str = "python3"
+    user: str | None = None
+    port: int | None = None
+    key: str | None = None
+    known_hosts: str | None = None
+
+
+class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    hosts: dict[str, Host]
+
+
+def read(path: Path) -> dict[str, Host]:
+    """Return the hosts of a list by name. Raises UserError, one line that names the key, for what is none."""
+    try:
+        found = msgspec.convert(read_toml(path), _List).hosts
+    except msgspec.ValidationError as error:
+        wrong = in_short(str(error), MAX_LINE)
+        raise UserError(f"{path}: {wrong}; a host is a table such as [hosts.node1] with its address") from None
+    if not found:
+        raise UserError(f"{path}: there are no hosts; one is a table such as [hosts.node1] with its address")
+    return found
+
+
+def _command(host: Host) -> list[str]:
+    """Return the words that start the worker on a host."""
+    given = {"-l": host.user, "-p": host.port and str(host.port), "-i": host.key and str(Path(host.key).expanduser())}
+    words = ["ssh", *_OPTIONS, *(word for option, value in given.items() if value for word in (option, value))]
+    if host.known_hosts:
+        words += ["-o", f"UserKnownHostsFile={Path(host.known_hosts).expanduser()}"]
+    return [*words, "--", host.address, shlex.join([host.python, "-m", worker.__name__])]
+
+
+class Hosts:
+    """A transport (`bench.wings.fleet.carry.Transport`): every host of a list, by the system's own ``ssh``."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the list. Raises UserError as `read`, and where ssh is not installed."""
+        self._hosts = read(path)
+        if shutil.which("ssh") is None:
+            raise UserError(NEEDS)
+        self.workers: Sequence[str] = list(self._hosts)
+
+    def facts(self, name: str) -> Facts:
+        """Return what a host is. Raises WorkerLost."""
+        return self._answer(name, Request(), Facts, lambda _: None)
+
+    def execute(self, name: str, request: Request, tell: Callable[[str], None]) -> Answer:
+        """Return how a run on a host ended. Raises WorkerLost."""
+        return self._answer(name, request, Answer, tell)
+
+    def close(self) -> None:
+        """Do nothing: every request has a connection of its own."""
+
+    def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
+        host = self._hosts[name]
+        content, said, status = _ask(host, request, tell)
+        last = next((line for line in reversed(said) if line.strip()), "")
+        if status == _NOT_REACHED:
+            raise WorkerLost(f"{host.address}: {last or 'ssh did not reach it'}")
+        try:
+            return msgspec.msgpack.decode(content, type=kind)
+        except (msgspec.MsgspecError, RecursionError):
+            silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench knows"
+        if any(_NO_MODULE in line for line in said):
+            raise WorkerLost(f"{host.python} there has no mlpbench: pip install mlpbench ({last})")
+        raise WorkerLost(last or silent)
+
+
+def _ask(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[bytes, Sequence[str], int]:
+    """Start the worker on a host, give it a request; return what it answered, what it said last, and its status.
+
+    Raises WorkerLost where it answers more than any run does.
+    """
+    said: deque[str] = deque(maxlen=worker.TAIL)
+    with subprocess.Popen(
+        _command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        stdin, stdout, stderr = (cast("IO[bytes]", pipe) for pipe in (process.stdin, process.stdout, process.stderr))
+
+        def listen() -> None:
+            while line := stderr.readline(_LONGEST_LINE):
+                said.append(clean_text(line.decode(errors="replace").rstrip("\n")))
+                tell(said[-1])
+
+        listening = threading.Thread(target=listen, daemon=True)
+        listening.start()
+        try:
+            with suppress(BrokenPipeError):  # it ended before it read: its status, and what it said, tell why
+                stdin.write(msgspec.json.encode(request))
+                stdin.close()
+            content = stdout.read(MAX_ANSWER + 1)
+            if len(content) > MAX_ANSWER:
+                raise WorkerLost(f"its answer is larger than {MAX_ANSWER // 2**20} MiB")
+            listening.join()
+        finally:
+            process.kill()
+    return content, said, process.returncode

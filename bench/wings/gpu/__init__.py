@@ -1,0 +1,1 @@
+"""Times and limits of a GPU."""

@@ -1,0 +1,203 @@
+"""Device time beside host latency, of kernels that name their stream: by events, when all rounds are over.
+
+A call takes the host's time and the device's, and either may be the longer one. `cold` and `hot` are the device's
+alone: the stream is held until the host has given it everything, so that no launch is waited for. nvbench measures so
+(https://github.com/NVIDIA/nvbench). While the stream is held, nothing here takes memory or waits: both would wait for
+the hold to give up. Such a sample is dropped and counted, and so is one that was taken at a lowered clock.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import cycle
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.clock import no_collection, now
+from mlpbench.bench.machine.card import Card
+from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.session import Contestant
+from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Lost, Spread
+from mlpbench.bench.wings.gpu import transfers
+from mlpbench.bench.wings.gpu.transfers import Sample
+from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.cuda.queue import Queue
+
+#: How long a stream is held at most. Giving twelve device kernels to it takes a tenth of a millisecond.
+HOLD_S = 0.05
+#: A measurement ends with so many samples, which a p99 needs (`bench.stats.percentiles`), after so long, or when so
+#: many samples in a row were dropped.
+MOST_SAMPLES, TIMEOUT_S, MOST_DROPPED = 700, 0.2, 10
+#: Calls behind each other in one sample of `hot`: as many as take so long, and so many at most. A driver keeps some
+#: thousand launches waiting, and then stops the host.
+HOT_S, MOST_HOT = 1e-3, 64
+
+#: What a device or its library raises: CUDA's errors are RuntimeErrors.
+ERRORS = (ImportError, RuntimeError, MemoryError, TypeError, ValueError)
+
+
+@dataclass(frozen=True)
+class Sampler:
+    """Takes samples of a measurement. ``is_throttled``: asked after each; ``clock``: the host's seconds."""
+
+    is_throttled: Callable[[], bool]
+    timeout_s: float = TIMEOUT_S
+    clock: Callable[[], float] = now
+
+    def take(self, sample: Sample) -> list[Spread | Lost]:
+        """Return each of the measurements that ``sample`` makes: its percentiles, or why none was left."""
+        kept: list[tuple[float, ...]] = []
+        timed_out = throttled = in_a_row = 0
+        began = self.clock()
+        with no_collection():
+            while True:
+                seconds = sample()
+                in_a_row += 1
+                if seconds is None:
+                    timed_out += 1
+                elif self.is_throttled():
+                    throttled += 1
+                else:
+                    kept.append(seconds)
+                    in_a_row = 0
+                is_over = self.clock() - began >= self.timeout_s
+                if is_over or len(kept) >= MOST_SAMPLES or in_a_row >= MOST_DROPPED:
+                    break
+        if kept:
+            return [spread(seconds, timed_out, throttled) for seconds in zip(*kept, strict=True)]
+        reason = "the card's clock was lowered in every sample"
+        if timed_out >= throttled:
+            reason = f"the device was held for {HOLD_S:g} s and the host was not ready: the call waits, or takes memory"
+        return [Lost(reason=reason, timed_out=timed_out, throttled=throttled)]
+
+
+def spread(samples: Sequence[float], timed_out: int, throttled: int) -> Spread:
+    """Return the percentiles of some samples, in seconds."""
+    # Events tell half microseconds; of two at the same moment, the time is not known to be none.
+    seconds = np.maximum(samples, 1e-9)
+    percentiles = zip(PERCENTILES, np.percentile(seconds, PERCENTILES).tolist(), strict=True)
+    return Spread(
+        samples=len(seconds),
+        timed_out=timed_out,
+        throttled=throttled,
+        min_s=float(seconds.min()),
+        max_s=float(seconds.max()),
+        **{f"p{percent}_s": value for percent, value in percentiles},
+    )
+
+
+# -- what one sample is
+
+
+def latency(queue: Queue, call: Callable[[], object], clock: Callable[[], float]) -> Sample:
+    """Return a sample of the latency and of the enqueueing of a call."""
+
+    def sample() -> tuple[float, float]:
+        began = clock()
+        call()
+        returned = clock()
+        queue.wait()
+        return clock() - began, returned - began
+
+    return sample
+
+
+def on_device(queue: Queue, call: Callable[[], object], calls: int, *, flushed: bool) -> Sample:
+    """Return a sample of the device's time of a call, from ``calls`` behind each other."""
+
+    def sample() -> tuple[float] | None:
+        if flushed:
+            queue.flush()
+        queue.hold(HOLD_S)
+        try:
+            queue.mark(0)
+            for _ in range(calls):
+                call()
+            queue.mark(1)
+        finally:
+            queue.release()
+        queue.wait()
+        return None if queue.gave_up else (queue.between_s(0, 1) / calls,)
+
+    return sample
+
+
+# -- one case, and all of them
+
+
+def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> DeviceTimes | None:
+    """Return the device times of a kernel's cases, None where it names no stream. ``timeout_s``: of a measurement."""
+    kernel = contestant.kernel
+    if kernel.stream() is None:
+        return None
+    card = Card.of(kernel.describe().device_uuid)
+    sampler = Sampler(card.is_throttled, min(timeout_s, TIMEOUT_S))
+    measured = []
+    for case in cases:
+        if case.mode != "book":
+            measured.append(of_case(kernel, case, contestant.inputs, sampler))
+            card.count_others()
+    return DeviceTimes(cases=tuple(measured), card=card.facts())
+
+
+def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
+    """Return what is measured of one case, without ``moves`` no transfers. What goes wrong is told in its own words."""
+    rows = 1 if case.mode == "per_sample" else case.batch_size
+    times: dict[str, Spread] = {}
+    lost: dict[str, Lost] = {}
+    try:
+        for name, measured in _measured(kernel, Case(case.mode, rows), x, sampler, moves=moves):
+            if isinstance(measured, Spread):
+                times[name] = measured
+            else:
+                lost[name] = measured
+    except ERRORS as error:  # the device is lost, or its memory: what was measured before stays
+        reason = " ".join(str(error).split()) or type(error).__name__
+        lost |= {name: Lost(reason=reason) for name in MEASURES if name not in times and name not in lost}
+    return DeviceCase(mode=case.mode, batch_size=case.batch_size, rows=rows, times=times, lost=lost)
+
+
+def _measured(
+    kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool
+) -> Iterator[tuple[str, Spread | Lost]]:
+    queue = Queue(int(kernel.stream() or 0), events=2 + transfers.DEPTH)
+    batches = prepare(kernel, case, x).batches
+    single = case.mode == "per_sample"
+    forward = kernel.forward_one if single else kernel.forward
+    inputs = [row for batch in batches for row in batch] if single else list(batches)
+    first, take = inputs[0], cycle(inputs).__next__
+    for _ in range(3):  # libraries load their code at a first call, and then wait for the device
+        queue.hold(HOLD_S)
+        queue.release()
+        forward(take())
+        queue.wait()
+    of_host = sampler.take(latency(queue, lambda: forward(take()), sampler.clock))
+    yield from zip(("latency", "enqueue"), of_host * 2, strict=False)  # one reason is that of both
+    footprint = kernel.spec.weight_bytes() + kernel.spec.input_bytes(case.batch_size)
+    queue.make_room(max(queue.l2_bytes, 2 * footprint))
+    queue.flush()
+    queue.wait()
+    (cold,) = sampler.take(on_device(queue, lambda: forward(take()), 1, flushed=True))
+    yield "cold", cold
+    cold_s = cold.p50_s if isinstance(cold, Spread) else HOT_S
+    calls = min(MOST_HOT, max(1, math.ceil(HOT_S / cold_s)))
+    yield "hot", sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))[0]
+    yield "graph", _graph(queue, kernel, lambda: forward(first), sampler)
+    for name, sample in transfers.samples(kernel, queue, forward, case, x, sampler.clock) if moves else ():
+        yield name, sampler.take(sample)[0]
+
+
+def _graph(queue: Queue, kernel: Kernel, call: Callable[[], object], sampler: Sampler) -> Spread | Lost:
+    """Return the latency of a replay. It is captured once: the replays read the same inputs."""
+    if not kernel.capturable:
+        return Lost(reason="the kernel does not say that its calls can be captured")
+    try:
+        replay = queue.captured(call)
+    except ERRORS as error:
+        return Lost(reason=f"not captured: {' '.join(str(error).split())}")
+    replay()
+    queue.wait()
+    return sampler.take(latency(queue, replay, sampler.clock))[0]

@@ -1,0 +1,1 @@
+"""The cases of a machine from run to run."""

@@ -1,0 +1,228 @@
+"""What became of the cases of a machine from run to run: their levels, where they changed for good, and what else did.
+
+A level is the time of a case in a run. Levels of one network, data set, weights, dtype and number of threads make a
+series, at one pace of the processor where every run knows its own.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from msgspec import Struct
+
+from mlpbench.bench import analysis, record, stats, trust, words
+from mlpbench.bench.analysis import compare, judge, sides, times
+from mlpbench.bench.analysis.judge import Judged
+from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.untrusted import clean_text
+from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Ratio, Wander
+from mlpbench.bench.trust import calibration
+from mlpbench.bench.trust.rounds import fastest_looks
+from mlpbench.bench.wings.history import change_points, index
+
+
+class Level(Struct, frozen=True):
+    """One case in one run. ``scatter``: the standard error of the logarithm of ``sample_s``, None from one repeat.
+
+    ``look_ns``: the machine's best look at whose speed the time is, None in files without looks.
+    """
+
+    task: tuple[str, ...]
+    kernel: str
+    mode: str
+    batch_size: int
+    sample_s: float
+    repeats: int
+    scatter: float | None
+    look_ns: float | None
+
+
+class RunLevels(Struct, frozen=True):
+    """The levels of a run, or why it has none, and the facts of the run and of its kernels, by name."""
+
+    run: str
+    started: str
+    host: str | None = None
+    levels: tuple[Level, ...] = ()
+    facts: dict[str, Any] = {}
+    of_kernels: dict[str, dict[str, Any]] = {}
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Change:
+    """A change for good: ``before`` and ``after`` are the runs next to it, ``ratio`` the time after it / before it.
+
+    ``besides`` says what else differs between these two runs.
+    """
+
+    at: int
+    before: str
+    after: str
+    ratio: Ratio
+    besides: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Series:
+    """One case of a kernel in all runs of a machine that computed the same, the oldest first.
+
+    ``task``: network, data, weights, dtype and threads, in words. ``samples_s``: seconds per sample, by ``runs``.
+    """
+
+    machine: str
+    task: str
+    kernel: str
+    mode: str
+    batch_size: int
+    runs: tuple[str, ...]
+    started: tuple[str, ...]
+    samples_s: tuple[float, ...]
+    changes: tuple[Change, ...]
+
+    def slowdown(self, threshold: float) -> Change | None:
+        """Return the last change if it is one to the slower by more than a share, surely, in the last ten runs."""
+        last = self.changes[-1] if self.changes and len(self.runs) - self.changes[-1].at <= 10 else None
+        return last if last and last.ratio.low > 1 + threshold else None
+
+
+@dataclass(frozen=True)
+class History:
+    """Everything that is known of a machine's runs. ``problems``: runs that could not be read, a line each."""
+
+    machine: str
+    runs: tuple[str, ...]
+    series: tuple[Series, ...]
+    problems: tuple[str, ...]
+    #: Why what was derived could not be kept.
+    trouble: str | None = None
+
+    @property
+    def changed(self) -> tuple[Series, ...]:
+        """The series with changes, the newest change first."""
+        found = (one for one in self.series if one.changes)
+        return tuple(sorted(found, key=lambda one: one.started[one.changes[-1].at], reverse=True))
+
+
+def find(folder: Path, kernels: Sequence[str] = ()) -> History:
+    """Return the history of a machine from its folder of results; of some ``kernels`` alone where they are named.
+
+    Raises UserError where the folder has no runs, and for a kernel that none of them has.
+    """
+    paths = sorted(
+        (path for path in runs.find_runs(folder.parent) if path.parent == folder), key=lambda path: path.name
+    )
+    if not paths:
+        raise UserError(f"no runs in {folder}: `mlpbench run` makes one")
+    packages = (Path(package.__path__[0]) for package in (record, stats, trust, analysis))
+    found, trouble = index.derived(folder, paths, tuple[RunLevels, ...], _levels, index.code_of(*packages))
+    of_runs = [one for path in paths for one in found[path]]
+    known = {level.kernel for one in of_runs for level in one.levels}
+    if unknown := [name for name in kernels if name not in known]:
+        raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
+    calibrated, machine = calibration.of_machine(folder), clean_text(folder.name)
+    wander = calibration.wander(calibrated) or USUAL_WANDER
+    series = _series(machine, of_runs, wander, kernels)
+    problems = tuple(one.problem for one in of_runs if one.problem)
+    return History(machine, tuple(clean_text(path.name) for path in paths), tuple(series), problems, trouble)
+
+
+def _levels(path: Path) -> tuple[RunLevels, ...]:
+    """Return the levels of a run, or of each setting of a sweep."""
+    try:
+        return tuple(map(_levels_of, judge.read(path)))
+    except UserError as error:
+        name, problem = clean_text(path.name), clean_text(str(error))
+        return (RunLevels(name, name, problem=problem),)
+
+
+def _levels_of(run: Judged) -> RunLevels:
+    every, best = times.cases([run]), fastest_looks(run.records)
+    look_ns = best[min(best, key=lambda kind: kind[1])] if best else None
+    shared = estimates.shared_scatter(case.by_repeat for case in every)
+    found: list[Level] = []
+    for case in every:
+        logs = np.log(list(case.by_repeat.values()))
+        scatter = math.sqrt(shared.of(logs).square) if len(logs) > 1 else None
+        middle_s, at = math.exp(float(np.median(logs))), (case.mode, case.batch_size)
+        found.append(Level(_task(run), case.kernel, *at, middle_s, len(logs), scatter, look_ns))
+    started = run.plan.started if run.plan and run.plan.started else run.id
+    kernels = {one.kernel: sides.of_kernel(one) for one in reversed(run.records)}
+    facts = sides.facts(run.records[0]) if run.records else {}
+    return RunLevels(run.id, started, run.environment.machine.host, tuple(found), facts, kernels)
+
+
+def _task(run: Judged) -> tuple[str, ...]:
+    first = run.records[0]
+    threads = run.setting.threads if run.setting else None
+    which = (first.data.sha256 or "", first.weights.sha256 or "")
+    return (str(first.spec), words.things(threads, "thread") if threads else "", first.data.name, *which)
+
+
+def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels: Sequence[str]) -> Iterator[Series]:
+    grouped: dict[tuple[Any, ...], list[tuple[RunLevels, Level]]] = {}
+    several = len({one.host for one in of_runs if one.host}) > 1
+    for one in of_runs:
+        host = f"host {one.host or 'not known'}" if several else ""
+        for level in one.levels:
+            if not kernels or level.kernel in kernels:
+                key = ((*level.task[:3], host, *level.task[3:]), level.kernel, level.mode, level.batch_size)
+                grouped.setdefault(key, []).append((one, level))
+    for (task, kernel, mode, batch_size), found in grouped.items():
+        samples = _at_one_speed([level for _, level in found])
+        changes = change_points.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
+        yield Series(
+            machine,
+            ", ".join(filter(None, task[:4])),
+            kernel,
+            mode,
+            batch_size,
+            tuple(one.run for one, _ in found),
+            tuple(one.started for one, _ in found),
+            tuple(samples),
+            tuple(_change(at, ratio, [one for one, _ in found], kernel) for at, ratio in changes.items()),
+        )
+
+
+def _at_one_speed(levels: Sequence[Level]) -> list[float]:
+    """Return the times at the speed of the best look that any of the runs knew."""
+    looks = [level.look_ns for level in levels if level.look_ns]
+    if len(looks) < len(levels):
+        return [level.sample_s for level in levels]
+    return [level.sample_s * min(looks) / look for level, look in zip(levels, looks, strict=True)]
+
+
+def _scatter(levels: Sequence[Level], wander: Wander) -> float:
+    """Return the standard deviation that a level should have: of its repeats, and of whole runs."""
+    own = [level.scatter for level in levels if level.scatter is not None]
+    return math.hypot(median(own) if own else 0.0, wander.sd)
+
+
+def _change(at: int, ratio: Ratio, of_runs: Sequence[RunLevels], kernel: str) -> Change:
+    before, after = of_runs[at - 1], of_runs[at]
+    besides = sides.unequal("", before.facts, after.facts)
+    besides += sides.unequal(kernel, before.of_kernels.get(kernel, {}), after.of_kernels.get(kernel, {}))
+    return Change(at, before.run, after.run, ratio, tuple(besides))
+
+
+def against_previous(run: Judged) -> str | None:
+    """Say in a line what changed since the run before this one, where that computed the same; None where it did not."""
+    path = runs.previous(run.path) if run.path.is_dir() and not run.missing else None
+    if path is None:
+        return None
+    try:
+        earlier = judge.read(path)
+        if len(earlier) != 1 or earlier[0].setting != run.setting:
+            return None
+        return f"Against the previous run of this machine: {compare.compare(earlier[0], run).conclusion()}"
+    except NothingComparable:
+        return None
+    except UserError as reason:  # of the other run, or of the calibration: it costs no report
+        return f"The previous run of this machine was not compared: {reason}."

@@ -1,0 +1,94 @@
+"""What became of a machine's cases from run to run: a figure, and the changes for good as a table."""
+
+from collections.abc import Iterator, Sequence
+
+from mlpbench.bench import words
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
+from mlpbench.bench.report.document import Block, Figure, Findings, Paragraph, Table, table
+from mlpbench.bench.report.parts import Part
+from mlpbench.bench.wings.history import history
+from mlpbench.bench.wings.history.change_points import LEAST
+from mlpbench.bench.wings.history.history import Change, History, Series
+
+_READING = (
+    "A symbol is the time of a case in one run, at one pace of the processor, as a multiple of its median over the "
+    "runs. A large symbol is the first run after a change for good: point at it for its size and what else changed."
+)
+
+
+def blocks(past: History, run: str, kernels: Sequence[str]) -> tuple[Block, ...]:
+    """Return the section on the series that ``run`` is part of; nothing where they are too short to show a change.
+
+    Of the batches of each kernel, the one is drawn that was best in the newest run.
+    """
+    own = [one for one in past.series if run in one.runs and one.kernel in kernels and len(one.runs) > LEAST]
+    batches = grouped((one.kernel, one) for one in own if one.mode == "batched")
+    panels = {
+        "one at a time": [one for one in own if one.mode == "per_sample"],
+        "the best batch": [min(of_kernel, key=lambda one: one.samples_s[-1]) for of_kernel in batches.values()],
+    }
+    drawn = {title: series for title, series in panels.items() if series}
+    if not drawn:
+        return ()
+    changes = change_table([one for one in past.changed if one in own], several=False)
+    return (Paragraph(sentence(own)), Figure("history", "Time per sample, run by run", _READING, changes, drawn))
+
+
+def sentence(series: Sequence[Series]) -> str:
+    """Return in how many series something changed for good."""
+    changed, runs = sum(bool(one.changes) for one in series), max((len(one.runs) for one in series), default=0)
+    short = sum(len(one.runs) < 2 * LEAST for one in series)
+    many = words.things(len(series), "case")
+    if series and short == len(series):
+        return f"Too short to see a change: {words.things(runs, 'run')}, and {2 * LEAST} are needed."
+    text = f"{changed or 'None'} of {many} changed for good in {words.things(runs, 'run')}"
+    return f"{text}; {short} are in fewer than {2 * LEAST} runs, too few to tell." if short else f"{text}."
+
+
+def change_table(changed: Sequence[Series], *, several: bool, details: bool = False) -> Table:
+    """Return a row for each change, the newest first; ``several``: with what was computed, where that differs.
+
+    ``details``: with everything else that changed, and not the first of it.
+    """
+    rows = [
+        (
+            one.kernel,
+            words.case(one.mode, one.batch_size),
+            *([one.task] if several else []),
+            words.ratio(change.ratio),
+            change.after,
+            "; ".join(_besides(change, details=details)) or "nothing that was recorded",
+        )
+        for one in changed
+        for change in reversed(one.changes)
+    ]
+    texts = ("kernel", "case", *(["what was computed"] if several else []))
+    caption = "Changes for good, with 95 % intervals, the first run after each, and what else changed with it."
+    last = ("since", "what else changed")
+    return table(caption, texts, ("time after / before",), last, rows=rows, heads=2)
+
+
+def _besides(change: Change, *, details: bool) -> Iterator[str]:
+    shown = change.besides if details else change.besides[:3]
+    yield from shown
+    if len(change.besides) > len(shown):
+        yield f"{len(change.besides) - len(shown)} more"
+
+
+def _past(findings: Findings) -> tuple[Block, ...]:
+    """Return the history of the machine of a run; nothing of several runs, and of one that has few beside it."""
+    run, folder = findings.runs[0], findings.runs[0].path.parent
+    if findings.several or not run.path.is_dir() or len(list(folder.glob("*/run.json"))) <= LEAST:
+        return ()
+    try:
+        return blocks(history.find(folder), run.id, [case.kernel for case in findings.cases])
+    except UserError as reason:  # of another run, or of the calibration: it costs no report
+        return (Paragraph(f"{reason}."),)
+
+
+def _against_previous(findings: Findings) -> str | None:
+    return None if findings.several else history.against_previous(findings.runs[0])
+
+
+SECTIONS = (Part(130, "history", "From run to run", _past, note=_against_previous),)

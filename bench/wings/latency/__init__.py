@@ -1,0 +1,1 @@
+"""Single calls, cold starts, and the batch that keeps a latency budget."""

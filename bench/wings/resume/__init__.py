@@ -1,0 +1,1 @@
+"""Goes on with a run that stopped."""

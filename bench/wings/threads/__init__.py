@@ -1,0 +1,1 @@
+"""What more threads gain."""

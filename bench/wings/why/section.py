@@ -1,0 +1,207 @@
+"""What the speedup is made of: a sentence for each kernel, charts for each run, and behind folds all the rest."""
+
+import math
+from collections.abc import Iterator, Sequence
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis.evidence import CaseShare
+from mlpbench.bench.analysis.roofline import Roofs
+from mlpbench.bench.cases import CPU
+from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, table
+from mlpbench.bench.report.limits import explanations, limit_words
+from mlpbench.bench.report.parts import Part
+from mlpbench.bench.stats.estimates import Estimate
+from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why.attribution import PARTS, Attribution
+from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
+
+PART_WORDS = {
+    "calls": "calls saved",
+    "weights": "weights reused",
+    "arithmetic": "better use of the arithmetic units",
+    "unexplained": "unexplained",
+}
+#: What a cause is, where it makes the gain.
+_GAIN = {
+    "calls": "fewer calls",
+    "weights": "weights read once for a batch",
+    "arithmetic": "better use of the arithmetic units",
+}
+
+_WATERFALL = (
+    "From top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left in "
+    "batches. Unexplained is what the causes do not account for."
+)
+_SHARE = (
+    "100 % is as fast as this machine allows; a kernel that skips work may be above it. The limit of a case is the "
+    "longest of these: its arithmetic at the peak, its weights or its inputs read once, and on a device an empty "
+    "launch with its wait. Point at a symbol to see it. "
+    "Hollow symbols: one sample at a time."
+)
+_HOCKNEY = (
+    "Symbols are measured calls, the line is t0 + B / r_inf fitted to them: t0 is what a call costs, r_inf the rate of "
+    "endless batches, of which n_half rows reach half. A kernel whose symbols lie off its line does not follow the "
+    "model. Both axes are logarithmic."
+)
+
+
+def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
+    """Return the section's content, run after run; of many runs, each has to be opened on a page."""
+    several, many = len(explanations) > 1, len(explanations) > MANY_RUNS
+    content: list[Block] = []
+    for number, explanation in enumerate(explanations):
+        inner = tuple(_of_run(explanation, number, several=several))
+        if many:
+            content.append(Fold(explanation.title, inner))
+        else:
+            content += [*([Paragraph(f"{explanation.title}:")] if several else []), *inner]
+    return tuple(content)
+
+
+def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator[Block]:
+    after, kernels = f", {explanation.of_run}" if several else "", explanation.kernels
+    yield Points(tuple(gain_sentences(kernels)))
+
+    def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
+        return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
+
+    if any(kernel.attribution for kernel in kernels):
+        yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]))
+    if any(share.verdict for kernel in kernels for share in kernel.shares):
+        yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
+    calls: Block = call_table(kernels)
+    if any(kernel.fit for kernel in kernels):
+        calls = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, call_table(kernels))
+    texts = tuple(run_sentences(explanation))
+    yield Fold(f"What a call costs, and the machine's limits{after}", (calls, *([Points(texts)] if texts else [])))
+
+
+# -- tables
+
+
+def gain_table(explanations: Sequence[Explanation]) -> Table:
+    """Return what the gain of each kernel is made of in shares, narrow enough for a terminal.
+
+    Of several runs with the network of each, and where its weights lie.
+    """
+    several = len(explanations) > 1
+
+    def row(run: Explanation, kernel: KernelExplanation, parts: Attribution) -> tuple[str, ...]:
+        lie = f"{words.data_size(run.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
+        heads = (run.run.name, run.spec, kernel.kernel, lie) if several else (run.run.name, kernel.kernel)
+        times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
+        return (*heads, times, *(share_words(name, parts) for name in PARTS))
+
+    every = [(run, kernel, kernel.attribution) for run in explanations for kernel in run.kernels]
+    rows = [row(run, kernel, parts) for run, kernel, parts in every if parts is not None]
+    caption = "Shares of the time that batching saves: fewer calls, weights read once, arithmetic better used."
+    texts = ("network", "kernel", "weights") if several else ("kernel",)
+    numbers = ("batching: time per sample", "calls", "weights", "arithmetic", "unexplained")
+    return table(caption, texts, numbers, rows=rows, several=several)
+
+
+def call_table(kernels: Sequence[KernelExplanation]) -> Table:
+    """Return what a call of each kernel costs, and the line through the times of its calls."""
+    rows = [
+        (kernel.kernel, *map(_cost, (kernel.call_one_s, kernel.call_batch_s)), *_line(kernel)) for kernel in kernels
+    ]
+    caption = (
+        "An empty call computes next to nothing. A call of B rows takes t0 + B / r_inf where it follows a line; n_half "
+        "rows reach half of the rate r_inf."
+    )
+    names = ("empty call, one at a time", "as a batch of 1", "t0", "r_inf", "n_half", "the line is off by")
+    return table(caption, ("kernel",), names, rows=rows)
+
+
+def _cost(value: Estimate | None) -> str:
+    return "not measured" if value is None else words.duration(value)
+
+
+def _line(kernel: KernelExplanation) -> tuple[str, ...]:
+    fit = kernel.fit
+    if fit is None:
+        return ("", "", "", "no line")
+    t0 = "too small to tell" if fit.t0 is None else words.duration(fit.t0)
+    n_half = "too small to tell" if fit.n_half is None else words.quantity(fit.n_half, " rows")
+    at = max(fit.misfit, key=lambda size: abs(fit.misfit[size]))
+    off = words.percent(fit.worst) if fit.straight else f"{words.percent(fit.worst)} at {at:,}: not linear"
+    return (t0, words.quantity(fit.r_inf, " samples/s"), n_half, off)
+
+
+def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
+    """Return every case of the kernels with its place under its roof."""
+    rows = [(kernel.kernel, *_roof_row(share)) for kernel in kernels for share in kernel.shares]
+    caption = (
+        "Intensity: floating-point operations for each byte that must be read or written. Share: the least time that "
+        "the roof allows, divided by the measured time."
+    )
+    numbers = ("intensity", "achieved", "share")
+    return table(caption, ("kernel", "case"), numbers, ("roof that binds",), rows=rows)
+
+
+def _roof_row(share: CaseShare) -> tuple[str, ...]:
+    where, verdict = words.case(share.mode, share.batch_size), share.verdict
+    numbers = (where, f"{share.intensity:.3g} FLOP/B", f"{share.flop_s / 1e9:.3g} GFLOP/s")
+    if verdict is None:
+        return (*numbers, "", "no roof was measured")
+    return (*numbers, words.percent(verdict.share), limit_words(verdict))
+
+
+# -- sentences
+
+
+def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
+    """Yield what makes the gain of each kernel, as ``numpy gains mostly from fewer calls (84 %, 80 to 88)``.
+
+    What is not its largest cause is named from a fifth of the gain on.
+    """
+    unknown: dict[str, list[str]] = {}
+    for kernel in kernels:
+        causes, unclear = explain.named(kernel)
+        parts = kernel.attribution
+        if not causes or parts is None:
+            unknown.setdefault(str(unclear), []).append(kernel.kernel)
+            continue
+        named = {cause: f"{_GAIN[cause]} ({share_words(cause, parts)})" for cause in _GAIN if not parts.unsure(cause)}
+        worth = [cause for cause in named if cause not in causes and (parts.share(cause) or 0.0) >= 0.2]
+        then = "".join(f", then from {named[cause]}" for cause in worth)
+        most = "mostly" if (parts.share(causes[0]) or 0.0) > 0.5 else "most"
+        how = most if len(causes) == 1 else "about equally"
+        yield f"{kernel.kernel} gains {how} from {words.listed(named[cause] for cause in causes)}{then}."
+    for reason, names in unknown.items():
+        yield f"{words.listed(names)}: not explained in this run: {reason}."
+
+
+def run_sentences(explanation: Explanation) -> Iterator[str]:
+    """Yield what there is to say about the run as a whole: its roofs, and what its files do not hold."""
+    every = (*explanation.roofs.values(), *explanation.devices.values())
+    yield from map(_roofs, every)
+    for whose in {"" if roofs.device == CPU else f" of {roofs.device}": None for roofs in every if roofs.disturbed}:
+        yield f"Something else ran while the roofs{whose} were measured: they are too low, and shares of them too high."
+    yield from (f"Missing: {reason}." for reason in explanation.missing)
+    yield from (f"{kernel.kernel}: {reason}." for kernel in explanation.kernels for reason in kernel.missing)
+
+
+def _roofs(roofs: Roofs) -> str:
+    whose = f"{roofs.whose} ({roofs.name})" if roofs.name else roofs.whose
+    others = [f"{rate / 1e9:,.0f} ({name})" for rate, name in list(roofs.peaks.values())[1:]]
+    peaks = ", ".join([f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})", *others])
+    reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
+    copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
+    launches = ", ".join(f"{name} {words.seconds(seconds)}" for name, seconds in roofs.launch_s.items())
+    rest = {"reading in GB/s": reads or "none", "copying in GB/s": copies, "a launch and its wait": launches}
+    return f"Roofs, {whose}: {'; '.join([peaks, *(f'{what}: {text}' for what, text in rest.items() if text)])}."
+
+
+def share_words(name: str, parts: Attribution) -> str:
+    """Return a part as a share of what is saved with its interval: ``84 %, 80 to 88``."""
+    part = parts.parts[name]
+    if part is None:
+        return "not measured"
+    if parts.unsure(name):
+        return words.UNCLEAR
+    value, low, high = (end / parts.saved_s for end in (part.value, part.low, part.high))
+    return words.percent(value) + ("" if math.isnan(low) else f", {100 * low:.0f} to {100 * high:.0f}")
+
+
+SECTIONS = (Part(90, "explained", "What the speedup is made of", lambda findings: blocks(findings.of(explanations))),)

@@ -1,0 +1,87 @@
+"""`mlpbench audit`: one line for each check, and what each verdict takes."""
+
+import json
+
+import pytest
+
+from mlpbench.bench.analysis.judge import judge
+from mlpbench.bench.api.run import Carried
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.trust import BY_TIME
+from mlpbench.bench.wings.audit.command import CHECKS, NOT_CHECKED, PASSED, REFUSED, verdicts
+from support import simulate
+from support.sources import ROOT
+from support.terminal import called
+
+TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
+
+
+def said(folder, *processes, **failure):
+    """Return the verdicts on a kernel with such refusals in its two processes, by check."""
+    folder = simulate.write_run(folder, TIMES, repeats=2, noise=0)
+    for repeat, checks in enumerate(processes):
+        with simulate.edited(folder / f"numpy.{repeat}.json") as content:
+            content["mlpbench"]["trust"] = {
+                "refusals": [{"check": name, "reason": f"{name} is off"} for name in checks]
+            }
+            if failure:
+                content["mlpbench"]["failures"] = [failure]
+                content["benchmarks"] = []
+    found = list(verdicts(judge(runs.read_run(folder)), "numpy"))
+    assert len({check for check, _, _ in found}) == len(found), "one line for each"
+    return {check: (verdict, why) for check, verdict, why in found}
+
+
+def test_a_kernel_that_passes_has_a_line_for_each_check(tmp_path):
+    found = said(tmp_path)
+    assert list(found) == ["gate", *CHECKS]
+    assert {check for check, (verdict, _) in found.items() if verdict == NOT_CHECKED} == {"wait", "roofline"}
+    assert found["wait"][1] == "it computes on the CPU"
+    assert all(verdict != REFUSED for verdict, _ in found.values())
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS.keys() & BY_TIME - {"wait"}))
+def test_what_rests_on_a_time_is_refused_by_two_processes_and_one_decides_nothing(tmp_path, check):
+    assert said(tmp_path / "one", [check], [])[check] == (NOT_CHECKED, f"one process of 2 says: {check} is off")
+    assert said(tmp_path / "two", [check], [check])[check] == (REFUSED, f"{check} is off")
+
+
+@pytest.mark.parametrize("check", sorted(CHECKS.keys() - BY_TIME))
+def test_what_is_wrong_is_refused_by_one(tmp_path, check):
+    found = said(tmp_path, [], [check])
+    assert found[check] == (REFUSED, f"{check} is off")
+    assert [verdict for verdict, _ in found.values()].count(REFUSED) == 1
+
+
+def test_a_kernel_that_was_not_timed_has_one_line(tmp_path):
+    failure = {"kernel": "numpy", "phase": "gate", "reason": "a batch of 37: off by 3"}
+    assert said(tmp_path, [], [], **failure) == {"gate": (REFUSED, "a batch of 37: off by 3")}
+
+
+@pytest.mark.parametrize(("refused", "status"), [((), 0), (("values",), 1)])
+def test_what_the_command_prints_and_ends_with(tmp_path, capsys, monkeypatch, refused, status):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=2, noise=0)
+    with simulate.edited(folder / "numpy.0.json") as content:
+        content["mlpbench"]["trust"] = {"refusals": [{"check": name, "reason": "off by 3"} for name in refused]}
+    monkeypatch.setattr(Carried, "measure_limits", lambda _: [])
+    monkeypatch.setattr("mlpbench.bench.api.run.carry_out", lambda planned, _: Carried(planned.sweep, folder, [], True))
+    ended, out, _ = called(capsys, "audit", "numpy")
+    assert ended == status
+    lines = [line.split()[:2] for line in out.splitlines()]
+    assert [words[0] for words in lines[2:] if words] == ["gate", *CHECKS]
+    assert (["values", "refused"] in lines) == bool(refused)
+    ended, out, _ = called(capsys, "audit", "numpy", "--json")
+    verdicts_of = {one["check"]: one["verdict"] for one in json.loads(out)["kernels"]["numpy"]}
+    assert (ended, verdicts_of["values"]) == (status, REFUSED if refused else PASSED)
+
+
+def test_a_kernel_that_nobody_knows_is_a_mistake(capsys):
+    status, out, err = called(capsys, "audit", "numpi")
+    assert (status, out) == (2, "")
+    assert "unknown kernel 'numpi'" in err
+    assert called(capsys, "audit")[0] == 2
+
+
+def test_every_check_is_on_the_page():
+    page = (ROOT / "docs" / "evidence" / "honesty.md").read_text(encoding="utf-8")
+    assert [check for check in CHECKS if f"| `{check}` |" not in page] == []

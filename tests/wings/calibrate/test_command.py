@@ -1,0 +1,203 @@
+"""`mlpbench calibrate` as people type it, with processes of known truth instead of real ones; `compare` after it."""
+
+import io
+import json
+import re
+import shutil
+from contextlib import redirect_stderr, redirect_stdout
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.cli.app import main
+from mlpbench.bench.machine import environment, identity
+from mlpbench.bench.measure import instruments
+from mlpbench.bench.record import runs, write
+from mlpbench.bench.trust import calibration
+from mlpbench.bench.wings.calibrate import command as calibrate
+from support import simulate
+from support.processes import measured
+from support.terminal import called, complaint, contents
+
+
+def known(monkeypatch, state):
+    """Replace what measures: processes last 1.7 s and scatter by 1 %; ``state`` says what is broken, or interrupted."""
+    here = environment.collect().as_dict()
+
+    def sample_s(plan, at, case):
+        if at[0] == state.get("broken"):
+            return None
+        number = plan.cases.index(Case(*case[1:]))
+        rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], number])  # whatever the running order
+        return 1e-6 * (1 + instruments.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
+
+    def interrupts(at, _):
+        state.get("started", []).append(at)
+        return at == state.get("stop")
+
+    def facts(_, kernel):
+        failure = {"kernel": kernel, "phase": "gate", "reason": "it is broken"}
+        return {"failures": [failure] if kernel == state.get("broken") else [], "environment": here}
+
+    measured(monkeypatch, sample_s, seconds=1.7, interrupts=interrupts, facts=facts)
+    monkeypatch.setattr(calibrate, "new_seed", lambda: 1)
+    monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
+
+
+@pytest.fixture
+def typed(monkeypatch, capsys):
+    """Return what types a command: words -> exit status, stdout, stderr."""
+    state = {}
+    known(monkeypatch, state)
+
+    def run(*words, **settings):
+        state.update({"stop": None, "broken": None, "started": [], **settings})
+        return called(capsys, *words)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Return a folder that was calibrated as `mlpbench calibrate` does by default, and what that said."""
+    folder, out, err = tmp_path_factory.mktemp("calibrated"), io.StringIO(), io.StringIO()
+    with pytest.MonkeyPatch.context() as patch, redirect_stdout(out), redirect_stderr(err):
+        known(patch, {})
+        with pytest.raises(SystemExit) as ended:
+            main(["calibrate", "--results", str(folder)])
+    return folder, ended.value.code, out.getvalue(), err.getvalue()
+
+
+def calibrated(tmp_path):
+    return tmp_path / identity.machine_id() / calibration.FILE
+
+
+def finished(folder):
+    return {name: sha for name, sha in contents(folder).items() if name.endswith(".json") and name != "run.json"}
+
+
+def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
+    tmp_path, status, out, err = whole
+    assert status == 0
+    assert "numpy 7 times unchanged, and slowed by 2, 3, 5 and 10 %; 5 cases each" in err
+    assert "equal: false verdicts" in out
+    assert re.search(r"^5 % slower \(seen: (4\.[5-9]|5|5\.[0-5]) %\): found", out, re.MULTILINE)
+    assert "smallest slowdown found in 95% of cases on this machine: 5 %, between two kernels of one run" in out
+    found = calibration.read(calibrated(tmp_path))
+    assert found.repeats == 20
+    assert found.paired.false.cases == 2 * 21 * 5, "44 repeats in 14 minutes are two blocks of 20"
+    assert found.unpaired.false.cases == 7 * 7 * 5
+    paired, unpaired = map(calibration.kind_of, (found.paired, found.unpaired))
+    assert max(paired.false.rate, unpaired.false.rate) <= 0.01
+    assert paired.planted[0.05].rate >= 0.95
+    assert re.search(r"the level of a whole run wanders by 0\.[3-9]\d* %", out)
+    assert found.wander.degrees > 7, "eight looks of five repeats, beside what is usual"
+    assert f"wrote {calibrated(tmp_path)}" in err
+
+
+def test_its_runs_are_kept_and_are_in_no_list_and_a_later_one_replaces_it(typed, tmp_path):
+    assert typed("calibrate", "--results", str(tmp_path), "--repeats", "2", "--budget", "64s")[0] == 0
+    assert runs.find_runs(tmp_path) == []
+    run = runs.read_run(calibrated(tmp_path).parent / calibration.read(calibrated(tmp_path)).run)
+    assert (len(run.records), run.problems) == (33, ())
+    (first,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    first.rename(first.with_name("19990101T000000Z-nocommit"))
+    status, out, _ = typed("calibrate", "--results", str(tmp_path), "--repeats", "3", "--budget", "70s", "--json")
+    assert status == 0
+    assert json.loads(out)["mlpbench"]["repeats"] == 3
+    assert calibration.read(calibrated(tmp_path)).repeats == 3
+
+
+def test_compare_says_it_from_then_on(typed, tmp_path, whole):
+    times = {(kernel, "batched", 100): 1e-6 for kernel in ("numpy", "numba")}
+    here = simulate.environment(machine={"name": identity.machine_id()})
+    source = simulate.write_run(tmp_path / "elsewhere", times, environment=here, noise=0.002)
+    run = tmp_path / identity.machine_id() / source.name
+    run.parent.mkdir()
+    source.rename(run)
+    words = ("compare", "numpy", "numba", "--results", str(tmp_path))
+    assert "smallest slowdown" not in typed(*words)[1]
+    shutil.copy(calibrated(whole[0]), calibrated(tmp_path))
+    status, out, err = typed(*words)
+    assert (status, err) == (0, "")
+    assert "smallest slowdown found in 95% of cases on this machine: 5 %" in out
+    assert "with the 3 repeats of this comparison: about " in out
+    assert json.loads(typed(*words, "--json")[1])["smallest_slowdown"].startswith("smallest slowdown found")
+    calibrated(tmp_path).write_text("{")
+    status, out, err = typed(*words)
+    assert (status, err.count("\n")) == (2, 1)
+    assert str(calibrated(tmp_path)) in err
+
+
+def test_ctrl_c_leaves_no_calibration(typed, tmp_path):
+    status, out, err = typed("calibrate", "--results", str(tmp_path), stop=("planted-5", 1))
+    assert (status, out) == (130, "")
+    assert "interrupted: nothing calibrated; what was measured is in " in err
+    assert not calibrated(tmp_path).exists()
+
+
+def test_a_kernel_that_does_not_run_is_told(typed, tmp_path):
+    status, out, err = typed("calibrate", "--results", str(tmp_path), "--budget", "30s", broken="planted-3")
+    assert (status, out) == (2, "")
+    assert "mlpbench: nothing calibrated: planted-3 has no times: it is broken" in err
+    assert not calibrated(tmp_path).exists()
+
+
+@pytest.mark.parametrize("how", ["Ctrl-C", "kill -9"])
+def test_a_calibration_goes_on(typed, tmp_path, how):
+    words = ("--repeats", "2", "--budget", "64s")
+    assert typed("calibrate", "--results", tmp_path, *words, stop=("planted-5", 1))[0] == 130
+    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    if how == "kill -9":
+        with simulate.edited(folder / "run.json") as content:
+            content["mlpbench"].pop("ending")
+        (folder / ".planted-5.1.json.x.partial").write_text("{")
+    before = finished(folder)
+    assert 0 < len(before) < 33
+    started = []
+    status, out, err = typed("calibrate", "--results", tmp_path, "--resume", started=started)
+    assert status == 0
+    assert f"{folder.name} goes on after {len(before)} processes, {64 - 1.7 * len(before):.0f} s of its budget" in err
+    assert "equal: false verdicts" in out
+    after = finished(folder)
+    assert {name: after[name] for name in before} == before, "finished files stay as they are"
+    assert len(after) == 33, "as many as without an interruption"
+    assert len(started) == len(set(started)) == 33 - len(before), "none is made twice"
+    assert [one.after for one in runs.read_run(folder).resumed] == [len(before)]
+    assert not list(folder.glob(".*"))
+    assert calibration.read(calibrated(tmp_path)).repeats == 2
+    assert "there is nothing to resume" in complaint(*typed("calibrate", "--results", tmp_path, "--resume"))
+    assert "this run is complete" in complaint(*typed("calibrate", "--results", tmp_path, "--resume", folder.name))
+
+
+def test_a_calibration_that_was_killed_before_its_summary_is_made_again_from_its_files(typed, tmp_path, monkeypatch):
+    def killed(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calibrate, "_evaluate", killed)
+        words = ("--repeats", "2", "--budget", "64s")
+        assert typed("calibrate", "--results", tmp_path, *words)[0] == 130
+    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    before, started = finished(folder), []
+    status, out, _ = typed("calibrate", "--results", tmp_path, "--resume", started=started)
+    assert (status, started) == (0, [])
+    assert "equal: false verdicts" in out
+    assert finished(folder) == before
+    assert calibration.read(calibrated(tmp_path)).ended == runs.read_run(folder).ending.ended
+    assert "there is nothing to resume" in complaint(*typed("calibrate", "--results", tmp_path, "--resume"))
+
+
+def test_a_calibration_of_another_machine_or_commit_does_not_go_on(typed, tmp_path):
+    typed("calibrate", "--results", tmp_path, "--repeats", "2", "--budget", "64s", stop=("planted-5", 1))
+    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
+    assert "--repeats contradicts" in complaint(
+        *typed("calibrate", "--results", tmp_path, "--resume", "--repeats", "3")
+    )
+    simulate.elsewhere(folder)
+    before = contents(folder)
+    told = complaint(*typed("calibrate", "--results", tmp_path, "--resume"))
+    assert "machine cpu_model was another, is " in told
+    assert "git commit was ffffffff" in told
+    assert contents(folder) == before

@@ -1,0 +1,205 @@
+"""The download code against a server on this machine. No test here reaches the network."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import socket
+import threading
+from dataclasses import replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from mlpbench.bench.data import datasets
+from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.wings.digits.fetch import REMOTES, Remote, fetch
+from support import idx_files
+
+IMAGES = gzip.compress(idx_files.packed(idx_files.images(5)), mtime=0)
+LABELS = gzip.compress(idx_files.packed(idx_files.labels(5)), mtime=0)
+WEIGHTS = b"weights" * 50_000
+
+
+def remote(name, data):
+    content = gzip.decompress(data) if name.endswith(".gz") else data
+    return Remote(name, hashlib.sha256(content).hexdigest(), mirrors=())
+
+
+CONTENT = {
+    "t10k-images-idx3-ubyte.gz": IMAGES,
+    "t10k-labels-idx1-ubyte.gz": LABELS,
+    "train-images-idx3-ubyte.gz": IMAGES,
+    WEIGHTS_FILE: WEIGHTS,
+}
+FAKES = tuple(remote(name, data) for name, data in CONTENT.items())
+ONE = FAKES[:1]
+NAME = ONE[0].name
+
+
+class Handler(BaseHTTPRequestHandler):
+    """The first part of a path says how the server behaves, the last is the file."""
+
+    def do_GET(self):
+        how, name = self.path.strip("/").split("/")
+        self.server.requests.append(self.path)
+        data = CONTENT[name]
+        match how:
+            case "missing":
+                self.send_error(404)
+            case "busy":
+                self.send_error(503)
+            case "corrupt":
+                self.answer(bytes([data[0] ^ 1]) + data[1:])
+            case "repacked":
+                self.answer(gzip.compress(gzip.decompress(data), 1, mtime=1))
+            case "cut":
+                self.answer(data[: len(data) // 2], claimed=len(data))
+            case "unsized":
+                self.answer(data, claimed=None)
+            case "silent":
+                self.server.released.wait(10)
+            case _:
+                self.answer(data)
+
+    def answer(self, data, claimed=-1):
+        self.send_response(200)
+        if claimed is not None:
+            self.send_header("Content-Length", str(len(data) if claimed < 0 else claimed))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for variable in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(variable, raising=False)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
+        made.requests, made.released = [], threading.Event()
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        made.url = f"http://127.0.0.1:{made.server_port}"
+        yield made
+        made.released.set()
+        made.shutdown()
+        thread.join()
+
+
+def get(server, folder, *mirrors, remotes=ONE, **options):
+    urls = tuple(mirror if "://" in mirror else f"{server.url}/{mirror}" for mirror in mirrors)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MLPBENCH_DATA", str(folder))
+        return fetch(remotes=[replace(remote, mirrors=urls) for remote in remotes], **options)
+
+
+def fails(server, folder, *mirrors, **options):
+    """Return the one line that fetching gives, having checked that it left nothing behind that is not good."""
+    with pytest.raises(UserError) as caught:
+        get(server, folder, *mirrors, **options)
+    message = str(caught.value)
+    assert "\n" not in message
+    assert not [file.name for file in folder.iterdir() if file.name not in CONTENT]
+    return message
+
+
+@pytest.mark.parametrize("mirror", ["good", "good/", "unsized", "repacked"])
+def test_download(server, tmp_path, mirror):
+    assert get(server, tmp_path / "new" / "folder", mirror) == [tmp_path / "new" / "folder" / NAME]
+    assert gzip.decompress((tmp_path / "new" / "folder" / NAME).read_bytes()) == gzip.decompress(IMAGES)
+
+
+def test_all_files_are_fetched_once_and_can_be_read(server, tmp_path, monkeypatch):
+    lines = []
+    paths = get(server, tmp_path, "good", remotes=FAKES, say=lines.append)
+    assert {path.name: path.read_bytes() for path in paths} == CONTENT
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(CONTENT)
+    monkeypatch.setenv("MLPBENCH_DATA", str(tmp_path))
+    assert len(datasets.mnist()) == 5
+    assert [line for line in lines if "verified" in line] == [f"{name}: verified" for name in CONTENT]
+    server.requests.clear()
+    assert get(server, tmp_path, "good", remotes=FAKES) == paths
+    plain = tmp_path / "plain" / "t10k-images.idx3-ubyte"
+    plain.parent.mkdir()
+    plain.write_bytes(gzip.decompress(IMAGES))
+    assert get(server, plain.parent, "good") == [plain], "unpacked will do"
+    assert server.requests == []
+
+
+@pytest.mark.parametrize("there", [b"", IMAGES[:-20], b"something else", gzip.compress(b"something else", mtime=0)])
+def test_damaged_file_that_is_there_is_replaced(server, tmp_path, there):
+    (tmp_path / NAME).write_bytes(there)
+    get(server, tmp_path, "good")
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+
+
+@pytest.mark.parametrize("bad", ["missing", "corrupt", "cut", "http://127.0.0.1:9/closed", "no-scheme://x"])
+def test_next_mirror_is_tried(server, tmp_path, bad):
+    get(server, tmp_path, bad, "good")
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+    assert [file.name for file in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize(
+    ("mirror", "words"),
+    [
+        ("missing", "HTTP 404"),
+        ("busy", "HTTP 503"),
+        ("corrupt", "wrong content (its SHA-256"),
+        ("cut", "wrong content (its SHA-256"),
+        ("silent", "no answer in time"),
+    ],
+)
+def test_what_went_wrong_is_said_of_every_mirror_and_no_file_is_left(server, tmp_path, mirror, words):
+    with socket.socket() as taken:  # bound, never listening: nobody else can take the port meanwhile
+        taken.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{taken.getsockname()[1]}"
+        message = fails(server, tmp_path, mirror, url, timeout_s=0.5)
+    assert f"could not fetch {NAME} ({server.url}/{mirror}: {words}" in message
+    assert f"{url}: no connection" in message
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_files_that_fail_alike_are_told_together_and_the_others_are_fetched(server, tmp_path, monkeypatch):
+    monkeypatch.setitem(CONTENT, "t10k-labels-idx1-ubyte.gz", IMAGES)
+    monkeypatch.setitem(CONTENT, WEIGHTS_FILE, b"other weights")
+    message = fails(server, tmp_path, "good", remotes=(FAKES[0], FAKES[1]))
+    assert "1 of 2 files are in" in message
+    assert (tmp_path / NAME).read_bytes() == IMAGES
+    message = fails(server, tmp_path / "other", "missing", remotes=(FAKES[0], FAKES[2]))
+    assert "t10k-images-idx3-ubyte.gz, train-images-idx3-ubyte.gz (" in message
+
+
+def test_a_folder_that_is_a_file(server, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(UserError, match="cannot write to"):
+        get(server, tmp_path / "file", "good")
+
+
+def test_damaged_file_stays_until_a_good_one_is_there(server, tmp_path):
+    (tmp_path / NAME).write_bytes(b"damaged, but mine")
+    fails(server, tmp_path, "corrupt")
+    assert (tmp_path / NAME).read_bytes() == b"damaged, but mine"
+
+
+# What is fetched when nothing else is said
+
+
+def test_the_files_are_those_that_are_read_later():
+    names = [name.removesuffix(".gz") for name in (remote.name for remote in REMOTES)]
+    assert sorted(names) == sorted([*FILES["train"], *FILES["test"], WEIGHTS_FILE])
+    assert all(len(remote.mirrors) >= 2 for remote in REMOTES)
+    assert all(url.startswith("https://") for remote in REMOTES for url in remote.mirrors)
+
+
+def test_the_real_files_have_the_published_content_and_are_not_fetched_again(mnist_dir, monkeypatch):
+    there = [remote for remote in REMOTES if remote.present(mnist_dir)]
+    assert [remote.name for remote in there if not remote.name.startswith("train")] == [
+        *(f"{name}.gz" for name in FILES["test"]),
+        WEIGHTS_FILE,
+    ]
+    monkeypatch.setattr(socket, "socket", None)
+    assert len(fetch(remotes=there)) == len(there)

@@ -1,0 +1,81 @@
+"""`mlpbench merge` and `mlpbench fleet` as people type them."""
+
+import json
+
+import pytest
+
+from mlpbench import __version__
+from mlpbench.bench.wings.fleet import command as machines
+from mlpbench.bench.wings.fleet import record
+from support import simulate
+from support.terminal import called, complaint
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+
+
+def test_merge_prints_what_is_new(tmp_path, capsys):
+    run = simulate.write_run(tmp_path / "a", TIMES)
+    words = ("merge", str(tmp_path / "a"), "--results", str(tmp_path / "all"))
+    status, out, err = called(capsys, *words)
+    assert (status, out) == (0, f"{tmp_path}/all/testbox/{run.name}\n")
+    assert err == f"1 run added to {tmp_path}/all, 0 there already\n"
+    assert called(capsys, *words)[1:] == ("", f"0 runs added to {tmp_path}/all, 1 there already\n")
+
+
+def test_merge_says_which_calibration_it_adds(tmp_path, capsys):
+    run = simulate.write_run(tmp_path / "a", TIMES)
+    facts = {"machine": "testbox", "run": "calibration/x", "kernel": "numpy", "ended": "2026-11-24T12:00:00Z"}
+    head = {"schema": 1, "kind": "calibration", "repeats": 20, "threshold": 0.01, "false_discovery_rate": 0.05}
+    (run.parent / "calibration.json").write_text(json.dumps({"mlpbench": head | facts}))
+    words = ("merge", str(tmp_path / "a"), "--results", str(tmp_path / "all"))
+    status, out, err = called(capsys, *words)
+    assert (status, out) == (0, f"{tmp_path}/all/testbox/{run.name}\n")
+    assert err.splitlines() == [
+        "the calibration of testbox was added: `mlpbench compare` uses it for runs of that machine",
+        f"1 run and 1 calibration added to {tmp_path}/all, 0 there already",
+    ]
+    assert called(capsys, *words)[1:] == ("", f"0 runs added to {tmp_path}/all, 1 there already\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("merge", "nowhere"), "nowhere: no such folder"),
+        (("fleet", "numpy"), "either --dask ADDRESS or --ssh FILE"),
+        (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
+        (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
+        (("fleet", "--ssh", "y", "--profil", "smoke"), "No such option: --profil"),
+        (("fleet", "--ssh", "y", "--resume", "numpy"), "leave numpy out"),
+        (("fleet", "--ssh", "y", "--resume"), "no fleet in"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = called(capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_fleet_goes_on_with_the_version_that_it_began_with(tmp_path, capsys):
+    record.write(tmp_path, record.FleetHead(fleet="20260101T000000Z", words=("numpy",), version="0.9"))
+    told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
+    assert f"started with mlpbench 0.9, this is {__version__}" in told
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("numpy", "-p", "evil"), "No such option: -p"),
+        (("numpy", "--results", "elsewhere"), "--results is no option of a fleet"),
+        (("numpy", "--env=x=/evil"), "--env is no option of a fleet"),
+        (("numpy", "--repeats", "x"), "cannot read the repeats 'x'"),
+    ],
+)
+def test_the_words_of_a_file_are_checked_as_typed_ones_are_before_any_worker_is_asked(
+    tmp_path, capsys, monkeypatch, words, said
+):
+    record.write(tmp_path, record.FleetHead(fleet="20260101T000000Z", words=words, version=__version__))
+    monkeypatch.setattr(machines, "_transport", lambda *_: pytest.fail("asked"))
+    told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
+    assert said in told

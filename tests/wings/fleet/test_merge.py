@@ -1,0 +1,195 @@
+"""Results of several folders in one."""
+
+import json
+import os
+
+import pytest
+
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs
+from mlpbench.bench.wings.fleet.merge import merge
+from support import simulate
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+
+SETTINGS = [Setting("784-50-100-10", threads, "float32", ("threads",)) for threads in (1, 2)]
+
+
+@pytest.fixture
+def there(tmp_path):
+    """Return two results folders: one of two runs, one of another machine's."""
+    box, big = tmp_path / "box", tmp_path / "big"
+    simulate.write_run(box, TIMES, seed=0)
+    simulate.write_run(box, TIMES, seed=1)
+    (folder,) = {simulate.write_run(big, TIMES, seed=0, environment=simulate.environment(machine={"name": "bigbox"}))}
+    folder.parent.rename(big / "bigbox")
+    return box, big
+
+
+def contents(folder):
+    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.json") if path.is_file()}
+
+
+def calibration(machine="testbox", repeats=20):
+    """Return the text of a calibration that the reader accepts."""
+    facts = {"machine": machine, "run": "calibration/x", "kernel": "numpy", "ended": "2026-11-24T12:00:00Z"}
+    bounds = {"repeats": repeats, "threshold": 0.01, "false_discovery_rate": 0.05}
+    return json.dumps({"mlpbench": {"schema": 1, "kind": "calibration", **facts, **bounds}})
+
+
+def test_runs_of_two_machines_are_in_one_folder_and_a_second_time_changes_nothing(there, tmp_path):
+    results = tmp_path / "all"
+    found = merge(there, results)
+    assert (len(found.added), found.same, found.notes) == (3, (), ())
+    assert contents(results) == contents(there[0]) | contents(there[1])
+    marks = {path.parent: path.read_bytes() for path in results.rglob(runs.MERGED)}
+    assert marks == dict.fromkeys(found.added, b""), "a run that came from elsewhere can be told"
+    before = {path: path.stat().st_mtime_ns for path in results.rglob("*")}
+    again = merge([*there, results], results)
+    assert (again.added, len(again.same)) == ((), 3)
+    assert {path: path.stat().st_mtime_ns for path in results.rglob("*")} == before
+    assert [run.machine for path in found.added for run in runs.read_runs(path)] == ["testbox", "testbox", "bigbox"]
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_folder_of_results_of_a_machine_or_of_a_run(there, tmp_path, depth):
+    run = runs.find_runs(there[0])[0]
+    source = tmp_path / run.name  # what a user names may be a link
+    source.symlink_to((there[0], run.parent, run)[depth])
+    assert len(merge([source], tmp_path / "all").added) == (2, 2, 1)[depth]
+
+
+def test_what_an_interrupted_copy_lacks_is_added(there, tmp_path):
+    results = tmp_path / "all"
+    (first, *_) = merge(there, results).added
+    (first / "numpy.1.json").unlink()
+    (first / "run.json").unlink()
+    assert merge(there, results).added == (first,)
+    assert contents(results) == contents(there[0]) | contents(there[1])
+
+
+def test_two_results_of_one_name_are_refused_with_both_paths_and_nothing_is_copied(there, tmp_path):
+    other = tmp_path / "other"
+    merge(there[:1], other)
+    changed = runs.find_runs(other)[0] / "numpy.0.json"
+    content = json.loads(changed.read_text())
+    content["benchmarks"][0]["stats"]["data"][0] *= 2
+    changed.write_text(json.dumps(content))
+    results = tmp_path / "all"
+    with pytest.raises(UserError, match="are two results of one name: take one of them away") as error:
+        merge([there[1], there[0], other], results)
+    assert str(changed) in str(error.value)
+    assert str(there[0] / changed.relative_to(other)) in str(error.value)
+    assert not results.exists()
+
+
+def test_a_calibration_comes_along_and_never_replaces_another(there, tmp_path):
+    results = tmp_path / "all"
+    (there[0] / "testbox" / "calibration.json").write_text(calibration())
+    (there[0] / "testbox" / "look.json").write_text("1")
+    found = merge(there, results)
+    assert (found.calibrations, found.notes) == (("testbox",), ())
+    assert (results / "testbox" / "calibration.json").read_text() == calibration()
+    assert not (results / "testbox" / "look.json").exists(), "what a machine's own runs have found"
+    assert merge(there, results).calibrations == ()
+    (there[0] / "testbox" / "calibration.json").write_text(calibration(repeats=21))
+    (note,) = merge(there, results).notes
+    assert "another calibration" in note
+    assert (results / "testbox" / "calibration.json").read_text() == calibration()
+
+
+def large(path):
+    with path.open("wb") as file:
+        file.truncate(16 * 2**20 + 1)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda path, secret: path.symlink_to(secret), "a link, and links are not copied"),
+        (lambda path, secret: path.symlink_to(path), "a link, and links are not copied"),
+        (lambda path, _: path.symlink_to("nowhere"), "a link, and links are not copied"),
+        (lambda path, _: os.mkfifo(path), "not an ordinary file"),
+        (lambda path, _: path.mkdir(), "directory"),
+        (lambda path, _: large(path), "larger than 16 MiB"),
+        (lambda path, _: path.write_text("not JSON"), "not JSON"),
+        (lambda path, _: path.write_text("{}"), "it has no"),
+        (lambda path, _: path.write_text(calibration(repeats=1)), "Expected|missing|Invalid"),
+    ],
+)
+@pytest.mark.parametrize("name", ["calibration.json", "run.json", "numpy.1.json", "roofs.json"])
+def test_one_file_that_is_no_result_is_refused_by_its_name_and_nothing_is_copied(there, tmp_path, name, spoil, said):
+    run = runs.find_runs(there[1])[0]
+    path = (run.parent if name == "calibration.json" else run) / name
+    path.unlink(missing_ok=True)
+    (tmp_path / "secret").write_text(calibration("bigbox"))
+    spoil(path, tmp_path / "secret")
+    with pytest.raises(UserError, match=said) as error:
+        merge(there, tmp_path / "all")
+    assert str(error.value).startswith(f"{path}: ")
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "all").exists()
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_a_folder_that_is_a_link_is_refused_by_its_name(tmp_path, depth):
+    folder = simulate.write_sweep(tmp_path / "box", TIMES, SETTINGS)
+    path = (folder.parent, folder, folder / SETTINGS[0].label)[depth]
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UserError, match=f"{path}: a link, and links are not copied"):
+        merge([tmp_path / "box"], tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+
+
+def test_what_is_no_result_of_a_run_is_named_and_left_where_it_is(there, tmp_path):
+    run = runs.find_runs(there[1])[0]
+    (run / "more" / "deeper").mkdir(parents=True)
+    (run / "more" / "deeper" / "x.json").write_text("a zip, say")
+    for name in ("evil.py", "notes.txt", "z.csv", "report.md", ".numpy.0.json.x.partial"):
+        (run / name).write_text("x")
+    found = merge(there, tmp_path / "all")
+    assert found.notes == (f"{run}: not copied, no result of this run: evil.py, more, notes.txt, z.csv",)
+    there_now = {path.name for path in (tmp_path / "all" / "bigbox" / run.name).iterdir()}
+    assert there_now == {"run.json", "numpy.0.json", "numpy.1.json", "numpy.2.json", runs.MERGED}
+
+
+def test_a_sweep_comes_whole_and_has_one_mark(tmp_path):
+    folder = simulate.write_sweep(tmp_path / "box", TIMES, SETTINGS)
+    found = merge([tmp_path / "box"], tmp_path / "all")
+    assert contents(tmp_path / "all") == contents(tmp_path / "box")
+    assert [*(tmp_path / "all").rglob(runs.MERGED)] == [tmp_path / "all" / "testbox" / folder.name / runs.MERGED]
+    assert (len(found.added), found.notes) == (1, ())
+
+
+def test_what_changes_behind_the_reading_is_not_copied_unread(there, tmp_path, monkeypatch):
+    file = runs.find_runs(there[1])[0] / "numpy.1.json"
+    read_runs = runs.read_runs
+
+    def read_and_change(run):
+        found = read_runs(run)
+        (run / "numpy.1.json").write_text("secret")
+        return found
+
+    monkeypatch.setattr(runs, "read_runs", read_and_change)
+    with pytest.raises(UserError, match=f"{file}: not JSON"):
+        merge(there[1:], tmp_path / "all")
+    assert not list((tmp_path / "all").rglob("numpy.1.json"))
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (lambda run: run.rename(run.parent / "20261124T130000Z-0123abcd"), "it was renamed or copied"),
+        (lambda run: (run / "run.json").write_text("{"), "run.json"),
+        (lambda run: [path.unlink() for path in run.parent.parent.rglob("*.json")], "no runs in this folder"),
+    ],
+)
+def test_what_is_no_run_is_refused(there, tmp_path, spoil, said):
+    spoil(runs.find_runs(there[1])[0])
+    with pytest.raises(UserError, match=said):
+        merge(there, tmp_path / "all")
+    assert not (tmp_path / "all").exists()
+    with pytest.raises(UserError, match="no such folder"):
+        merge([tmp_path / "nowhere"], tmp_path / "all")

@@ -1,0 +1,115 @@
+"""The list of hosts: what it may say, and one line for what it may not."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.wings.fleet import ssh
+from mlpbench.bench.wings.fleet.ssh import Host
+from mlpbench.bench.wings.fleet.worker import Request, WorkerLost
+
+
+def test_a_list_of_hosts(tmp_path):
+    path = tmp_path / "hosts.toml"
+    path.write_text('[hosts.a]\naddress = "10.0.0.1"\n[hosts.b]\naddress = "b.example"\nport = 2222\nuser = "me"\n')
+    found = ssh.read(path)
+    assert list(found) == ["a", "b"]
+    assert (found["a"].port, found["a"].python) == (None, "python3")
+    assert (found["b"].port, found["b"].user) == (2222, "me")
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[hosts.a]\nadress = 'x'\n", "adress"),
+        ("[hosts.a]\nport = 22\n", "address"),
+        ("[hosts.a]\naddress = 'x'\nport = 'y'\n", r"\$\.hosts\[\.\.\.\]\.port"),
+        ("[hosts]\n", "there are no hosts"),
+        ("hosts = 3\n", "hosts"),
+        ("[hosts.a\n", "hosts.toml"),
+        ("", "hosts"),
+    ],
+)
+def test_what_is_no_list_is_one_line(tmp_path, text, said):
+    path = tmp_path / "hosts.toml"
+    path.write_text(text)
+    with pytest.raises(UserError, match=said) as error:
+        ssh.read(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+    with pytest.raises(UserError, match="no such file"):
+        ssh.read(tmp_path / "nowhere.toml")
+
+
+#: Stands in for ssh: the interpreter of the host, the first word of the command, says what its worker does.
+STRANGE = """#!/usr/bin/env python3
+import sys
+name = sys.argv[-1].split()[0]
+out, err = sys.stdout.buffer, sys.stderr.buffer
+if name == "blank":
+    err.write(b"\\n \\n")
+elif name == "speaks":
+    err.write(b"\\x1b[31mno room\\n\\n")
+elif name == "other":
+    out.write(bytes.fromhex("82a76d616368696e65a42e2e2f78a776657273696f6e03"))
+elif name == "nested":
+    out.write(b"\\x81\\xa1x" + b"\\x91" * 100_000)
+elif name == "endless":
+    for _ in range(40):
+        out.write(b"x" * 2**18)
+elif name == "gone":
+    err.write(b"ssh: connect to host 10.0.0.1 port 22: Connection refused\\n")
+    sys.exit(255)
+"""
+
+
+@pytest.fixture
+def hosts(tmp_path, monkeypatch):
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(STRANGE)
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    tables = "".join(f'[hosts.{name}]\npython = "{name}"\naddress = "10.0.0.1"\n' for name in SAID)
+    (tmp_path / "hosts.toml").write_text(tables)
+    return tmp_path / "hosts.toml"
+
+
+_NOTHING = "there ended with exit status 0, and answered nothing that mlpbench knows"
+#: By what a host does, what is told of it.
+SAID = {
+    "silent": f"silent {_NOTHING}",
+    "blank": f"blank {_NOTHING}",
+    "speaks": "no room",
+    "other": f"other {_NOTHING}",
+    "nested": f"nested {_NOTHING}",
+    "gone": "10.0.0.1: ssh: connect to host 10.0.0.1 port 22: Connection refused",
+    "endless": "its answer is larger than 4 MiB",
+}
+
+
+@pytest.mark.parametrize("host", SAID)
+def test_a_host_that_answers_nothing_too_much_or_something_else_is_lost_with_a_reason(hosts, monkeypatch, host):
+    monkeypatch.setattr(ssh, "MAX_ANSWER", 4 * 2**20)
+    with pytest.raises(WorkerLost) as lost:
+        ssh.Hosts(hosts).execute(host, Request(("numpy",), "x"), [].append)
+    assert str(lost.value) == SAID[host]
+
+
+def test_what_a_host_says_is_typed_for_ssh_and_the_rest_is_the_users_own():
+    plain, full = Host("-oProxyCommand=x"), Host("b", "py 3", "me", 2222, "~/key", "known")
+    assert ssh._command(plain)[-3:] == ["--", "-oProxyCommand=x", "python3 -m mlpbench.bench.wings.fleet.worker"]
+    assert not {"-l", "-p", "-i"} & set(ssh._command(plain))
+    words = ssh._command(full)
+    assert [words[words.index(option) + 1] for option in ("-l", "-p")] == ["me", "2222"]
+    assert words[words.index("-i") + 1] == str(Path("~/key").expanduser())
+    assert "UserKnownHostsFile=known" in words
+    assert words[-1].startswith("'py 3' -m ")
+
+
+def test_without_ssh_it_says_what_is_missing(hosts, monkeypatch):
+    monkeypatch.setenv("PATH", str(hosts.parent))
+    with pytest.raises(UserError, match="need the program ssh"):
+        ssh.Hosts(hosts)

@@ -1,0 +1,231 @@
+"""The timer of a device under a simulated stream and clock: what is injected comes back, what is wrong is dropped."""
+
+import random
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from mlpbench.bench.cases import Case
+from mlpbench.bench.record.device import MEASURES, Lost, Spread
+from mlpbench.bench.wings.gpu import device
+from mlpbench.bench.wings.gpu.device import Sampler
+from mlpbench.kernels.cuda.queue import Queue
+from support.device import clockwork
+
+X = np.random.default_rng(0).random((40, 2), np.float32)
+BATCH, ROW = Case("batched", 10), Case("per_sample", 10)
+
+
+@pytest.fixture
+def world(monkeypatch):
+    world = clockwork.World()
+    clockwork.install(monkeypatch, world)
+    return world
+
+
+def sampler(world, throttled=lambda: False, timeout_s=0.3):
+    return Sampler(throttled, timeout_s, lambda: world.now)
+
+
+def of_case(world, kernel, case=BATCH, **options):
+    return device.of_case(kernel, case, X, sampler(world, **options))
+
+
+def near(seconds):
+    return pytest.approx(seconds, rel=0.01)
+
+
+@pytest.mark.parametrize("case", [BATCH, ROW])
+@pytest.mark.parametrize(
+    ("enqueue_s", "cold_s", "hot_s"), [(30e-6, 50e-6, 20e-6), (200e-6, 5e-6, 4e-6), (5e-6, 3e-3, 2e-3)]
+)
+def test_what_is_injected_comes_back(world, case, enqueue_s, cold_s, hot_s):
+    """Whichever is longer, the host's time or the device's."""
+    kernel = clockwork.SimulatedKernel(world, enqueue_s, cold_s, hot_s)
+    found = of_case(world, kernel, case)
+    assert not found.lost
+    assert list(found.times) == list(MEASURES)
+    times = {name: one.p50_s for name, one in found.times.items()}
+    assert times["enqueue"] == near(enqueue_s)
+    assert times["cold"] == near(cold_s)
+    assert times["hot"] == near(hot_s)
+    # The first of six device kernels begins when it has been given; after that either side may be the slower one.
+    parts = (enqueue_s / 6 + max(hot_s, 5 / 6 * enqueue_s + hot_s / 6)) + world.wait_s
+    assert times["latency"] == near(parts)
+    assert times["graph"] == near(world.launch_s + hot_s + world.wait_s)
+    assert found.rows == (1 if case is ROW else 10)
+    assert found.dropped == 0
+
+
+def test_spread_comes_back_too(world, monkeypatch):
+    """Of samples that differ: the percentiles of what was injected."""
+    kernel, random_ = clockwork.SimulatedKernel(world), random.Random(1)
+    injected = []
+
+    def jitter():
+        injected.append(random_.uniform(40e-6, 60e-6))
+        kernel.cold_s = injected[-1]
+
+    forward = kernel.forward
+    monkeypatch.setattr(kernel, "forward", lambda x: (jitter(), forward(x))[1])
+    queue = Queue(kernel.stream())
+    queue.make_room(2**20)
+    (found,) = sampler(world).take(device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True))
+    assert found.samples == len(injected) == device.MOST_SAMPLES
+    for percent in (5, 50, 95, 99):
+        assert getattr(found, f"p{percent}_s") == near(np.percentile(injected, percent))
+    assert (found.min_s, found.max_s) == (near(min(injected)), near(max(injected)))
+
+
+def test_a_host_that_is_held_up_costs_the_sample_and_no_more(world):
+    """Shorter than the hold, the device does not notice; longer, the sample is dropped and counted."""
+    kernel = clockwork.SimulatedKernel(world)
+    queue = Queue(kernel.stream())
+    queue.make_room(2**20)
+    kernel.stalls = {5: device.HOLD_S / 2, 7: 2 * device.HOLD_S, 9: 3 * device.HOLD_S}
+    one = device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True)
+    (found,) = sampler(world, timeout_s=10).take(one)
+    assert (found.timed_out, found.throttled, found.samples) == (2, 0, device.MOST_SAMPLES)
+    assert (found.min_s, found.max_s) == (near(50e-6), near(50e-6))
+
+
+def test_a_call_that_waits_for_its_own_stream_is_told(world):
+    """On a GPU it would wait until the hold gives up: every sample is dropped, and the measurement ends."""
+    kernel = clockwork.SimulatedKernel(world)
+    queue = Queue(kernel.stream())
+    queue.make_room(2**20)
+
+    def waits():
+        kernel.forward(X)
+        world.spend(device.HOLD_S * 1.01)
+
+    (found,) = sampler(world, timeout_s=10).take(device.on_device(queue, waits, 1, flushed=True))
+    assert isinstance(found, Lost)
+    assert found.timed_out == device.MOST_DROPPED
+    assert "the call waits" in found.reason
+
+
+def test_samples_at_a_lowered_clock_are_dropped_and_counted(world):
+    looks = iter([True, False, True, *[False] * 1000])
+    kernel = clockwork.SimulatedKernel(world)
+    queue = Queue(kernel.stream())
+    queue.make_room(2**20)
+    one = device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True)
+    (found,) = sampler(world, throttled=lambda: next(looks)).take(one)
+    assert (found.throttled, found.timed_out, found.samples) == (2, 0, device.MOST_SAMPLES)
+    found = of_case(world, kernel, throttled=lambda: True)
+    assert not found.times
+    assert found.lost["cold"].reason == "the card's clock was lowered in every sample"
+    assert found.lost["latency"] == found.lost["enqueue"]
+    assert found.throttled >= device.MOST_DROPPED
+
+
+# When it stops
+
+
+def constant(world, seconds):
+    def one():
+        world.spend(seconds)
+        return (seconds,)
+
+    return one
+
+
+def test_it_stops_when_it_has_enough_samples_or_its_time_is_over(world):
+    (found,) = sampler(world).take(constant(world, 1e-6))
+    assert found.samples == device.MOST_SAMPLES
+    began = world.now
+    (found,) = sampler(world).take(constant(world, 9e-3))
+    assert 0.3 <= world.now - began < 0.31
+    assert found.samples == 34
+    (found,) = sampler(world).take(constant(world, 1.0))
+    assert found.samples == 1, "one is always taken"
+
+
+# While the stream is held
+
+
+def test_the_simulation_refuses_what_would_wait_for_the_hold(world):
+    """So that the tests above show that the timer does none of it."""
+    kernel = clockwork.SimulatedKernel(world)
+    queue = Queue(kernel.stream())
+    queue.hold(1.0)
+    for does in (queue.wait, lambda: queue.make_room(8), lambda: queue.pinned(8), lambda: queue.beside(1)):
+        with pytest.raises(AssertionError, match="while the stream is held"):
+            does()
+    queue.release()
+    queue.wait()
+
+
+def test_calls_are_warm_before_the_first_sample(world):
+    """A first call waits for the device, to load its code: here for longer than a stream is held."""
+    kernel = clockwork.SimulatedKernel(world)
+    kernel.stalls = {1: 2 * device.HOLD_S}
+    found = of_case(world, kernel)
+    latency = found.times["latency"]
+    assert (found.dropped, latency.max_s) == (0, near(latency.min_s))
+
+
+def test_memory_is_taken_before_the_samples(world):
+    kernel = clockwork.SimulatedKernel(world)
+    samples = device.transfers.samples(kernel, Queue(1, 5), kernel.forward, BATCH, X, lambda: world.now)
+    for name, sample in samples:
+        before = len(world.taken)
+        sample()
+        own = len(world.taken) - before
+        assert own == (1 if name == "to_device" else 0), f"{name}: the kernel's own `from_host` alone"
+
+
+def test_an_error_of_a_call_lets_the_stream_go(world):
+    kernel = clockwork.SimulatedKernel(world)
+    queue = Queue(kernel.stream())
+
+    def fails():
+        raise clockwork.DeviceError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    with pytest.raises(RuntimeError):
+        device.on_device(queue, fails, 1, flushed=False)()
+    assert not world.held
+
+
+# A whole kernel
+
+
+def contestant(kernel):
+    return SimpleNamespace(kernel=kernel, inputs=X)
+
+
+def test_a_kernel_without_a_stream_has_none(world):
+    kernel = clockwork.SimulatedKernel(world)
+    kernel.stream = lambda: None
+    assert device.measure(contestant(kernel), [BATCH], 0.3) is None
+
+
+def test_all_cases_but_the_books(world, monkeypatch):
+    monkeypatch.setattr(device.Sampler, "clock", staticmethod(lambda: world.now))
+    found = device.measure(contestant(clockwork.SimulatedKernel(world)), [ROW, Case("book", 1), BATCH], 0.1)
+    assert [(one.mode, one.batch_size, one.rows) for one in found.cases] == [("per_sample", 10, 1), ("batched", 10, 10)]
+    assert found.card.reason == "the kernel does not say which card it uses"
+    assert found.of("batched", 10) is found.cases[1]
+    assert found.of("batched", 11) is None
+
+
+def test_what_goes_wrong_is_told_and_what_was_measured_stays(world, monkeypatch):
+    kernel = clockwork.SimulatedKernel(world)
+    monkeypatch.setattr(Queue, "make_room", lambda *_: (_ for _ in ()).throw(MemoryError("Out of memory")))
+    found = of_case(world, kernel)
+    assert list(found.times) == ["latency", "enqueue"]
+    assert found.lost["cold"].reason == "Out of memory"
+    assert found.times.keys() | found.lost.keys() == MEASURES.keys()
+
+
+def test_a_kernel_that_cannot_be_captured_has_no_graph(world):
+    kernel = clockwork.SimulatedKernel(world)
+    kernel.capturable = False
+    assert "captured" in of_case(world, kernel).lost["graph"].reason
+    kernel.capturable = True
+    kernel.own.begin_capture = lambda: (_ for _ in ()).throw(clockwork.DeviceError("not permitted"))
+    found = of_case(world, kernel)
+    assert found.lost["graph"].reason == "not captured: not permitted"
+    assert isinstance(found.times["end_to_end"], Spread)

@@ -1,0 +1,118 @@
+"""What became of the cases of a machine from run to run."""
+
+import pytest
+
+from mlpbench.bench.analysis.compare import compare
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.report import render
+from mlpbench.bench.wings.history import history, index
+from mlpbench.bench.wings.history.history import against_previous
+from support import simulate, trusting
+from support.runs import months
+
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+QUIET = {"noise": 0.002, "repeats": 8, "trust": trusting.block()}
+
+
+def test_a_run_is_told_beside_the_one_before_it(tmp_path):
+    """Of the newest complete one of the machine that computed the same; at a run's end and on its page, in a line."""
+    first = simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
+    assert against_previous(simulate.read(first)) is None
+    other = {"sizes": [784, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+    simulate.write_run(tmp_path, TIMES, seed=1, **QUIET, spec=other)
+    slower = {case: 2 * value for case, value in TIMES.items()}
+    again = simulate.write_run(tmp_path, slower, seed=2, **QUIET)
+    assert against_previous(simulate.read(again)) is None, "that before it computes something else"
+    (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
+    said = against_previous(simulate.read(again))
+    answer = compare(simulate.read(first), simulate.read(again)).conclusion()
+    assert " is slower than " in answer
+    assert said == f"Against the previous run of this machine: {answer}"
+    assert said in render.build([simulate.read(again)]).headline.remarks
+    (again / "numpy.0.json").unlink()
+    assert against_previous(simulate.read(again)) is None, "it is not whole itself"
+
+
+def test_a_run_of_one_repeat_is_no_measure_and_disturbed_times_are_undecided(tmp_path):
+    simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
+    again = simulate.write_run(tmp_path, TIMES, seed=1, **QUIET)
+    simulate.write_run(tmp_path, TIMES, seed=2, repeats=1)
+    assert " is not slower than " in against_previous(simulate.read(again))
+    hit = trusting.disturb(again, {("numpy", repeat, "batched", 100) for repeat in range(8)})
+    assert "undecided in 1 of 2 cases" in against_previous(hit)
+
+
+@pytest.fixture(scope="module")
+def changed(tmp_path_factory):
+    """Return runs of which numpy is slower from the ninth on."""
+    return months.write(tmp_path_factory.mktemp("months"), 14, change=8)
+
+
+def test_a_change_is_found_with_what_else_changed(changed):
+    found = history.find(changed[0].parent)
+    assert len(found.runs) == 14
+    assert {(one.kernel, one.mode): len(one.changes) for one in found.series} == {
+        ("numpy", "per_sample"): 1,
+        ("numpy", "batched"): 1,
+        ("numba", "per_sample"): 0,
+        ("numba", "batched"): 0,
+    }
+    change = found.changed[0].changes[0]
+    assert (change.before, change.after) == (changed[7].name, changed[8].name)
+    assert change.ratio.value == pytest.approx(1.08, rel=0.01)
+    assert 1.05 < change.ratio.low < change.ratio.value < change.ratio.high < 1.1
+    assert change.besides == ("libraries: numpy: 2.4.6 against 2.5.0",)
+    assert [one.kernel for one in found.series if one.slowdown(0.05)] == ["numpy", "numpy"]
+    assert not [one for one in found.series if one.slowdown(0.09)]
+
+
+def test_what_was_kept_gives_the_same_answer(changed):
+    folder = changed[0].parent
+    (folder / index.FILE).unlink(missing_ok=True)
+    first = history.find(folder)
+    assert history.find(folder) == first
+    (folder / index.FILE).write_bytes(b"no index")
+    assert history.find(folder) == first
+    assert {one.kernel for one in history.find(folder, ["numba"]).series} == {"numba"}
+
+
+def test_an_old_slowdown_is_no_news(tmp_path):
+    found = history.find(months.write(tmp_path, 20, change=8)[0].parent)
+    assert found.changed
+    assert not [one for one in found.series if one.slowdown(0.05)]
+
+
+def test_runs_of_other_networks_weights_and_threads_are_other_series(tmp_path):
+    folder = months.write(tmp_path, 4)[0].parent
+    other = {"sizes": [784, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
+    simulate.write_run(tmp_path, months.TIMES, seed=50, spec=other)
+    simulate.write_run(tmp_path, months.TIMES, seed=51, weights={"source": "x", "sha256": "b" * 64})
+    simulate.write_run(tmp_path, months.TIMES, seed=52, plan_changes={"threads": 7})
+    lengths = [len(one.runs) for one in history.find(folder).series if one.kernel == "numpy"]
+    assert sorted(lengths) == [1] * 6 + [4] * 2
+
+
+def test_a_damaged_run_costs_that_run(tmp_path):
+    written = months.write(tmp_path, 7)
+    (written[3] / "run.json").write_text("{")
+    found = history.find(written[0].parent)
+    assert {len(one.runs) for one in found.series} == {6}
+    assert len(found.problems) == 1
+    assert str(written[3]) in found.problems[0]
+    with pytest.raises(UserError, match="no kernel 'nunpy' in the runs of testbox; they have numba, numpy"):
+        history.find(written[0].parent, ["nunpy"])
+
+
+def test_the_page_of_a_run_has_it(changed):
+    document = render.build([simulate.read(changed[-1])])
+    (section,) = (one for one in document.sections if one.slug == "history")
+    assert section.blocks[0].text == "2 of 4 cases changed for good in 14 runs."
+    assert "history" in {figure.name for figure in document.figures()}
+    (folder,) = {run.parent for run in changed}
+    (folder / "calibration.json").write_text("{")
+    try:
+        broken = render.build([simulate.read(changed[-1])])
+    finally:
+        (folder / "calibration.json").unlink()
+    (section,) = (one for one in broken.sections if one.slug == "history")
+    assert "calibration.json" in section.blocks[0].text, "what is wrong beside a run costs no report"

@@ -1,0 +1,293 @@
+"""A run.json that anybody may have written: who goes on with a run, and what of it is never started or imported."""
+
+import hashlib
+import json
+import os
+import shutil
+
+import pytest
+from msgspec.structs import replace
+
+from mlpbench.bench import cases as cases_
+from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.plan import envs, profiles
+from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.record import runs
+from mlpbench.bench.record.plan import KernelFile
+from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.run import seal
+from mlpbench.bench.wings.versions import environments
+from support import processes, simulate
+from support.places import venvs
+from support.processes import SIX, folder_of, measured, stoppable
+from support.terminal import complaint, contents
+
+
+@pytest.fixture
+def run(tmp_path, monkeypatch, capsys):
+    """Return what types `mlpbench run`, where Ctrl-C comes after ``stop_after`` processes."""
+    return stoppable(tmp_path, monkeypatch, capsys)
+
+
+#: Leaves a mark where it is started or imported, whatever for.
+HOSTILE = """#!/bin/sh
+''':'
+touch "$0.ran"
+exit
+'''
+open(__file__ + ".imported", "w")
+"""
+
+
+@pytest.fixture
+def hostile(tmp_path):
+    """Return a program that is a module of Python too, and what tells whether it ran."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    program = folder / "evil.py"
+    program.write_text(HOSTILE)
+    program.chmod(0o755)
+    return program, lambda: sorted(path.name for path in folder.iterdir() if path != program)
+
+
+def foreign(block, program):
+    """Yield what somebody else may write into a plan: by name, what changes it."""
+    interpreter = {"name": "x", "python": str(program), "package": str(program.parent)}
+    file = {"path": str(program), "attribute": "f", "sha256": hashlib.sha256(program.read_bytes()).hexdigest()}
+    plan, command = block["plan"], block["plan"]["command"]
+    yield "nothing", lambda: block.pop("seal")
+    yield "interpreter", lambda: plan.update(env=interpreter)
+    yield "file", lambda: plan.update(files={"evil.f": file}, kernels=[*plan["kernels"], "evil.f"])
+    yield "namespace", lambda: plan.update(kernels=[*plan["kernels"], "array-api-evil"])
+    yield "plugin", lambda: plan.update(clock=["-o", f"pythonpath={program.parent}", "-p", "evil"])
+    yield "debug", lambda: plan.update(clock=[f"--debug={program}"])
+    yield "command", lambda: plan.update(command=[*command, "--device", "7"])
+    yield "data", lambda: block["computed"]["options"].update(model=str(program))
+
+
+FOREIGN = ("nothing", "interpreter", "file", "namespace", "plugin", "debug", "command", "data")
+
+
+@pytest.mark.parametrize("more", [(), ("--dry-run",)], ids=["", "dry"])
+@pytest.mark.parametrize("what", FOREIGN)
+def test_what_somebody_else_wrote_is_refused_before_anything_is_started(
+    run, tmp_path, hostile, monkeypatch, what, more
+):
+    run(*SIX, stop_after=2)
+    folder, (program, ran) = folder_of(tmp_path), hostile
+    with simulate.edited(folder / "run.json") as content:
+        dict(foreign(content["mlpbench"], program))[what]()
+    before, text = contents(folder), program.read_text()
+    monkeypatch.setattr("subprocess.Popen", lambda *words, **_: pytest.fail(f"started: {words}"))
+    told = complaint(*run("--resume", *more))
+    assert told.startswith(f"{folder / 'run.json'} is not as your mlpbench writes it: ")
+    assert told.endswith("only whoever made a run resumes it, so start a new one")
+    assert (contents(folder), program.read_text(), ran(), run.started) == (before, text, [], [])
+
+
+def test_another_user_does_not_resume_a_run_that_is_whole(run, tmp_path, monkeypatch):
+    run(*SIX, stop_after=2)
+    mine = os.environ["XDG_STATE_HOME"]
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
+    assert "is not as your mlpbench writes it" in complaint(*run("--resume"))
+    assert not (tmp_path / "another").exists(), "to look makes no key"
+    monkeypatch.setenv("XDG_STATE_HOME", mine)
+    assert run("--resume")[0] == 0
+
+
+def resealed(folder, **changes):
+    """Let the plan of a run be as this user's mlpbench writes it, with changes that it would never make."""
+    before = runs.read_head(folder / "run.json")
+    (folder / "run.json").unlink()
+    changed = replace(before, plan=replace(before.plan, **changes), ending=None)
+    folder_.write_head(folder, changed, before.environment)
+
+
+def test_words_that_are_no_option_of_the_clock_are_refused_whoever_wrote_them(run, tmp_path):
+    run(*SIX, "--p99", "5ms", stop_after=2)
+    folder = folder_of(tmp_path)
+    clock = runs.read_plan(folder / "run.json").clock
+    assert "--p99=5000000ns" in clock
+    resealed(folder, clock=(*clock, "-p"))
+    told = complaint(*run("--resume"))
+    assert told == "mlpbench.plan.clock: '-p' is no option of the clock; start a new run"
+    resealed(folder, clock=clock)
+    assert run("--resume")[0] == 0
+
+
+def test_a_file_of_ones_own_is_where_it_was_typed_and_what_it_was(run, tmp_path):
+    path, text = tmp_path / "mine.py", "def fast(x, weights, biases):\n    return x\n"
+    path.write_text(text)
+    run("numpy", f"{path}:fast", *SIX[2:], stop_after=2)
+    path.write_text(text + "#")
+    assert complaint(*run("--resume")) == "mine.py has changed since this run began; start it again"
+    path.rename(tmp_path / "moved.py")
+    assert complaint(*run("--resume")) == f"{path}: there is no such file"
+    path.write_text(text)
+    assert run("--resume")[0] == 0
+
+
+def test_an_interpreter_is_typed_again_or_of_an_environment_that_mlpbench_made(run, tmp_path, monkeypatch):
+    old, new = venvs.make(tmp_path / "kept" / "old"), venvs.make(tmp_path / "new")
+    here = envs.inspect("old", str(old / "bin" / "python")).environment.as_dict()
+    measured(
+        monkeypatch,
+        lambda plan, at, case: 1e-6,
+        interrupts=lambda at, _: at[1] == 1,
+        facts=lambda plan, _: {"environment": {**here, "threads": plan.threads}},
+    )
+    env = ("--env", f"old={old}")
+    assert run(*SIX, *env)[0] == 130
+    folder = folder_of(tmp_path)
+    python = old / "bin" / "python"
+    told = complaint(*run("--resume", "--dry-run"))
+    assert told == f"{folder.name} needs interpreters, and no file says what is started: add --env old={python}"
+    told = complaint(*run("--resume", "--dry-run", "--env", f"old={new}"))
+    assert told == f"--env contradicts the plan of {folder.name}: a run that is resumed keeps to its plan"
+    for again in (env, ("--env", f"old={python}")):
+        assert run("--resume", "--dry-run", *again)[0] == 0
+
+    old.parent.chmod(0o700)
+    (old / environments.SEAL).write_text(seal.make(*environments._place(python)))
+    assert run("--resume", "--dry-run")[0] == 0
+    with simulate.edited(folder / "run.json") as content:
+        content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"
+    monkeypatch.setattr(envs, "inspect", lambda *at: pytest.fail(f"started: {at}"))
+    assert "machine cpu_model is " in complaint(*run("--resume", "--dry-run", *env)), "before it is asked"
+
+
+def test_a_run_that_was_merged_is_passed_over_and_never_resumed(run, tmp_path):
+    run(*SIX, stop_after=2)
+    mine = folder_of(tmp_path)
+    merged = mine.with_name("20990101T000000Z-merged")
+    shutil.copytree(mine, merged)
+    (merged / runs.MERGED).touch()
+    told = complaint(*run("--resume", merged))
+    assert told == f"{merged}: this run was merged from elsewhere: resume it where it was made"
+    status, _, err = run("--resume")
+    assert status == 0
+    assert f"{mine.name} goes on after 2 processes" in err
+    assert "there is nothing to resume" in complaint(*run("--resume"))
+
+
+def test_a_link_among_the_files_of_a_run_is_refused(run, tmp_path):
+    run(*SIX, stop_after=2)
+    folder, mine = folder_of(tmp_path), tmp_path / "mine.txt"
+    mine.write_text("mine")
+    (folder / "report.md").unlink(missing_ok=True)
+    (folder / "report.md").symlink_to(mine)
+    assert complaint(*run("--resume")) == f"{folder}/report.md: a link, and results are files: take it away"
+    assert mine.read_text() == "mine"
+
+
+def test_where_no_key_can_be_kept_a_run_is_made_and_says_that_it_cannot_be_resumed(run, tmp_path, monkeypatch):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "file"))
+    status, _, err = run(*SIX, stop_after=2)
+    assert status == 130
+    assert err.count("warning: if this run stops, it cannot be resumed: ") == 1
+    assert "--resume" not in err.splitlines()[-1]
+    assert "or one that could keep no key; " in complaint(*run("--resume"))
+    monkeypatch.setenv("MLPBENCH_RUN_SUFFIX", "b")
+    assert run(*SIX)[0] == 0
+
+
+#: Goes on with a run once for each of its texts, which then names a program. It tells what every call has done: what it
+#: started, imported, compiled and opened to write, and how it ended. The kernels are not asked: that starts processes.
+DRIVER = """
+import contextlib, io, json, os, sys
+from pathlib import Path
+
+from mlpbench.bench.cli.app import main
+from mlpbench.bench.plan import probe
+
+file, hostile = Path(sys.argv[1]), sys.argv[2]
+sound, seen = json.loads(file.read_text()), []
+probe.probe_all = lambda names, *_: [probe.Probed(name, "numpy", "cpu", "1", None) for name in names]
+
+
+def watch(event, words):
+    if event in ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork"):
+        seen.append(["started", str(words[:2])])
+    elif event == "exec" and hostile in str(getattr(words[0], "co_filename", "")):
+        seen.append(["imported", hostile])
+    elif event == "open" and isinstance(words[2], int) and words[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
+        seen.append(["written", str(words[0])])
+
+
+def texts(value, place=()):
+    if isinstance(value, str):
+        yield place
+    elif isinstance(value, (dict, list)):
+        pairs = value.items() if isinstance(value, dict) else enumerate(value)
+        for name, member in list(pairs):
+            yield from texts(member, (*place, name))
+
+
+def resume():
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        try:
+            main(["--no-settings", "run", "--resume", str(file.parent), "--dry-run"])
+        except SystemExit as ended:
+            return ended.code, said.getvalue()
+
+
+resume()  # what is imported, and looked at once, is so by then
+sys.addaudithook(watch)
+for place in [(), *texts(sound)]:
+    content = json.loads(json.dumps(sound))
+    if place:
+        *outer, last = place
+        member = content
+        for name in outer:
+            member = member[name]
+        member[last] = hostile
+    file.write_text(json.dumps(content))
+    seen.clear()
+    status, said = resume()
+    print(json.dumps({"place": place, "seen": list(seen), "status": status, "said": said}))
+"""
+#: What is started, opened or given to pytest.
+SEALED = {"run_id", "command", "kernels", "clock", "files", "env", "options", "seal"}
+
+
+@pytest.fixture
+def stopped(tmp_path):
+    """Return the file of a run that has stopped before its first process."""
+    mine = tmp_path / "mine.py"
+    mine.write_text("def fast(x, weights, biases):\n    return x\n")
+    plan = make_plan(
+        profiles.profile("smoke"),
+        ["numpy", "mine.fast"],
+        [cases_.Case("batched", 10)],
+        repeats=2,
+        seed=1,
+        threads=1,
+        command=["mlpbench", "run", "numpy", "--profile", "smoke"],
+        commit=None,
+        clock=["--p99=5ms", "--cold"],
+    )
+    given = KernelFile(str(mine), "fast", hashlib.sha256(mine.read_bytes()).hexdigest())
+    plan = replace(plan, files={"mine.fast": given})
+    return folder_.open_run(tmp_path / "results", plan, Workload(Options(data="random"), rows=20)) / "run.json"
+
+
+def test_no_text_of_a_plan_is_started_imported_or_written_to(stopped, tmp_path):
+    program = tmp_path / "evil.py"
+    program.write_text(f"#!/bin/sh\n''':'\ntouch {tmp_path}/ran\nexit\n'''\nopen('{tmp_path}/imported', 'w')\n")
+    program.chmod(0o755)
+    text = program.read_text()
+    ran = processes.python("-c", DRIVER, stopped, program, cwd=tmp_path)
+    assert ran.returncode == 0, ran.stderr
+    told = [json.loads(line) for line in ran.stdout.splitlines()]
+    assert told[0]["status"] == 0, told[0]
+    assert len(told) > 60
+    for one in told[1:]:
+        assert one["seen"] == [], one
+        if SEALED & {str(name) for name in one["place"]} and "environment" not in one["place"]:
+            assert one["status"] == 2, one
+            assert one["said"].count("\n") == 1, one
+    assert program.read_text() == text
+    assert not (tmp_path / "ran").exists()
+    assert not (tmp_path / "imported").exists()

@@ -1,0 +1,90 @@
+"""Two versions as people type them: commits of a repository, or requirements; what is unclear is refused in a line."""
+
+import subprocess
+
+import pytest
+
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.wings.versions import versions
+
+
+def git(folder, *words):
+    who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
+    ran = subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory):
+    """Return a repository with two commits, a tag on the first, and branches whose names are requirements as well."""
+    folder = tmp_path_factory.mktemp("repository")
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for text in ("one", "two"):
+        (folder / "file").write_text(text, encoding="utf-8")
+        git(folder, "add", "file")
+        git(folder, "commit", "--quiet", "-m", text)
+    git(folder, "tag", "v1/first", "HEAD~1")
+    git(folder, "branch", "numpy==2.3")
+    return folder
+
+
+def test_commits_are_named_by_what_was_typed_and_say_which_they_are(repository):
+    first, second = versions.tell_apart(("v1/first", "main"), repository)
+    assert first.commit == git(repository, "rev-parse", "HEAD~1")
+    assert (first.requirement, second.requirement) == (None, None)
+    assert first.name(None) == f"v1-first-{first.commit[:8]}"
+    assert second.words == f"main, commit {second.commit[:8]}"
+    (by_hash, parent) = versions.tell_apart((second.commit[:12], "HEAD~1"), repository)
+    assert (by_hash.name(None), parent.name(None)) == (second.commit[:8], f"HEAD-1-{first.commit[:8]}")
+
+
+def test_a_shallow_clone_is_told(repository, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", "clone")
+    for typed in (("HEAD", "HEAD~1"), ("HEAD", "v1")):
+        with pytest.raises(UserError, match="the repository here \\(a shallow clone: `git fetch --unshallow` brings"):
+            versions.tell_apart(typed, tmp_path / "clone")
+
+
+def test_requirements_are_named_by_what_was_installed(tmp_path):
+    for text in ("NumPy==2.3.*", "numpy", "numpy[x]>=2 ; python_version > '3'"):
+        found, _ = versions.tell_apart((text, "numpy==2.4.*"), tmp_path)
+        assert (found.commit, found.name("2.3.5")) == (None, "numpy-2.3.5")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (("main", "HEAD"), "both sides are main, commit "),
+        (("main", "numpy==2.4.*"), "main is a commit of the repository here, and numpy==2.4.* a requirement"),
+        (("numpy==2.3", "HEAD~1"), "'numpy==2.3' is a requirement, and "),
+        (("gone", "HEAD"), "HEAD is a commit of the repository here, and gone a requirement"),
+        (
+            ("gone", "lost"),
+            "gone and lost are no commits that the repository here has, and as requirements two packages",
+        ),
+        (("no such ref", "HEAD"), "'no such ref' is neither a commit of the repository here nor a requirement"),
+        (("--all", "HEAD"), "'--all' is neither"),
+    ],
+)
+def test_in_a_repository_what_is_unclear_is_refused(repository, typed, expected):
+    with pytest.raises(UserError) as error:
+        versions.tell_apart(typed, repository)
+    assert expected in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (("main", "HEAD"), "main and HEAD are no commits of a git repository, which this folder is not in"),
+        (("numpy", "numpy"), "both sides are numpy: nothing to compare"),
+        (("numpy==2.3", "numba==0.61"), "as requirements two packages"),
+        (("numpy==", "numpy"), "'numpy==' is neither a commit (this folder is in no git repository) nor a requirement"),
+        (("./here", "numpy"), "'./here' is neither"),
+    ],
+)
+def test_outside_of_a_repository_too(tmp_path, monkeypatch, typed, expected):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
+    with pytest.raises(UserError) as error:
+        versions.tell_apart(typed, tmp_path)
+    assert expected in str(error.value)

@@ -1,0 +1,80 @@
+"""The section on what the speedup is made of, as formats show it."""
+
+import re
+
+from mlpbench.bench.report import render
+from mlpbench.bench.wings.why.section import gain_sentences, share_words
+from support import evidence_files as files
+from support.evidence_files import write
+from support.explanations import CALLS, SMALL, explanation, kernel, parts
+from support.reports import KERNELS
+
+
+def test_the_report_has_the_section_with_its_charts_and_how_to_read_them(reports):
+    text = reports.text("evidence")
+    assert "## What the speedup is made of" in text
+    titles = ("Where the time of a sample goes", "How near each case is to its limit")
+    for title in (*titles, "Time of a call, and the line through it"):
+        assert f"### {title}" in text
+    assert "- numpy gains mostly from fewer calls (75 %, 75 to 75)." in text
+    assert "| numpy | batch 10,000 | 28.4 FLOP/B | 90.5 GFLOP/s | 36 % | multiply-add |" in text
+    page = reports.text("evidence", "html")
+    for name in ("waterfall-0", "share-0", "hockney-0"):
+        assert f'id="chart-{name}"' in page
+    for reading in ("From top to bottom", "Symbols are measured calls"):
+        assert reading in page
+    fold = "<summary>What a call costs, and the machine&#39;s limits</summary>"
+    assert page.index(fold) < page.index('id="chart-hockney-0"')
+
+
+def test_times_that_cannot_be_stand_beside_the_headline(tmp_path):
+    text = render.render([write(tmp_path, **files.impossible())], "md")
+    said = "roofline: it would be 362 % of the machine's multiply-add peak; likely cause: work is skipped"
+    assert f"> Refused: numpy, batched 1,000: {said}" in text
+
+
+def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(reports):
+    page, text = reports.text("many", "html"), reports.text("many")
+    for run in reports.runs("many"):
+        assert f'<details class="fold"><summary>Run {run.id}</summary>' in page
+        assert f"\nRun {run.id}:\n\n- " in text
+    page, (_, second) = reports.text("levels", "html"), reports.runs("levels")
+    assert 'id="chart-waterfall-1_0"' in page
+    assert f"Where the time of a sample goes, run {second.id}" in page
+    assert f"<summary>Run {second.id}</summary>" not in page
+
+
+def test_a_chart_far_from_the_legend_has_its_kernels_beside_it(reports):
+    page = reports.text("explained", "html")
+    keys = page.split('id="title-hockney-0"')[1].split('id="chart-hockney-0"')[0]
+    assert re.findall(r"</svg> (\w+)</span>", keys) == list(KERNELS)
+    for number, panel in enumerate(KERNELS):
+        assert f"</svg> {panel}</h4>" in page.split(f'id="title-waterfall-0_{number}"')[1].split("<div")[0]
+
+
+def test_what_makes_the_gain_is_a_sentence_for_each_kernel_and_one_for_all_that_are_unclear():
+    mixed, two = parts(0.5, 0.01, 0.49, 0.0, half=0.1), parts(0.45, 0.4, 0.1, 0.05)
+    found = explanation(SMALL, {"numpy": CALLS, "numba": mixed, "numba-parallel": two}).kernels
+    unknown = tuple(kernel(name, "L2", None, "it skips work") for name in ("cupy", "numba-simd"))
+    both = "fewer calls (50 %, 40 to 60) and better use of the arithmetic units (49 %, 39 to 59)"
+    assert list(gain_sentences((*found, *unknown))) == [
+        "numpy gains mostly from fewer calls (80 %, 79 to 81).",
+        f"numba gains about equally from {both}.",
+        "numba-parallel gains most from fewer calls (45 %, 44 to 46), then from weights read once for a batch (40 %).",
+        "cupy and numba-simd: not explained in this run: it skips work.",
+    ]
+
+
+def test_a_part_whose_interval_is_half_of_the_gain_is_unclear():
+    def written(half):
+        attribution = parts(0.5, None, 0.02, 0.4, half=half)
+        return [share_words(name, attribution) for name in attribution.parts]
+
+    assert written(0.02) == ["50 %, 48 to 52", "not measured", "2 %, 0 to 4", "40 %, 38 to 42"]
+    assert written(0.3) == ["unclear", "not measured", "unclear", "unclear"]
+
+
+def test_nothing_is_drawn_of_what_is_missing(tmp_path):
+    drawn = {figure.name for figure in render.build([write(tmp_path, anatomy=None, with_roofs=False)]).figures()}
+    assert "hockney-0" in drawn
+    assert not drawn & {"waterfall-0", "share-0"}
