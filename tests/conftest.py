@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import HealthCheck, settings
@@ -11,6 +12,9 @@ from threadpoolctl import threadpool_limits
 
 from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, spellings
 from support.sources import ROOT
+
+if TYPE_CHECKING:
+    from support.reports import Reports
 
 #: Tests start pytest themselves, in processes of their own: what tells pytest-benchmark that it runs in a worker of
 #: pytest-xdist would switch it off in them.
@@ -65,3 +69,11 @@ def quicker(tmp_path_factory: pytest.TempPathFactory) -> str:
     )
     (folder / "sitecustomize.py").write_text(SMALL_CACHES)
     return f"{folder}{os.pathsep}{ROOT}"
+
+
+@pytest.fixture(scope="session")
+def reports(tmp_path_factory: pytest.TempPathFactory) -> Reports:
+    """Return reports that several tests look at."""
+    from support.reports import Reports  # what makes them imports pandas, which few tests need
+
+    return Reports(tmp_path_factory.mktemp("reports"))

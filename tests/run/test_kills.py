@@ -34,7 +34,8 @@ DRIVER = """
 import sys
 from pathlib import Path
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.run import folder as folders, resume, sweep
+from mlpbench.bench.run import folder as folders, sweep
+from mlpbench.bench.wings.resume import resume
 folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
 with folders.held(folder):
     found = resume.read(folder)

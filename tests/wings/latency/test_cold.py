@@ -109,7 +109,7 @@ def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
 from mlpbench.bench.machine.question import Answer
-from mlpbench.bench.measure import cold
+from mlpbench.bench.wings.latency import cold
 big = np.ones(60_000_000, np.uint8); del big
 before = cold.begin()
 big = np.ones(40_000_000, np.uint8); del big
