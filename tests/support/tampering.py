@@ -17,7 +17,6 @@ class MoreThreads(Liar):
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
-        self.stop = threading.Event()
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
@@ -33,10 +32,8 @@ class MoreProcesses(Liar):
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
-        here, there = multiprocessing.Pipe()
-        context = multiprocessing.get_context("fork")
-        context.Process(target=self.work, args=(there,), daemon=True).start()
-        self.other = here
+        self.other, there = multiprocessing.Pipe()
+        multiprocessing.get_context("fork").Process(target=self.work, args=(there,), daemon=True).start()
 
     def work(self, pipe):
         while True:
@@ -91,12 +88,7 @@ class HalfSpeedTimer(Liar):
     def __init__(self, spec, params):
         super().__init__(spec, params)
         real = time.perf_counter
-        if getattr(real, "__name__", "") != "half":
-
-            def half():
-                return real() / 2
-
-            time.perf_counter = half
+        time.perf_counter = lambda: real() / 2
 
 
 class TimerThatSteals(Liar):
