@@ -8,11 +8,10 @@ from mlpbench.kernels import conformance
 from mlpbench.kernels.conformance import agree, check, probe_inputs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.doubles import ConstructorRaises, OnlyReluKernel
-from support.mutants import MUTANTS, CleansItsInputs, SoftmaxDropped, StepAtZeroIsOne, Tf32Products
+from support.mutants import MUTANTS, CleansItsInputs, SoftmaxDropped, Tf32Products
 
 RELU = ForwardSpec((784, 50, 100, 10), "relu", "identity")
 
@@ -48,22 +47,16 @@ def test_every_mutant_is_caught_and_the_verdict_says_what_is_wrong(mutant, spec)
         check(mutant, spec)
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step"])
-def test_a_right_kernel_passes(hidden):
-    result = check(NumpyKernel, ForwardSpec((31, 17, 5), hidden))
-    assert 0 < result.max_error < 1e-5
-    assert 0 < result.max_error_ratio < 0.5
-
-
-def test_what_is_asked_of_odd_inputs():
-    x = conformance.odd_inputs(MNIST, 0)
-    kinds = [np.isnan(x), np.isposinf(x), np.isneginf(x)]
-    assert [np.flatnonzero(kind.any(axis=1)).tolist() for kind in kinds] == [[8], [4], [6]]
-    finite = x[np.isfinite(x).all(axis=1)]
-    assert finite.min() < -1000
-    assert finite.max() > 1000
-    usual = x[1::2]
-    assert (usual.min(), usual.max()) == pytest.approx((0, 1), abs=0.01)
+def test_a_right_kernel_passes_and_what_cannot_be_asked_is_no_verdict():
+    for hidden in ("sigmoid", "relu", "step"):
+        result = check(NumpyKernel, ForwardSpec((31, 17, 5), hidden))
+        assert 0 < result.max_error < 1e-5
+        assert 0 < result.max_error_ratio < 0.5
+    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no memory on the device"):
+        check(ConstructorRaises, MNIST)
+    assert check(OnlyReluKernel, RELU).max_error_ratio < 1
+    with pytest.raises(KernelUnavailable, match="no activation sigmoid"):
+        check(OnlyReluKernel, MNIST)
 
 
 def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_bytes_is_not_asked():
@@ -88,30 +81,11 @@ def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_byte
     assert check(Bytes, MNIST).max_error_ratio < 1
 
 
-def test_step_at_zero_shows_on_exact_sums():
-    """The gate leaves rows on a threshold out; sums that are exactly 0 are tested where they can be made."""
-    spec = ForwardSpec((1, 1, 1), "step", "identity")
-    params = Params((np.ones((1, 1), "f"), np.ones((1, 1), "f")), (np.zeros(1, "f"), np.zeros(1, "f")))
-    assert NumpyKernel(spec, params).forward(np.zeros((1, 1), "f")) == 0
-    assert StepAtZeroIsOne(spec, params).forward(np.zeros((1, 1), "f")) == 1
-
-
 def test_agree_looks_at_the_data_that_is_timed():
     params, x = seeded(MNIST), probe_inputs(MNIST, 20, 3)
     assert agree(NumpyKernel(MNIST, params), params, x, rows=7).max_error < 1e-5
     with pytest.raises(NonConforming, match="a batch of 7"):
         agree(Tf32Products(MNIST, params), params, x, rows=7)
-
-
-def test_a_constructor_that_raises_is_a_verdict():
-    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no memory on the device"):
-        check(ConstructorRaises, MNIST)
-
-
-def test_a_specification_that_a_kernel_does_not_support_is_no_verdict_on_it():
-    assert check(OnlyReluKernel, RELU).max_error_ratio < 1
-    with pytest.raises(KernelUnavailable, match="no activation sigmoid"):
-        check(OnlyReluKernel, MNIST)
 
 
 def test_overwriting_the_input_on_a_device_shows():

@@ -167,12 +167,6 @@ def test_results_are_new_or_kept_as_it_says(name):
             np.testing.assert_array_equal(kernel.to_host(first), expected)
 
 
-def test_peers_and_our_kernels_have_partners_of_both_kinds():
-    """Otherwise nothing could be held beside them like for like."""
-    ours = set(registry.names()) - set(registry.peers())
-    assert all({registry.load(name).returns for name in names} == {"new", "kept"} for names in (ours, registry.peers()))
-
-
 @every_kernel
 def test_what_it_says_about_itself_can_be_recorded(name):
     kernel_class = available(name)
@@ -265,6 +259,10 @@ KNOWN = [
     ("sigmoid", [-1e4, 1e4, 0], [0, 1, 0.5]),
     ("step", [3, -6, 4, -1, 0], [1, 0, 1, 0, 0]),
     ("relu", [3, -6, 4, -1, 0], [3, 0, 4, 0, 0]),
+    ("tanh", [-1e4, 1e4, 0], [-1, 1, 0]),
+    ("gelu", [-1e4, 1e4, 0], [0, 1e4, 0]),
+    ("silu", [-1e4, 1e4, 0], [0, 1e4, 0]),
+    ("leaky-relu:0.2", [-1, 1, 0], [-0.2, 1, 0]),
     ("softmax", [0.3, 2.9, 4.0], [0.01821127, 0.24519181, 0.73659691]),
     ("softmax", [1010, 1000, 990], [0.9999546, 4.5397869e-05, 2.0610600e-09]),
     ("softmax", [0, 0, 0], [1 / 3] * 3),
@@ -286,10 +284,8 @@ def test_known_answers(name, dtype):
     kernel_class = available(name)
     known, worked = [], hand_worked()
     for function, a, expected in KNOWN:
-        sizes, kinds = (len(a),) * 3, (function, "identity")
-        if function == "softmax":
-            sizes, kinds = (len(a),) * 2, ("sigmoid", "softmax")
-        spec = ForwardSpec(sizes, *kinds, dtype)
+        kinds = ("sigmoid", "softmax") if function == "softmax" else (function, "identity")
+        spec = ForwardSpec((len(a),) * (2 if function == "softmax" else 3), *kinds, dtype)
         known.append((spec, diagonal(spec), a, expected))
     for n_layers, is_hidden, expected in LAYERS:
         weights, biases = worked.weights[:n_layers], worked.biases[:n_layers]
@@ -430,21 +426,3 @@ def test_sums_of_1e30_and_beyond_the_largest_float_and_a_batch_of_no_rows(name, 
     expected, empty = computed(kernel, x), computed(kernel, x[:0])
     assert (empty.shape, empty.dtype) == ((0, 10), dtype)
     np.testing.assert_array_equal(computed(kernel, x), expected)
-
-
-def activated(kernel_class, hidden, x):
-    """Return what an activation makes of each number: one neuron with weight 1, behind one with weight 1."""
-    spec = ForwardSpec((1, 1, 1), hidden, "identity", str(x.dtype))
-    return through(kernel_class, spec, diagonal(spec), x[:, None])[0][:, 0]
-
-
-@our_kernels
-def test_both_ends_of_each_activation_and_nan(name):
-    x = np.array([-1e4, 1e4, -1e30, 1e30, np.inf, 0, np.nan], np.float32)
-    for hidden, low in {"tanh": -1, "gelu": 0, "silu": 0, "leaky-relu:0.2": 0.2}.items():
-        high = 1 if hidden == "tanh" else x
-        expected = np.where(x > 0, high, low * (x if hidden.startswith("leaky") else 1.0))
-        expected[5:] = 0, np.nan
-        with np.errstate(invalid="ignore"):
-            y = activated(available(name), hidden, x)
-        np.testing.assert_allclose(y, expected, rtol=1e-6, atol=1e-37)

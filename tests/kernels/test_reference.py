@@ -61,28 +61,10 @@ def test_honest_arithmetic_stays_well_inside(spec, seed):
     assert (error[decidable] <= allowed[decidable] / 2).all()
 
 
-@pytest.mark.parametrize("sizes", [(784, 50, 100, 10), (2048, 64, 10), (16, 8, 4)])
-def test_it_is_tight(sizes):
-    """In float32, a few 1e-5 on outputs of a few tenths: enough to tell TF32 and float16 (see test_conformance)."""
-    spec = ForwardSpec(sizes)
-    x = np.random.default_rng(0).random((50, spec.n_in)).astype("float32")
-    allowed, _ = bound(spec, seeded(spec), x)
-    assert allowed.max() < 1e-3
-    assert np.median(allowed) < 5e-5
-
-
 def test_float64_is_held_to_float64():
     spec = ForwardSpec((784, 50, 100, 10), dtype="float64")
     allowed, _ = bound(spec, seeded(spec), np.random.default_rng(0).random((5, 784)))
     assert allowed.max() < 1e-12
-
-
-def test_it_scales_with_the_values():
-    spec = ForwardSpec((30, 20, 5), "relu", "identity")
-    params, x = seeded(spec), np.random.default_rng(0).random((5, 30)).astype("float32")
-    bias_free = type(params)(params.weights, tuple(np.zeros_like(b) for b in params.biases))
-    one, thousand = (bound(spec, bias_free, factor * x)[0] for factor in (np.float32(1), np.float32(1024)))
-    assert thousand == pytest.approx(1024 * one, rel=1e-6)
 
 
 def test_a_step_on_its_threshold_is_nobodys_fault():

@@ -7,27 +7,21 @@ from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, Activation, ForwardSpec
 
 
-def test_the_books_networks():
+def test_the_books_networks_their_work_and_bytes():
     assert MNIST.label() == "784-50-100-10"
     assert (MNIST.hidden, MNIST.output, MNIST.dtype) == ("sigmoid", "softmax", "float32")
     assert MNIST.layers == ((784, 50), (50, 100), (100, 10))
-    assert MNIST.n_weights == 784 * 50 + 50 * 100 + 100 * 10 == 45_200
     assert (HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output) == ((2, 3, 2, 2), "sigmoid", "identity")
-
-
-def test_work_and_bytes():
+    assert MNIST.n_weights == 45_200
     assert MNIST.flop(1) == 2 * 45_200 + 160
-    assert MNIST.flop(100) == 100 * MNIST.flop(1)
     assert MNIST.weight_bytes() == 4 * (45_200 + 160)
     assert MNIST.input_bytes(3) == 3 * 784 * 4
     assert ForwardSpec((784, 50, 100, 10), dtype="float64").weight_bytes() == 2 * MNIST.weight_bytes()
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step", "leaky-relu:0.2"])
-@pytest.mark.parametrize("output", ["softmax", "identity"])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_parse_and_json_round_trip(hidden, output, dtype):
-    spec = ForwardSpec.parse("7-5-3", hidden, output, dtype)
+def test_parse_and_json_round_trip(dtype):
+    spec = ForwardSpec.parse("7-5-3", "leaky-relu:0.2", "identity", dtype)
     assert ForwardSpec(**{**json.loads(json.dumps(spec.as_dict())), "sizes": spec.sizes}) == spec
     assert spec.np_dtype == np.dtype(dtype)
 
@@ -83,7 +77,7 @@ def test_refused_activations(hidden, words):
     assert len(str(refused.value)) < 200
 
 
-@pytest.mark.parametrize("sizes", [(2.0, 3), (True, 2), ("2", "3"), (2, None)])
-def test_sizes_that_are_not_numbers(sizes):
-    with pytest.raises(SpecError, match="whole numbers"):
-        ForwardSpec(sizes)
+def test_sizes_that_are_not_numbers():
+    for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
+        with pytest.raises(SpecError, match="whole numbers"):
+            ForwardSpec(sizes)

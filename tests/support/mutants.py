@@ -119,9 +119,4 @@ class CleansItsInputs(Mutant):
         return super().forward(np.nan_to_num(x))
 
 
-#: All above. What is below shows on sums that are exactly 0 alone.
 MUTANTS = Mutant.__subclasses__()
-StepAtZeroIsOne = of_layers(
-    "StepAtZeroIsOne",
-    lambda layers: [*((W, b, lambda a: (a >= 0).astype(a.dtype)) for W, b, _ in layers[:-1]), layers[-1]],
-)
