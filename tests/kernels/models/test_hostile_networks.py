@@ -48,25 +48,29 @@ def _beside(tensor, at, text, number):
     tensor.external_data.add(key=["offset", "length", "location"][at % 3], value=TEXTS[number % len(TEXTS)])
 
 
-#: What a change does with a node, a tensor, the name of another tensor, and a place, a text and a number.
-CHANGES = {
-    "kind": lambda node, tensor, name, at, text, number: setattr(node, "op_type", KINDS[number % len(KINDS)]),
-    "input": lambda node, tensor, name, at, text, number: node.input.append(name),
-    "input of text": lambda node, tensor, name, at, text, number: node.input.insert(0, text),
-    "inputs": lambda node, tensor, name, at, text, number: node.input.__delitem__(slice(number % 3, None)),
-    "outputs": lambda node, tensor, name, at, text, number: node.output.__setitem__(slice(None), [name, text]),
-    "whole": lambda node, tensor, name, at, text, number: _attribute(node, at, number),
-    "float": lambda node, tensor, name, at, text, number: _attribute(node, at, float(number)),
-    "bytes": lambda node, tensor, name, at, text, number: _attribute(node, at, text),
-    "tensor": lambda node, tensor, name, at, text, number: _attribute(node, at, tensor),
-    "node's name": lambda node, tensor, name, at, text, number: setattr(node, "name", text),
-    "name": lambda node, tensor, name, at, text, number: setattr(tensor, "name", text),
-    "dims": lambda node, tensor, name, at, text, number: tensor.dims.__setitem__(slice(at % 2, None), [number]),
-    "type": lambda node, tensor, name, at, text, number: setattr(tensor, "data_type", number),
-    "values": lambda node, tensor, name, at, text, number: setattr(tensor, "raw_data", text.encode()),
-    "no values": lambda node, tensor, name, at, text, number: tensor.ClearField("raw_data"),
-    "beside": lambda node, tensor, name, at, text, number: _beside(tensor, at, text, number),
-}
+#: How many changes there are of a part of a model.
+CHANGES = 15
+
+
+def changes(node, tensor, name, at, text, number):
+    """Return what may be done with a node, a tensor, the name of another tensor, a place, a text and a number."""
+    return (
+        lambda: setattr(node, "op_type", KINDS[number % len(KINDS)]),
+        lambda: node.input.append(name),
+        lambda: node.input.insert(0, text),
+        lambda: node.input.__delitem__(slice(number % 3, None)),
+        lambda: node.output.__setitem__(slice(None), [name, text]),
+        lambda: _attribute(node, at, number),
+        lambda: _attribute(node, at, float(number)),
+        lambda: _attribute(node, at, text),
+        lambda: _attribute(node, at, tensor),
+        lambda: setattr(tensor, "name", text),
+        lambda: tensor.dims.__setitem__(slice(at % 2, None), [number]),
+        lambda: setattr(tensor, "data_type", number),
+        lambda: setattr(tensor, "raw_data", text.encode()),
+        lambda: tensor.ClearField("raw_data"),
+        lambda: _beside(tensor, at, text, number),
+    )
 
 
 def changed(model, drawn):
@@ -75,7 +79,7 @@ def changed(model, drawn):
     for what, at, text, number in drawn:
         names = [name for node in graph.node for name in (*node.input, *node.output)] or [""]
         node, tensor = graph.node[at % len(graph.node)], graph.initializer[at % len(graph.initializer)]
-        CHANGES[what](node, tensor, names[number % len(names)], at, text, number)
+        changes(node, tensor, names[number % len(names)], at, text, number)[what]()
     return model.SerializeToString()
 
 
@@ -83,17 +87,15 @@ def test_onnx(tmp_path):
     model = onnx.ModelProto.FromString(build_model(SPEC, seeded(SPEC)))
     (tmp_path / "other").write_bytes(bytes(64))
     (tmp_path / "loop").symlink_to("loop")
-    one = st.tuples(
-        st.sampled_from(list(CHANGES)), st.integers(0, 99), st.sampled_from(TEXTS), st.sampled_from(NUMBERS)
-    )
-    changes = st.one_of(st.lists(one, min_size=1, max_size=3), hostile.of_bytes())
+    one = st.tuples(st.integers(0, CHANGES - 1), st.integers(0, 99), st.sampled_from(TEXTS), st.sampled_from(NUMBERS))
+    drawn_from = st.one_of(st.lists(one, min_size=1, max_size=3), hostile.of_bytes())
 
     def change(drawn):
         if isinstance(drawn, list):
             return changed(copy.deepcopy(model), drawn)
         return model.SerializeToString() if drawn is None else hostile.with_bytes(model.SerializeToString(), drawn)
 
-    hostile.hold(tmp_path / "net.onnx", read, changes, change)
+    hostile.hold(tmp_path / "net.onnx", read, drawn_from, change)
 
 
 def test_safetensors(tmp_path):
@@ -103,7 +105,7 @@ def test_safetensors(tmp_path):
     raw = safetensors.save(arrays, {"hidden": "relu"})
     start = 8 + int.from_bytes(raw[:8], "little")
     odd = [*hostile.ODD, json.dumps(f"{'9' * 5000}.weight"), '"0\\n.weight"', '"F16"', '"I64"', "[3, 4]", "[0, 48]"]
-    changes = st.one_of(hostile.of_json(odd), hostile.of_json(odd), hostile.of_bytes())
+    drawn_from = st.one_of(hostile.of_json(odd), hostile.of_json(odd), hostile.of_bytes())
 
     def change(drawn):
         if not isinstance(drawn, list):
@@ -111,7 +113,7 @@ def test_safetensors(tmp_path):
         header = hostile.with_json(raw[8:start], drawn)
         return len(header).to_bytes(8, "little") + header + raw[start:]
 
-    hostile.hold(tmp_path / "net.safetensors", read, changes, change)
+    hostile.hold(tmp_path / "net.safetensors", read, drawn_from, change)
 
 
 def of_another_type(graph):

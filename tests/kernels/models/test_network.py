@@ -3,6 +3,7 @@
 Needs onnx and safetensors, and for real exporters PyTorch, scikit-learn and skl2onnx: `.ci/run` installs them.
 """
 
+import os
 import warnings
 
 import numpy as np
@@ -17,6 +18,7 @@ from mlpbench.kernels.models import network, onnx_size
 from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
+from support.contestants import EACH
 
 pytestmark = pytest.mark.heavy
 
@@ -62,10 +64,9 @@ FIRST = [node("Gemm", ["x", "W1", "b1"], "a1")]
 LAST = [node("Gemm", ["z1", "W2", "b2"], "y")]
 
 
-@pytest.mark.parametrize("hidden", ["sigmoid", "relu", "step", "tanh", "gelu", "silu", "leaky-relu:0.2", "identity"])
-@pytest.mark.parametrize("output", ["softmax", "identity"])
-def test_every_activation_comes_back(tmp_path, hidden, output):
-    spec = ForwardSpec((5, 4, 4, 3), f"{hidden},relu", output)
+@pytest.mark.parametrize("hidden", EACH)
+def test_every_activation_comes_back(tmp_path, hidden):
+    spec = ForwardSpec((5, 4, 4, 3), f"{hidden},relu", "identity" if hidden == "relu" else "softmax")
     params = seeded(spec)
     path = written(tmp_path, build_model(spec, params))
     assert network.spec_of(path) == spec
@@ -203,16 +204,12 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     path.write_bytes((2**40).to_bytes(8, "little"))
     with pytest.raises(ParamsError, match="its header would have"):
         network.read(path)
-
-
-@pytest.mark.parametrize("ending", ["onnx", "safetensors"])
-def test_a_file_of_any_size_is_refused_at_once(tmp_path, ending):
-    path = tmp_path / f"net.{ending}"
-    for size in (0, network.MAX_BYTES, 2**40):  # holes: it takes no room
-        with path.open("wb") as file:
-            file.truncate(size)
-        with pytest.raises(ParamsError, match=f"it has {size} bytes: a network has up to"):
-            network.read(path)
+    for file in (path, tmp_path / "net.onnx"):
+        for size in (0, network.MAX_BYTES, 2**40):  # holes: it takes no room
+            file.touch()
+            os.truncate(file, size)
+            with pytest.raises(ParamsError, match=f"it has {size} bytes: a network has up to"):
+                network.read(file)
 
 
 def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
