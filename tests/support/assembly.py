@@ -103,14 +103,3 @@ def multiply_adds(loop, bits):
     return len(fused) + len(products)
 
 
-def require_registers(code, shape, bits, arch, kind=""):
-    """Check that the loop over k of the largest tile multiplies and adds in registers: no vector is stored."""
-    loop = main_loop(code, f"{kind}tile_{shape.rows}x{shape.vectors}_f{bits}")
-    sums, count = shape.rows * shape.vectors, multiply_adds(loop, bits)
-    assert count >= sums
-    assert count % sums == 0
-    vectors = [line for line in loop if re.search(VECTOR[arch], line)]
-    assert not spills(loop, arch), "a vector is spilled"
-    assert not [line for line in vectors if line.endswith(")") or line.startswith(("st", "str"))], "a vector is stored"
-    if arch == "x86_64":
-        assert len([line for line in vectors if "(" in line]) == count // sums * (shape.rows + shape.vectors)

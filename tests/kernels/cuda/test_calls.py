@@ -14,7 +14,7 @@ from support.sources import ROOT
 SOURCES = [
     *sorted((ROOT / "kernels" / "cuda").glob("*.py")),
     ROOT / "kernels" / "mlp_cupy.py",
-    ROOT / "bench" / "machine" / "cuda_roofs.py",
+    ROOT / "bench" / "wings" / "gpu" / "roofs.py",
     *sorted((ROOT / "scripts" / "acceptance").glob("*.py")),
 ]
 #: How an expression of ours begins that is CuPy's.

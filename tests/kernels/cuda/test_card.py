@@ -7,13 +7,15 @@ from support import fake_cupy
 
 
 @pytest.mark.parametrize(
-    ("name", "prefix"), [("NVIDIA H100 80GB HBM3", "GPU-"), ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "MIG-")]
+    ("name", "prefix", "mode", "word"),
+    [("NVIDIA H100 80GB HBM3", "GPU-", 3, "exclusive"), ("NVIDIA H100 80GB HBM3 MIG 1g.10gb", "MIG-", 9, "9")],
 )
-def test_a_slice_of_a_card_is_named_as_such(monkeypatch, name, prefix):
+def test_a_slice_of_a_card_is_named_as_such_and_who_else_may_use_it(monkeypatch, name, prefix, mode, word):
+    monkeypatch.setattr(fake_cupy, "COMPUTE_MODE", mode)
     cupy = fake_cupy.install(monkeypatch)
     cupy.cuda.runtime.getDeviceProperties(0)["name"] = name.encode()
     found = card.identity()
-    assert (found["device_name"], found["mig"]) == (name, prefix == "MIG-")
+    assert (found["device_name"], found["mig"], found["compute_mode"]) == (name, prefix == "MIG-", word)
     assert found["device_uuid"] == prefix + fake_cupy.UUID.removeprefix("GPU-")
 
 
@@ -57,13 +59,6 @@ def test_the_uuid_is_whole_or_none(monkeypatch, driver, told, uuid):
     monkeypatch.setattr(card, "_uuid", ASKED)
     monkeypatch.setattr(card.ctypes, "CDLL", library)
     assert card.identity()["device_uuid"] == uuid
-
-
-@pytest.mark.parametrize(("mode", "word"), [(0, "shared"), (2, "prohibited"), (3, "exclusive"), (9, "9")])
-def test_who_else_may_use_it(monkeypatch, mode, word):
-    monkeypatch.setattr(fake_cupy, "COMPUTE_MODE", mode)
-    fake_cupy.install(monkeypatch)
-    assert card.identity()["compute_mode"] == word
 
 
 @pytest.mark.parametrize(

@@ -23,20 +23,6 @@ def called_once():
     return kernel.compiled_s()
 
 
-def test_a_first_call_compiles_and_the_next_one_does_not(monkeypatch):
-    fake_cupy.install(monkeypatch)
-    monkeypatch.delenv("CUPY_CACHE_DIR", raising=False)
-    kernel = CupyKernel(SPEC, seeded(SPEC))
-    assert kernel.compiled_s() == 0
-    x = kernel.from_host(np.zeros((5, 4), np.float32))
-    kernel.forward(x)
-    first = kernel.compiled_s()
-    assert first >= 2 * fake_cupy.COMPILE_S, "the sigmoid, and the softmax"
-    kernel.forward(x)
-    assert kernel.compiled_s() == first
-    assert CupyKernel(SPEC, seeded(SPEC)).compiled_s() == first, "of the process, not of the kernel"
-
-
 def test_what_is_in_the_cache_on_disk_takes_nothing(monkeypatch, tmp_path):
     """Although CuPy asks NVRTC for its version even then, with an empty source."""
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))

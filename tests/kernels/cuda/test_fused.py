@@ -62,6 +62,7 @@ def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, na
         assert len(stream.launched) == 2
         assert (stream.launched[0] == "graph") == (name in REPLAYED)
     assert kernel.forward_one(there[3]).shape == (SPEC.n_out,)
+    assert kernel.describe().compute_type == kernel.arithmetic
 
 
 @pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-tf32"])
@@ -158,14 +159,6 @@ def test_the_widest_network_is_refused_where_a_block_is_a_byte_short(monkeypatch
     monkeypatch.setattr(fused, "shared_memory", lambda: most - 1)
     with pytest.raises(KernelUnavailable, match=f"needs {most} bytes of shared memory .* has {most - 1}"):
         made(name, widest)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_describe_names_the_arithmetic(monkeypatch, name):
-    fake_cupy.install(monkeypatch)
-    kernel = made(name)
-    assert kernel.describe().compute_type == kernel.arithmetic
-    kernel.probe()
 
 
 def in_float32(spec, params, x, _arithmetic):

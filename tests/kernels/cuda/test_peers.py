@@ -96,13 +96,10 @@ def test_a_jax_without_a_plugin_says_what_brings_it(monkeypatch):
         registry.load("jax-cuda").probe()
 
 
-def test_onnxruntime_is_told_to_leave_tf32_alone():
-    assert registry.load("onnxruntime-cuda")._provider == ("CUDAExecutionProvider", {"use_tf32": "0"})
-
-
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((9, 5, 3), "step", "identity", "float64")], ids=str)
 def test_onnxruntime_in_memory_that_is_sliced(spec):
     """The provider of the CPU is asked to run every node, as that of a device is."""
+    assert registry.load("onnxruntime-cuda")._provider == ("CUDAExecutionProvider", {"use_tf32": "0"})
     kernel_class = on_the_cpu("onnxruntime-cuda")
     with_device = type("WithDevice", (kernel_class,), {"device": "cpu"})  # else the session refuses that provider
     assert check(with_device, spec).max_error_ratio < 0.5

@@ -54,9 +54,6 @@ def test_what_does_not_fit_is_refused_with_the_reason(spec, said):
     for arithmetic in ARITHMETICS:
         with pytest.raises(KernelUnavailable, match=said):
             programs.fused(spec, arithmetic)
-
-
-def test_bytes_are_computed_in_fp32():
     with pytest.raises(KernelUnavailable, match="in fp32, not in tf32"):
         programs.fused(MNIST, "tf32", pixels=True)
 

@@ -49,16 +49,6 @@ def test_a_hold_that_gave_up_is_seen_and_forgotten_by_the_next(monkeypatch):
     assert not found.gave_up
 
 
-def test_what_is_flushed_is_as_large_as_was_asked(monkeypatch):
-    cupy = fake_cupy.install(monkeypatch)
-    written = []
-    cupy.cuda.runtime.memsetAsync = lambda pointer, value, size, stream: written.append((value, size, stream))
-    found = Queue(cupy.cuda.Stream(non_blocking=True).ptr)
-    found.make_room(12345)
-    found.flush()
-    assert written == [(0, 12345, cupy.cuda.Stream.made[0].ptr)]
-
-
 def test_cupy_has_the_numbers_of_what_is_used():
     runtime = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.runtime
     kinds = (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice)

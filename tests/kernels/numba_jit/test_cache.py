@@ -194,6 +194,7 @@ def test_other_code_than_numbas_is_kept_too(monkeypatch, folder):
     assert [cache.kept_code(double, KEY, made) for _ in range(2)] == [(b"third", False), (b"third", True)]
     monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
     assert cache.kept_code(double, KEY, made) == (b"without a folder", False)
+    assert (hits(), hits()) == (0, 0), "it compiles all the same"
 
 
 # Folders
@@ -209,20 +210,6 @@ def test_a_full_disk_is_no_reason_to_fail(monkeypatch, folder):
         assert hits() == 0
     assert not [path for path in folder.rglob("*") if path.is_file()], "half a file is left"
     assert (hits(), hits()) == (0, 1)
-
-
-def test_without_any_folder_it_compiles_all_the_same(monkeypatch):
-    monkeypatch.setattr("numba.core.caching.CompileResultCacheImpl._locator_classes", [])
-    assert (hits(), hits()) == (0, 0)
-
-
-def test_another_error_is_not_taken_for_a_missing_folder(monkeypatch):
-    def fail(_function, **_):
-        raise RuntimeError("Numba is out of order")
-
-    monkeypatch.setattr(cache, "Cache", fail)
-    with pytest.raises(RuntimeError, match="out of order"):
-        hits()
 
 
 # Old files

@@ -44,13 +44,6 @@ def test_packing_keeps_every_weight_once_in_its_part(spec, features):
     assert at == len(plan)
 
 
-@pytest.mark.parametrize(
-    ("vectors", "most", "groups"), [(1, 3, [1]), (3, 3, [3]), (4, 3, [2, 2]), (7, 3, [3, 2, 2]), (8, 3, [3, 3, 2])]
-)
-def test_tiles_of_a_layer_are_as_wide_as_can_be(vectors, most, groups):
-    assert packing.vector_groups(vectors, most) == groups
-
-
 def test_few_columns_are_single_ones_and_many_a_vector():
     assert packing.dot_columns(784, 50, 16) == 2  # 48 + 2
     assert packing.dot_columns(50, 100, 16) == 0  # 4 of 16, but too few inputs to pay for adding up lanes

@@ -40,15 +40,9 @@ def test_every_part_belongs_to_one_thread_and_no_two_write_to_one_vector(spec, t
         assert place == at
 
 
-def test_shares_are_as_even_as_tiles_allow():
-    _, table, _ = planned(ForwardSpec((784, 1024, 1024, 10)), 2)
-    assert table[:, :, shares.SHARE_COLUMNS].tolist() == [[528, 496], [528, 496], [0, 16]]
-    _, table, _ = planned(ForwardSpec((10, 96)), 4)
-    assert table[:, :, shares.SHARE_COLUMNS].tolist() == [[0, 48, 0, 48]]
-
-
 def test_a_layer_is_divided_where_the_busiest_thread_is_spared_enough_for_each_of_the_others():
     spec = ForwardSpec((784, 1024, 1024, 10))
+    assert planned(spec, 2)[1][:, :, shares.SHARE_COLUMNS].tolist() == [[528, 496], [528, 496], [0, 16]]
     spared = [496 * 784, 496 * 1024]
     assert planned(spec, 2, least=spared[0])[2] == [1, 1, 0]
     assert planned(spec, 2, least=spared[0] + 1)[2] == [0, 1, 0]
@@ -57,7 +51,4 @@ def test_a_layer_is_divided_where_the_busiest_thread_is_spared_enough_for_each_o
     least = (1024 - busiest) * 784 // 3
     assert planned(spec, 4, least=least)[2][0] == 1
     assert planned(spec, 4, least=least + 1)[2][0] == 0
-
-
-def test_one_tile_is_left_to_one_thread():
-    assert planned(ForwardSpec((100_000, 10)), 2, least=1)[2] == [0]
+    assert planned(ForwardSpec((100_000, 10)), 2, least=1)[2] == [0], "one tile is left to one thread"
