@@ -1,7 +1,6 @@
 """What import-linter cannot say of the sources: who waits for a device, what starts light, how large a folder is."""
 
 import ast
-import itertools
 import json
 import re
 import sys
@@ -56,22 +55,6 @@ def run_python(code, *arguments):
     ran = python("-c", f"import json, sys\n{code}", *arguments)
     assert ran.returncode == 0, ran.stderr
     return {top(name) for name in json.loads(ran.stderr.splitlines()[-1])}
-
-
-def test_the_scanner_sees_every_kind_of_import(tmp_path):
-    source = tmp_path / "module.py"
-    source.write_text(
-        "from typing import TYPE_CHECKING\nimport a.b\nif TYPE_CHECKING:\n    from c import d\n"
-        "class X:\n    import e\n    def f(self):\n        from g import h\n"
-    )
-    found = [(i.module, i.name, i.at_import, i.only_types) for i in imports(source)]
-    assert found == [
-        ("typing", "TYPE_CHECKING", True, False),
-        ("a.b", None, True, False),
-        ("c", "d", False, True),
-        ("e", None, True, False),
-        ("g", "h", False, False),
-    ]
 
 
 def test_the_contracts_name_every_backend():
@@ -175,25 +158,6 @@ def test_a_folder_fits_on_a_screen():
     top_of_bench = [path for path in (ROOT / "bench").iterdir() if path.name != "__pycache__"]
     assert sum(path.is_file() for path in top_of_bench) <= 9
     assert sum(path.is_dir() for path in top_of_bench) <= 13
-
-
-def test_no_two_modules_of_a_folder_differ_only_by_an_ending():
-    """Who looks for a noun finds one file: neither `plan` and `planned`, nor `limits` and `limits_file`."""
-    assert alike("plan", "planned")
-    assert alike("compare", "comparison")
-    assert alike("limits", "limits_file")
-    assert not alike("headline", "heatmap")
-    found = []
-    for folder in PACKAGES:
-        # A backend is called as its library.
-        names = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith(("mlp_", "test_")))
-        found += [f"{name_of(folder)}: {a}, {b}" for a, b in itertools.combinations(names, 2) if alike(a, b)]
-    assert not found
-
-
-def alike(a, b):
-    common = next((at for at, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b)))
-    return common >= 4 and (common == min(len(a), len(b)) or max(len(a), len(b)) - common <= 5)
 
 
 def test_a_package_says_in_three_lines_what_it_is():

@@ -1,7 +1,6 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
 import tarfile
-import tomllib
 import zipfile
 from pathlib import PurePosixPath
 
@@ -46,11 +45,6 @@ def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
         files.extractall(tmp_path, filter="data")
     source = tmp_path / archive.name.removesuffix(".tar.gz")
     assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
-
-
-def test_it_is_uploaded_by_nobody():
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    assert "Private :: Do Not Upload" in project["classifiers"]
 
 
 def test_the_suite_by_hand_loads_no_module_twice(tmp_path):

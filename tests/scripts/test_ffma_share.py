@@ -40,13 +40,7 @@ def test_instructions_that_are_no_products_cost_their_cycles():
     ):
         found = ffma_share.share(kernel(inner, chunk), PROGRAM, 90)
         assert found == pytest.approx(USEFUL / (1 + cycles + passes + 1))
-
-
-def test_with_64_units_a_product_takes_two_cycles():
     cycles = 1 + 2 * (49 * 4 * 364 + 2 * (13 * 364 + 910)) + 1
-    assert ffma_share.share(kernel(), PROGRAM, 80) == pytest.approx(2 * USEFUL / cycles)
-
-
-def test_other_loops_than_those_of_the_source_are_an_error():
+    assert ffma_share.share(kernel(), PROGRAM, 80) == pytest.approx(2 * USEFUL / cycles), "64 units take two each"
     with pytest.raises(ValueError, match="products in the loops found, where 79100 are useful"):
         ffma_share.share(listing(looped(0, TILE), looped(2, looped(3, TILE))), PROGRAM, 90)

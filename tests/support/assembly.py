@@ -101,5 +101,3 @@ def multiply_adds(loop, bits):
     products, sums = ([line for line in loop if re.match(rf"v?{op}p{item}\t", line)] for op in ("mul", "add"))
     assert len(products) == len(sums), "a product that is not added"
     return len(fused) + len(products)
-
-
