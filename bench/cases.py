@@ -79,6 +79,8 @@ def make_settings(
 
 #: One row at a time from Python; one call for a batch; the book's whole cell, with loading and counting.
 MODES = ("per_sample", "batched", "book")
+#: What a benchmark of somebody else repeats: it has no rows.
+ITERATION = "iteration"
 
 #: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
 ALL_ROWS = 10_000

@@ -137,8 +137,10 @@ def listed(items: Iterable[str]) -> str:
 
 
 def case(mode: str, batch_size: int) -> str:
-    """Return a case by name: ``one at a time``, ``batch 1,000``, ``book's cell 100``."""
-    return {"per_sample": "one at a time", "book": f"book's cell {batch_size:,}"}.get(mode, f"batch {batch_size:,}")
+    """Return a case by name: ``one at a time``, ``batch 1,000``, ``book's cell 100``, ``iteration``."""
+    if mode == "batched":
+        return f"batch {batch_size:,}"
+    return {"per_sample": "one at a time", "book": f"book's cell {batch_size:,}"}.get(mode, mode)
 
 
 def data_size(value: float) -> str:

@@ -15,7 +15,6 @@ __version__ = "0.1.0"
 _MODULES = {
     "api.check": ("Check", "check"),
     "api.compare": ("Comparison",),
-    "api.foreign": ("ForeignComparison", "PytestBenchmark", "read_pytest_benchmark"),
     "api.results": ("Results", "columns", "compare", "load"),
     "api.run": ("Progress", "run"),
     "errors": ("NothingComparable", "UserError"),

@@ -1,7 +1,6 @@
 # What `import mlpbench` offers, as type checkers and editors read it; `__init__.py` imports it when it is asked for.
 from mlpbench.bench.api.check import Check, check
 from mlpbench.bench.api.compare import Comparison
-from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark, read_pytest_benchmark
 from mlpbench.bench.api.results import Results, columns, compare, load
 from mlpbench.bench.api.run import Progress, run
 from mlpbench.bench.errors import NothingComparable, UserError
@@ -9,17 +8,14 @@ from mlpbench.bench.errors import NothingComparable, UserError
 __all__ = [
     "Check",
     "Comparison",
-    "ForeignComparison",
     "NothingComparable",
     "Progress",
-    "PytestBenchmark",
     "Results",
     "UserError",
     "check",
     "columns",
     "compare",
     "load",
-    "read_pytest_benchmark",
     "run",
 ]
 

@@ -1,9 +1,7 @@
 """Two sides, case by case: ratio, interval, verdict.
 
-The sides are two runs (kernels of the same name are compared; runs know nothing of each other's disturbances, so the
-ratio is unpaired), two kernels of one run (paired within each repeat), or two sweeps over several settings, each
-setting with its like. Two settings of one sweep ran side by side, and are paired as well. Times are seconds per sample
-at one speed of the processor (`bench.analysis.times`).
+The sides are two runs (kernels of the same name, unpaired), two kernels of one run or two settings of one sweep (paired
+within each repeat), two sweeps, each setting with its like, or anybody's benchmarks (`bench.analysis.foreign`).
 """
 
 from __future__ import annotations
@@ -11,9 +9,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 from statistics import median
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times, wander
@@ -31,33 +28,28 @@ from mlpbench.bench.analysis.sides import (
     that_forbid,
 )
 from mlpbench.bench.analysis.summary import USUAL_WANDER
-from mlpbench.bench.analysis.times import CaseTimes, unchecked
+from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
-from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, THRESHOLD, Judgement, judge, may_be_slower
+from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, Judgement, Verdict, judge
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import At
 from mlpbench.bench.words import MARK, UNCHECKED, plain
 
-#: "not slower": by no more than was asked, or than `Row.decides` says; "undecided": nobody knows.
-Verdict = Literal["faster", "slower", "not slower", "undecided"]
-
 
 @dataclass(frozen=True, kw_only=True)
 class Row(Judgement):
-    """One case on both sides, in seconds per sample, and what its repeats decide."""
+    """One case on both sides, in seconds per sample, and what its repeats decide; settings where the files say them."""
 
-    verdict: Verdict
     baseline_kernel: str
     candidate_kernel: str
     mode: str
     batch_size: int
     baseline: Estimate
     candidate: Estimate
-    #: Network, threads and dtype of each side, where the files say them.
     baseline_setting: Setting | None = None
     candidate_setting: Setting | None = None
 
@@ -102,10 +94,9 @@ class Unmatched:
 class Comparison:
     """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
 
-    ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: by how much whole runs are
-    taken to differ, as a share; 0 of sides that ran together. ``repeat_s``: how long one more repeat of both sides
-    takes, None where the files do not say. ``smallest_slowdown``: what is found on this machine, a sentence, None where
-    it was not calibrated.
+    ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: the share by which whole
+    runs differ anyway. ``repeat_s``: seconds of one more repeat of both sides, None where the files do not say.
+    ``smallest_slowdown``: a sentence of the machine's calibration.
     """
 
     baseline: str
@@ -115,9 +106,9 @@ class Comparison:
     paired: bool
     wander: float
     rows: tuple[Row, ...]
-    unmatched: tuple[Unmatched, ...]
-    differences: tuple[str, ...]
-    notes: tuple[str, ...]
+    unmatched: tuple[Unmatched, ...] = ()
+    differences: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     repeat_s: float | None = None
     smallest_slowdown: str | None = None
@@ -135,8 +126,9 @@ class Comparison:
     def _with(self, verdict: Verdict) -> tuple[Row, ...]:
         return tuple(row for row in self.rows if row.verdict == verdict)
 
+    @property
     def conclusion(self) -> str:
-        """Return what all of it comes to: the answer, and where it is open what would decide it, in minutes."""
+        """What all of it comes to, and where it is open what would decide it."""
         said = list[str]()
         if slower := self._with("slower"):
             how = f"in {self._of(slower)}: it takes {_ends([1 / row.speedup.value for row in slower])} as long"
@@ -192,7 +184,7 @@ class Comparison:
         for case, row in zip(cases, self.rows, strict=True):
             settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
             case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
-        result: dict[str, Any] = plain({**whole, "cases": cases, "conclusion": self.conclusion()})
+        result: dict[str, Any] = plain({**whole, "cases": cases, "conclusion": self.conclusion})
         return result
 
 
@@ -208,69 +200,70 @@ def compare(
     """Compare two runs, two kernels of one run, or two sweeps setting by setting.
 
     A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
-    ``threshold``: of "is it slower by more?"; without one, each case says how much it can decide, and "faster" and
-    "slower" begin at `THRESHOLD`. ``by``: the axis, one of `bench.cases.AXES`, in which the sides' settings differ.
-    ``level``: how far the level of a whole run wanders on the machine, for sides that did not run together.
-    Raises NothingComparable if no case has times on both sides and, unless ``anyway``, if the sides are of different
-    machines, have other threads or compute different things (`bench.analysis.sides.that_forbid`).
+    ``threshold``: of "is it slower by more?"; without one, each case says how much it decides. ``by``: the axis in
+    which the sides' settings differ. ``level``: how far whole runs wander, for sides that did not run together. Raises
+    NothingComparable if no case has times on both sides and, unless ``anyway``, as `bench.analysis.sides.that_forbid`.
     """
     matched, unmatched = _matched(_listed(baseline), _listed(candidate), by)
     sides = [complete(*pair) for pair in matched]
     runs = {side.run.path: side.run for pair in sides for side in pair}
     looks = times.best_looks(runs.values())
     measured = {path: times.cases([run], looks) for path, run in runs.items()}
-    cases, unequal = list[_Case](), dict[str, None]()
+    cases, unequal = list[Pair](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
         together = same_run(one.run, other.run)
         times_of = [
             {case.at: case for case in measured[side.run.path] if case.kernel == side.kernel} for side in (one, other)
         ]
-        found, left_out = _cases(one, other, *times_of)
-        cases += found
+        comparable, left_out = _cases(one, other, *times_of)
+        cases += comparable
         unmatched += left_out
-        if found:
+        if comparable:
             unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway or by == "threads"))
     names = name_of(_listed(baseline), sides[0][0], by), name_of(_listed(candidate), sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
-    paired = ran_together(*sides[0])
-    level = NO_WANDER if paired else level
-    rows = _judged(cases, paired, threshold, level)
-    compared = {kernel for row in rows for kernel in (row.baseline_kernel, row.candidate_kernel)}
-    records = (record for run in runs.values() for record in run.records)
-    marked = tuple(dict.fromkeys(one.kernel for one in records if one.kernel in compared and unchecked(one)))
-    return Comparison(
-        *names,
-        threshold,
-        FALSE_DISCOVERY_RATE,
-        paired,
-        level.sd,
-        tuple(rows),
-        tuple(unmatched),
-        tuple(unequal),
-        tuple(_notes(runs.values(), rows, marked)),
-        marked,
-        _repeat_s(cases),
+    found = of_cases(*names, cases, threshold, ran_together(*sides[0]), level)
+    marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
+    return replace(
+        found,
+        unmatched=tuple(unmatched),
+        differences=tuple(unequal),
+        notes=(*_notes(runs.values(), marked), *one_repeat(found.rows, "run more repeats")),
+        unchecked=marked,
+        repeat_s=_repeat_s(cases),
     )
+
+
+def of_cases(
+    baseline: str, candidate: str, cases: Sequence[Pair], threshold: float | None, paired: bool, level: Wander
+) -> Comparison:
+    """Return the comparison of cases that have times on both sides, and no more than the times say."""
+    level = NO_WANDER if paired else level
+    rows = tuple(_judged(cases, paired, threshold, level))
+    return Comparison(baseline, candidate, threshold, FALSE_DISCOVERY_RATE, paired, level.sd, rows)
+
+
+def one_repeat(rows: Sequence[Row], advice: str) -> Iterator[str]:
+    """Yield how many cases have no interval, and the advice to get one."""
+    if single := sum(row.speedup.n == 1 for row in rows):
+        yield f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; {advice}"
 
 
 def decide(
     baseline: Sequence[Side],
     candidate: Sequence[Side],
     threshold: float | None,
-    results: Path,
     *,
     anyway: bool = False,
     by: str | None = None,
 ) -> Comparison:
-    """Compare two sides, with what `mlpbench calibrate` found on their machine, from its folder in ``results``.
-
-    Where it was never run, the machine's other runs tell how far runs differ. Raises NothingComparable as `compare`.
-    """
+    """Compare two sides, with what `mlpbench calibrate`, or else the machine's other runs, tell of their machine."""
     old, new = baseline[0].run, candidate[0].run
+    folder = new.path.parent if new.plan and new.plan.sweep else new.path
     # What the runs of one host wander says nothing of two.
-    calibrated = calibration.of_machine(results / new.machine) if machine_of(old) == machine_of(new) else None
+    calibrated = calibration.of_machine(folder.resolve().parent) if machine_of(old) == machine_of(new) else None
     level = calibration.wander(calibrated) or wander.learnt(new, old)
     found = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
     fewest = min(row.speedup.n for row in found.rows)
@@ -278,7 +271,7 @@ def decide(
     return replace(found, smallest_slowdown=said)
 
 
-def _repeat_s(cases: Sequence[_Case]) -> float | None:
+def _repeat_s(cases: Sequence[Pair]) -> float | None:
     """Return the seconds that one more repeat of both sides takes; None where a file does not say."""
     sources = {
         record.path: record for case in cases for side in (case.baseline, case.candidate) for record, _ in side.sources
@@ -326,42 +319,27 @@ def _settings(sides: list[Side]) -> str:
     return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
 
 
-def _judged(cases: list[_Case], paired: bool, threshold: float | None, level: Wander) -> list[Row]:
+def _judged(cases: Sequence[Pair], paired: bool, threshold: float | None, level: Wander) -> Iterator[Row]:
     scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in (case.baseline, case.candidate))
-    known = [case for case in cases if not case.disturbed(paired)]
-    sides = [case.sides(paired) for case in known]
-    judged = iter(judge(sides, paired, THRESHOLD if threshold is None else threshold, wander=level))
-    rows = []
+    known = [case.sides(paired) for case in cases if not case.disturbed(paired)]
+    judged = iter(judge(known, paired, threshold, level))
     for case in cases:
-        found = _unknown(case, paired) if case.disturbed(paired) else next(judged)
-        verdict = _verdict(found, threshold)
-        needed = found.repeats_needed if verdict == "undecided" else None
-        rows.append(
-            Row(
-                **{**vars(found), "verdict": verdict, "repeats_needed": needed},
-                baseline_kernel=case.baseline.kernel,
-                candidate_kernel=case.candidate.kernel,
-                mode=case.baseline.mode,
-                batch_size=case.baseline.batch_size,
-                baseline=case.baseline.estimate(scatter),
-                candidate=case.candidate.estimate(scatter),
-                baseline_setting=case.settings[0],
-                candidate_setting=case.settings[1],
-            )
+        yield Row(
+            **vars(_unknown(case, paired) if case.disturbed(paired) else next(judged)),
+            baseline_kernel=case.baseline.kernel,
+            candidate_kernel=case.candidate.kernel,
+            mode=case.baseline.mode,
+            batch_size=case.baseline.batch_size,
+            baseline=case.baseline.estimate(scatter),
+            candidate=case.candidate.estimate(scatter),
+            baseline_setting=case.settings[0],
+            candidate_setting=case.settings[1],
         )
-    return rows
 
 
-def _verdict(found: Judgement, threshold: float | None) -> Verdict:
-    if found.verdict in ("faster", "slower"):
-        return found.verdict
-    open_ = math.isnan(found.decides) if threshold is None else may_be_slower(found.speedup, threshold)
-    return "undecided" if open_ else "not slower"
-
-
-def _unknown(case: _Case, paired: bool) -> Judgement:
+def _unknown(case: Pair, paired: bool) -> Judgement:
     speedup = times.withheld(estimates.ratio(*case.sides(paired), paired))
-    return Judgement(speedup, math.nan, math.nan, "unclear", math.nan, math.nan, None)
+    return Judgement(speedup, math.nan, math.nan, "undecided", math.nan, math.nan, None)
 
 
 def _ends(ratios: Sequence[float]) -> str:
@@ -369,12 +347,12 @@ def _ends(ratios: Sequence[float]) -> str:
     return " to ".join(ends)
 
 
-class _Case(NamedTuple):
+class Pair(NamedTuple):
     """The times of one case on both sides."""
 
     baseline: CaseTimes
     candidate: CaseTimes
-    settings: tuple[Setting | None, Setting | None]
+    settings: tuple[Setting | None, Setting | None] = (None, None)
 
     def sides(self, paired: bool) -> tuple[Mapping[int, float], Mapping[int, float]]:
         """Return the repeats that count; of paired sides those that both have, none if no repeat has both."""
@@ -391,7 +369,7 @@ class _Case(NamedTuple):
 
 def _cases(
     one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes]
-) -> tuple[list[_Case], list[Unmatched]]:
+) -> tuple[list[Pair], list[Unmatched]]:
     """Return the cases that can be compared of one kernel on each side, and the others with the reason."""
     cases, unmatched, paired = [], [], ran_together(one, other)
     alike = one.kernel == other.kernel
@@ -406,7 +384,7 @@ def _cases(
     for at in dict.fromkeys((*baseline, *candidate, *failed)):
         reasons = [_absent(side, alike, at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
         if not reasons:
-            case = _Case(baseline[at], candidate[at], (one.run.setting, other.run.setting))
+            case = Pair(baseline[at], candidate[at], (one.run.setting, other.run.setting))
             if all(case.sides(paired)):
                 cases.append(case)
                 continue
@@ -441,10 +419,8 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
 
 
-def _notes(runs: Iterable[Judged], rows: list[Row], unchecked: Sequence[str]) -> Iterator[str]:
-    told = [(run, problem) for run in runs for problem in (*run.problems, *run.damaged, *run.contradictions)]
-    yield from (f"{run.id}: {problem}" for run, problem in told)
+def _notes(runs: Iterable[Judged], unchecked: Sequence[str]) -> Iterator[str]:
+    for run in runs:
+        yield from (f"{run.id}: {problem}" for problem in (*run.problems, *run.damaged, *run.contradictions))
     if unchecked:
         yield f"{', '.join(unchecked)}{MARK} {UNCHECKED}"
-    if single := sum(row.speedup.n == 1 for row in rows):
-        yield f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; run more repeats"

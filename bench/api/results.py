@@ -6,13 +6,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING
 
 from mlpbench.bench.analysis import judge, sides
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import Side
-from mlpbench.bench.api.compare import Comparison, decided
-from mlpbench.bench.api.foreign import ForeignComparison, PytestBenchmark
+from mlpbench.bench.api.compare import Comparison, decided, of_files
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
 from mlpbench.bench.record import names
@@ -114,11 +113,6 @@ def _below(folder: Path) -> list[Path]:
     return found[::-1]
 
 
-@overload
-def compare(
-    baseline: PytestBenchmark, candidate: PytestBenchmark, threshold: str | None = None, *, anyway: bool = False
-) -> ForeignComparison: ...
-@overload
 def compare(
     baseline: Named | Results,
     candidate: Named | Results | None = None,
@@ -127,31 +121,22 @@ def compare(
     by: str | None = None,
     anyway: bool = False,
     results: Named = "results",
-) -> Comparison: ...
-def compare(
-    baseline: Named | Results | PytestBenchmark,
-    candidate: Named | Results | PytestBenchmark | None = None,
-    threshold: str | None = None,
-    *,
-    by: str | None = None,
-    anyway: bool = False,
-    results: Named = "results",
-) -> Comparison | ForeignComparison:
+) -> Comparison:
     """Compare two sides case by case, as `mlpbench compare` does.
 
-    A side is what the command takes (a run, a kernel of the latest run, RUN:KERNEL), or results that were read; or both
-    are files of pytest-benchmark that were read. Or there is one side, and ``by`` names an axis of it. ``threshold``: a
-    share such as "5%", to ask whether the candidate is slower by more. ``anyway``: compare even if machine, network,
-    data or weights differ. ``results``: where names of runs are looked for.
+    A side is what the command takes (a run, a kernel of the latest run, RUN:KERNEL, files of pytest-benchmark), or
+    results that were read. Or there is one side, and ``by`` names an axis of it. ``threshold``: a share such as "5%",
+    to ask whether the candidate is slower by more. ``anyway``: compare even if machine, network, data or weights
+    differ. ``results``: where names of runs are looked for.
 
     Raises UserError for what cannot be read, and NothingComparable, which is one, where no case is on both sides.
     """
-    if isinstance(baseline, PytestBenchmark) and isinstance(candidate, PytestBenchmark):
-        return baseline.against(candidate, threshold or "2.5%", anyway=anyway)
-    if isinstance(baseline, PytestBenchmark) or isinstance(candidate, PytestBenchmark):
-        raise UserError("nothing to compare: one side is of pytest-benchmark, and the other of mlpbench")
     if (by is None) == (candidate is None):
         raise UserError('give two sides, or one and by=, with an axis of it, such as "env"')
+    if not isinstance(baseline, Results) and not isinstance(candidate, Results | None):
+        found = of_files(fspath(baseline), fspath(candidate), threshold, anyway=anyway)
+        if found is not None:
+            return found
     left = _sides_of(baseline, Path(results))
     if by is not None:
         axis, left, right = sides.by_axis(left, by)
@@ -168,16 +153,13 @@ def _sides_of(side: Named | Results | None, results: Path) -> list[Side]:
 def columns(of: str) -> pd.DataFrame:
     """Return the columns of a frame: a row for each, with its ``dtype`` and what it ``holds``.
 
-    ``of``: cases, repeats or rounds of `Results`, compared of a `Comparison`, benchmarks or foreign of pytest-benchmark
-    files. Raises UserError for another word.
+    ``of``: cases, repeats or rounds of `Results`, compared of a `Comparison`. Raises UserError for another word.
     """
     import pandas as pd
 
     from mlpbench.bench.analysis import frame
-    from mlpbench.bench.api import foreign
 
     frames = {"cases": frame.CASES, "repeats": frame.COLUMNS, "rounds": frame.ROUNDS, "compared": frame.COMPARED}
-    frames |= {"benchmarks": foreign.BENCHMARKS, "foreign": foreign.COMPARED}
     if of not in frames:
         raise UserError(f"unknown frame {of!r}{nearest(of, list(frames))}; there are {', '.join(frames)}")
     return pd.DataFrame([(name, *facts) for name, facts in frames[of].items()], columns=["name", "dtype", "holds"])

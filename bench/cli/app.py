@@ -40,7 +40,6 @@ COMMANDS = {
     "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches."),
     "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results."),
     "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run."),
-    "history": ("mlpbench.bench.cli.compare:history", "Show the cases of a machine from run to run."),
     "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with."),
     **{
         name: (f"{wing.__name__}.{function}", summary)

@@ -1,34 +1,35 @@
-"""`mlpbench compare`, two sides case by case, and `mlpbench history`, the cases of a machine from run to run."""
+"""`mlpbench compare`: two sides case by case."""
 
-from __future__ import annotations
-
-import os
-from dataclasses import asdict
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench import values, words
+from mlpbench.bench import words
+from mlpbench.bench.analysis import compare as analysis
+from mlpbench.bench.analysis import foreign, sides
+from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.cli import console, options
-from mlpbench.bench.cli.options import AsJson, Results, Verbose
+from mlpbench.bench.cli.options import AsJson, Results
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import identity
+from mlpbench.bench.registered import modules
+from mlpbench.bench.report.formats import markdown
+from mlpbench.bench.report.sections import compare as section
 from mlpbench.kernels import registry
 from mlpbench.kernels.registry import nearest
-
-if TYPE_CHECKING:
-    from mlpbench.bench.analysis.compare import Comparison
-    from mlpbench.bench.wings.history.history import History
-
-
-FORMATS = ("md", "github")
 
 
 def compare(
     baseline: Annotated[
-        str, typer.Argument(help="A run, a kernel of the latest run, or RUN:KERNEL.", autocompletion=options.sides)
+        str,
+        typer.Argument(
+            help="A run, a kernel of the latest run, RUN:KERNEL, or files of pytest-benchmark: 'before*.json'.",
+            autocompletion=options.sides,
+        ),
     ],
     candidate: Annotated[
         str | None,
@@ -54,27 +55,27 @@ def compare(
     """Compare two runs, or two kernels of one run: speedup with its interval, and a verdict, for each case.
 
     A sweep over threads, dtypes or networks is compared setting by setting; latest/threads-1 names one of them. With
-    --by, the settings of one run are compared with each other: compare latest --by env.
+    --by, the settings of one run are compared with each other: compare latest --by env. Files that any project's
+    pytest-benchmark wrote are compared by the names of their benchmarks: compare 'before*.json' 'after*.json'.
 
     It says by how much the candidate is not slower; with --fail-if-slower, whether it is by that. Exit 1 if the
     candidate is slower in any case, 3 if nothing can be compared; with --strict 4 if any is undecided.
 
     Example: mlpbench compare numpy numba --fail-if-slower 5% --format md
     """
-    from mlpbench.bench.analysis import compare as analysis
-    from mlpbench.bench.analysis import sides
-    from mlpbench.bench.machine import identity
-
     check_format(format, as_json=as_json)
-    here = identity.machine_id()
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
+    if candidate is not None and (found := foreign.compare(baseline, candidate, fail_if_slower, anyway=anyway)):
+        tell(found, format=format, as_json=as_json, details=details, strict=strict)
+        return
+    here = identity.machine_id()
     typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
     parsed = [sides.parse_sides(text, results, here) for text in typed]
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
-    found = analysis.decide(left, right, fail_if_slower, results, anyway=anyway, by=axis)
+    found = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
     tell(found, format=format, as_json=as_json, details=details, strict=strict)
 
 
@@ -90,12 +91,13 @@ def tell(
     if as_json:
         console.print_json(found.as_dict())
     elif format:
-        write(found, format)
+        text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found))
+        _formats()[format](found, text)
     else:
         show(found, details=details)
         if found.smallest_slowdown:
             console.out().print(found.smallest_slowdown)
-        console.out().print(Text(found.conclusion(), "bold"))
+        console.out().print(Text(found.conclusion, "bold"))
     if found.slower:
         raise typer.Exit(1)
     if strict and (found.undecided or found.unmatched):
@@ -104,40 +106,19 @@ def tell(
 
 def check_format(name: str | None, *, as_json: bool) -> None:
     """Raise UserError for another format, or for two at once."""
-    if name is not None and name not in FORMATS:
-        raise UserError(f"unknown format {name!r}{nearest(name, list(FORMATS))}; there are {', '.join(FORMATS)}")
+    if name is not None and name not in (there := _formats()):
+        raise UserError(f"unknown format {name!r}{nearest(name, list(there))}; there are {', '.join(there)}")
     if name is not None and as_json:
         raise UserError(f"--json and --format {name} are two formats: give one of them")
 
 
-def write(found: Comparison, name: str) -> None:
-    """Print Markdown; for GitHub annotations, and the Markdown into the job's summary where there is one."""
-    from mlpbench.bench.report.formats import markdown
-    from mlpbench.bench.report.sections import compare as section
-    from mlpbench.bench.wings.ci import annotations
+def _formats() -> dict[str, Callable[[Comparison, str], None]]:
+    """Return what writes a comparison, given its Markdown too, by the format's name."""
+    return {"md": _print} | {name: write for wing in modules("annotations") for name, write in wing.FORMATS.items()}
 
-    text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found))
-    if name == "github":
-        for line in annotations.render(found):
-            print(line)  # noqa: T201 - for the runner, which reads what a step prints
-        if _summarized(text):
-            console.out().print(Text(found.conclusion(), "bold"))
-            return
+
+def _print(_: Comparison, text: str) -> None:
     print(text, end="")  # noqa: T201 - data, to stdout as it is
-
-
-def _summarized(text: str) -> bool:
-    """Append to the summary of the job; return False where there is none, or it cannot be written."""
-    path = os.environ.get("GITHUB_STEP_SUMMARY")
-    if not path:
-        return False
-    try:
-        with Path(path).open("a", encoding="utf-8") as summary:
-            summary.write(f"{text}\n")
-    except OSError as error:
-        console.complain(f"cannot write the job's summary: {error.strerror}; it follows here")
-        return False
-    return True
 
 
 def show(found: Comparison, *, details: bool) -> None:
@@ -146,7 +127,7 @@ def show(found: Comparison, *, details: bool) -> None:
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
     shown = _table(found)
-    console.show(shown, heads=len(shown.columns) - 6)
+    console.show(shown, heads=max(1, len(shown.columns) - 6))
     for note in found.notes:
         out.print(Text(note, "dim"))
     for case in found.unmatched if details else ():
@@ -156,8 +137,6 @@ def show(found: Comparison, *, details: bool) -> None:
 
 
 def _table(found: Comparison) -> Table:
-    from mlpbench.bench.report.sections import compare as section
-
     made = section.table(found)
     names, right = ([column.name for column in made.columns if column.number or all_] for all_ in (True, False))
     shown = console.table(made.caption, *names, right=tuple(right))
@@ -166,60 +145,3 @@ def _table(found: Comparison) -> Table:
         shown.add_row(*map(Text, cells[:-1]), Text(cells[-1], styles[row.verdict]))
     shown.caption = section.caption(found)
     return shown
-
-
-def history(
-    kernels: Annotated[
-        list[str] | None, typer.Argument(metavar="KERNEL", help="Kernels by name; default: every kernel of the runs.")
-    ] = None,
-    machine: Annotated[
-        str | None, typer.Option(metavar="NAME", help="A folder of the results. Default: this machine's.")
-    ] = None,
-    fail_if_slower: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            parser=values.parse_threshold,
-            help="Fail if a case got slower for good by more than this: 5%, or 0.05.",
-        ),
-    ] = None,
-    verbose: Verbose = False,
-    results: Results = Path("results"),
-    as_json: AsJson = False,
-) -> None:
-    """Show which cases became faster or slower for good, since which run, and what else changed there.
-
-    A series is one case of a kernel, with one network, data set, weights, dtype and number of threads. Exit 1 with
-    --fail-if-slower if the newest change of a series is such a slowdown, in its last 10 runs.
-
-    Example: mlpbench history numpy --fail-if-slower 5%
-    """
-    from mlpbench.bench.machine import identity
-    from mlpbench.bench.wings.history import history as histories
-
-    folder = results / (machine or identity.machine_id())
-    found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
-    slower = [one for one in found.series if fail_if_slower is not None and one.slowdown(fail_if_slower)]
-    if as_json:
-        console.print_json({"schema": 1, **asdict(found)})
-    else:
-        _tell_history(found, verbose=verbose)
-    for line in (*found.problems, *([found.trouble] if found.trouble else [])):
-        console.say(line, "yellow")
-    if slower:
-        names = ", ".join(dict.fromkeys(f"{one.kernel} {one.mode} {one.batch_size}" for one in slower))
-        console.say(f"slower for good by more than {100 * (fail_if_slower or 0):g}%: {names}", "bold red")
-        raise typer.Exit(1)
-
-
-def _tell_history(found: History, *, verbose: bool) -> None:
-    from mlpbench.bench.wings.history import section
-
-    out, several = console.out(), len({one.task for one in found.series}) > 1
-    title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
-    if found.changed:
-        shown = section.change_table(found.changed, several=several, details=verbose)
-        console.show(console.report_table(shown, title, shown.caption), shown.heads)
-    else:
-        out.print(Text(title, "bold"))
-    out.print(Text(section.sentence(found.series), "bold"))

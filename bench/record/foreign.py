@@ -1,28 +1,19 @@
-"""Files of pytest-benchmark that others wrote: what ``--benchmark-json`` leaves of anybody's benchmarks.
-
-Times are seconds for one iteration. The rounds themselves are there in a file of ``--benchmark-json`` or
-``--benchmark-save-data``; without them a file has quantiles only.
-"""
+"""Files of pytest-benchmark that others wrote: what ``--benchmark-json`` leaves of anybody's benchmarks."""
 
 from pathlib import Path
 from typing import Any
 
 from msgspec import field
 
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import untrusted
-from mlpbench.bench.record.fields import Block, Duration, Rounds, Seconds, Text, Whole
+from mlpbench.bench.record.fields import Block, Duration, Text
 
 
 class Statistics(Block, frozen=True, kw_only=True):
-    """The rounds of one benchmark in one process."""
+    """Of the rounds of one benchmark in one process, the median in seconds of an iteration."""
 
     median: Duration
-    min: Duration
-    mean: Duration
-    stddev: Seconds = 0.0
-    rounds: Whole = 1
-    iterations: Whole = 1
-    data: Rounds | None = None
 
 
 class ForeignBenchmark(Block, frozen=True, kw_only=True):
@@ -31,7 +22,6 @@ class ForeignBenchmark(Block, frozen=True, kw_only=True):
     name: Text
     stats: Statistics
     fullname: Text | None = None
-    group: Text | None = None
 
 
 class ForeignFile(Block, frozen=True, kw_only=True):
@@ -48,6 +38,21 @@ class ForeignFile(Block, frozen=True, kw_only=True):
         brand = processor.get("brand_raw") if isinstance(processor, dict) else None
         words = [str(word) for word in (self.machine_info.get("node"), brand) if word]
         return untrusted.clean_text(", ".join(words)) or "unknown"
+
+
+class _Whose(Block, frozen=True, kw_only=True):
+    """What tells a file of pytest-benchmark from a record."""
+
+    benchmarks: Any
+    mlpbench: Any = None
+
+
+def is_foreign(path: Path) -> bool:
+    """Return whether a file is one of pytest-benchmark, and no record."""
+    try:
+        return untrusted.read(path, _Whose, untrusted.PYTESTS).mlpbench is None
+    except UserError:
+        return False
 
 
 def read(path: Path) -> ForeignFile:

@@ -19,6 +19,8 @@ from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Scatter, Wan
 THRESHOLD = 0.025
 #: Share of the verdicts faster and slower that may be wrong. A case is never called so with a p-value above it.
 FALSE_DISCOVERY_RATE = 0.01
+#: "not slower": by no more than was asked, or than `Judgement.decides` says; "undecided": nobody knows.
+Verdict = Literal["faster", "slower", "not slower", "undecided"]
 #: Probability with which an effect is to be found: for the repeats needed, and for the smallest effect found.
 POWER = 0.95
 #: More repeats than this are not worth a number.
@@ -29,15 +31,15 @@ MOST_REPEATS = 1000
 class Judgement:
     """One case. ``speedup`` is baseline / candidate; ``p_adjusted`` is corrected for the number of cases.
 
-    ``decides``: the smallest share by which "is it slower by more?" has an answer, 0 where it is slower or faster;
-    NaN for one repeat. ``detectable``: the smallest slowdown, as a share, that is found with probability `POWER`.
-    ``repeats_needed``: how many repeats on each side would answer for the threshold, None where they do or none would.
+    ``decides``: the share by which it is shown not to be slower, 0 where it is slower or faster; NaN of one repeat.
+    ``detectable``: the smallest slowdown, as a share, that is found with probability `POWER`. ``repeats_needed``: how
+    many repeats on each side would decide, None where it is decided or none would.
     """
 
     speedup: Ratio
     p: float
     p_adjusted: float
-    verdict: Literal["faster", "slower", "same", "unclear", "not slower", "undecided"]
+    verdict: Verdict
     decides: float
     detectable: float
     repeats_needed: int | None
@@ -46,36 +48,38 @@ class Judgement:
 def judge(
     cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]],
     paired: bool,
-    threshold: float,
-    rate: float = FALSE_DISCOVERY_RATE,
+    threshold: float | None = None,
     wander: Wander = NO_WANDER,
 ) -> list[Judgement]:
     """Judge the cases of one comparison, each a time for each repeat of the baseline and of the candidate.
 
-    "faster" and "slower" need three things: a speedup beyond the threshold, an interval that excludes 1, and a
-    p-value of at most ``rate`` after the correction for the number of cases. "same" needs an interval that lies
-    between the thresholds. The rest is "unclear". The cases know their scatter together. ``wander``: of unpaired
-    sides, how far the level of a run wanders.
+    "faster" and "slower" need a speedup beyond ``threshold`` (None: `THRESHOLD`), an interval that excludes 1,
+    and a p-value of at most `FALSE_DISCOVERY_RATE` after the correction for the number of cases, which know their
+    scatter together. ``wander``: of unpaired sides, how far the level of a run wanders.
 
     Raises ValueError as `bench.stats.estimates.ratio`.
     """
+    border, rate = THRESHOLD if threshold is None else threshold, FALSE_DISCOVERY_RATE
     scatter = scatter_of(cases, paired)
-    found = [estimates.difference(*sides, paired, scatter, wander) for sides in cases]
-    p_values = [p_value(value, error) for value, error, _ in found]
+    differences = [estimates.difference(*sides, paired, scatter, wander) for sides in cases]
+    p_values = [p_value(value, error) for value, error, _ in differences]
     p_adjusted = adjusted(p_values)
     # What one more case has to undercut to be found beside those that are.
     level = rate * min(sum(p <= rate for p in p_adjusted) + 1, len(cases)) / max(len(cases), 1)
     judged = []
-    for (a, b), (_, error, n), p, q in zip(cases, found, p_values, p_adjusted, strict=True):
+    for (a, b), (_, error, n), p, q in zip(cases, differences, p_values, p_adjusted, strict=True):
         speedup = estimates.ratio(a, b, paired, scatter, wander)
-        verdict = estimates.verdict(speedup, threshold)
-        if verdict in ("faster", "slower") and not q <= rate:
-            verdict = "unclear"
-        decides = 0.0 if verdict in ("faster", "slower") else decided(speedup)
-        least = detectable(error, threshold, level) if error else math.nan
-        needed = None
-        if error and may_be_slower(speedup, threshold) and verdict != "slower":
-            needed = repeats_needed(error, n, wander if not paired else NO_WANDER, speedup.value, threshold)
+        verdict: Verdict
+        found, decides, needed = estimates.verdict(speedup, border), decided(speedup), None
+        if found in ("faster", "slower") and q <= rate:
+            verdict, decides = found, 0.0
+        elif math.isnan(decides) if threshold is None else may_be_slower(speedup, threshold):
+            verdict = "undecided"
+            if error:
+                needed = repeats_needed(error, n, NO_WANDER if paired else wander, speedup.value, border)
+        else:
+            verdict = "not slower"
+        least = detectable(error, border, level) if error else math.nan
         judged.append(Judgement(speedup, p, q, verdict, decides, least, needed))
     return judged
 

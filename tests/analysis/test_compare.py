@@ -289,8 +289,8 @@ def test_without_a_question_every_case_says_what_it_can_decide(tmp_path):
     assert found.undecided == ()
     most = max(row.decides for row in found.rows)
     assert 0 < most < 0.01
-    assert f" by more than {100 * most:.2g} %" in found.conclusion()
-    assert found.conclusion().endswith(" in all 4 cases.")
+    assert f" by more than {100 * most:.2g} %" in found.conclusion
+    assert found.conclusion.endswith(" in all 4 cases.")
     for row in found.rows:
         assert 1 / row.speedup.low - 1 == pytest.approx(row.decides)
 
@@ -312,7 +312,7 @@ def test_a_question_is_decided_or_not(tmp_path, asked, verdict):
 )
 def test_the_conclusion_is_a_sentence(tmp_path, factor, asked, said):
     one, other = sides_of(tmp_path, factor, noise=0.0)
-    assert compare(one, other, asked, level=STEADY).conclusion() == said.format(old=one.id, new=other.id)
+    assert compare(one, other, asked, level=STEADY).conclusion == said.format(old=one.id, new=other.id)
 
 
 def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
@@ -320,12 +320,12 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
     times = {case: TIMES[case] * factor for case, factor in zip(TIMES, (1.5, 0.5, 1.0, 1.02), strict=True)}
     steady = {"noise": 0.0, "repeats": 8}
     one, other = run(tmp_path, seed=1, **steady), run(tmp_path, times, seed=2, **steady)
-    said = compare(one, other, 0.02, level=STEADY).conclusion()
+    said = compare(one, other, 0.02, level=STEADY).conclusion
     assert said.startswith(
         f"{other.id} is slower than {one.id} in 1 of 4 cases: it takes 1.5x as long; faster in 1 of 4 cases: 2x; not "
         f"slower by more than 2 % in 1 of 4 cases; undecided in 1 of 4 cases. To decide the rest: "
     )
-    unasked = compare(one, other, level=STEADY).conclusion()
+    unasked = compare(one, other, level=STEADY).conclusion
     assert unasked.endswith("; not slower by more than 2 % in 2 of 4 cases.")
 
 
@@ -340,8 +340,8 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path):
 def test_the_last_line_says_what_would_decide(tmp_path, noise, repeats, wander, said):
     found = compare(*sides_of(tmp_path, noise=noise, repeats=repeats), 0.05, level=wander)
     assert found.undecided
-    assert "To decide the rest: " in found.conclusion()
-    assert found.conclusion().endswith(said)
+    assert "To decide the rest: " in found.conclusion
+    assert found.conclusion.endswith(said)
 
 
 def test_what_would_decide_is_told_in_minutes_where_files_say_how_long_a_repeat_takes(tmp_path):
@@ -350,7 +350,7 @@ def test_what_would_decide_is_told_in_minutes_where_files_say_how_long_a_repeat_
     found = compare(*both, 0.05, level=STEADY)
     more = max(row.repeats_needed for row in found.undecided) - 3
     assert found.repeat_s == 60
-    assert f"about {more:,} more minute" in found.conclusion()
+    assert f"about {more:,} more minute" in found.conclusion
 
 
 def test_an_undecided_case_says_how_many_repeats_would_tell(tmp_path):
@@ -371,7 +371,7 @@ def test_a_case_whose_every_repeat_was_disturbed_has_no_verdict(tmp_path):
     assert (lost.kernels, lost.mode, lost.speedup.reason) == ("numba", "batched", "other programs disturbed it")
     assert math.isnan(lost.speedup.low)
     assert found.slower == ()
-    assert found.conclusion().endswith("To decide the rest: a quieter hour.")
+    assert found.conclusion.endswith("To decide the rest: a quieter hour.")
 
 
 # -- what two runs differ by anyway

@@ -95,8 +95,8 @@ def test_load_finds_runs_as_the_commands_do_and_whole_folders(tmp_path, monkeypa
 
 def test_two_kernels_are_compared_as_the_command_does(results):
     found = results.compare("numpy", "numba", "5%")
-    assert found.found.paired
-    assert found.found.threshold == 0.05
+    assert found.paired
+    assert found.threshold == 0.05
     assert found.conclusion == found.as_dict()["conclusion"]
     rows = found.cases().to_dict("records")
     told = found.as_dict()["cases"]
@@ -119,7 +119,7 @@ def test_settings_of_one_run_are_told_apart(tmp_path):
     by_kernel = found.compare("numpy", "numba").cases()
     assert by_kernel.groupby("setting").size().to_dict() == {"env new": 2, "env old": 2}
     by_env = mlpbench.compare(found, by="env")
-    assert by_env.found.paired
+    assert by_env.paired
     assert len(by_env.cases()) == len(TIMES)
     with pytest.raises(mlpbench.UserError):
         mlpbench.compare(found, by="weather")
@@ -151,9 +151,9 @@ def test_an_object_shows_itself_and_escapes_what_files_say(results, monkeypatch)
     shown = mlpbench.Results((hostile,))._repr_html_()
     assert shown.count("&lt;img") == 2
     compared = results.compare("numpy", "numba")
-    rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.found.rows)
+    rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.rows)
     hostile_texts = {"baseline": HOSTILE, "notes": (HOSTILE,), "smallest_slowdown": HOSTILE}
-    shown += mlpbench.Comparison(replace(compared.found, rows=rows, **hostile_texts))._repr_html_()
+    shown += replace(compared, rows=rows, **hostile_texts)._repr_html_()
     assert "<img" not in shown
     assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
     assert mlpbench.Results((replace(run, records=(), times=()),))._repr_html_()

@@ -106,7 +106,7 @@ def test_it_needs_no_pandas_and_no_numba(tmp_path):
 import sys, time
 import mlpbench
 before = set(sys.modules)
-mlpbench.load, mlpbench.run, mlpbench.compare, mlpbench.check, mlpbench.read_pytest_benchmark
+mlpbench.load, mlpbench.run, mlpbench.compare, mlpbench.check
 print(sorted({"pandas", "numba", "scipy", "vl_convert"} & {name.partition(".")[0] for name in sys.modules}))
 """
     assert processes.python("-c", code, cwd=tmp_path).stdout.strip() == "[]"

@@ -22,7 +22,7 @@ def test_it_says_what_the_command_prints_as_json(two, capsys):
     status, out, _ = called(capsys, "compare", *two, "--json", "--fail-if-slower", "1%")
     found = mlpbench.compare(*two, "1%")
     assert json.loads(out) == json.loads(json.dumps(found.as_dict()))
-    assert status == int(found.slower)
+    assert status == int(bool(found.slower))
     by_name = mlpbench.compare(two[0].name, two[1].name, "1%", results=two[0].parents[1])
     loaded = mlpbench.compare(*map(mlpbench.load, two), threshold="1%")
     assert by_name.as_dict() == loaded.as_dict() == found.as_dict()
@@ -35,9 +35,6 @@ def test_what_cannot_be_compared_is_one_line(two, tmp_path):
     elsewhere = simulate.write_run(tmp_path / "b", TIMES, environment=other)
     with pytest.raises(mlpbench.NothingComparable, match="machine: testbox against bigbox"):
         mlpbench.compare(two[0], elsewhere)
-    assert mlpbench.compare(two[0], elsewhere, anyway=True).found.differences
+    assert mlpbench.compare(two[0], elsewhere, anyway=True).differences
     with pytest.raises(mlpbench.UserError, match="cannot read the threshold 'much'"):
         mlpbench.compare(*two, "much")
-    file = mlpbench.read_pytest_benchmark(two[0] / "numpy.0.json")
-    with pytest.raises(mlpbench.UserError, match="one side is of pytest-benchmark"):
-        mlpbench.compare(file, two[1])

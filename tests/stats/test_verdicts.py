@@ -55,7 +55,7 @@ def test_every_case_says_by_how_much_it_is_not_slower():
     cases = [(repeats(rng, 5), repeats(rng, 5)) for _ in range(6)] + [(repeats(rng, 5), repeats(rng, 5, 1.5))]
     *equal, slow = judge(cases, paired=True, threshold=0.05)
     for case in equal:
-        assert case.verdict == "same"
+        assert case.verdict == "not slower"
         assert 1 / (1 + case.decides) == close(case.speedup.low) or case.decides == 0
         assert not may_be_slower(case.speedup, 1.001 * case.decides)
         assert may_be_slower(case.speedup, 0.9 * case.decides)
@@ -69,12 +69,12 @@ def test_what_cannot_be_decided_says_how_many_repeats_would():
     judged = judge(cases, paired=True, threshold=0.02)
     open_ = [case for case in judged if may_be_slower(case.speedup, 0.02)]
     assert open_
-    assert {case.verdict for case in open_} == {"unclear"}
+    assert {case.verdict for case in open_} == {"undecided"}
     needed = [case.repeats_needed for case in open_ if case.repeats_needed is not None]
     assert len(needed) > len(open_) / 2, "of the others, the speedup seen lies on the threshold"
     assert min(needed) > 3
     (single,) = judge([({0: 1.0}, {0: 1.0})], paired=True, threshold=0.02)
-    assert (single.verdict, single.repeats_needed) == ("unclear", None)
+    assert (single.verdict, single.repeats_needed) == ("undecided", None)
     assert math.isnan(single.decides)
     assert math.isnan(decided(single.speedup))
 

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from mlpbench.bench import words
 from mlpbench.bench.analysis import compare, sides
 from mlpbench.bench.analysis.compare import Comparison, Row
+from mlpbench.bench.cases import ITERATION
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.report import document
 from mlpbench.bench.report.document import Block, Findings, Paragraph, Points, Table
@@ -37,12 +38,12 @@ def table(comparison: Comparison) -> Table:
     """Return a row for each case, in the order of `ordered`: both times, the speedup, and the verdict last."""
     # The title says what every row is about where two kernels were named, of one setting.
     named = all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in comparison.rows)
+    foreign = all(row.mode == ITERATION for row in comparison.rows)
     unchecked = comparison.unchecked
     rows = [
         (
-            *(() if named else (row.label,)),
-            row.mode,
-            "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}",
+            *((row.label,) if foreign or not named else ()),
+            *(() if foreign else (row.mode, "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}")),
             words.marked(words.time(row.baseline), row.baseline_kernel in unchecked),
             words.marked(words.time(row.candidate), row.candidate_kernel in unchecked),
             words.ratio(row.speedup),
@@ -53,9 +54,10 @@ def table(comparison: Comparison) -> Table:
     ]
     alone = all(math.isnan(row.speedup.low) for row in comparison.rows)
     speedup = "speedup" if alone else "speedup (95 % interval)"
-    numbers = ("batch size", "baseline", "candidate", speedup, "not slower by more than")
-    texts = ("mode",) if named else ("case", "mode")
-    return document.table(title(comparison), texts, numbers, ("verdict",), rows=rows, heads=len(texts) + 1)
+    texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")
+    numbers = (*(() if foreign else ("batch size",)), "baseline", "candidate", speedup, "not slower by more than")
+    heads = len(texts) + (not foreign)
+    return document.table(title(comparison), texts, numbers, ("verdict",), rows=rows, heads=heads)
 
 
 def blocks(comparison: Comparison) -> tuple[Block, ...]:
@@ -63,7 +65,7 @@ def blocks(comparison: Comparison) -> tuple[Block, ...]:
     sensitivity = comparison.smallest_slowdown
     notes = [caption(comparison), *comparison.notes, *([sensitivity] if sensitivity else [])]
     return (
-        Paragraph(comparison.conclusion()),
+        Paragraph(comparison.conclusion),
         *_points(f"not the same on both sides: {difference}" for difference in comparison.differences),
         table(comparison),
         *_points(notes),
@@ -110,7 +112,7 @@ def _of_versions(findings: Findings) -> tuple[Block, ...]:
 
 
 def _answer(findings: Findings) -> str | None:
-    return versions.conclusion() if (versions := findings.of(_versions)) else None
+    return versions.conclusion if (versions := findings.of(_versions)) else None
 
 
 def _asked(findings: Findings) -> bool:

@@ -221,7 +221,7 @@ def against_previous(run: Judged) -> str | None:
         earlier = judge.read(path)
         if len(earlier) != 1 or earlier[0].setting != run.setting:
             return None
-        return f"Against the previous run of this machine: {compare.compare(earlier[0], run).conclusion()}"
+        return f"Against the previous run of this machine: {compare.compare(earlier[0], run).conclusion}"
     except NothingComparable:
         return None
     except UserError as reason:  # of the other run, or of the calibration: it costs no report

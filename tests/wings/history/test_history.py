@@ -25,7 +25,7 @@ def test_a_run_is_told_beside_the_one_before_it(tmp_path):
     assert against_previous(simulate.read(again)) is None, "that before it computes something else"
     (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
     said = against_previous(simulate.read(again))
-    answer = compare(simulate.read(first), simulate.read(again)).conclusion()
+    answer = compare(simulate.read(first), simulate.read(again)).conclusion
     assert " is slower than " in answer
     assert said == f"Against the previous run of this machine: {answer}"
     assert said in render.build([simulate.read(again)]).headline.remarks

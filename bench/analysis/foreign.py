@@ -1,0 +1,94 @@
+"""Anybody's pytest-benchmark files, judged as our own runs are: each file is one process, and so one repeat."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from glob import escape, glob
+from pathlib import Path
+
+from mlpbench.bench.analysis.compare import Comparison, Pair, Unmatched, of_cases, one_repeat
+from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.analysis.times import CaseTimes
+from mlpbench.bench.cases import ITERATION
+from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.record import foreign
+from mlpbench.bench.record.foreign import ForeignFile
+from mlpbench.kernels.registry import nearest
+
+#: How files of several processes are made.
+ADVICE = "run pytest three times or more: for i in 1 2 3; do pytest --benchmark-json=after$i.json; done"
+
+
+def compare(
+    baseline: str, candidate: str, threshold: float | None = None, *, anyway: bool = False
+) -> Comparison | None:
+    """Compare benchmarks of one name, or two of the same files; None where neither side is of pytest-benchmark.
+
+    A side is a file or a pattern such as ``before*.json``, with ``:NAME`` one benchmark of them. Raises UserError for
+    what cannot be read, and NothingComparable for files of two machines, unless ``anyway``.
+    """
+    (left, one), (right, other) = _side(baseline), _side(candidate)
+    if not left and not right:
+        return None
+    if not (left and right):
+        raise UserError("nothing to compare: one side is of pytest-benchmark, and the other is not")
+    files = {path: foreign.read(path) for path in (*left, *right)}
+    paired = left == right
+    if one == other if paired else set(left) & set(right):
+        raise UserError("nothing to compare: a file is on both sides")
+    _check(files, anyway=anyway)
+    short = all(len({item.name for item in file.benchmarks}) == len(file.benchmarks) for file in files.values())
+    old, new = (_cases([files[path] for path in paths], short=short) for paths in (left, right))
+    if one or other:
+        names = {_known(one or other or "", old): _known(other or one or "", new)}
+    else:
+        names = {name: name for name in old | new}
+    pairs = [Pair(old[name], new[match]) for name, match in names.items() if name in old and match in new]
+    pairs = [pair for pair in pairs if all(pair.sides(paired))]
+    if not pairs:
+        raise NothingComparable("nothing to compare: the files have no benchmark in common")
+    found = of_cases(baseline, candidate, pairs, threshold, paired, USUAL_WANDER)
+    unmatched = [
+        Unmatched(name, None, None, f"not in {baseline if match in new else candidate}")
+        for name, match in names.items()
+        if name not in old or match not in new
+    ]
+    return replace(found, unmatched=tuple(unmatched), notes=tuple(one_repeat(found.rows, ADVICE)))
+
+
+def _side(text: str) -> tuple[list[Path], str | None]:
+    """Return the files that a side names, none where they are not of pytest-benchmark, and the benchmark."""
+    files, colon, name = text.partition(".json:")
+    files = f"{files}.json" if colon else files
+    paths = [Path(path) for path in sorted(glob(escape(files)) or glob(files))]  # noqa: PTH207 - an absolute pattern too
+    return paths if paths and foreign.is_foreign(paths[0]) else [], name or None
+
+
+def _check(files: Mapping[Path, ForeignFile], *, anyway: bool) -> None:
+    known: list[ForeignFile] = []
+    for path, file in files.items():
+        if not file.benchmarks:
+            raise UserError(f"{path}: no benchmark in it")
+        if file in known:
+            raise UserError(f"{path}: the same process as {list(files)[known.index(file)]}: name each file once")
+        known.append(file)
+    machines = sorted({file.machine for file in known})
+    if len(machines) > 1 and not anyway:
+        raise NothingComparable(
+            f"not comparable, the machines are {' and '.join(machines)}: measure on one, or compare --anyway"
+        )
+
+
+def _cases(files: Sequence[ForeignFile], *, short: bool) -> dict[str, CaseTimes]:
+    """Return the benchmarks by name, or by full name where two have one name; seconds of an iteration by file."""
+    every: dict[str, dict[int, float]] = {}
+    for number, file in enumerate(files):
+        for item in file.benchmarks:
+            name = item.name if short else item.fullname or item.name
+            every.setdefault(name, {})[number] = item.stats.median
+    return {name: CaseTimes("", "", name, ITERATION, 1, times, ()) for name, times in every.items()}
+
+
+def _known(name: str, cases: Mapping[str, CaseTimes]) -> str:
+    if name not in cases:
+        raise UserError(f"no benchmark {name!r}{nearest(name, list(cases))}; there are {', '.join(cases)}")
+    return name

@@ -1,0 +1,69 @@
+"""`mlpbench history`: the cases of a machine from run to run."""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.text import Text
+
+from mlpbench.bench import values, words
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, Results, Verbose
+from mlpbench.bench.machine import identity
+from mlpbench.bench.wings.history import history as histories
+from mlpbench.bench.wings.history import section
+from mlpbench.bench.wings.history.history import History
+from mlpbench.kernels import registry
+
+
+def history(
+    kernels: Annotated[
+        list[str] | None, typer.Argument(metavar="KERNEL", help="Kernels by name; default: every kernel of the runs.")
+    ] = None,
+    machine: Annotated[
+        str | None, typer.Option(metavar="NAME", help="A folder of the results. Default: this machine's.")
+    ] = None,
+    fail_if_slower: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            parser=values.parse_threshold,
+            help="Fail if a case got slower for good by more than this: 5%, or 0.05.",
+        ),
+    ] = None,
+    verbose: Verbose = False,
+    results: Results = Path("results"),
+    as_json: AsJson = False,
+) -> None:
+    """Show which cases became faster or slower for good, since which run, and what else changed there.
+
+    A series is one case of a kernel, with one network, data set, weights, dtype and number of threads. Exit 1 with
+    --fail-if-slower if the newest change of a series is such a slowdown, in its last 10 runs.
+
+    Example: mlpbench history numpy --fail-if-slower 5%
+    """
+    folder = results / (machine or identity.machine_id())
+    found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
+    slower = [one for one in found.series if fail_if_slower is not None and one.slowdown(fail_if_slower)]
+    if as_json:
+        console.print_json({"schema": 1, **asdict(found)})
+    else:
+        _tell_history(found, verbose=verbose)
+    for line in (*found.problems, *([found.trouble] if found.trouble else [])):
+        console.say(line, "yellow")
+    if slower:
+        names = ", ".join(dict.fromkeys(f"{one.kernel} {one.mode} {one.batch_size}" for one in slower))
+        console.say(f"slower for good by more than {100 * (fail_if_slower or 0):g}%: {names}", "bold red")
+        raise typer.Exit(1)
+
+
+def _tell_history(found: History, *, verbose: bool) -> None:
+    out, several = console.out(), len({one.task for one in found.series}) > 1
+    title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
+    if found.changed:
+        shown = section.change_table(found.changed, several=several, details=verbose)
+        console.show(console.report_table(shown, title, shown.caption), shown.heads)
+    else:
+        out.print(Text(title, "bold"))
+    out.print(Text(section.sentence(found.series), "bold"))
