@@ -86,7 +86,7 @@ def test_a_file_that_changes_while_it_is_measured(tmp_path, quicker):
     changes = "    open(__file__, 'a').write('#') if len(x) == 100 else None\n"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    e = np", f"{changes}    e = np"), encoding="utf-8")
-    words = ["./mine.py:fast", "--batch-size", 1, "--batch-size", 100, "--repeats", 3]
+    words = ["./mine.py:fast", "--profile", "smoke", "--repeats", 3]
     ran = typed("run", *words, "--results", tmp_path / "results", cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 1
     assert ran.stderr.count("mine.py has changed since this run began; start it again") == 1, "once for both"

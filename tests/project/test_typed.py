@@ -16,10 +16,10 @@ pytestmark = pytest.mark.heavy
 
 #: Small sweeps in place of the usual ones: every `mlpbench run` below the file's folder takes these as its defaults.
 SETTINGS = '[run]\nkernels = ["numpy", "numba"]\nprofile = "smoke"\nbatch-size = [10]\nrepeats = 2\nthreads = 1\n'
-#: Commands of the docs that need another machine, a library (the page's too), a file or an hour.
+#: Commands of the docs that need another machine, a library (the page's too), a file or an hour, or are README's.
 NEEDS = re.compile(
     r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
-    r"|array-api|cupy|onnxruntime|report\.html"
+    r"|array-api|cupy|onnxruntime|report\.html|--profile book"
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: `.ci/run` types the command that ends in pytest, word for word.
@@ -50,7 +50,7 @@ def consoles(path):
     return [line.removeprefix("$ ").partition("  #")[0] for line in lines]
 
 
-def test_the_readme_typed_in_a_fresh_environment(tmp_path):
+def test_the_readme_typed_in_a_fresh_environment(tmp_path, quicker):
     """Nothing needs what no earlier line has installed."""
     names = subprocess.run(
         ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
@@ -66,7 +66,7 @@ def test_the_readme_typed_in_a_fresh_environment(tmp_path):
     assert first.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")
     assert all("pytest" in command for command in others)
     assert len(questions) >= 5
-    fresh = {"PYTHONPATH": "", "VIRTUAL_ENV": "", "PIP_DISABLE_PIP_VERSION_CHECK": "1"}
+    fresh = {"PYTHONPATH": quicker.partition(os.pathsep)[0], "VIRTUAL_ENV": "", "PIP_COMPILE": "0"}
     # Whether `ab` decides anything is no question here: it has time for few pairs.
     active = [f". .venv/bin/activate && {command.replace('--budget 2m', '--budget 20s')}" for command in questions]
     assert type_commands([first, *active], tmp_path / "clone", **fresh) == []
@@ -77,7 +77,7 @@ def test_commands_of_the_docs(tmp_path, quicker):
     (tmp_path / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
     pages = sorted((ROOT / "docs").rglob("*.md"))
     shown = [line for page in pages for line in consoles(page) if line.startswith("mlpbench ")]
-    commands = [line for line in dict.fromkeys(shown) if not NEEDS.search(line)]
+    commands = [line for line in dict.fromkeys(["mlpbench run numpy numba", *shown]) if not NEEDS.search(line)]
     assert len(commands) >= 20
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": quicker}
-    assert type_commands(["mlpbench run numpy numba", *commands], tmp_path, **path) == []
+    assert type_commands(commands, tmp_path, **path) == []

@@ -91,10 +91,10 @@ def test_a_file_too_large_is_not_read(path):
 def test_junk_of_many_megabytes_costs_little(path, item):
     """As many items as fit: what is refused at once is not made into objects first."""
     began = time.process_time()
-    refusal(path, '{"mlpbench": [' + item * (60 * 2**20 // len(item)) + "0]}")
+    refusal(path, '{"mlpbench": [' + item * (15 * 2**20 // len(item)) + "0]}")
     ours = time.process_time() - began
     began = time.process_time()
-    for _ in range(20):
+    for _ in range(5):
         json.loads("[" + item * 100_000 + "0]")
     assert ours < 60 * max(time.process_time() - began, 0.01), "Python's own decoder would take ten times as long"
 

@@ -30,7 +30,7 @@ def newest(results):
 
 
 @pytest.fixture
-def cluster(tmp_path):
+def cluster(tmp_path, quicker):
     """Start a scheduler and two workers, as a cluster has them; return its address and what starts one more."""
     pytest.importorskip("distributed", reason="distributed is not installed")
     started = []
@@ -38,7 +38,8 @@ def cluster(tmp_path):
     def start(*words):
         command = [sys.executable, "-m", *words]
         with (tmp_path / f"{len(started)}.log").open("w") as log:
-            started.append(subprocess.Popen(command, cwd=tmp_path, env=variables(), stdout=log, stderr=log))
+            env = variables(PYTHONPATH=quicker)
+            started.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log))
         return started[-1]
 
     start("distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", "scheduler.json")
@@ -55,14 +56,15 @@ def cluster(tmp_path):
         process.wait()
 
 
-def test_workers_of_dask_one_of_which_dies(cluster, tmp_path):
+def test_workers_of_dask_one_of_which_dies(cluster, tmp_path, quicker):
     """The one that dies is named, the other completes; a second start runs what is missing, and nothing else."""
     address, worker = cluster
     doomed, _ = worker(), worker()
     results = tmp_path / "results"
     wait_until(lambda: len(_workers(address)) == 2, "two workers")
     command = [sys.executable, "-m", "mlpbench", "fleet", "--dask", address, "--results", str(results), *TINY]
-    running = subprocess.Popen(command, env=variables(), stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, env=variables(PYTHONPATH=quicker), **pipes)
     first = next(line for line in running.stderr if " starts on " in line).partition(": starts on")[0]
     os.kill(_workers(address)[first], signal.SIGKILL)
     _, err = running.communicate(timeout=120)
@@ -73,7 +75,7 @@ def test_workers_of_dask_one_of_which_dies(cluster, tmp_path):
     del doomed
     worker()
     wait_until(lambda: len(_workers(address)) == 2, "another worker")
-    again = typed("fleet", "--dask", address, "--results", results, "--resume", cwd=tmp_path)
+    again = typed("fleet", "--dask", address, "--results", results, "--resume", cwd=tmp_path, PYTHONPATH=quicker)
     assert again.returncode == 0, again.stderr
     assert again.stderr.count(" starts on ") == 1
     after = contents(results)
@@ -121,11 +123,10 @@ def sshd(tmp_path):
     process.wait()
 
 
-def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path):
+def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path, quicker):
     results, python = tmp_path / "results", tmp_path / "python"
     # What the host's environment sets up at a login is not this test's.
-    path = os.environ.get("PYTHONPATH", "")
-    python.write_text(f"#!/bin/sh\nexport PYTHONPATH='{path}'\nexec {sys.executable} \"$@\"\n")
+    python.write_text(f"#!/bin/sh\nexport PYTHONPATH='{quicker}'\nexec {sys.executable} \"$@\"\n")
     python.chmod(0o755)
     shared = f'user = "{getpass.getuser()}"\nkey = "{tmp_path}/user"\nknown_hosts = "{tmp_path}/known"\n'
     (tmp_path / "hosts.toml").write_text(
@@ -133,7 +134,7 @@ def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path):
         f'[hosts.bare]\naddress = "127.0.0.1"\nport = {sshd}\npython = "/nowhere/python"\n{shared}'
         f'[hosts.gone]\naddress = "127.0.0.1"\nport = 1\n{shared}'
     )
-    ran = typed("fleet", "--ssh", "hosts.toml", "--results", results, *TINY, cwd=tmp_path)
+    ran = typed("fleet", "--ssh", "hosts.toml", "--results", results, *TINY, cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 1, ran.stderr
     assert "here: numpy 1/1: " in ran.stderr, "what a run says is told while it runs"
     assert "gone has no results: not reached: 127.0.0.1: " in ran.stderr
