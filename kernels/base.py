@@ -174,7 +174,7 @@ class Kernel(ABC):
     def stream(self) -> int | None:
         """Return the CUDA stream, as the number of its ``cudaStream_t``, that all calls of this instance run on.
 
-        Device times are taken by events on it (`bench.wings.gpu.device`). None: the kernel has no device times.
+        Device times are taken by events on it (`bench.wings.gpu.measurement`). None: the kernel has no device times.
         """
         return None
 

@@ -45,7 +45,7 @@ TESTS = (
     "tests/kernels/cuda",
     "tests/kernels/test_mlp_cupy.py",
     "tests/wings/gpu/test_roofs.py",
-    "tests/wings/gpu/test_device.py",
+    "tests/wings/gpu/test_measurement.py",
     "tests/wings/gpu/test_transfers.py",
 )
 

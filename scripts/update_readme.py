@@ -26,6 +26,7 @@ from mlpbench.bench.report.charts import times
 from mlpbench.bench.report.charts.style import Theme
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import times as time_section
+from mlpbench.bench.wings.book import finding as book
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why import section as explained
 
@@ -129,7 +130,7 @@ def gain_lines(run: Judged) -> list[str]:
 
 def book_lines(run: Judged) -> list[str]:
     """Return the book's experiment, measured again."""
-    found = headline.find(summarize([run])).book
+    found = book.find(summarize([run]))
     return [*(f"* {line}" for finding in found for line in finding.sentences()), "", machine(run)]
 
 

@@ -33,7 +33,7 @@ threadpool_limits(1, "blas")
 SMALL_CACHES = """
 import sys
 
-if "mlpbench.bench.machine.roofs" in sys.orig_argv:
+if "mlpbench.bench.wings.why.roofs" in sys.orig_argv:
     from msgspec.structs import replace
     from mlpbench.bench.machine import environment
 

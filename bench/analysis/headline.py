@@ -21,8 +21,6 @@ from mlpbench.bench.analysis.summary import (
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.wings.book import finding as book
-from mlpbench.bench.wings.book.finding import BookFinding
 from mlpbench.bench.words import plain
 
 
@@ -105,8 +103,7 @@ class Fastest:
 class Headline:
     """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
 
-    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels``, ``fastest`` and ``book`` hold the
-    numbers that the texts were made of.
+    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels`` and ``fastest`` hold the numbers.
     """
 
     lead: str
@@ -115,7 +112,6 @@ class Headline:
     notes: list[str]
     kernels: list[KernelFinding]
     fastest: list[Fastest]
-    book: list[BookFinding]
 
     @property
     def remarks(self) -> list[str]:
@@ -198,31 +194,26 @@ def find(
     many were used, as `threads_of` says it.
     """
     if not cases:
-        return Headline("Nothing was timed.", [], [], [], [], [], [])
+        return Headline("Nothing was timed.", [], [], [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
     kernels: list[KernelFinding] = []
     fastest: list[Fastest] = []
-    books: list[BookFinding] = []
-    sentences, ranks, notes = list[str](), list[str](), list[str]()
+    sentences, ranks = list[str](), list[str]()
     for run, of_run in runs.items():
         own = of_kernels(of_run)
         order = ranked(best.values()) if (best := best_cases(own)) else []
         found = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
         winners = _fastest(of_run)
-        of_book = book.find(of_run)
         kernels += found
         fastest += winners
-        books += of_book
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
         sentences += [before + kernel.sentence() for kernel in found]
         ranks += [before + winner.sentence() for winner in winners]
-        notes += [before + text for item in of_book for text in item.sentences()]
-    notes += [book.BOOK.sentence()] if books else []
-    lead = next((text for item in books if (text := item.lead())), None) or answer or _lead(kernels, titles)
+    lead = answer or _lead(kernels, titles)
     if len(runs) == 1 and (first := _of_all(order)):
         lead = f"{first} {lead}"
     lead = f"{lead} {threads}" if threads else lead
-    return Headline(lead, sentences, ranks, notes + _notes(cases), kernels, fastest, books)
+    return Headline(lead, sentences, ranks, _notes(cases), kernels, fastest)
 
 
 def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:

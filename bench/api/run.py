@@ -20,8 +20,9 @@ from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Ending
+from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import limits, seal
+from mlpbench.bench.run import seal
 from mlpbench.bench.run import sweep as sweeps
 from mlpbench.bench.run.process import Outcome
 from mlpbench.bench.wings.resume import resume
@@ -95,7 +96,8 @@ class Carried:
     def measure_limits(self) -> list[str]:
         """Measure what the machine can do at most, for reports; return why something of it is not known."""
         profile = profiles.profile(self.sweep.plan.profile or "")
-        return list(limits.measure(self.folders, self.sweep, profile.max_time_s))
+        after = (module.after_run(self.folders, self.sweep, profile.max_time_s) for module in modules("after_run"))
+        return [reason for reasons in after for reason in reasons]
 
 
 def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **options: Option) -> Results:

@@ -20,7 +20,6 @@ from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import arguments, instruments
-from mlpbench.bench.measure.joules import joules
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.plan import profiles
@@ -31,11 +30,9 @@ from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
-from mlpbench.bench.record.trust import LookFacts, Trust
+from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.registered import modules
 from mlpbench.bench.wings.audit.audit import Audit
-from mlpbench.bench.wings.gpu import device
-from mlpbench.bench.wings.latency import cold, single_calls
-from mlpbench.bench.wings.why import anatomy
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -252,10 +249,12 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 
 def _head(asked: Suite, config: pytest.Config) -> RecordHead:
-    """Return our block."""
+    """Return our block, with what wings measure of the kernel when all rounds are over."""
     (name,) = asked.kernels
     found = asked.admitted(name)
-    dissected = found if asked.repeat < anatomy.REPEATS else None
+    beside: dict[str, Any] = {}
+    for module in modules("measurement") if found else ():
+        beside |= getattr(module, "of_kernel", _nothing)(asked, found, config.getoption)
     return RecordHead(
         kernel=name,
         repeat=asked.repeat,
@@ -263,14 +262,15 @@ def _head(asked: Suite, config: pytest.Config) -> RecordHead:
         **computed(*asked.workload.facts()),
         kernel_info=found.kernel_info if found else KernelInfo(),
         thread_use=asked.thread_use,
-        anatomy=anatomy.measure(type(dissected.kernel), asked.workload.spec) if dissected else None,
-        device_times=device.measure(found, asked.cases, float(config.getoption("benchmark_max_time")))
-        if found
-        else None,
-        trust=_with_starts(asked, config),
+        trust=asked.trust,
         plan=asked.plan,
         failures=tuple(asked.failures),
+        **beside,
     )
+
+
+def _nothing(*_: Any) -> dict[str, Any]:
+    return {}
 
 
 @pytest.hookimpl(trylast=True)
@@ -329,7 +329,8 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     if schedule is None or schedule.is_over(case):
         suite.check_threads(contestant)
         if suite.repeat == 0:  # once for each kernel is enough
-            _look_closer(suite, contestant, case, config.getoption("--p99"))
+            for module in modules("measurement"):
+                getattr(module, "of_case", _nothing)(suite, contestant, case, config.getoption)
     return None
 
 
@@ -340,14 +341,6 @@ def _phase(case: cases_.Case, schedule: Schedule | None, turn: int | None) -> st
     return f"timing, turn {turn} of {schedule.wanted.turns - 1}"
 
 
-def _look_closer(suite: Suite, contestant: Contestant, case: cases_.Case, budget: str | None) -> None:
-    """Time single calls and count joules."""
-    trust = suite.trust
-    if single_calls.is_asked(case, budget):
-        trust = replace(trust, singles=(*trust.singles, single_calls.single_calls(contestant, case)))
-    suite.trust = replace(trust, spent=(*trust.spent, *joules(contestant, case)))
-
-
 def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
     """Return the fastest looks that are known; the run tells what is wrong with their file."""
     path = config.getoption("--mlpbench-looks")
@@ -355,13 +348,3 @@ def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
         return look_file.read(path) if path else ()
     except UserError:
         return ()
-
-
-def _with_starts(suite: Suite, config: pytest.Config) -> Trust:
-    """Return the block ``trust`` with the kernel's starts: of the first repeat of a run, and by hand if asked for."""
-    asked, of_a_run = config.getoption("--cold"), suite.plan is not None and suite.plan.profile != "smoke"
-    (kernel,) = suite.kernels
-    if suite.repeat > 0 or not (asked or of_a_run) or suite.admitted(kernel) is None:
-        return suite.trust
-    starts, reason = cold.starts(suite, kernel, fresh=asked)
-    return replace(suite.trust, starts=tuple(starts), no_starts=reason)

@@ -4,6 +4,7 @@ from typing import Literal
 
 from msgspec import field
 
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     SCHEMA,
@@ -104,8 +105,12 @@ class RoofsHead(Block, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         names = [entry.device for entry in self.devices]
-        if "cpu" in names or len(set(names)) < len(names):
+        if CPU in names or len(set(names)) < len(names):
             raise ValueError("devices: expected every device once, and the CPU elsewhere")
+
+    def of(self, device: str) -> MeasuredRoofs | None:
+        """Return what was measured of the CPU or of another device."""
+        return self.roofs if device == CPU else next((e.roofs for e in self.devices if e.device == device), None)
 
 
 class RoofsFile(Block, frozen=True):

@@ -28,7 +28,7 @@ PLAN_FILE = "run.json"
 MERGED = ".merged"
 #: Among the results of a checkout: which runs came with it, as ``<machine>/<run>``.
 REFERENCE_FILE = "reference.txt"
-#: The machine's limits, measured at the run's end by `bench.machine.roofs`.
+#: The machine's limits, measured at the run's end by `bench.wings.why.roofs`.
 ROOFS_FILE = "roofs.json"
 RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.ASCII)
 

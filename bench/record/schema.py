@@ -281,6 +281,11 @@ class Record(RecordHead, frozen=True, kw_only=True):
         return self.environment.threads
 
     @property
+    def threads_used(self) -> int | None:
+        """How many threads the kernel says that it used; None if it does not."""
+        return max(self.facts.threads or 0, 0) or None
+
+    @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
         return self.environment.machine.name or "unknown"

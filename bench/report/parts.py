@@ -12,6 +12,7 @@ from typing import Any
 
 from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.headline import Headline
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.registered import modules
 from mlpbench.bench.report.document import Block, Findings
 from mlpbench.bench.stats.estimates import Estimate, Ratio
@@ -25,7 +26,8 @@ class Part:
     """A section that makes itself: ``blocks`` are its content, nothing where there is none.
 
     ``place``: sections follow each other by it. The first that the runs ``asked`` for goes before all others, and its
-    ``answer`` into the heading. ``note``: a line below the heading. ``data``: what it is as JSON, by name.
+    ``answer`` into the heading. ``notes``: lines below the heading. ``data``: what it is as JSON, by its name in the
+    document (``headline.book``); ``data_of_run``: the same in ``trust`` of each run.
     """
 
     place: int
@@ -35,8 +37,9 @@ class Part:
     folded: Callable[[Findings], bool] | bool = False
     asked: Callable[[Findings], bool] | None = None
     answer: Callable[[Findings], str | None] | None = None
-    note: Callable[[Findings], str | None] | None = None
+    notes: Callable[[Findings], Sequence[str]] | None = None
     data: Mapping[str, Callable[[Findings], Any]] = field(default_factory=dict)
+    data_of_run: Mapping[str, Callable[[Findings, Judged], Any]] = field(default_factory=dict)
 
 
 @cache
@@ -70,8 +73,8 @@ def heading(findings: Findings) -> Headline:
     asked = first(findings)
     answer = asked.answer(findings) if asked.answer else None
     heading = headline.find(findings.cases, shown, answer, headline.threads_of(findings.runs))
-    notes = (part.note(findings) for part in registered() if part.note)
-    return replace(heading, notes=[*heading.notes, *filter(None, notes)])
+    notes = [note for part in registered() if part.notes for note in part.notes(findings)]
+    return replace(heading, notes=[*heading.notes, *notes])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:

@@ -9,7 +9,7 @@ confidence c = 99 %. There is such a t from 1 on only for n large enough: 11 cal
 
 import math
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -61,12 +61,3 @@ def _chance(t: int, n: int, p: float) -> float:
     from scipy.special import bdtr
 
     return float(bdtr(t, n, 1 - p)) if t < n else 1.0
-
-
-def largest_within(bounds: Mapping[int, Percentile], budget: float) -> int | None:
-    """Return the largest batch size whose percentile stays within ``budget`` with 99 % confidence; None if none does.
-
-    ``bounds`` by batch size; one with too few calls does not count.
-    """
-    within = (size for size, found in bounds.items() if found.bound is not None and found.bound <= budget)
-    return max(within, default=None)

@@ -14,7 +14,7 @@ from acceptance.told import FAIL, INFO, LEAST_S, OK, ROOT, Asked, each, judge, l
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import now
 from mlpbench.bench.record.device import DeviceCase
-from mlpbench.bench.wings.gpu import device
+from mlpbench.bench.wings.gpu import measurement
 from mlpbench.bench.wings.gpu import roofs as cuda_roofs
 from mlpbench.kernels import registry
 from mlpbench.kernels.cuda.queue import Queue
@@ -150,8 +150,8 @@ def _latency_s(kernel: Kernel, x: np.ndarray, *, waits: bool) -> float:
 
 
 def _case(kernel: Kernel, rows: int, x: np.ndarray, *, moves: bool = False) -> DeviceCase:
-    sampler = device.Sampler(lambda: False, timeout_s=0.15)
-    return device.of_case(kernel, Case("batched", rows), x, sampler, moves=moves)
+    sampler = measurement.Sampler(lambda: False, timeout_s=0.15)
+    return measurement.of_case(kernel, Case("batched", rows), x, sampler, moves=moves)
 
 
 def table(asked: Asked) -> None:

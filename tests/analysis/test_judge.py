@@ -15,6 +15,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
+from mlpbench.bench.wings.why import evidence
 from support import evidence_files, simulate, trusting
 
 TIMES = {
@@ -201,7 +202,7 @@ def test_a_product_below_a_refused_peak_is_no_peak(tmp_path):
         if entry["name"] == "matrix product":
             entry["data"] = [100 * seconds for seconds in entry["data"]]
     (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
-    found = simulate.read(run.path).evidence
+    found = evidence.read(simulate.read(run.path))
     assert found.roofs == {}
     assert any(
         line.startswith("matrix product with 1 thread was not measured: the machine did") for line in found.missing

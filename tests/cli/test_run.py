@@ -172,7 +172,7 @@ def here(monkeypatch):
         monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
         monkeypatch.setattr(profiles, "USUAL", registry.usual())
         monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
-        monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+        monkeypatch.setattr("mlpbench.bench.wings.why.after_run.write", lambda *_, **__: None)
 
     return install
 
@@ -241,7 +241,7 @@ def test_the_table_comes_before_the_machines_limits_and_what_these_refuse_below_
         for folder in folders:
             (folder / "roofs.json").write_text(json.dumps(evidence_files.roofs()))
 
-    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", write)
+    monkeypatch.setattr("mlpbench.bench.wings.why.after_run.write", write)
     status, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--results", tmp_path)
     (table,) = before
     assert table.startswith("Time per sample, the fastest kernel first")
@@ -264,7 +264,7 @@ def test_one_process_alone_takes_no_time_away_and_the_doubt_is_said(capsys, tmp_
         for folder in folders:
             (folder / "roofs.json").write_text(json.dumps(evidence_files.roofs()))
 
-    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", write)
+    monkeypatch.setattr("mlpbench.bench.wings.why.after_run.write", write)
     status, out, _ = called(capsys, "run", *SMALL, "--results", tmp_path)
     assert (status, "Not checked: numpy, batched 10: roofline: " in out.replace("\n", " ")) == (0, True)
 

@@ -4,9 +4,8 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis import evidence
-from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.record import runs
+from mlpbench.bench.wings.why import evidence
 from support import evidence_files as files
 
 PEAK, PRODUCT = evidence.PEAK, evidence.PRODUCT
@@ -40,6 +39,6 @@ def test_damage_costs_the_roofs_and_is_told_in_one_line(tmp_path, content, said)
     assert said in line
     assert "\n" not in line
     assert again.records == run.records
-    found = judge(again).evidence
+    found = evidence.read(again)
     assert not found.roofs
     assert any(line in missing for missing in found.missing)

@@ -12,8 +12,7 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.device import MEASURES
-from mlpbench.bench.run import limits
-from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why import after_run, explain
 from support import fake_cupy
 from support.terminal import typed
 
@@ -107,12 +106,12 @@ def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
     """Of each setting its own: where the kernel on the device is skipped, nothing asks for the device."""
     asked = []
     monkeypatch.setattr(
-        "mlpbench.bench.machine.roofs.write", lambda those, *at, **options: asked.append((at, options["devices"]))
+        "mlpbench.bench.wings.why.after_run.write", lambda those, *at, **options: asked.append((at, options["devices"]))
     )
     parts = [
         SimpleNamespace(setting=Setting("3-2", 1, dtype), plan=SimpleNamespace(kernels=kernels, binding=None))
         for dtype, kernels in (("float32", ["numpy", "cupy"]), ("float64", ["numpy"]))
     ]
     sweep = SimpleNamespace(parts=parts, devices={"numpy": "cpu", "cupy": "cuda"})
-    list(limits.measure([tmp_path, tmp_path], sweep))
+    list(after_run.after_run([tmp_path, tmp_path], sweep))
     assert asked == [((1, "float32"), ["cuda"]), ((1, "float64"), [])]

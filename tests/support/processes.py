@@ -101,7 +101,7 @@ def measured(
         return process_.Left(json.dumps(made).encode())
 
     monkeypatch.setattr(process_, "_process", process)
-    monkeypatch.setattr("mlpbench.bench.machine.roofs.write", lambda *_, **__: None)
+    monkeypatch.setattr("mlpbench.bench.wings.why.after_run.write", lambda *_, **__: None)
     if seconds is not None:
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
 

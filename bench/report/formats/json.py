@@ -3,6 +3,7 @@
 import json
 import math
 from collections.abc import Mapping
+from dataclasses import asdict
 from typing import Any
 
 from mlpbench.bench import words
@@ -10,7 +11,7 @@ from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document
-from mlpbench.bench.report.parts import interval
+from mlpbench.bench.report.parts import interval, registered
 from mlpbench.bench.report.sections import gaps, trust
 from mlpbench.bench.report.sections.trust import Trust
 from mlpbench.bench.trust.rounds import At, CaseTime
@@ -19,15 +20,17 @@ from mlpbench.bench.trust.rounds import At, CaseTime
 def render(document: Document) -> str:
     """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
     runs = {run.name: run for run in document.runs}
-    data = {
+    data: dict[str, Any] = {
         "schema": 1,  # of this document, not of the result files
         "title": document.title,
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
-        **{name: _with_ids(value, runs) for name, value in document.data.items()},
-        "runs": list(map(_run, document.findings.of(trust.of_report))),
+        "runs": [_run(trust, document) for trust in document.findings.of(trust.of_report)],
     }
+    for name, value in document.data.items():
+        place, _, last = name.rpartition(".")
+        (data[place] if place else data)[last] = _with_ids(value, runs)
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
@@ -64,8 +67,9 @@ def _fields(owner: Any, *names: str) -> dict[str, Any]:
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
-def _run(trust: Trust) -> dict[str, Any]:
-    run = trust.run
+def _run(trust: Trust, document: Document) -> dict[str, Any]:
+    run, of_parts = trust.run, [item for part in registered() for item in part.data_of_run.items()]
+    more = {name: value(document.findings, run) for name, value in of_parts}
     return {
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
@@ -74,7 +78,7 @@ def _run(trust: Trust) -> dict[str, Any]:
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
-        "trust": trust.as_dict(),
+        "trust": words.plain({"machine": asdict(trust.state), "call_cost_s": trust.cost_s, **more}),
     }
 
 

@@ -1,17 +1,14 @@
 """How far a run can be trusted, in a sentence: how busy the machine was; and what the harness itself costs."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from statistics import median
-from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.report.document import Command, Findings, Paragraph
 from mlpbench.bench.trust.state import State, state
-from mlpbench.bench.wings.latency import latency
-from mlpbench.bench.wings.latency.latency import Budget, Latency
 
 
 @dataclass(frozen=True)
@@ -19,36 +16,22 @@ class Trust:
     """How far one run can be trusted.
 
     ``cost_s``: what a call of the harness costs by mode, in seconds, the median over processes; None where the files do
-    not say. ``budgets``: what kernels can do within a p99.
+    not say.
     """
 
     run: Judged
     state: State
     cost_s: dict[str, float | None]
-    latencies: list[Latency]
-    budgets: list[Budget]
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return all but the run as JSON can hold it."""
-        content = {
-            "machine": asdict(self.state),
-            "latency": list(map(asdict, self.latencies)),
-            "p99_budget": list(map(asdict, self.budgets)),
-            "call_cost_s": self.cost_s,
-        }
-        return {name: words.plain(value) for name, value in content.items()}
 
 
-def of_run(run: Judged, cases: Sequence[CaseSummary], p99_s: float | None = None) -> Trust:
-    """Return how far a run can be trusted. ``p99_s``: a budget that the reader asks about; else the run's own."""
+def of_run(run: Judged, cases: Sequence[CaseSummary]) -> Trust:
+    """Return how far a run can be trusted."""
     by_process = [record.trust.call_costs_s for record in run.records]
     costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
     return Trust(
         run,
         state(run.records, run.times, [case.sample for case in cases]),
         {mode: median(values) if values else None for mode, values in costs.items()},
-        latency.latencies(run.records),
-        latency.budgets(run.records, latency.asked_budget_s(run.plan) if p99_s is None else p99_s),
     )
 
 
@@ -101,4 +84,4 @@ def harness(trusts: Sequence[Trust]) -> tuple[str, ...]:
 
 def of_report(findings: Findings) -> tuple[Trust, ...]:
     """Return how far each run can be trusted."""
-    return tuple(of_run(run, own, findings.p99_s) for run, own in findings.by_run)
+    return tuple(of_run(run, own) for run, own in findings.by_run)

@@ -5,7 +5,7 @@ network over the 10,000 MNIST test images, one at a time and in batches of 100. 
 infers and counts the hits, and all of that is in its time.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -33,7 +33,7 @@ class Published:
         return self.one_s / self.batched_s
 
     def sentence(self) -> str:
-        """Return the published figures as one sentence. Its ratio has no interval: the book gives single times."""
+        """Return the published figures as one sentence."""
         return (
             f"The book prints {units.seconds(self.one_s)} for {self.images:,} images one at a time and "
             f"{units.seconds(self.batched_s)} in batches of {self.batch_size}, loading included: {self.speedup:.2f}x "
@@ -46,10 +46,7 @@ BOOK = Published()
 
 @dataclass(frozen=True)
 class Way:
-    """The cell in one way, one at a time or in batches: seconds for all images.
-
-    ``parts`` by name; ``rest_s`` is what they leave of a round.
-    """
+    """The cell one at a time or in batches, in seconds for all images; ``rest_s`` is what its ``parts`` leave."""
 
     whole: Estimate
     parts: Mapping[str, Estimate]
@@ -70,8 +67,8 @@ class Apart:
     """Both ways of the cell. Ratios are one at a time / in batches, paired by repeat.
 
     ``parts`` by name: the ratio of a part alone. ``without_loading``: of everything but ``load``; None where loading is
-    as long as the whole. ``of_book``: what the published ratio becomes, see `book_without_loading`; None where the
-    data are not the book's. ``reads``: what was loaded, in words.
+    as long as the whole. ``of_book``: what the published ratio becomes (`book_without_loading`), if the data are its.
+    ``reads``: what was loaded, in words.
     """
 
     one: Way
@@ -82,8 +79,8 @@ class Apart:
     of_book: Ratio | None
     reads: str | None = None
 
-    def sentences(self, kernel: str) -> list[str]:
-        """Return the finding: what loading costs and hides, and what that would make of the book's figure."""
+    def sentences(self, kernel: str) -> Iterator[str]:
+        """Yield what loading costs and hides, and what that would make of the book's figure."""
         ways = ((self.one, "one at a time"), (self.batched, "in batches"))
         loading = " and ".join(
             f"{units.seconds(way.parts['load'].value)} of the {units.seconds(way.whole.value)} {words} "
@@ -93,21 +90,19 @@ class Apart:
         alone = units.ratio(self.parts["infer"])
         without = f"{units.ratio(self.without_loading)} without loading, " if self.without_loading else ""
         gains = f"Batches are {units.ratio(self.whole)} as fast with loading in the clock, {without}{alone} inferring"
-        found = [f"With {kernel}, loading takes {loading}. {gains} alone."]
+        yield f"With {kernel}, loading takes {loading}. {gains} alone."
         if self.of_book:
             share = self.batched.share("load")
             hidden, whole = units.seconds(share * BOOK.batched_s), units.seconds(BOOK.batched_s)
-            found.append(
+            yield (
                 f"If loading took as long in both of the book's cells, and {units.percent(share)} of the batched one "
                 f"({hidden} of its {whole}), its {BOOK.speedup:.2f}x would be {units.ratio(self.of_book)} without "
                 "loading."
             )
-        return found + [
-            f"The parts of {kernel}'s cell do not add up {words}: they leave "
-            f"{units.percent(way.rest_s / way.whole.value)} of its time."
-            for way, words in ways
-            if not way.adds_up
-        ]
+        for way, words in ways:
+            if not way.adds_up:
+                left = units.percent(way.rest_s / way.whole.value)
+                yield f"The parts of {kernel}'s cell do not add up {words}: they leave {left} of its time."
 
 
 @dataclass(frozen=True)
@@ -148,13 +143,13 @@ class BookFinding:
             return None
         alone, loading = units.ratio(self.alone.speedup), units.ratio(self.with_loading.speedup)
         return (
-            f"The book's experiment with {self.kernel}: batches of {self.published.batch_size} are {alone} as fast as "
-            f"one at a time, {loading} with loading in the clock; the book prints {self.published.speedup:.2f}x."
+            f"The book's experiment with {self.kernel}: batches of {BOOK.batch_size} are {alone} as fast as "
+            f"one at a time, {loading} with loading in the clock; the book prints {BOOK.speedup:.2f}x."
         )
 
     def sentences(self) -> list[str]:
         """Return the measured figures; `Published.sentence` has the book's."""
-        head = f"The book's experiment with {self.kernel}, {self.published.images:,} images"
+        head = f"The book's experiment with {self.kernel}, {BOOK.images:,} images"
         alone = self.alone.words() if self.alone else "not measured"
         loading = self.with_loading.words() if self.with_loading else "not measured"
         what = "" if self.data == "mnist" else f" of {self.data}, which is not the book's test set"
@@ -170,14 +165,12 @@ def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
     """Return the finding for each kernel with cases of mode ``book`` among the cases of one run."""
     findings = []
     for kernel, of_kernel in of_kernels(cases).items():
-        whole = [case for case in of_kernel if case.mode == "book"]
-        if not whole:
-            continue
-        alone = one_at_a_time(of_kernel), _in_batches(batched(of_kernel))
-        loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
-        accuracy = next((case.accuracy for case in whole if case.accuracy is not None), None)
-        times_of = _times(*alone), _times(*loading)
-        findings.append(BookFinding(whole[0].run, kernel, whole[0].data, *times_of, accuracy, _apart(*loading)))
+        if whole := [case for case in of_kernel if case.mode == "book"]:
+            alone = one_at_a_time(of_kernel), _in_batches(batched(of_kernel))
+            loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
+            accuracy = next((case.accuracy for case in whole if case.accuracy is not None), None)
+            times_of = _times(*alone), _times(*loading)
+            findings.append(BookFinding(whole[0].run, kernel, whole[0].data, *times_of, accuracy, _apart(*loading)))
     return findings
 
 
@@ -207,14 +200,17 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
         for by_repeat, case in ((ones, one), (batches, batch))
     ]
     least = min(seconds for rest in rests for seconds in rest.values())
-    shares = {repeat: batch.parts["load"][repeat] / seconds for repeat, seconds in batches.items()}
+    shares = [batch.parts["load"][repeat] / seconds for repeat, seconds in batches.items()]
+    of_book = None
+    if one.data == "mnist" and max(shares) < 1:
+        of_book = Ratio(**vars(estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares)))
     return Apart(
         one=_way(one),
         batched=_way(batch),
         whole=whole,
         parts={name: estimates.ratio(_only(one.parts[name], ones), _only(batch.parts[name], ones)) for name in PARTS},
         without_loading=estimates.ratio(rests[0], rests[1]) if least > 0 else None,
-        of_book=_of_book(shares) if one.data == "mnist" else None,
+        of_book=of_book,
         reads=one.reads,
     )
 
@@ -233,12 +229,6 @@ def _only(by_repeat: Mapping[int, float], repeats: Iterable[int]) -> dict[int, f
 
 
 def _way(case: CaseSummary) -> Way:
-    counting = {name: _only(found, case.by_repeat) for name, found in case.parts.items()}
+    counting = {name: _only(by_repeat, case.by_repeat) for name, by_repeat in case.parts.items()}
     parts = {name: _total(estimates.estimate(counting[name])) for name in PARTS}
     return Way(_total(case.sample), parts, BOOK.images * median(counting[REST].values()))
-
-
-def _of_book(shares: Mapping[int, float]) -> Ratio | None:
-    if max(shares.values()) >= 1:
-        return None
-    return Ratio(**vars(estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares.values())))

@@ -1,13 +1,15 @@
 """The report's section on the book's cell: its four parts, one at a time and in batches, and what loading hides."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.record.schema import PARTS, REST
-from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Findings, Points, table
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.wings.book.finding import BOOK, Apart
+from mlpbench.bench.wings.book import finding
+from mlpbench.bench.wings.book.finding import BOOK, Apart, BookFinding
 
 _PARTS = {"load": "loading the data", "initialise": "initialising", "infer": "inferring", "count": "counting"}
 PART_WORDS = {**_PARTS, REST: "the rest"}
@@ -20,7 +22,7 @@ _NUMBERS = ("one at a time", "share", "in batches", "share of it", "one at a tim
 
 def _blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the section's content; nothing where no parts were recorded."""
-    cells = [(cell, cell.apart) for cell in findings.of(parts.heading).book if cell.apart is not None]
+    cells = [(cell, cell.apart) for cell in findings.of(found) if cell.apart is not None]
     if not cells:
         return ()
     # What is said of every kernel is said once.
@@ -69,8 +71,42 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
 
 
+def found(findings: Findings) -> list[BookFinding]:
+    """Return the finding of each kernel of each run."""
+    return [cell for _, cases in findings.by_run for cell in finding.find(cases)]
+
+
 def _asked(findings: Findings) -> bool:
-    return {run.plan.profile for run in findings.runs if run.plan} == {"book"}
+    profiles = {run.plan.profile for run in findings.runs if run.plan}
+    return profiles == {"book"} or _answer(findings) is not None
 
 
-SECTIONS = (Part(100, "book", "Where the time of the book's cell goes", _blocks, asked=_asked),)
+def _answer(findings: Findings) -> str | None:
+    return next(filter(None, (cell.lead() for cell in findings.of(found))), None)
+
+
+def _notes(findings: Findings) -> list[str]:
+    """Return the measured figures, run by run, and the book's."""
+    titles = {run.name: f"{run.title}: " if findings.several else "" for run in findings.runs}
+    cells = findings.of(found)
+    notes = [titles.get(cell.run, f"{cell.run}: ") + text for cell in cells for text in cell.sentences()]
+    return [*notes, BOOK.sentence()] if cells else []
+
+
+def _as_data(cell: BookFinding) -> dict[str, Any]:
+    data: dict[str, Any] = words.plain(asdict(cell))
+    return data
+
+
+SECTIONS = (
+    Part(
+        100,
+        "book",
+        "Where the time of the book's cell goes",
+        _blocks,
+        asked=_asked,
+        answer=_answer,
+        notes=_notes,
+        data={"headline.book": lambda findings: list(map(_as_data, findings.of(found)))},
+    ),
+)

@@ -1,4 +1,4 @@
-"""The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.machine.roofs` does the CPU's.
+"""The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.wings.why.roofs` the CPU's.
 
 Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's matrix product
 and by multiply-adds in registers, on tensor cores ``mma.sync``. Bandwidth is copying, of which the bytes read and the
@@ -15,15 +15,16 @@ from typing import Any
 
 import numpy as np
 
+from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import question
-from mlpbench.bench.machine.roofs import BEYOND, FEWEST_ROUNDS
 from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measured, MeasuredRoofs, OfDevice
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel
 
+DEVICE = CUDA
 #: Longer than on the CPU: a wait for a device takes longer than a look at the clock.
 ROUND_S = 0.01
 #: A device that was idle runs at a low clock, and raises it when it has work.
@@ -49,15 +50,15 @@ def answer(dtype: str, seconds: float) -> OfDevice:
     try:
         CupyKernel.probe()
     except KernelUnavailable as error:
-        return OfDevice("cuda", reason=str(error))
+        return OfDevice(CUDA, reason=str(error))
     import cupy
 
     try:
-        return OfDevice("cuda", measure(dtype, seconds))
+        return OfDevice(CUDA, measure(dtype, seconds))
     except KernelUnavailable as error:
-        return OfDevice("cuda", reason=str(error))
+        return OfDevice(CUDA, reason=str(error))
     except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
-        return OfDevice("cuda", reason=device.words(error))
+        return OfDevice(CUDA, reason=device.words(error))
 
 
 def measure(dtype: str, seconds: float) -> MeasuredRoofs:
@@ -68,7 +69,7 @@ def measure(dtype: str, seconds: float) -> MeasuredRoofs:
     l2_bytes = int(properties.get("l2CacheSize", 0))
     caches = {"L2": l2_bytes} if l2_bytes > 0 else {}
     stream = cupy.cuda.Stream(non_blocking=True)
-    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
+    rounds = max(5, round(seconds / ROUND_S))
     measured: list[Measured] = []
     for limit, call in _limits(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
         call()  # compiles, and loads cuBLAS
@@ -85,7 +86,7 @@ def measure(dtype: str, seconds: float) -> MeasuredRoofs:
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:
     """Return the bytes of each array, by level: both arrays of a copy fill half of L2, and neither fits beyond it."""
     l2_bytes, width = caches.get("L2", 0), peak.LOAD_BYTES
-    sizes = {"L2": l2_bytes // 4 // width * width, "DRAM": max(BEYOND * l2_bytes, DRAM_BYTES) // width * width}
+    sizes = {"L2": l2_bytes // 4 // width * width, "DRAM": max(4 * l2_bytes, DRAM_BYTES) // width * width}
     return {level: size for level, size in sizes.items() if size}
 
 

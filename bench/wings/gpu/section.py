@@ -1,15 +1,13 @@
 """Device time beside host latency: what a call takes of the host and of the device, transfers, and what was dropped."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from statistics import median
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.evidence import CaseShare
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Findings, Points, Table, table
-from mlpbench.bench.report.limits import explanations, limit_words
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.stats.percentiles import calls_needed
 
@@ -36,8 +34,7 @@ _CALLING = (
     "One call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; "
     "medians over repeats. Host latency is from the call until its result is there, enqueue until the call returns. "
     "Cold and hot are by the device's own clock, with no launch waited for: cold with its cache flushed, hot call "
-    "behind call. Graph replay is host latency, of a CUDA graph that was captured once. Share: the least time that the "
-    "roof allows with an empty cache and no launch, divided by the cold time."
+    "behind call. Graph replay is host latency, of a CUDA graph that was captured once."
 )
 _MOVING = (
     "The inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: "
@@ -54,14 +51,8 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
     kernels = [(run, kernel, times) for run in findings.runs for kernel, times in _by_kernel(run).items()]
     if not kernels:
         return ()
-    shares = {
-        (run.run.id, kernel.kernel, share.mode, share.batch_size): share
-        for run in findings.of(explanations)
-        for kernel in run.kernels
-        for share in kernel.on_device
-    }
     tables = (
-        _table(kernels, caption, names, shares, several=findings.several)
+        _table(kernels, caption, names, several=findings.several)
         for caption, names in ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
     )
     texts = dict.fromkeys(text for of_kernel in kernels for text in _sentences(*of_kernel, several=findings.several))
@@ -75,38 +66,18 @@ def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:
 
 
 def _table(
-    kernels: Sequence[tuple[Run, str, list[DeviceTimes]]],
-    caption: str,
-    names: Sequence[str],
-    shares: Mapping[tuple[str, str, str, int], CaseShare],
-    *,
-    several: bool,
+    kernels: Sequence[tuple[Run, str, list[DeviceTimes]]], caption: str, names: Sequence[str], *, several: bool
 ) -> Table | None:
     """Return a table of some measurements; a column that nothing was measured for is left out."""
     cases = [
-        (
-            (run.name, kernel, words.case(*at)),
-            [_cell(repeats, name) for name in names],
-            shares.get((run.id, kernel, *at)),
-        )
+        ((run.name, kernel, words.case(*at)), [_cell(repeats, name) for name in names])
         for run, kernel, times in kernels
         for at, repeats in grouped(((case.mode, case.batch_size), case) for one in times for case in one.cases).items()
     ]
-    there = [number for number in range(len(names)) if any(cells[number] for _, cells, _ in cases)]
-    with_share = "cold" in names and any(share for *_, share in cases)
-    rows = [
-        (*head, *(cells[number] or "not measured" for number in there), *(_share(share) if with_share else ()))
-        for head, cells, share in cases
-    ]
-    numbers = [*(_NAMES[names[number]] for number in there), *["cold share"] * with_share]
-    roof = ["roof"] * with_share
-    return table(caption, ("kernel", "case"), numbers, roof, rows=rows, several=several) if there else None
-
-
-def _share(share: CaseShare | None) -> tuple[str, str]:
-    if share is None or share.verdict is None:
-        return "", "no roof was measured"
-    return words.percent(share.verdict.share), limit_words(share.verdict)
+    there = [number for number in range(len(names)) if any(cells[number] for _, cells in cases)]
+    rows = [(*head, *(cells[number] or "not measured" for number in there)) for head, cells in cases]
+    numbers = [_NAMES[names[number]] for number in there]
+    return table(caption, ("kernel", "case"), numbers, rows=rows, several=several) if there else None
 
 
 def _cell(repeats: Sequence[DeviceCase], name: str) -> str:

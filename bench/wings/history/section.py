@@ -87,8 +87,9 @@ def _past(findings: Findings) -> tuple[Block, ...]:
         return (Paragraph(f"{reason}."),)
 
 
-def _against_previous(findings: Findings) -> str | None:
-    return None if findings.several else history.against_previous(findings.runs[0])
+def _against_previous(findings: Findings) -> list[str]:
+    note = None if findings.several else history.against_previous(findings.runs[0])
+    return [note] if note else []
 
 
-SECTIONS = (Part(130, "history", "From run to run", _past, note=_against_previous),)
+SECTIONS = (Part(130, "history", "From run to run", _past, notes=_against_previous),)

@@ -18,7 +18,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import question
 from mlpbench.bench.machine.child import scratch
 from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.trust import Start
 from mlpbench.kernels import registry
 
@@ -30,19 +30,17 @@ EXCLUSIVE = (
 )
 
 
-def starts(suite: Suite, kernel: str, *, fresh: bool) -> tuple[list[Start], str | None]:
+def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[Start], str | None]:
     """Return the starts of a kernel, and why there are fewer.
 
-    One start with the caches as they are, which the process that asks has filled: a second or two. With ``fresh`` two,
-    in caches of their own that are empty at first: compiling may take half a minute. None on a card that only one
-    process may use: it is this one.
+    One with the caches as they are, which this process has filled; with ``fresh`` two, in caches that are empty at
+    first. None on a card that only one process may use: it is this one.
     """
-    admitted = suite.admitted(kernel)
-    if admitted is not None and admitted.kernel_info.facts.compute_mode == "exclusive":
+    if contestant.kernel_info.facts.compute_mode == "exclusive":
         return [], EXCLUSIVE
-    cases = [asdict(case) for case in suite.cases if case.mode != "book"]
-    asked = {"kernel": kernel, "options": suite.workload.options.texts(), "rows": suite.workload.rows, "cases": cases}
-    # A start that takes longer is stuck. It must not be the end of the process that asks, whose times are in it.
+    workload, cases = suite.workload, [asdict(case) for case in suite.cases if case.mode != "book"]
+    asked = {"kernel": contestant.name, "options": workload.options.texts(), "rows": workload.rows, "cases": cases}
+    # A start that takes longer is stuck, and must not take this process, with its times, along.
     allowed_s = suite.plan.timeout_s if suite.plan else None
     limit_s = 120.0 if allowed_s is None else min(120.0, allowed_s / 3)
     measured: list[Start] = []
@@ -89,14 +87,14 @@ def measure_start(asked: dict[str, Any]) -> Start:
 
 
 def begin() -> int | None:
-    """Forget the peak so far, where the system lets us (Linux); return the bytes to measure growth from."""
+    """Forget the peak so far (Linux); return the bytes to measure growth from."""
     with suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM to the resident memory of now
     return peak_bytes()
 
 
 def peak_bytes() -> int | None:
-    """Return the most memory that this process has had resident, in bytes, since `begin`; None where it is not told."""
+    """Return the most bytes that this process has had resident since `begin`; None where it is not told."""
     with suppress(OSError):
         if peak_kb := re.search(r"^VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE):
             return int(peak_kb[1]) * 1024

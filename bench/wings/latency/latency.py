@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.stats.percentiles import Percentile, largest_within, percentiles
+from mlpbench.bench.stats.percentiles import Percentile, percentiles
 from mlpbench.bench.values import parse_duration
 
 
@@ -30,8 +30,7 @@ class Latency:
 class Budget:
     """The largest batch of a kernel whose p99 stays within ``budget_s`` with 99 % confidence; None if none does.
 
-    ``too_few`` are the batch sizes of which there were not calls enough to say, ``untimed`` those of the sweep whose
-    single calls were not timed.
+    ``too_few``: batch sizes with too few calls to say; ``untimed``: those of the sweep whose calls were not timed.
     """
 
     kernel: str
@@ -44,15 +43,15 @@ class Budget:
 
 def latencies(records: Sequence[Record]) -> list[Latency]:
     """Return the latency of each case of each kernel whose single calls were timed, in the order of the records."""
-    pooled: dict[tuple[str, str, int], list[NDArray[np.float64]]] = {}
-    looks: dict[tuple[str, str, int], list[float]] = {}
-    for record in records:
-        for singles in record.trust.singles:
-            at = (record.kernel, singles.mode, singles.batch_size)
-            looks.setdefault(at, []).append(singles.clock_ns / 1e9)
-            pooled.setdefault(at, []).append(np.maximum(np.array(singles.calls_ns) - singles.clock_ns, 0) / 1e9)
-    found = {at: np.concatenate(parts) for at, parts in pooled.items()}
-    return [Latency(*at, len(calls), median(looks[at]), percentiles(calls)) for at, calls in found.items()]
+    singles = grouped(
+        ((record.kernel, one.mode, one.batch_size), one) for record in records for one in record.trust.singles
+    )
+    found = []
+    for at, of_case in singles.items():
+        calls = np.concatenate([np.maximum(np.array(one.calls_ns) - one.clock_ns, 0) / 1e9 for one in of_case])
+        clock_s = median(one.clock_ns for one in of_case) / 1e9
+        found.append(Latency(*at, len(calls), clock_s, percentiles(calls)))
+    return found
 
 
 def asked_budget_s(plan: Plan | None) -> float | None:
@@ -65,25 +64,16 @@ def asked_budget_s(plan: Plan | None) -> float | None:
 
 
 def budgets(records: Sequence[Record], budget: float | None) -> list[Budget]:
-    """Return what each kernel can do within a budget in seconds; none without one.
-
-    Kernels whose single calls were not timed at any batch size have no answer.
-    """
+    """Return what each kernel whose batches' single calls were timed can do within a budget in seconds, if any."""
     if budget is None:
         return []
-    found = latencies(records)
+    batches = [latency for latency in latencies(records) if latency.mode == "batched"]
     results = []
-    for kernel in dict.fromkeys(latency.kernel for latency in found):
-        bounds = {
-            latency.batch_size: next(p for p in latency.percentiles if p.p == 0.99)
-            for latency in found
-            if latency.kernel == kernel and latency.mode == "batched"
-        }
-        if not bounds:
-            continue
-        largest = largest_within(bounds, budget)
-        too_few = tuple(sorted(size for size, p in bounds.items() if p.bound is None))
+    for kernel, of_kernel in grouped((latency.kernel, latency) for latency in batches).items():
+        bounds = {one.batch_size: next(p.bound for p in one.percentiles if p.p == 0.99) for one in of_kernel}
+        largest = max((n for n, bound in bounds.items() if bound is not None and bound <= budget), default=None)
+        too_few = tuple(sorted(size for size, bound in bounds.items() if bound is None))
         cases = (case for record in records if record.kernel == kernel for case in record.cases)
         untimed = tuple(sorted({case.batch_size for case in cases if case.mode == "batched"} - bounds.keys()))
-        results.append(Budget(kernel, budget, largest, bounds[largest].bound if largest else None, too_few, untimed))
+        results.append(Budget(kernel, budget, largest, bounds[largest] if largest else None, too_few, untimed))
     return results

@@ -1,25 +1,24 @@
 """A closer look at each kernel: cold starts and memory, latency percentiles."""
 
 from collections.abc import Iterator
+from dataclasses import asdict
 
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
 from mlpbench.bench.report.document import Block, Findings, Points, table
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.report.sections import trust
+from mlpbench.bench.wings.latency import latency
 from mlpbench.bench.wings.latency.latency import Budget, Latency
 
 _COLD = (
-    "Each start is a new process. Import, construction and first calls follow each other in it; compiling is "
-    "part of them, and shown apart where the library tells. NumPy is there before any kernel is: mlpbench itself "
-    "loads it. Memory is what construction and first calls add to the resident memory at their peak; of a device, the "
-    "most that the library's pool of its memory held."
+    "Each start is a new process. Import, construction and first calls follow each other in it; compiling is part of "
+    "them. mlpbench itself loads NumPy before any kernel. Memory is what construction and first calls add to the "
+    "resident memory at their peak; of a device, the most that the library's pool held."
 )
 _LATENCY = (
-    "Single calls of the first repeat, disturbed ones too: they are what a caller would meet. The cost of a look at "
-    "the clock is taken off. A percentile stands here only where there are calls enough, by the binomial rule of "
-    "MLPerf LoadGen."
+    "Single calls of the first repeat, disturbed ones too, less the cost of a look at the clock. A percentile stands "
+    "here only where there are calls enough, by the binomial rule of MLPerf LoadGen."
 )
 
 
@@ -31,16 +30,21 @@ def _cold(findings: Findings) -> tuple[Block, ...]:
 
 
 def _percentiles(findings: Findings) -> tuple[Block, ...]:
-    trusts = findings.of(trust.of_report)
     texts = [
-        (f"{trust_of_run.run.title}: " if findings.several else "") + _budget(budget)
-        for trust_of_run in trusts
-        for budget in trust_of_run.budgets
+        (f"{run.title}: " if findings.several else "") + _budget(budget)
+        for run in findings.runs
+        for budget in _budgets(findings, run)
     ]
-    rows = [(trust_of_run.run.name, *_latency(case)) for trust_of_run in trusts for case in trust_of_run.latencies]
+    rows = [(run.name, *_latency(case)) for run in findings.runs for case in latency.latencies(run.records)]
     numbers = ("calls", "p50", "p90", "p99", "p99.9")
     calls = [table(_LATENCY, ("kernel", "case"), numbers, rows=rows, several=findings.several)] if rows else []
     return (*([Points(tuple(texts))] if texts else []), *calls)
+
+
+def _budgets(findings: Findings, run: Run) -> list[Budget]:
+    """Return what kernels can do within the p99 that the reader asks about, or else the run did."""
+    asked_s = latency.asked_budget_s(run.plan) if findings.p99_s is None else findings.p99_s
+    return latency.budgets(run.records, asked_s)
 
 
 def _starts(run: Run) -> Iterator[tuple[str, ...]]:
@@ -88,5 +92,15 @@ def _latency(case: Latency) -> tuple[str, ...]:
 
 SECTIONS = (
     Part(160, "cold", "Cold starts and memory", _cold, folded=True),
-    Part(170, "latency", "Latency percentiles", _percentiles, folded=lambda findings: findings.p99_s is None),
+    Part(
+        170,
+        "latency",
+        "Latency percentiles",
+        _percentiles,
+        folded=lambda findings: findings.p99_s is None,
+        data_of_run={
+            "latency": lambda _, run: list(map(asdict, latency.latencies(run.records))),
+            "p99_budget": lambda findings, run: list(map(asdict, _budgets(findings, run))),
+        },
+    ),
 )

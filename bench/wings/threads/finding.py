@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.evidence import threads_used
 from mlpbench.bench.analysis.sides import same_sweep
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
@@ -94,5 +93,5 @@ def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Ru
         speedup = times.ratio_or_apart(other, case)
     else:
         speedup = estimates.ratio(other.by_repeat, case.by_repeat, paired=False)
-    says = (threads_used(record) for record in run.records if record.kernel == case.kernel and record.cases)
+    says = (record.threads_used for record in run.records if record.kernel == case.kernel and record.cases)
     return Gain(*at, threads, next((used for used in says if used is not None), None), speedup, case.unchecked)

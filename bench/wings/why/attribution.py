@@ -22,11 +22,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from mlpbench.bench.analysis import times
-from mlpbench.bench.analysis.evidence import SmallNetworks
-from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.wings.why.evidence import SmallNetworks
+from mlpbench.bench.wings.why.roofline import Roofs
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
 #: A share of the gain that no measurement of ours resolves.
@@ -37,11 +37,7 @@ UNSURE = 0.25
 
 @dataclass(frozen=True)
 class Attribution:
-    """The parts of one kernel, in seconds per sample; a part that could not be measured is None, its share unexplained.
-
-    The parts are at least 0 and add up to what is saved. ``one_s``, ``batch_s`` and ``gain`` are what they are
-    everywhere (`bench.analysis.times`).
-    """
+    """The parts of one kernel, in seconds per sample, at least 0; they add up to what is saved. None: not measured."""
 
     batch_size: int
     one_s: float
@@ -66,20 +62,16 @@ class Attribution:
 
 
 def weight_cost(weight_bytes: int, place: str, roofs: Roofs) -> float | None:
-    """Return the seconds that reading all weights from ``place`` takes longer than from L1; None if not measured.
-
-    On a device, than from its L2: weights of the smaller network are read from there too.
-    """
+    """Return the seconds that reading all weights from ``place`` takes longer than from the nearest cache, if known."""
     if place not in roofs.read_s or roofs.nearest not in roofs.read_s:
         return None
     return weight_bytes / roofs.read_s[place] - weight_bytes / roofs.read_s[roofs.nearest]
 
 
 def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
-    """Return the seconds that a single row's ``flop`` take longer than at the peak, because it loads every weight.
+    """Return the seconds that a single row's ``flop`` take longer than at the peak, for it loads every weight from L1.
 
-    The peak of one thread, and weights that are in L1; 0 where L1 was not measured, or gives the units all they take.
-    Of a device, its peak and its L2.
+    0 where L1 (of a device, L2) was not measured, or gives the units all they take.
     """
     at_peak, nearest = flop / roofs.flop_s, roofs.nearest
     return max(0.0, weight_bytes / roofs.read_s[nearest] - at_peak) if nearest in roofs.read_s else 0.0
@@ -96,9 +88,8 @@ def attribute(
 ) -> Attribution | str:
     """Return the parts of the difference between single calls and batches of ``batch_size``, or why it has none.
 
-    ``gain``: the ratio of both; ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says,
-    None where the roofs are missing. ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller
-    network does not do.
+    ``gain``: the ratio of both; ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says;
+    ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do.
     """
     ones, batches = times.pairs(one, batch)
     saved = {at: ones[at] - batches[at] for at in sorted(ones.keys() & small.keys())}
@@ -110,7 +101,7 @@ def attribute(
         return "batching saves nothing" if gain.high < 1 else "whether batching saves anything is unclear"
     if len(saved) == 1:
         return "one repeat alone has the cost of a call"
-    found: dict[str, list[float]] = {name: [] for name in PARTS}
+    of_parts: dict[str, list[float]] = {name: [] for name in PARTS}
     for at, whole in saved.items():
         parts = {
             "calls": small[at].call_one_s - small[at].call_batch_s / batch_size,
@@ -119,8 +110,8 @@ def attribute(
         }
         known = {name: seconds for name, seconds in parts.items() if seconds is not None}
         for name, seconds in (*known.items(), ("unexplained", whole - sum(known.values()))):
-            found[name].append(seconds / whole)
-    shares = _settled({name: _median(values) for name, values in found.items() if len(values) == len(saved)})
+            of_parts[name].append(seconds / whole)
+    shares = _added_up({name: _median(values) for name, values in of_parts.items() if len(values) == len(saved)})
     if isinstance(shares, str):
         return shares
     one_s, batch_s = (estimates.estimate(side.by_repeat).value for side in (one, batch))
@@ -128,23 +119,23 @@ def attribute(
     return Attribution(batch_size, one_s, batch_s, dict.fromkeys(PARTS) | parts_s, gain)
 
 
-def _settled(shares: Mapping[str, Estimate]) -> dict[str, Estimate] | str:
+def _added_up(shares: Mapping[str, Estimate]) -> dict[str, Estimate] | str:
     """Return shares between 0 and 1 that add up to 1, by the rule above; or why there are none."""
-    settled, rest = dict(shares), shares["unexplained"]
+    parts, rest = dict(shares), shares["unexplained"]
     # What reading the weights costs comes from the run's roofs and not from repeats.
-    if weights := settled.pop("weights", None):
+    if weights := parts.pop("weights", None):
         hidden = min(max(-rest.value, 0.0), weights.value)
-        settled["unexplained"] = rest.through(lambda share: share + hidden)
+        parts["unexplained"] = rest.through(lambda share: share + hidden)
         ends = (weights.value + rest.low, weights.value + rest.high) if hidden else (math.nan, math.nan)
-        settled["weights"] = Estimate(weights.value - hidden, *ends, rest.n)
-    if below := [name for name, part in settled.items() if max(part.value, part.high) < -NOTHING]:
+        parts["weights"] = Estimate(weights.value - hidden, *ends, rest.n)
+    if below := [name for name, part in parts.items() if max(part.value, part.high) < -NOTHING]:
         more = "unexplained" in below
         return "the causes explain more than there is" if more else f"{below[0]} came out below 0"
-    whole = sum(max(part.value, 0.0) for part in settled.values())
-    settled = {name: part.through(lambda end: min(max(end / whole, 0.0), 1.0)) for name, part in settled.items()}
-    if max(settled.values(), key=lambda part: part.value).half > UNSURE:
+    whole = sum(max(part.value, 0.0) for part in parts.values())
+    parts = {name: part.through(lambda end: min(max(end / whole, 0.0), 1.0)) for name, part in parts.items()}
+    if max(parts.values(), key=lambda part: part.value).half > UNSURE:
         return "repeats disagree about the shares"
-    return settled
+    return parts
 
 
 def _median(values: Sequence[float]) -> Estimate:

@@ -8,10 +8,9 @@ from mlpbench.bench import words
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import MUTED
-from mlpbench.bench.report.limits import limit_words
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
 from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
-from mlpbench.bench.wings.why.section import PART_WORDS
+from mlpbench.bench.wings.why.section import PART_WORDS, limit_words
 
 
 def waterfall_charts(explanation: Explanation, names: Names) -> dict[str, Spec]:

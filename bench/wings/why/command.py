@@ -35,14 +35,13 @@ def explain(
 
     paths = console.resolve(runs, results)
     settings = named([run for path in paths for run in judge.read(path)])
-    by_run = {run.name: explaining.find(run, summarize([run])) for run in settings}
-    explained = [explanation for explanation in by_run.values() if explanation is not None]
-    for run in settings:
-        if by_run[run.name] is None:
-            why = "nothing was timed, so there is nothing to explain"
-            if run.shown is None or not explained:
-                raise UserError(f"{run.path}: {why}")
-            console.say(f"{run.title}: {why}")  # a setting that an interrupted sweep did not come to
+    by_run = [(run, explaining.find(run, summarize([run]))) for run in settings]
+    explained = [explanation for _, explanation in by_run if explanation is not None]
+    for run in (run for run, explanation in by_run if explanation is None):
+        why = "nothing was timed, so there is nothing to explain"
+        if run.shown is None or not explained:
+            raise UserError(f"{run.path}: {why}")
+        console.say(f"{run.title}: {why}")  # a setting that an interrupted sweep did not come to
     refused = gaps.refused(settings)
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in explained], "refused": refused})
@@ -58,7 +57,11 @@ def _show(explained: list[Explanation]) -> None:
     from mlpbench.bench.wings.why import section
 
     out, several, first = console.out(), len(explained) > 1, explained[0]
-    title = "What batching saves" if several else f"What the speedup is made of: {first.of_run}, {first.spec}"
+    title = (
+        "What batching saves"
+        if several
+        else f"What the speedup is made of: {section.of_run(first)}, {first.first.spec.label()}"
+    )
     table = section.gain_table(explained)
     if table.rows:
         console.show(console.report_table(table, title, table.caption), table.heads)
@@ -66,9 +69,9 @@ def _show(explained: list[Explanation]) -> None:
         out.print(Text(title, "bold"))
     for explanation in explained:
         if several:
-            out.print(Text(f"{explanation.title}, {explanation.spec}", "bold"))
+            out.print(Text(f"{explanation.run.title}, {explanation.first.spec.label()}", "bold"))
         for line in section.gain_sentences(explanation.kernels):
             out.print(console.indented(line))
-        for line in explanation.missing:
+        for line in explanation.evidence.missing:
             out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
     out.print(console.indented("The cost of a call, and every case beside its limit: mlpbench report"))

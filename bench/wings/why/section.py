@@ -4,16 +4,15 @@ import math
 from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.evidence import CaseShare
-from mlpbench.bench.analysis.roofline import Roofs
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Fold, Paragraph, Points, Table, table
-from mlpbench.bench.report.limits import explanations, limit_words
+from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Findings, Fold, Paragraph, Points, Table, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.stats.estimates import Estimate
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
+from mlpbench.bench.wings.why.evidence import CaseShare
 from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
+from mlpbench.bench.wings.why.roofline import Roofs, RoofVerdict
 
 PART_WORDS = {
     "calls": "calls saved",
@@ -29,37 +28,37 @@ _GAIN = {
 }
 
 _WATERFALL = (
-    "From top to bottom: the whole time of a sample one at a time, what each cause takes off it, and what is left in "
-    "batches. Unexplained is what the causes do not account for."
+    "From top to bottom: the time of a sample one at a time, what each cause takes off it, and what is left in batches."
 )
 _SHARE = (
-    "100 % is as fast as this machine allows; a kernel that skips work may be above it. The limit of a case is the "
-    "longest of these: its arithmetic at the peak, its weights or its inputs read once, and on a device an empty "
-    "launch with its wait. Point at a symbol to see it. "
-    "Hollow symbols: one sample at a time."
+    "100 % is as fast as this machine allows. The limit of a case is the longest of these: its arithmetic at the peak, "
+    "its weights or its inputs read once, and on a device an empty launch with its wait. Hollow: one sample at a time."
 )
 _HOCKNEY = (
     "Symbols are measured calls, the line is t0 + B / r_inf fitted to them: t0 is what a call costs, r_inf the rate of "
-    "endless batches, of which n_half rows reach half. A kernel whose symbols lie off its line does not follow the "
-    "model. Both axes are logarithmic."
+    "endless batches, of which n_half rows reach half. Both axes are logarithmic."
 )
 
 
-def blocks(explanations: Sequence[Explanation]) -> tuple[Block, ...]:
+def explanations(findings: Findings) -> tuple[Explanation, ...]:
+    """Return the explanation of each run that has one."""
+    return tuple(filter(None, (explain.find(run, own) for run, own in findings.by_run)))
+
+
+def blocks(every: Sequence[Explanation]) -> tuple[Block, ...]:
     """Return the section's content, run after run; of many runs, each has to be opened on a page."""
-    several, many = len(explanations) > 1, len(explanations) > MANY_RUNS
     content: list[Block] = []
-    for number, explanation in enumerate(explanations):
-        inner = tuple(_of_run(explanation, number, several=several))
-        if many:
-            content.append(Fold(explanation.title, inner))
+    for number, explanation in enumerate(every):
+        title, inner = explanation.run.title, tuple(_of_run(explanation, number, several=len(every) > 1))
+        if len(every) > MANY_RUNS:
+            content.append(Fold(title, inner))
         else:
-            content += [*([Paragraph(f"{explanation.title}:")] if several else []), *inner]
+            content += [*([Paragraph(f"{title}:")] if len(every) > 1 else []), *inner]
     return tuple(content)
 
 
 def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator[Block]:
-    after, kernels = f", {explanation.of_run}" if several else "", explanation.kernels
+    after, kernels = f", {of_run(explanation)}" if several else "", explanation.kernels
     yield Points(tuple(gain_sentences(kernels)))
 
     def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
@@ -76,19 +75,23 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
     yield Fold(f"What a call costs, and the machine's limits{after}", (calls, *([Points(texts)] if texts else [])))
 
 
+def of_run(explanation: Explanation) -> str:
+    """Return the run's title within a sentence."""
+    title = explanation.run.title
+    return title[0].lower() + title[1:]
+
+
 # -- tables
 
 
 def gain_table(explanations: Sequence[Explanation]) -> Table:
-    """Return what the gain of each kernel is made of in shares, narrow enough for a terminal.
-
-    Of several runs with the network of each, and where its weights lie.
-    """
+    """Return what the gain of each kernel is made of in shares; of several runs with its network and its weights."""
     several = len(explanations) > 1
 
     def row(run: Explanation, kernel: KernelExplanation, parts: Attribution) -> tuple[str, ...]:
-        lie = f"{words.data_size(run.weight_bytes)} in {kernel.weights_in or 'an unknown level'}"
-        heads = (run.run.name, run.spec, kernel.kernel, lie) if several else (run.run.name, kernel.kernel)
+        spec = run.first.spec
+        lie = f"{words.data_size(spec.weight_bytes())} in {kernel.weights_in or 'an unknown level'}"
+        heads = (run.run.name, spec.label(), kernel.kernel, lie) if several else (run.run.name, kernel.kernel)
         times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
         return (*heads, times, *(share_words(name, parts) for name in PARTS))
 
@@ -124,13 +127,14 @@ def _line(kernel: KernelExplanation) -> tuple[str, ...]:
     t0 = "too small to tell" if fit.t0 is None else words.duration(fit.t0)
     n_half = "too small to tell" if fit.n_half is None else words.quantity(fit.n_half, " rows")
     at = max(fit.misfit, key=lambda size: abs(fit.misfit[size]))
-    off = words.percent(fit.worst) if fit.straight else f"{words.percent(fit.worst)} at {at:,}: not linear"
+    off = words.percent(fit.worst) if fit.worst <= 0.1 else f"{words.percent(fit.worst)} at {at:,}: not linear"
     return (t0, words.quantity(fit.r_inf, " samples/s"), n_half, off)
 
 
 def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
-    """Return every case of the kernels with its place under its roof."""
+    """Return every case of the kernels with its place under its roof, by the host's clock and by a device's own."""
     rows = [(kernel.kernel, *_roof_row(share)) for kernel in kernels for share in kernel.shares]
+    rows += [(kernel.kernel, *_roof_row(share, ", device, cold")) for kernel in kernels for share in kernel.on_device]
     caption = (
         "Intensity: floating-point operations for each byte that must be read or written. Share: the least time that "
         "the roof allows, divided by the measured time."
@@ -139,12 +143,19 @@ def roof_table(kernels: Sequence[KernelExplanation]) -> Table:
     return table(caption, ("kernel", "case"), numbers, ("roof that binds",), rows=rows)
 
 
-def _roof_row(share: CaseShare) -> tuple[str, ...]:
-    where, verdict = words.case(share.mode, share.batch_size), share.verdict
+def _roof_row(share: CaseShare, how: str = "") -> tuple[str, ...]:
+    where, verdict = words.case(share.mode, share.batch_size) + how, share.verdict
     numbers = (where, f"{share.intensity:.3g} FLOP/B", f"{share.flop_s / 1e9:.3g} GFLOP/s")
     if verdict is None:
         return (*numbers, "", "no roof was measured")
     return (*numbers, words.percent(verdict.share), limit_words(verdict))
+
+
+def limit_words(verdict: RoofVerdict) -> str:
+    """Return the limit that binds a case, and what is wrong with a share that cannot be."""
+    what, roof = verdict.binding.what, verdict.binding.roof
+    limit = {"arithmetic": roof, "launch": "launch floor"}.get(what, f"{what} from {roof}")
+    return f"{limit}; {verdict.reason}" if verdict.reason else limit
 
 
 # -- sentences
@@ -174,11 +185,11 @@ def gain_sentences(kernels: Sequence[KernelExplanation]) -> Iterator[str]:
 
 def run_sentences(explanation: Explanation) -> Iterator[str]:
     """Yield what there is to say about the run as a whole: its roofs, and what its files do not hold."""
-    every = (*explanation.roofs.values(), *explanation.devices.values())
+    every = (*explanation.evidence.roofs.values(), *explanation.devices.values())
     yield from map(_roofs, every)
     for whose in {"" if roofs.device == CPU else f" of {roofs.device}": None for roofs in every if roofs.disturbed}:
         yield f"Something else ran while the roofs{whose} were measured: they are too low, and shares of them too high."
-    yield from (f"Missing: {reason}." for reason in explanation.missing)
+    yield from (f"Missing: {reason}." for reason in explanation.evidence.missing)
     yield from (f"{kernel.kernel}: {reason}." for kernel in explanation.kernels for reason in kernel.missing)
 
 

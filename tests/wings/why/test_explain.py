@@ -2,11 +2,10 @@
 
 import pytest
 
-from mlpbench.bench.analysis import evidence
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why import evidence, explain
 from mlpbench.bench.wings.why.section import (
     call_table,
     gain_sentences,
@@ -111,7 +110,7 @@ def test_disturbed_roofs_are_said_to_be(tmp_path):
     assert only(beside).shares[-2].verdict.reason == "something else ran beside the roofs"
     # Two threads that do less than one are a disturbance, and the roof is that of one: a roof must not be too low.
     entries = files.measured(1) + files.measured(2, files.PEAK / 3)
-    found = write(tmp_path, roofs_file=files.roofs(entries), seed=1).evidence
+    found = evidence.read(write(tmp_path, roofs_file=files.roofs(entries), seed=1)
     assert found.roofs[2].disturbed
     assert found.roofs[2].flop_s == pytest.approx(files.PEAK)
 
@@ -225,14 +224,14 @@ def refused(entries, *names, threads=(1, 2)):
 
 def test_a_refused_roof_is_told_and_bounds_nothing_but_what_is_many_times_faster(tmp_path):
     entries = files.roofs()["mlpbench"]["roofs"]["measured"]
-    found = write(tmp_path / "l2", roofs_file=files.roofs(refused(entries, "L2", threads=(2,)))).evidence
+    found = evidence.read(write(tmp_path / "l2", roofs_file=files.roofs(refused(entries, "L2", threads=(2,))))
     assert ["L2" in found.roofs[n].read_s for n in (1, 2)] == [True, False], "less is no roof of more"
     assert "L2" in found.with_refused[2].read_s
     assert not any(roofs.disturbed for roofs in found.roofs.values())
     (said,) = (text for text in found.missing if "L2" in text)
     assert said.startswith("L2 with 2 threads was not measured: the machine was busy: 0 of 50")
     arithmetic = refused(entries, "matrix product", "multiply-add", threads=(2,))
-    found = write(tmp_path / "two", roofs_file=files.roofs(arithmetic)).evidence
+    found = evidence.read(write(tmp_path / "two", roofs_file=files.roofs(arithmetic))
     assert (found.roofs_for(1).threads, found.roofs_for(2)) == (1, None)
     assert sorted(found.with_refused) == [1, 2]
 
@@ -245,7 +244,7 @@ def test_arithmetic_below_what_a_refused_measurement_did_with_no_more_threads_is
     for entry in entries:
         if entry["threads"] == 2 and "refused" not in entry and entry["name"] in ("matrix product", "multiply-add"):
             entry["data"] = [2 * entry["work"] / peak] * 3
-    found = write(tmp_path, roofs_file=files.roofs(entries)).evidence
+    found = evidence.read(write(tmp_path, roofs_file=files.roofs(entries))
     assert 2 not in found.roofs
     assert found.with_refused[2].flop_s >= peak
     assert any(text.endswith(evidence.BELOW) for text in found.missing)
@@ -259,4 +258,4 @@ def test_neighbours_on_the_memory_are_a_disturbance(tmp_path, level, spread, dis
     entries = files.measured(1)
     (entry,) = [one for one in entries if one["name"] == level]
     entry["data"] = [seconds * factor for seconds, factor in zip(entry["data"], (spread, 1, spread), strict=True)]
-    assert write(tmp_path, roofs_file=files.roofs(entries)).evidence.roofs[1].disturbed is disturbed
+    assert evidence.read(write(tmp_path, roofs_file=files.roofs(entries)).roofs[1].disturbed is disturbed

@@ -4,10 +4,9 @@ import re
 
 import pytest
 
-from mlpbench.bench.analysis import roofline
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why import explain
+from mlpbench.bench.wings.why import explain, roofline
 from mlpbench.bench.wings.why.section import roof_table, run_sentences
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -32,7 +31,7 @@ def only(run):
 
 def test_the_fastest_way_to_each_level_is_its_roof(tmp_path):
     run = write(tmp_path)
-    roofs = run.evidence.devices["cuda"]
+    roofs = evidence.read(run).devices["cuda"]
     assert (roofs.threads, roofs.device, roofs.name) == (1, "cuda", "NVIDIA Stand-In")
     assert roofs.flop_s == pytest.approx(files.DEVICE_PEAK)
     assert roofs.arithmetic == "matrix product"

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlpbench.bench import clock as measure
-from mlpbench.bench.wings.why import anatomy
+from mlpbench.bench.wings.why import measurement as anatomy
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.processes import suite_by_hand

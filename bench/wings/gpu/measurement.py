@@ -19,7 +19,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import no_collection, now
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant
+from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Lost, Spread
 from mlpbench.bench.wings.gpu import transfers
 from mlpbench.bench.wings.gpu.transfers import Sample
@@ -126,6 +126,11 @@ def on_device(queue: Queue, call: Callable[[], object], calls: int, *, flushed: 
 
 
 # -- one case, and all of them
+
+
+def of_kernel(suite: Suite, contestant: Contestant, option: Callable[[str], Any]) -> dict[str, Any]:
+    """Return the field ``device_times`` of the record."""
+    return {"device_times": measure(contestant, suite.cases, float(option("benchmark_max_time")))}
 
 
 def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> DeviceTimes | None:

@@ -1,9 +1,7 @@
 """What a call of a kernel costs, and how well it calculates, measured on small networks in the same process.
 
-With two neurons a layer, the time is that of the calls alone: of one, libraries may take other ways for arrays of one
-item. With the sizes reduced until its weights lie in the first-level cache, there is no memory to wait for. Both are
-timed as the cases are, after them, but they are no cases: they are the field ``anatomy`` of the record, and have no
-place in a sweep, a comparison or a table of speedups.
+With two neurons a layer, the time is that of the calls alone; with weights that fit the first-level cache, there is no
+memory to wait for. Both are timed after the cases, and are no cases: they are the field ``anatomy`` of the record.
 """
 
 from dataclasses import replace
@@ -15,6 +13,7 @@ from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import prepare
+from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.fields import Network
 from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
 from mlpbench.kernels import conformance
@@ -22,9 +21,8 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 
-#: Repeats of a run that have them: the parts of a gain need an interval, which one repeat does not give.
+#: So many repeats have them: the parts of a gain need an interval.
 REPEATS = 3
-#: Of each case.
 ROUNDS, ROUND_S = 11, 0.001
 
 CASES = {
@@ -33,16 +31,22 @@ CASES = {
 }
 
 
+def of_kernel(suite: Suite, contestant: Contestant, _: object) -> dict[str, Any]:
+    """Return the field ``anatomy`` of the record."""
+    if suite.repeat >= REPEATS:
+        return {}
+    return {"anatomy": measure(type(contestant.kernel), suite.workload.spec)}
+
+
 def narrow(spec: ForwardSpec, neurons: int) -> ForwardSpec:
-    """Return the specification with the same layers, activations and dtype, and so few neurons in each layer."""
+    """Return the specification with so few neurons in each layer."""
     return replace(spec, sizes=(neurons,) * len(spec.sizes))
 
 
 def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
-    """Return the specification with fewer neurons, so that its weights lie in a first-level cache of ``l1_bytes``.
+    """Return the specification with fewer neurons: its weights fit a first-level cache of ``l1_bytes``.
 
-    If the layers behind the first one leave room, only the inputs become fewer: the widths, and so the way in which a
-    kernel divides them, stay. Otherwise all sizes shrink by one factor.
+    Only the inputs become fewer where that is enough, so that kernels divide the layers as before.
     """
     budget = int(0.75 * l1_bytes)  # the rest is for a row and its sums
     if spec.weight_bytes() <= budget:
@@ -59,9 +63,8 @@ def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
 def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     """Return the small networks of a kernel, timed.
 
-    A network that the kernel does not compute rightly, or at all, is None, with the reason: nothing is timed before it
-    has agreed with the reference. A kernel on another device has the first network alone: the CPU's first-level cache
-    says nothing about it, and CuPy multiplies two single numbers by other code than matrices.
+    One that the kernel does not compute rightly is None, with the reason. A kernel on a device has the first alone: the
+    CPU's first-level cache says nothing about it.
     """
     small = {"two_neurons": narrow(spec, 2)}
     if kernel_class.device == CPU:

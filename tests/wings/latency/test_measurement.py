@@ -13,7 +13,8 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import Singles
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.latency import latency, single_calls
+from mlpbench.bench.wings.latency import latency
+from mlpbench.bench.wings.latency import measurement as single_calls
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec

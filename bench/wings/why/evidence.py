@@ -11,32 +11,26 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import roofline
-from mlpbench.bench.analysis.roofline import LEVELS, Roofs, RoofVerdict, Work
 from mlpbench.bench.cases import ALL_ROWS, CPU
-from mlpbench.bench.record import roofs as measured
-from mlpbench.bench.record.roofs import ARITHMETIC, COPIES, LAUNCH_AND_WAIT
+from mlpbench.bench.record.roofs import ARITHMETIC, COPIES, LAUNCH_AND_WAIT, Anatomy, Measured, OfDevice, SmallNetwork
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.rounds import QUANTILE, At
+from mlpbench.bench.wings.why import roofline
+from mlpbench.bench.wings.why.roofline import LEVELS, Roofs, RoofVerdict, Work
+from mlpbench.bench.wings.why.roofs import HALF_WITHIN
 
 PRODUCT, PEAK = ARITHMETIC
-#: Where half of the rounds take so many times as long as the best, something else ran. Multiply-adds in registers wait
-#: for nothing; of what all cores share, neighbours that the processor's clock does not show take their part.
-_QUIET_WITHIN = {PEAK: 1.15, "L3": 1.3, "DRAM": 1.3}
-
 #: Why arithmetic that was measured beside quiet looks is no peak.
 BELOW = "the machine did more, beside a busy neighbour"
 
 
 @dataclass(frozen=True)
 class SmallNetworks:
-    """What one process measured on the small networks, in seconds: of a call, and per sample.
+    """What one process measured on the small networks, in seconds: of a call, and per sample. None: not measured.
 
-    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer;
-    ``l1_one_s``, ``l1_batch_s``: per sample one at a time and in batches of ``l1_batch`` on the network with weights in
-    L1, which has ``l1_weight_bytes`` of weights and does ``l1_flop`` operations per sample. What was not measured is
-    None.
+    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer. ``l1_``: on
+    the network with weights in L1, per sample one at a time and in batches of ``l1_batch``, and its work.
     """
 
     call_one_s: float
@@ -56,11 +50,10 @@ class SmallNetworks:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` by number of threads.
+    """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` of the CPU by number of threads.
 
-    ``devices``: the roofs of others than the CPU, by the name that kernels call them, or why there are none.
-    ``with_refused``: the CPU's roofs with the refused ones, where there are any: too low, and still good against what
-    is many times faster. ``missing``: what is not there, one sentence each.
+    ``with_refused``: the CPU's with the refused ones, where there are any: too low, and still good against what is many
+    times faster. ``devices``: the roofs of others, or why there are none. ``missing``: what is not there, in sentences.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
@@ -68,13 +61,6 @@ class Evidence:
     with_refused: Mapping[int, Roofs]
     devices: Mapping[str, Roofs | str]
     missing: tuple[str, ...]
-
-    def roofs_for(self, threads: int) -> Roofs | None:
-        """Return the roofs of so many threads, or of the most there are: a roof may be too high, never too low."""
-        found = self.roofs.get(threads)
-        if found is None and self.roofs and not max(self.with_refused, default=0) > max(self.roofs):
-            return self.roofs[max(self.roofs)]
-        return found
 
     def too_low_for(self, record: Record) -> Roofs | None:
         """Return the roofs of a kernel on the CPU with the refused ones; None where nothing was refused."""
@@ -85,23 +71,25 @@ class Evidence:
 
     def all_of(self, record: Record) -> Mapping[int, Roofs]:
         """Return all roofs that may be a kernel's, by number of threads; a device has one set, at 1."""
-        device = record.device or CPU
-        there = self.devices.get(device)
-        if device == CPU:
+        if (record.device or CPU) == CPU:
             return self.roofs
-        return {1: there.of(record.facts.arithmetic)} if isinstance(there, Roofs) else {}
+        roofs = self.devices.get(record.device or CPU)
+        return {1: roofs.of(record.facts.arithmetic)} if isinstance(roofs, Roofs) else {}
 
     def of(self, record: Record) -> Roofs | None:
-        """Return the roofs that a kernel is held to: of its threads, or its device and arithmetic."""
-        if (record.device or CPU) == CPU:
-            return self.roofs_for(threads_of(record))
-        return self.all_of(record).get(1)
+        """Return the roofs of a kernel's threads, or of the most there are: a roof may be too high, never too low."""
+        roofs = self.all_of(record)
+        if (record.device or CPU) != CPU:
+            return roofs.get(1)
+        most = max(roofs, default=0)
+        return roofs.get(threads_of(record)) or (None if max(self.with_refused, default=0) > most else roofs.get(most))
 
     def no_roofs(self, record: Record) -> str | None:
         """Return why a kernel on a device has no roofs. Why the CPU has none is said of the run."""
         device = record.device or CPU
-        there = self.devices.get(device, "they were not measured")
-        return None if device == CPU or isinstance(there, Roofs) else f"no roofs: it computes on {device}, and {there}"
+        roofs = self.devices.get(device, "they were not measured")
+        known = device == CPU or isinstance(roofs, Roofs)
+        return None if known else f"no roofs: it computes on {device}, and {roofs}"
 
 
 @dataclass(frozen=True)
@@ -124,38 +112,30 @@ def shares(record: Record, sample_s: Mapping[At, float], roofs: Roofs | None) ->
     calls = sorted((rows, seconds * rows) for (mode, rows), seconds in sample_s.items() if mode == "batched")
     most, why = max([ALL_ROWS, *(rows for rows, _ in calls)]), roofline.cause(calls)
     rotated = {(timing.mode, timing.batch_size): timing.rotated_rows or most for timing in record.cases}
-    found = []
+    of_cases = []
     for (mode, batch_size), seconds in sample_s.items():
-        if mode == "book":
-            continue
-        rows = batch_size if mode == "batched" else 1
-        work, call_s = Work.of(record.spec, rows, rotated.get((mode, batch_size), most), record.facts), seconds * rows
-        skips = bool(record.facts.skips_work)
-        verdict = roofline.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
-        found.append(CaseShare(mode, batch_size, call_s, work.intensity, work.flop / call_s, verdict))
-    return tuple(found)
-
-
-def threads_used(record: Record) -> int | None:
-    """Return how many threads a kernel says that it used; None if it does not."""
-    used = record.facts.threads
-    return used if used and used > 0 else None
+        if mode != "book":
+            rows = batch_size if mode == "batched" else 1
+            work, call_s = (
+                Work.of(record.spec, rows, rotated.get((mode, batch_size), most), record.facts),
+                seconds * rows,
+            )
+            skips = bool(record.facts.skips_work)
+            verdict = roofline.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
+            of_cases.append(CaseShare(mode, batch_size, call_s, work.intensity, work.flop / call_s, verdict))
+    return tuple(of_cases)
 
 
 def threads_of(record: Record) -> int:
     """Return how many threads a kernel used, as far as it or its run says."""
-    return threads_used(record) or record.threads or 1
+    return record.threads_used or record.threads or 1
 
 
 def read(run: Run) -> Evidence:
     """Return the evidence of a run."""
-    small: dict[tuple[str, int], SmallNetworks] = {}
-    missing: list[str] = []
-    for record in run.records:
-        if record.anatomy and (found := _small_networks(record.anatomy)):
-            small[record.kernel, record.repeat] = found
-        if record.anatomy and record.anatomy.reason:
-            missing.append(f"{record.kernel}: the small network was not measured: {record.anatomy.reason}")
+    anatomies = [(record, record.anatomy) for record in run.records if record.anatomy]
+    small = {(record.kernel, record.repeat): _small(a, a.two_neurons) for record, a in anatomies if a.two_neurons}
+    missing = [f"{r.kernel}: the small network was not measured: {a.reason}" for r, a in anatomies if a.reason]
     if run.records and not small and not missing:
         missing.append("the cost of a call was not measured: the results are of an earlier version")
     content = run.roofs.roofs if run.roofs else None
@@ -178,51 +158,37 @@ def read(run: Run) -> Evidence:
     )
 
 
-def _below_refused(every: Sequence[measured.Measured]) -> list[measured.Measured]:
+def _below_refused(every: Sequence[Measured]) -> list[Measured]:
     """Return the arithmetic below what a refused measurement did with as many threads, or fewer: it is no peak."""
     arithmetic = [one for one in every if one.name in ARITHMETIC]
-    kept: dict[int, float] = {}
-    for one in arithmetic:
-        if one.refused is None:
-            kept[one.threads] = max(kept.get(one.threads, 0.0), one.work / min(one.data))
+    believed = _rates([one for one in arithmetic if one.refused is None])
     did = [(one.threads, one.work / min(one.data)) for one in arithmetic if one.refused is not None]
-    low = {threads for threads, best in kept.items() if any(n <= threads and best < rate for n, rate in did)}
+    low = {n for n, rates in believed.items() if any(m <= n and max(rates.values()) < rate for m, rate in did)}
     return [one for one in arithmetic if one.refused is None and one.threads in low]
 
 
-def _small_networks(anatomy: measured.Anatomy) -> SmallNetworks | None:
-    if anatomy.two_neurons is None:
-        return None
-    one_s, batch_s, rows = _seconds(anatomy.two_neurons)
-    found = SmallNetworks(call_one_s=one_s, call_batch_s=batch_s * rows)
+def _small(anatomy: Anatomy, two_neurons: SmallNetwork) -> SmallNetworks:
+    one_s, batch_s, rows = _seconds(two_neurons)
+    calls = SmallNetworks(call_one_s=one_s, call_batch_s=batch_s * rows)
     if anatomy.in_l1 is None:
-        return found
+        return calls
     one_s, batch_s, rows = _seconds(anatomy.in_l1)
     spec = anatomy.in_l1.network.spec
-    return replace(
-        found,
-        l1_one_s=one_s,
-        l1_batch_s=batch_s,
-        l1_batch=rows,
-        l1_flop=spec.flop(1),
-        l1_weight_bytes=spec.weight_bytes(),
-    )
+    work = {"l1_flop": spec.flop(1), "l1_weight_bytes": spec.weight_bytes()}
+    return replace(calls, l1_one_s=one_s, l1_batch_s=batch_s, l1_batch=rows, **work)
 
 
-def _seconds(network: measured.SmallNetwork) -> tuple[float, float, int]:
+def _seconds(network: SmallNetwork) -> tuple[float, float, int]:
     """Return seconds per sample one at a time and in a batch, by the quantile of all times, and the batch's rows."""
     one, batch = network.case("per_sample"), network.case("batched")
     one_s, batch_s = (float(np.quantile(case.data, QUANTILE)) / case.batch_size for case in (one, batch))
     return one_s, batch_s, batch.batch_size
 
 
-def _roofs(every: Sequence[measured.Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
+def _roofs(every: Sequence[Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
     """Return the roofs by number of threads; so many threads without arithmetic have none."""
-    rates = _rates(every)
-    disturbed = _disturbed(every)
-    fewer: dict[str, float] = {}
-    found = {}
-    for threads, best in sorted(rates.items()):
+    disturbed, fewer, found = _disturbed(every), dict[str, float](), dict[int, Roofs]()
+    for threads, best in sorted(_rates(every).items()):
         # More threads cannot do less: where they did, they stood in each other's or somebody else's way.
         disturbed |= fewer.get(PEAK, 0) > best.get(PEAK, math.inf)
         fewer = {name: max(rate, fewer.get(name, 0)) for name, rate in best.items()}
@@ -231,7 +197,7 @@ def _roofs(every: Sequence[measured.Measured], caches: Mapping[str, int]) -> dic
     return {threads: replace(roofs, disturbed=disturbed) for threads, roofs in found.items()}
 
 
-def _rates(every: Sequence[measured.Measured]) -> dict[int, dict[str, float]]:
+def _rates(every: Sequence[Measured]) -> dict[int, dict[str, float]]:
     """Return work per second by threads (of a device, 1) and name: of several ways, the fastest."""
     rates: dict[int, dict[str, float]] = {}
     for one in every:
@@ -240,10 +206,10 @@ def _rates(every: Sequence[measured.Measured]) -> dict[int, dict[str, float]]:
     return rates
 
 
-def _disturbed(every: Sequence[measured.Measured]) -> bool:
+def _disturbed(every: Sequence[Measured]) -> bool:
     """Return whether something else ran. Where there are looks, they have told before."""
     return any(
-        not one.looks_ns and statistics.median(one.data) > _QUIET_WITHIN.get(one.name, math.inf) * min(one.data)
+        not one.looks_ns and statistics.median(one.data) > HALF_WITHIN.get(one.name, math.inf) * min(one.data)
         for one in every
     )
 
@@ -254,7 +220,7 @@ def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[s
     return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches, peaks)
 
 
-def _of_device(entry: measured.OfDevice) -> Roofs | str:
+def _of_device(entry: OfDevice) -> Roofs | str:
     """Return the roofs of a device: those of the run's own dtype, and beside them the peak of each arithmetic."""
     if entry.roofs is None:
         return entry.reason or "no reason given"

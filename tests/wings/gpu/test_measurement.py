@@ -8,8 +8,8 @@ import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record.device import MEASURES, Lost, Spread
-from mlpbench.bench.wings.gpu import device
-from mlpbench.bench.wings.gpu.device import Sampler
+from mlpbench.bench.wings.gpu import measurement as device
+from mlpbench.bench.wings.gpu.measurement import Sampler
 from mlpbench.kernels.cuda.queue import Queue
 from support.device import clockwork
 

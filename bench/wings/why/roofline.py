@@ -32,14 +32,12 @@ IMPOSSIBLE = 1.05
 class Roofs:
     """What the machine does at most with ``threads`` threads: FLOP/s, and bytes/s read from each of `LEVELS`.
 
-    ``caches``: bytes by level of one core, of L3 in all. ``read_s``: levels that could not be measured are missing.
-    ``arithmetic`` is the name of the measurement that gave the peak; ``rates`` are the FLOP/s of all that were made.
+    ``caches``: bytes by level of one core, of L3 in all. ``arithmetic``: the measurement that gave the peak; ``rates``:
+    the FLOP/s of each. ``disturbed``: something else ran, and they may be too low.
 
-    Of another ``device`` than the CPU, called ``name``: it has no threads of ours, and counts as one. From one of its
-    calls to the next nothing stays in a cache nearer than L2, which all of it shares; ``copies_s`` are the bytes/s of
-    copies from and to the host. ``peaks``: FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the
-    name of the measurement; ``launch_s``: seconds of launches that do nothing and of their wait, by how.
-    ``disturbed``: something else ran while they were measured, and they may be too low.
+    Of another ``device`` than the CPU, called ``name``, which counts as one thread: L2 is its nearest cache. ``peaks``:
+    FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the name of the measurement; ``launch_s``:
+    seconds of an empty launch and its wait, by how; ``copies_s``: bytes/s of copies from and to the host.
     """
 
     threads: int
@@ -82,10 +80,7 @@ class Roofs:
 
 @dataclass(frozen=True)
 class Work:
-    """The least that a call does: ``flop``, ``weight_bytes``, ``input_bytes``, ``output_bytes``.
-
-    ``input_footprint`` is all the bytes of input that the calls rotate through.
-    """
+    """The least that a call does. ``input_footprint``: all the bytes of input that the calls rotate through."""
 
     flop: int
     weight_bytes: int
@@ -112,7 +107,7 @@ class Work:
 
     @property
     def intensity(self) -> float:
-        """Floating-point operations for each byte that must be read or written: the arithmetic intensity."""
+        """Floating-point operations for each byte that must be read or written."""
         return self.flop / (self.weight_bytes + self.input_bytes + self.output_bytes)
 
 
@@ -129,14 +124,14 @@ class Floor:
 class RoofVerdict:
     """How near a case comes to the roof that binds it. ``share`` is floor / measured; above 1 it needs a ``reason``.
 
-    ``impossible``: the share cannot be, and is not to be believed; ``skips``: the kernel declares that it skips work.
+    ``impossible``: the share cannot be; ``skips``: the kernel declares that it skips work.
     """
 
     binding: Floor
     share: float
-    impossible: bool
-    skips: bool
-    reason: str | None
+    impossible: bool = False
+    skips: bool = False
+    reason: str | None = None
 
 
 def level(n_bytes: int, caches: Mapping[str, int], threads: int = 1) -> str:
@@ -148,10 +143,7 @@ def level(n_bytes: int, caches: Mapping[str, int], threads: int = 1) -> str:
 
 
 def floors(work: Work, roofs: Roofs) -> list[Floor]:
-    """Return the floors of a call, the binding one first. A level without a measured bandwidth gives none.
-
-    Of what L3 or DRAM holds, the cache before it may still hold a part from the call before, and is read faster.
-    """
+    """Return the floors of a call, the binding one first. A level without a measured bandwidth gives none."""
     found = [Floor("arithmetic", roofs.arithmetic, work.flop / roofs.flop_s)]
     reads = (("weights", work.weight_bytes, work.weight_bytes), ("inputs", work.input_bytes, work.input_footprint))
     for what, n_bytes, footprint in reads:
@@ -159,19 +151,22 @@ def floors(work: Work, roofs: Roofs) -> list[Floor]:
         if place in roofs.read_s:
             found.append(Floor(what, place, n_bytes * _seconds_per_byte(place, footprint, roofs)))
     if roofs.launch_s:
-        how = min(roofs.launch_s, key=lambda name: roofs.launch_s[name])
-        found.append(Floor("launch", how, roofs.launch_s[how]))
+        seconds, how = min((seconds, how) for how, seconds in roofs.launch_s.items())
+        found.append(Floor("launch", how, seconds))
     return sorted(found, key=lambda floor: -floor.seconds)
 
 
 def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
-    """Return the least that a byte takes of so many that lie at ``place``, and in part in the cache before it."""
+    """Return the least that a byte takes of so many that lie at ``place``.
+
+    Of what L3 or DRAM holds, the cache before it may still hold a part from the call before, and is read faster.
+    """
     slow = 1 / roofs.read_s[place]
     before = {"DRAM": ("L3", "L2"), "L3": ("L2",)}.get(place, ())
     nearer = next((name for name in before if name in roofs.caches), "")
     if nearer not in roofs.read_s:
         return slow
-    size = roofs.caches.get(nearer, 0) * (roofs.threads if nearer == "L2" else 1)
+    size = roofs.caches[nearer] * (roofs.threads if nearer == "L2" else 1)
     kept = min(size / footprint, 1.0)
     return kept * min(slow, 1 / roofs.read_s[nearer]) + (1 - kept) * slow
 
@@ -179,8 +174,7 @@ def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
 def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> RoofVerdict:
     """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much.
 
-    A kernel that ``skips`` work has to read its inputs all the same: it does not know what it may skip before it has
-    seen them.
+    A kernel that ``skips`` work has to read its inputs all the same, to know what it may skip.
     """
     all_floors = floors(work, roofs)
     # Another library may launch faster than CuPy, by which the floor of a launch is measured: it refuses nothing.
@@ -190,18 +184,22 @@ def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: 
     share = binding.seconds / call_s
     if share <= IMPOSSIBLE and all_floors[0].what == "launch":
         above = all_floors[0].seconds / call_s
-        reason = "it launches faster than CuPy does" if above > IMPOSSIBLE else None
-        return RoofVerdict(all_floors[0], above, impossible=False, skips=skips, reason=reason)
+        return RoofVerdict(
+            all_floors[0],
+            above,
+            skips=skips,
+            reason="it launches faster than CuPy does" if above > IMPOSSIBLE else None,
+        )
     if share <= IMPOSSIBLE:
-        return RoofVerdict(binding, share, impossible=False, skips=skips, reason=None)
-    inputs = next((floor for floor in found if floor.what == "inputs"), None)
-    if skips and (inputs is None or inputs.seconds <= limit * call_s):
-        return RoofVerdict(binding, share, impossible=False, skips=True, reason="it declares that it skips work")
-    if skips and inputs is not None:
+        return RoofVerdict(binding, share, skips=skips)
+    if skips:
+        inputs = next((floor for floor in found if floor.what == "inputs"), None)
+        if inputs is None or inputs.seconds <= limit * call_s:
+            return RoofVerdict(binding, share, skips=True, reason="it declares that it skips work")
         return RoofVerdict(inputs, inputs.seconds / call_s, impossible=True, skips=True, reason="inputs are not read")
     if share <= limit:
-        return RoofVerdict(binding, share, impossible=False, skips=False, reason="something else ran beside the roofs")
-    return RoofVerdict(binding, share, impossible=True, skips=False, reason=why or "no cause is known")
+        return RoofVerdict(binding, share, reason="something else ran beside the roofs")
+    return RoofVerdict(binding, share, impossible=True, reason=why or "no cause is known")
 
 
 def cause(calls: Sequence[tuple[int, float]]) -> str:

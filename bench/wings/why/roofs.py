@@ -1,21 +1,18 @@
-"""The machine's limits, measured at a run's end: arithmetic and read bandwidth, level by level.
+"""The CPU's limits, measured in a process of its own at a run's end: arithmetic and read bandwidth, level by level.
 
 Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
-through arrays that fit half of each cache, and through one that fits none. Each is measured with one thread and with
-the run's threads, because some kernels use one. Every round is kept, with a look at the core before and after it. A
-roof is work / seconds of the best round, if some between two quiet looks confirm it. If not, it is measured again, and
-at last refused. Devices that kernels of the run compute on are measured by modules of their own (`DEVICES`).
+arrays that fit half of each cache, and one that fits none. Each is measured with one thread and with the run's
+threads. A roof is work / seconds of the best round, if others between two quiet looks confirm it. If not, it is
+measured again, and at last refused.
 """
 
 import math
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
 from statistics import median
-from typing import Any
 
 import msgspec
 import numpy as np
@@ -23,95 +20,42 @@ from msgspec.structs import replace
 from numpy.typing import NDArray
 
 from mlpbench.bench import words
-from mlpbench.bench.cases import CPU, CUDA
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record.look import BestLook, fastest
-from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import Measured, MeasuredRoofs, OfDevice, RoofsFile, RoofsHead
-from mlpbench.bench.record.runs import ROOFS_FILE
+from mlpbench.bench.record.roofs import Measured, MeasuredRoofs, OfDevice
 from mlpbench.bench.record.trust import LookFacts, best_look
-from mlpbench.bench.record.write import write_atomically
 
+DEVICE = CPU
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
-ROUND_S = 0.003
-FEWEST_ROUNDS = 5
-#: A limit that is in doubt is measured again, behind all others and so often at most, and then refused.
+ROUND_S, FEWEST_ROUNDS = 0.003, 5
+#: A limit that is in doubt is measured again so often at most, and then refused.
 AGAIN = 3
 #: Where half of the quiet rounds take so many times as long as the best, something else ran that looks do not feel:
 #: multiply-adds in registers wait for nothing, and what all cores share is what a neighbour's reads take away.
 HALF_WITHIN = {"multiply-add": 1.15, "L3": 1.3, "DRAM": 1.3}
-#: Why a roof is refused.
 BUSY = "the machine was busy"
-#: A process that takes longer is stuck: it takes two to five seconds.
-TIMEOUT_S = 120
 #: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
 MATRIX_ROWS = 768
-#: What reads a memory must not fit into a cache: so many times the largest one.
-BEYOND = 4
-#: Where no cache can be read.
-DRAM_BYTES = 128 * 2**20
+#: What reads a memory must not fit into a cache: so many times the largest one, or this where no cache can be read.
+BEYOND, DRAM_BYTES = 4, 128 * 2**20
 #: Milliseconds of multiply-adds: a second thread takes up to one to start.
 TURNS = 2_000_000
-#: The modules that measure limits, by the name that kernels give to where they compute.
-DEVICES = {CPU: "mlpbench.bench.machine.roofs", CUDA: "mlpbench.bench.wings.gpu.roofs"}
+#: The rounds of a limit of which nothing has been measured.
+_NONE = (math.inf,)
 
 
-def write(
-    folders: Iterable[Path],
-    threads: int,
-    dtype: str,
-    seconds: float,
-    devices: Collection[str] = (),
-    binding: Binding | None = None,
-    best: Collection[BestLook] = (),
-) -> str | None:
-    """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
-
-    ``devices``: where kernels of the run compute besides the CPU. ``binding``: the processors that the processes are
-    bound to, as the run's own are; None where they are not. ``best``: the fastest looks that the machine is known by.
-    Return why some roofs are not there, else None.
-    """
-    asked = {"dtype": dtype, "seconds": seconds}
-    cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
-    others = tuple(_ask(device, threads, binding, asked) for device in devices)
-    head = RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others)
-    for folder in folders:
-        write_atomically(folder / ROOFS_FILE, RoofsFile(head))
-    reasons = [
-        cpu.reason,
-        refused_words(cpu.roofs),
-        *(f"{other.device}: {other.reason}" for other in others if other.reason),
-    ]
-    return "; ".join(filter(None, reasons)) or None
-
-
-def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
-    """Run the module of a device with ``threads`` threads; return what it measured, or why it did not."""
-    if device not in DEVICES:
-        return OfDevice(device, reason="nothing here measures the limits of such a device")
-    answer = question.ask(DEVICES[device], asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
-    if answer.found is None:
-        return OfDevice(device, reason=answer.reason)
-    return msgspec.convert(answer.found, OfDevice)
-
-
-def measure(
-    threads: int,
-    dtype: str,
-    seconds: float,
-    best: Iterable[BestLook] = (),
-) -> MeasuredRoofs:
+def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] = ()) -> MeasuredRoofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
-    A level that this processor has no cache for is left out. ``best``: the fastest looks that are known.
+    ``best``: the fastest looks that are known. A level that this processor has no cache for is left out.
     """
     import threadpoolctl
 
     caches = environment.machine().caches
-    rounds = max(FEWEST_ROUNDS, round(seconds / ROUND_S))
-    counts = sorted({1, threads})
+    rounds, counts = max(FEWEST_ROUNDS, round(seconds / ROUND_S)), sorted({1, threads})
     taken, measured = list[Look](), list[Measured]()
     # One memory for all: where the host's third-level cache is large, what does not fit it takes a second to fill.
     memory = _aligned(max((n * size for n in counts for size in read_sizes(caches, n).values()), default=0))
@@ -131,10 +75,6 @@ def measure(
     )
 
 
-#: The rounds of a limit of which nothing has been measured.
-_NONE = (math.inf,)
-
-
 @dataclass
 class _Limit:
     """One limit while it is measured: the call, and what was ``measured`` so far."""
@@ -147,16 +87,13 @@ class _Limit:
         seen: list[int] = []
         between = (lambda: seen.append(kind.take())) if kind else (lambda: None)
         data = short_rounds(self.call, rounds, ROUND_S, most_s=2 * seconds, between=between)[1]
-        before = () if self.measured.data is _NONE else self.measured.data
         self.measured = replace(
             self.measured,
-            data=(*before, *data),
+            data=(*(() if self.measured.data is _NONE else self.measured.data), *data),
             looks_ns=(*self.measured.looks_ns, *pairwise(seen)),
             look_processors=kind.processors if kind else None,
         )
-        if kind is None:
-            return []
-        return [BestLook(name=kind.name, processors=kind.processors, best_ns=int(best_look(seen)))]
+        return [BestLook(name=kind.name, processors=kind.processors, best_ns=int(best_look(seen)))] if kind else []
 
     def doubt(self, looks: LookFacts) -> str | None:
         """Return why it cannot be believed, None where it can: two more rounds come close to the best, all quiet."""
@@ -172,15 +109,6 @@ class _Limit:
         if half > HALF_WITHIN.get(self.measured.name, math.inf):
             return f"{BUSY}: half of its quiet rounds took {half:.1f} times as long as the best"
         return None
-
-
-def refused_words(roofs: MeasuredRoofs | None) -> str | None:
-    """Return which roofs are refused, and why, in words; None where none is."""
-    refused = [limit for limit in roofs.measured if limit.refused is not None] if roofs else []
-    if not refused:
-        return None
-    each = words.listed([f"{limit.name} with {words.things(limit.threads, 'thread')}" for limit in refused])
-    return f"{each} not measured, {refused[0].refused}"
 
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:

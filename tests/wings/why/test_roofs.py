@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mlpbench.bench.machine import binding, question, roofs
+from mlpbench.bench.machine import binding, question
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
@@ -15,8 +15,10 @@ from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.wings.why import after_run, roofs
 from mlpbench.kernels.numba_simd.codegen import peak
 
+CUDA_ROOFS = "mlpbench.bench.wings.gpu.roofs"
 CACHES = {"L1d": 48 * 1024, "L1i": 32 * 1024, "L2": 2**20, "L3": 32 * 2**20}
 NAMES = ["matrix product", "multiply-add", "L1", "L2", "L3", "DRAM"]
 
@@ -72,7 +74,7 @@ def test_what_is_measured(small):
 
 def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to(tmp_path):
     found = binding.choose(1)
-    said = roofs.write([tmp_path], 1, "float32", 1e-3, binding=found)
+    said = after_run.write([tmp_path], 1, "float32", 1e-3, binding=found)
     assert said is None or roofs.BUSY in said, "as the machine of the tests may be"
     block = block_of(tmp_path)
     assert (block["kind"], block["schema"], block["reason"]) == ("roofs", SCHEMA, None)
@@ -82,7 +84,7 @@ def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to(tmp_path):
 
 
 def test_a_process_that_fails_leaves_a_reason(tmp_path):
-    reason = roofs.write([tmp_path], 1, "float31", 1e-3)
+    reason = after_run.write([tmp_path], 1, "float31", 1e-3)
     assert "ended with 1" in reason
     assert "float31" in reason
     assert (block_of(tmp_path)["roofs"], block_of(tmp_path)["reason"]) == (None, reason)
@@ -105,10 +107,10 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
         asked.append((module, threads, what))
         return CPU if module == roofs.__name__ else question.Answer({"device": "cuda", "roofs": MEASURED}, None)
 
-    monkeypatch.setattr(roofs.question, "ask", ask)
-    assert roofs.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
+    monkeypatch.setattr(after_run.question, "ask", ask)
+    assert after_run.write([tmp_path], 2, "float64", 0.5, ["cuda"]) is None
     what = {"dtype": "float64", "seconds": 0.5}
-    assert asked == [(roofs.__name__, 2, {**what, "threads": 2, "best": []}), (roofs.DEVICES["cuda"], 2, what)]
+    assert asked == [(roofs.__name__, 2, {**what, "threads": 2, "best": []}), (CUDA_ROOFS, 2, what)]
     block = block_of(tmp_path)
     assert block["roofs"]["measured"] == block["devices"][0]["roofs"]["measured"]
     assert (block["devices"][0]["device"], block["devices"][0]["reason"]) == ("cuda", None)
@@ -122,8 +124,8 @@ def test_devices_are_measured_in_processes_of_their_own(tmp_path, monkeypatch):
     ],
 )
 def test_a_device_that_cannot_be_measured_has_a_reason(tmp_path, monkeypatch, answer, why):
-    monkeypatch.setattr(roofs.question, "ask", lambda module, *_, **__: CPU if module == roofs.__name__ else answer)
-    said = roofs.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"])
+    monkeypatch.setattr(after_run.question, "ask", lambda module, *_, **__: CPU if module == roofs.__name__ else answer)
+    said = after_run.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"])
     cannot = "nothing here measures the limits of such a device"
     assert said == f"cuda: {why}; mps: {cannot}"
     assert block_of(tmp_path)["devices"][-1] == {"device": "mps", "roofs": None, "reason": cannot}
@@ -131,7 +133,7 @@ def test_a_device_that_cannot_be_measured_has_a_reason(tmp_path, monkeypatch, an
 
 def test_without_a_device_its_process_says_why(tmp_path):
     """The real one, where there is no GPU, with or without CuPy."""
-    answer = question.ask(roofs.DEVICES["cuda"], {"dtype": "float32", "seconds": 0.001}, timeout_s=roofs.TIMEOUT_S)
+    answer = question.ask(CUDA_ROOFS, {"dtype": "float32", "seconds": 0.001}, timeout_s=after_run.TIMEOUT_S)
     assert answer.reason is None
     assert answer.found["reason"] or answer.found["roofs"]["measured"]
 

@@ -1,0 +1,1 @@
+"""The energy that a sample costs, where the system shows it."""

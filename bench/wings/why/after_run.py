@@ -1,0 +1,95 @@
+"""Measures the machine's limits when a run is over, and writes ``roofs.json``: what reports hold its kernels to."""
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from mlpbench.bench import words
+from mlpbench.bench.cases import CPU
+from mlpbench.bench.machine import question
+from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.plan import Binding
+from mlpbench.bench.record.roofs import MeasuredRoofs, OfDevice, RoofsFile, RoofsHead
+from mlpbench.bench.record.runs import ROOFS_FILE
+from mlpbench.bench.record.write import write_atomically
+from mlpbench.bench.registered import modules
+from mlpbench.bench.run import looks
+
+#: What a roof takes at most, whatever a case of the profile does.
+ROOF_S = 0.15
+#: A process that takes longer is stuck: it takes two to five seconds.
+TIMEOUT_S = 120
+
+
+def after_run(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) -> Iterator[str]:
+    """Measure the limits of the CPU, and of each device that kernels compute on, for every threads and dtype.
+
+    A run that is resumed may have them. Yield why a limit is not known, as far as that happens.
+    """
+    sharing: dict[tuple[int, str], list[Path]] = {}
+    devices: dict[tuple[int, str], set[str]] = {}
+    bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
+    for folder, part in zip(folders, sweep.parts, strict=True):
+        if not (folder / ROOFS_FILE).exists():
+            shared = (part.setting.threads, part.setting.dtype)
+            sharing.setdefault(shared, []).append(folder)
+            devices.setdefault(shared, set()).update(sweep.devices.get(kernel, CPU) for kernel in part.plan.kernels)
+    for (threads, dtype), those in sharing.items():
+        reason = write(
+            those,
+            threads,
+            dtype,
+            seconds=min(seconds, ROOF_S),
+            devices=sorted(devices[threads, dtype] - {CPU}),
+            binding=bindings[threads],
+            best=looks.known(looks.path_for(those[0])),
+        )
+        if reason:
+            yield f"limits of the machine: {reason}"
+
+
+def write(
+    folders: Iterable[Path],
+    threads: int,
+    dtype: str,
+    seconds: float,
+    devices: Collection[str] = (),
+    binding: Binding | None = None,
+    best: Collection[BestLook] = (),
+) -> str | None:
+    """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
+
+    ``binding``: the processors that the processes are bound to. ``best``: the fastest looks that the machine is known
+    by. Return why some roofs are not there, else None.
+    """
+    asked = {"dtype": dtype, "seconds": seconds}
+    cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
+    others = tuple(_ask(device, threads, binding, asked) for device in devices)
+    file = RoofsFile(RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others))
+    for folder in folders:
+        write_atomically(folder / ROOFS_FILE, file)
+    of_devices = (f"{other.device}: {other.reason}" for other in others if other.reason)
+    return "; ".join(filter(None, (cpu.reason, refused_words(cpu.roofs), *of_devices))) or None
+
+
+def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
+    """Run the module `roofs` of the wing that measures a device; return what it measured, or why it did not."""
+    name = next((module.__name__ for module in modules("roofs") if device == module.DEVICE), None)
+    if name is None:
+        return OfDevice(device, reason="nothing here measures the limits of such a device")
+    answer = question.ask(name, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+    if answer.found is None:
+        return OfDevice(device, reason=answer.reason)
+    return msgspec.convert(answer.found, OfDevice)
+
+
+def refused_words(roofs: MeasuredRoofs | None) -> str | None:
+    """Return which roofs are refused, and why, in words; None where none is."""
+    refused = [limit for limit in roofs.measured if limit.refused is not None] if roofs else []
+    if not refused:
+        return None
+    each = words.listed([f"{limit.name} with {words.things(limit.threads, 'thread')}" for limit in refused])
+    return f"{each} not measured, {refused[0].refused}"

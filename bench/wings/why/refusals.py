@@ -1,0 +1,33 @@
+"""Refuses cases that are faster than the machine can be, repeat by repeat."""
+
+from collections.abc import Iterator
+
+from mlpbench.bench import words
+from mlpbench.bench.analysis.judge import Found, Judged
+from mlpbench.bench.cases import Case
+from mlpbench.bench.record.trust import Refusal
+from mlpbench.bench.trust.rounds import fastest_looks, slowness
+from mlpbench.bench.wings.why import evidence
+from mlpbench.bench.wings.why.roofline import RoofVerdict
+
+
+def refusals(run: Judged) -> Iterator[Found]:
+    """Yield the cases above a roof."""
+    beside, best = evidence.read(run), fastest_looks(run.records)
+    for record, cases in zip(run.records, run.times, strict=True):
+        slow = slowness(record, best)
+        sample_s = {at: case.sample_s / slow for at, case in cases.items()}
+        refused: dict[Case, Refusal] = {}
+        # Roofs that were refused are too low, and nobody is many times faster.
+        for roofs in (beside.too_low_for(record), beside.of(record)):
+            for share in evidence.shares(record, sample_s, roofs):
+                if share.verdict is not None and share.verdict.impossible:
+                    case = Case(share.mode, share.batch_size)
+                    refused[case] = Refusal.of(case, "roofline", _why(share.verdict))
+        yield from ((record.kernel, record.repeat, refusal) for refusal in refused.values())
+
+
+def _why(verdict: RoofVerdict) -> str:
+    binding = verdict.binding
+    what = f"the machine's {binding.roof} peak" if binding.what == "arithmetic" else f"what {binding.roof} can deliver"
+    return f"it would be {words.percent(verdict.share)} of {what}; likely cause: {verdict.reason}"
