@@ -1,7 +1,9 @@
 """How the core asks its wings. Each folder of `bench/wings` is one, and the names of its modules say what it has.
 
-``section`` has ``SECTIONS`` of a report, ``chart`` has ``CHARTS``, and the package itself has ``COMMANDS``. No list
-names a wing: whoever deletes its folder takes all of it away.
+The package itself has ``COMMANDS``. ``section`` has ``SECTIONS`` of a report, and ``chart`` ``CHARTS``. In the process
+of a kernel, ``measurement`` has ``of_case``, when all rounds of a case of the first repeat are over, and ``of_kernel``
+at the end, which returns fields of the record. ``after_run`` measures when all processes are over, and ``refusals``
+says which times of a run cannot be. No list names a wing: whoever deletes its folder takes all of it away.
 """
 
 from __future__ import annotations

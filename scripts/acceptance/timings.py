@@ -151,7 +151,7 @@ def _latency_s(kernel: Kernel, x: np.ndarray, *, waits: bool) -> float:
 
 def _case(kernel: Kernel, rows: int, x: np.ndarray, *, moves: bool = False) -> DeviceCase:
     sampler = measurement.Sampler(lambda: False, timeout_s=0.15)
-    return measurement.of_case(kernel, Case("batched", rows), x, sampler, moves=moves)
+    return measurement.measure_case(kernel, Case("batched", rows), x, sampler, moves=moves)
 
 
 def table(asked: Asked) -> None:

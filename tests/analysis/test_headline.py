@@ -27,7 +27,6 @@ BOOK_TIMES = {
     ("numpy", "book", 100): 20e-6,
 }
 WRONG = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
-MNIST = {"name": "mnist", "rows": 10_000, "sha256": "a" * 64, "source": "t10k-images-idx3-ubyte.gz"}
 
 
 def find(folder, times, **settings):
@@ -190,36 +189,6 @@ def test_repeats_without_a_common_process_have_no_ratio(tmp_path):
     ]
     found = find(tmp_path, KNOWN, repeats=2, failures=failures)
     assert "numpy: no batching speedup: no repeat has both sides." in found.lines()
-
-
-def test_the_book_beside_what_it_prints(tmp_path):
-    accuracy = {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
-    found = find(tmp_path, BOOK_TIMES, noise=0, profile="book", data=MNIST, accuracy=accuracy)
-    (book,) = found.book
-    assert (book.alone.one.value, book.alone.batched.value) == pytest.approx((0.2, 0.02))
-    assert (book.with_loading.one.value, book.with_loading.batched.value) == pytest.approx((0.4, 0.2))
-    assert (book.alone.speedup.value, book.with_loading.speedup.value) == pytest.approx((10, 2))
-    assert book.accuracy == 0.9352
-    text = " ".join(found.lines())
-    told = ("1.25 s", "269 ms", "4.65x", "about 5 times faster", "0.9352", "200 ms one at a time, 20.0 ms in batches")
-    assert not [words for words in told if words not in text]
-    assert "not the book's test set" not in text
-    assert found.lead == (
-        "The book's experiment with numpy: batches of 100 are 10.0x (10.0 to 10.0) as fast as one at a time, "
-        "2.00x (2.00 to 2.00) with loading in the clock; the book prints 4.65x."
-    )
-    data = json.loads(json.dumps(found.as_dict(), allow_nan=False))
-    assert data["book"][0]["published"]["one_s"] == 1.25
-    assert data["kernels"][0]["one"]["value"] == pytest.approx(20e-6)
-
-
-def test_a_book_without_its_parts_and_on_other_digits_says_so(tmp_path):
-    times = {case: time for case, time in BOOK_TIMES.items() if case[1:] not in [("batched", 100), ("book", 1)]}
-    found = find(tmp_path, times)
-    assert (found.book[0].alone, found.book[0].with_loading) == (None, None)
-    assert sum("not measured" in line for line in found.lines()) == 2
-    assert not found.lead.startswith("The book's experiment")
-    assert "accuracy 0.9400 of digits, which is not the book's test set" in " ".join(found.lines())
 
 
 # -- of several runs, one line for each

@@ -12,6 +12,7 @@ from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_tim
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
+from mlpbench.bench.wings.book import finding as book
 from mlpbench.bench.wings.why import explain
 from support import evidence_files as files
 from support import simulate, trusting
@@ -75,7 +76,7 @@ def test_the_gain_of_a_kernel_is_one_number_everywhere(run):
     for kernel, gain in gains.items():
         one = next(case for at, case in compared.items() if at[:2] == (kernel, "per_sample"))
         assert times.ratio(one, compared[kernel, "batched", best[kernel]]).value == gain.value
-    for one in found.book:
+    for one in book.find(cases):
         assert one.alone.speedup.value == of_cases[one.kernel, "batched", 100]["value"]
         assert one.with_loading.speedup.value == of_cases[one.kernel, "book", 100]["value"]
 

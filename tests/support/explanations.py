@@ -41,8 +41,10 @@ def explanation(spec, kernels):
     names = {"name": f"run of {spec}", "title": f"Run of {spec}", "id": f"run of {spec}", "machine": "testbox"}
     evidence = SimpleNamespace(roofs={}, devices={}, missing=())
     record = SimpleNamespace(spec=ForwardSpec.parse(spec), threads=1, cases=(None,))
-    run = SimpleNamespace(**names, setting=None, evidence=evidence, records=(record,))
-    return Explanation(run, tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items()))
+    run = SimpleNamespace(**names, setting=None, records=(record,))
+    return Explanation(
+        run, evidence, tuple(kernel(name, LEVELS[spec], attribution) for name, attribution in kernels.items())
+    )
 
 
 CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)

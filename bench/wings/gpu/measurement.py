@@ -143,12 +143,12 @@ def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> 
     measured = []
     for case in cases:
         if case.mode != "book":
-            measured.append(of_case(kernel, case, contestant.inputs, sampler))
+            measured.append(measure_case(kernel, case, contestant.inputs, sampler))
             card.count_others()
     return DeviceTimes(cases=tuple(measured), card=card.facts())
 
 
-def of_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
+def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
     """Return what is measured of one case, without ``moves`` no transfers. What goes wrong is told in its own words."""
     rows = 1 if case.mode == "per_sample" else case.batch_size
     times: dict[str, Spread] = {}

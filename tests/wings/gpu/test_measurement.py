@@ -29,7 +29,7 @@ def sampler(world, throttled=lambda: False, timeout_s=0.3):
 
 
 def of_case(world, kernel, case=BATCH, **options):
-    return device.of_case(kernel, case, X, sampler(world, **options))
+    return device.measure_case(kernel, case, X, sampler(world, **options))
 
 
 def near(seconds):

@@ -41,39 +41,27 @@ def test_cold_columns(tmp_path):
     first_calls = "one at a time: 2.00 ms, batch 100: 1.00 ms"
     assert f"| numpy | none yet | 500 ms | 9.00 s | 8.50 s | {first_calls} | 95.37 MiB |" in text
     assert "| numpy | kept from before | 500 ms | 250 ms | none |" in text
-
-
-def test_a_start_that_failed_is_told_with_its_reason(tmp_path):
-    run = write(tmp_path, [quiet(no_starts="the process ended with 1: MemoryError")])
+    run = write(tmp_path / "none", [quiet(no_starts="the process ended with 1: MemoryError")])
     assert "| numpy | no start was measured | the process ended with 1: MemoryError |" in render.render([run], "md")
 
 
-def suite(kernel):
+def starts(kernel, *, fresh=False, **facts):
+    """Start a kernel as the suite of a run does."""
     cases = [Case("per_sample", 100), Case("batched", 100), Case("book", 1)]
-    return Suite(Workload(Options(), rows=200), [kernel], cases, named=True)
+    suite = Suite(Workload(Options(), rows=200), [kernel], cases, named=True)
+    return cold.starts(suite, SimpleNamespace(name=kernel, kernel_info=KernelInfo(describe=facts)), fresh=fresh)
 
 
-def test_a_start_is_measured_in_a_process_of_its_own():
-    (start,), reason = cold.starts(suite("numpy"), "numpy", fresh=False)
+def test_a_start_is_measured_in_a_process_of_its_own_or_has_a_reason(monkeypatch):
+    (start,), reason = starts("numpy")
     assert (start.fresh, start.compile_s, reason) == (False, None, None), "NumPy compiles nothing"
     assert list(start.first_calls_s) == [("per_sample", 100), ("batched", 100)]
     assert start.peak_bytes is None or start.peak_bytes > 0
-
-
-def test_a_kernel_that_cannot_start_has_a_reason():
-    found = cold.starts(suite("no-such-kernel"), "no-such-kernel", fresh=True)
-    assert found[0] == []
-    assert "unknown kernel 'no-such-kernel'" in found[1]
-
-
-def test_beside_a_process_that_has_an_exclusive_card_there_is_no_start(monkeypatch):
+    none, reason = starts("no-such-kernel", fresh=True)
+    assert (none, "unknown kernel 'no-such-kernel'" in reason) == ([], True)
     monkeypatch.setattr(cold.question, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
-    suite = SimpleNamespace(
-        admitted=lambda _: SimpleNamespace(kernel_info=KernelInfo(describe={"compute_mode": "exclusive"}))
-    )
-    found, reason = cold.starts(suite, "cupy", fresh=True)
-    assert found == []
-    assert "nvidia-smi -c DEFAULT" in reason
+    none, reason = starts("cupy", fresh=True, compute_mode="exclusive")
+    assert (none, "nvidia-smi -c DEFAULT" in reason) == ([], True)
 
 
 def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):
@@ -87,11 +75,10 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
         return Answer({"import_s": 1.0, "construct_s": 1.0}, None)
 
     monkeypatch.setattr(cold.question, "ask", ask)
-    found = cold.starts(suite("numpy"), "numpy", fresh=True)
-    assert [start.fresh for start in found[0]] == [True, False]
-    assert set(seen[0]) == set(cold.CACHES)
-    assert all(files == [] for files in seen[0].values())
-    assert all(files == ["code"] for files in seen[1].values())
+    measured, _ = starts("numpy", fresh=True)
+    assert [start.fresh for start in measured] == [True, False]
+    assert [set(folders) for folders in seen] == [set(cold.CACHES)] * 2
+    assert [[*folders.values()] for folders in seen] == [[[]] * len(cold.CACHES), [["code"]] * len(cold.CACHES)]
 
 
 def test_numba_tells_what_it_compiles():

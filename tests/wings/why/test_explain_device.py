@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why import explain, roofline
+from mlpbench.bench.wings.why import evidence, explain, roofline
 from mlpbench.bench.wings.why.section import roof_table, run_sentences
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -110,7 +110,7 @@ def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
     roofs = files.roofs(roofs=None, reason="the process ended with 1", devices=[files.of_device()])
     run = write(tmp_path, roofs_file=roofs)
     found = explain.find(run, summarize([run]))
-    assert not found.roofs
+    assert not found.evidence.roofs
     assert found.devices["cuda"].flop_s == pytest.approx(files.DEVICE_PEAK)
     assert any("the process ended with 1" in line for line in run_sentences(found))
     # A device may have no cache that is known.
@@ -215,7 +215,7 @@ def test_the_cold_time_of_a_device_has_a_share_of_its_own(tmp_path):
     assert share.verdict.share == pytest.approx(arithmetic / 20e-6)
     text = render.render([run], "md")
     assert f"| {round(100 * arithmetic / 20e-6)} % | multiply-add |" in text
-    assert "| cold share | roof |" in text
+    assert "| numpy | batch 1,000, device, cold |" in text
     assert only(write(tmp_path / "old")).on_device == ()
 
 
