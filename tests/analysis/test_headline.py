@@ -19,13 +19,6 @@ KNOWN = {
     **{("numpy", *case): time for case, time in zip(CASES, (18e-6, 18e-6, 1.5e-6, 1.6e-6), strict=True)},
     **{("numba", *case): time for case, time in zip(CASES, (6e-6, 6e-6, 2e-6, 2.4e-6), strict=True)},
 }
-BOOK_TIMES = {
-    ("numpy", "per_sample", 100): 20e-6,
-    ("numpy", "batched", 1): 19e-6,
-    ("numpy", "batched", 100): 2e-6,
-    ("numpy", "book", 1): 40e-6,
-    ("numpy", "book", 100): 20e-6,
-}
 WRONG = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
 
 
