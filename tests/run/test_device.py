@@ -71,7 +71,7 @@ def test_the_roofs_of_both_are_beside_the_results(run):
 
 def test_each_kernel_is_held_to_its_own(run):
     found = explain.find(judge(run), summarize([judge(run)]))
-    assert set(found.roofs) <= {1}, "beside a busy neighbour the processor's are refused"
+    assert set(found.evidence.roofs) <= {1}, "beside a busy neighbour the processor's are refused"
     assert set(found.devices) == {"cuda"}
     kernels = {kernel.kernel: kernel for kernel in found.kernels}
     assert {name: kernel.device for name, kernel in kernels.items()} == {"numpy": "cpu", "cupy": "cuda"}
@@ -80,7 +80,7 @@ def test_each_kernel_is_held_to_its_own(run):
     assert kernels["cupy"].weights_in == "L2"
     text = (run.path / "report.md").read_text()
     assert "Roofs, cuda (NVIDIA Stand-In): " in text
-    assert ("Roofs, 1 thread: " in text) == bool(found.roofs)
+    assert ("Roofs, 1 thread: " in text) == bool(found.evidence.roofs)
 
 
 def test_a_start_without_compiled_code_compiles_and_the_next_does_not(run):

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, largest_within, percentiles
+from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, percentiles
 
 
 def percentile(values, p):
@@ -48,11 +48,3 @@ def test_scale_and_order(values, n, scale, random):
     shuffled = random.sample(values, len(values))
     assert percentile(shuffled, 0.99) == found
     assert percentile(np.array(values) * scale, 0.99).bound == pytest.approx(found.bound * scale)
-
-
-def test_the_largest_batch_within_a_budget():
-    calls = np.linspace(0.9, 1.0, 1000)
-    bounds = {size: percentile(calls * size, 0.99) for size in (1, 10, 100)} | {1000: percentile(calls[:100], 0.99)}
-    assert largest_within(bounds, 50) == 10
-    assert largest_within(bounds, 0.5) is None
-    assert largest_within(bounds, 1e9) == 100, "too few calls of 1000 to tell"

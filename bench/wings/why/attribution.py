@@ -25,8 +25,8 @@ from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.wings.why.bounds import Roofs
 from mlpbench.bench.wings.why.evidence import SmallNetworks
-from mlpbench.bench.wings.why.roofline import Roofs
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
 #: A share of the gain that no measurement of ours resolves.

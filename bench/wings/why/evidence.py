@@ -16,8 +16,8 @@ from mlpbench.bench.record.roofs import ARITHMETIC, COPIES, LAUNCH_AND_WAIT, Ana
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.rounds import QUANTILE, At
-from mlpbench.bench.wings.why import roofline
-from mlpbench.bench.wings.why.roofline import LEVELS, Roofs, RoofVerdict, Work
+from mlpbench.bench.wings.why import bounds
+from mlpbench.bench.wings.why.bounds import LEVELS, Roofs, RoofVerdict, Work
 from mlpbench.bench.wings.why.roofs import HALF_WITHIN
 
 PRODUCT, PEAK = ARITHMETIC
@@ -110,7 +110,7 @@ class CaseShare:
 def shares(record: Record, sample_s: Mapping[At, float], roofs: Roofs | None) -> tuple[CaseShare, ...]:
     """Return every case of a kernel but the book's against its roofs; ``sample_s``: seconds per sample."""
     calls = sorted((rows, seconds * rows) for (mode, rows), seconds in sample_s.items() if mode == "batched")
-    most, why = max([ALL_ROWS, *(rows for rows, _ in calls)]), roofline.cause(calls)
+    most, why = max([ALL_ROWS, *(rows for rows, _ in calls)]), bounds.cause(calls)
     rotated = {(timing.mode, timing.batch_size): timing.rotated_rows or most for timing in record.cases}
     of_cases = []
     for (mode, batch_size), seconds in sample_s.items():
@@ -121,7 +121,7 @@ def shares(record: Record, sample_s: Mapping[At, float], roofs: Roofs | None) ->
                 seconds * rows,
             )
             skips = bool(record.facts.skips_work)
-            verdict = roofline.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
+            verdict = bounds.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
             of_cases.append(CaseShare(mode, batch_size, call_s, work.intensity, work.flop / call_s, verdict))
     return tuple(of_cases)
 

@@ -16,11 +16,11 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate
-from mlpbench.bench.wings.why import attribution, evidence, hockney, roofline
+from mlpbench.bench.wings.why import attribution, bounds, evidence, hockney
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
+from mlpbench.bench.wings.why.bounds import Roofs, Work
 from mlpbench.bench.wings.why.evidence import CaseShare, Evidence, SmallNetworks, threads_of
 from mlpbench.bench.wings.why.hockney import Fit
-from mlpbench.bench.wings.why.roofline import Roofs, Work
 from mlpbench.bench.words import plain
 
 #: The parts count every weight and operation, the small networks have inputs without zeros.
@@ -137,7 +137,7 @@ def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[CaseShare]:
     for at, of_case in repeats.items():
         rows, cold_s = of_case[-1].rows, median(case.times["cold"].p50_s for case in of_case)
         work = Work.of(records[0].spec, rows, rows, records[0].facts)
-        verdict = roofline.judge(work, from_memory, cold_s)
+        verdict = bounds.judge(work, from_memory, cold_s)
         yield CaseShare(*at, cold_s, work.intensity, work.flop / cold_s, verdict)
 
 
@@ -148,7 +148,7 @@ def _attribution(
     spec, n_bytes = first.spec, first.spec.weight_bytes()
     # One row's product is not divided among cores whose own caches hold the weights; beyond them it may be.
     alone = roofs.get(1)
-    place = roofline.level(n_bytes, alone.caches) if alone else None
+    place = bounds.level(n_bytes, alone.caches) if alone else None
     if first.facts.skips_work:
         return None, place, SKIPS
     one, best = one_at_a_time(cases), best_batch(cases)

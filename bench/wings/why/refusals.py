@@ -8,7 +8,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.trust.rounds import fastest_looks, slowness
 from mlpbench.bench.wings.why import evidence
-from mlpbench.bench.wings.why.roofline import RoofVerdict
+from mlpbench.bench.wings.why.bounds import RoofVerdict
 
 
 def refusals(run: Judged) -> Iterator[Found]:

@@ -10,9 +10,9 @@ from mlpbench.bench.report.parts import Part
 from mlpbench.bench.stats.estimates import Estimate
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
+from mlpbench.bench.wings.why.bounds import Roofs, RoofVerdict
 from mlpbench.bench.wings.why.evidence import CaseShare
 from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
-from mlpbench.bench.wings.why.roofline import Roofs, RoofVerdict
 
 PART_WORDS = {
     "calls": "calls saved",

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from mlpbench.bench.analysis import times
 from mlpbench.bench.wings.why import attribution
 from mlpbench.bench.wings.why.attribution import PARTS, arithmetic_cost, weight_cost
+from mlpbench.bench.wings.why.bounds import Roofs
 from mlpbench.bench.wings.why.evidence import SmallNetworks
-from mlpbench.bench.wings.why.roofline import Roofs
 
 ROOFS = Roofs(1, 250e9, "multiply-add", {"L1": 500e9, "L2": 200e9, "L3": 100e9}, {})
 BATCH, BYTES, FLOP = 1000, 180_000, 90_000

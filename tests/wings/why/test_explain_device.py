@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why import evidence, explain, roofline
+from mlpbench.bench.wings.why import bounds, evidence, explain
 from mlpbench.bench.wings.why.section import roof_table, run_sentences
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -221,11 +221,11 @@ def test_the_cold_time_of_a_device_has_a_share_of_its_own(tmp_path):
 
 @pytest.mark.parametrize(("used", "share"), [({}, 1), ({"input_dtype": "uint8"}, 0.25), ({"input_dtype": "what"}, 1)])
 def test_inputs_that_stay_bytes_are_fewer_bytes(used, share):
-    work = roofline.Work.of(MNIST, 10, 100, Facts.of(**used))
+    work = bounds.Work.of(MNIST, 10, 100, Facts.of(**used))
     assert work.input_bytes == share * MNIST.input_bytes(10)
     assert work.input_footprint == share * MNIST.input_bytes(100)
     assert work.weight_bytes == MNIST.weight_bytes()
-    assert roofline.Work.of(MNIST, 10, 100, Facts(arithmetic="fp16")).weight_bytes == MNIST.weight_bytes() // 2
+    assert bounds.Work.of(MNIST, 10, 100, Facts(arithmetic="fp16")).weight_bytes == MNIST.weight_bytes() // 2
 
 
 @pytest.mark.parametrize(("hot_s", "refused"), [(30e-6, False), (59e-6, False), (62e-6, True), (1e-3, True)])

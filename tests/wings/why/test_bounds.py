@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.wings.why.roofline import IMPOSSIBLE, Roofs, Work, cause, floors, judge, level
+from mlpbench.bench.wings.why.bounds import IMPOSSIBLE, Roofs, Work, cause, floors, judge, level
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 CACHES = {"L1d": 48 * 1024, "L2": 2**20, "L3": 32 * 2**20}
