@@ -338,7 +338,8 @@ def _judged(cases: Sequence[Pair], paired: bool, threshold: float | None, level:
 
 
 def _unknown(case: Pair, paired: bool) -> Judgement:
-    speedup = times.withheld(estimates.ratio(*case.sides(paired), paired))
+    speedup = estimates.ratio(*case.sides(paired), paired)
+    speedup = replace(speedup, low=math.nan, high=math.nan, reason=times.DISTURBED)
     return Judgement(speedup, math.nan, math.nan, "undecided", math.nan, math.nan, None)
 
 

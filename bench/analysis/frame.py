@@ -1,11 +1,10 @@
-"""Records as tidy pandas data frames. The files keep the rounds; what stands here is derived from them.
+"""Records as tidy pandas data frames; what a file does not know is missing.
 
-One row of `load` is one case in one repeat (one process); `COLUMNS` says what its columns mean. What a file does not
-know is NaN (or missing, in a text column). The unit of statistics is the repeat: take ``sample_s`` per repeat to
-`bench.stats.estimates`, and leave out the repeats that are ``disturbed`` as `bench.analysis.times` does.
+The unit of statistics is the repeat: estimates leave out the repeats that are ``disturbed``, as `bench.analysis.times`.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from itertools import chain, starmap
 from pathlib import Path
 from typing import Any
 
@@ -166,10 +165,12 @@ COMPARED = {
 def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each case and repeat, in the order of the sources, with the columns of `COLUMNS`.
 
-    Paths are read by `bench.record.runs.read_runs`, which raises UserError for what it cannot read; so does naming the
-    same results twice, which would count every repeat twice. Without any timing the frame is empty and has its columns.
+    Raises UserError for a path that cannot be read, and for results that are named twice.
     """
-    frame = framed(_rows(sources), COLUMNS)
+    rows = (
+        _row(run, record, case) | _trust(record, case) | _device(record, case) for run, record, case in _timed(sources)
+    )
+    frame = framed(rows, COLUMNS)
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
@@ -177,21 +178,13 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
 
 def cases(sources: Source | Iterable[Source]) -> pd.DataFrame:
-    """Return one row for each case of each run, with the columns of `CASES`: what a report says, as numbers.
-
-    Raises UserError as `load`.
-    """
+    """Return one row for each case of each run, with the columns of `CASES`. Raises UserError as `load`."""
     return framed((_case(run, case) for run in runs(sources) for case in summarize([run])), CASES)
 
 
 def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
     """Return one row for each round of each case and repeat, with the columns of `ROUNDS`. Raises UserError."""
-    rows: list[dict[str, Any]] = []
-    for run in runs(sources):
-        for record, found in zip(run.records, run.times, strict=True):
-            for case in found.values():
-                rows += _rounds(run, record, case)
-    return framed(rows, ROUNDS)
+    return framed(chain.from_iterable(starmap(_rounds, _timed(sources))), ROUNDS)
 
 
 def compared(found: Comparison) -> pd.DataFrame:
@@ -201,7 +194,7 @@ def compared(found: Comparison) -> pd.DataFrame:
             **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
             "baseline_s": row.baseline.value,
             "candidate_s": row.candidate.value,
-            **ratio(row.speedup),
+            **_ratio(row.speedup),
             "repeats": row.speedup.n,
             "slowdown_seen": row.detectable,
         }
@@ -210,9 +203,8 @@ def compared(found: Comparison) -> pd.DataFrame:
     return framed(rows, COMPARED)
 
 
-def ratio(found: Ratio) -> dict[str, float]:
-    """Return a ratio and its interval as cells."""
-    return {"speedup": found.value, "speedup_low": found.low, "speedup_high": found.high}
+def _ratio(speedup: Ratio) -> dict[str, float]:
+    return {"speedup": speedup.value, "speedup_low": speedup.low, "speedup_high": speedup.high}
 
 
 def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -224,7 +216,7 @@ def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]
 
 
 def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
-    record, gain = run.records[0], case.speedup
+    record = run.records[0]
     return {
         **{name: getattr(case, name) for name in CASES if hasattr(case, name)},
         **{name: getattr(record.spec, name) for name in _OF_SPEC},
@@ -237,21 +229,17 @@ def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
         "sample_low_s": case.sample.low,
         "sample_high_s": case.sample.high,
         "samples_per_s": case.throughput,
-        "speedup": gain and gain.value,
-        "speedup_low": gain and gain.low,
-        "speedup_high": gain and gain.high,
+        **(_ratio(case.speedup) if case.speedup else {"speedup": None}),
     }
 
 
-def _rounds(run: Run, record: Record, case: CaseTime) -> list[dict[str, Any]]:
-    timing = case.timing
-    of_case = {"run": run.id, "machine": record.machine, "kernel": record.kernel, "repeat": record.repeat}
-    of_case |= {"mode": timing.mode, "batch_size": timing.batch_size}
-    rows, used = timing.rows_per_call, set(case.chosen)
-    return [
-        {**of_case, "round": number, "call_s": call_s, "sample_s": call_s / rows, "used": number in used}
-        for number, call_s in enumerate(timing.rounds_s)
-    ]
+def _rounds(run: Run, record: Record, case: CaseTime) -> Iterator[dict[str, Any]]:
+    timing, used = case.timing, set(case.chosen)
+    whose = {"run": run.id, "machine": record.machine, "kernel": record.kernel, "repeat": record.repeat}
+    whose |= {"mode": timing.mode, "batch_size": timing.batch_size}
+    for number, call_s in enumerate(timing.rounds_s):
+        times = {"call_s": call_s, "sample_s": call_s / timing.rows_per_call}
+        yield {**whose, **times, "round": number, "used": number in used}
 
 
 def runs(sources: Source | Iterable[Source]) -> Iterator[Judged]:
@@ -260,12 +248,10 @@ def runs(sources: Source | Iterable[Source]) -> Iterator[Judged]:
         yield from map(judge, (source,) if isinstance(source, Run) else read_runs(Path(source)))
 
 
-def _rows(sources: Source | Iterable[Source]) -> Iterator[dict[str, Any]]:
+def _timed(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, CaseTime]]:
     for run in runs(sources):
-        for record, found in zip(run.records, run.times, strict=True):
-            yield from (
-                _row(run, record, case) | _trust(record, case) | _device(record, case) for case in found.values()
-            )
+        for record, cases in zip(run.records, run.times, strict=True):
+            yield from ((run, record, case) for case in cases.values())
 
 
 def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:

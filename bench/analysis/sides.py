@@ -12,7 +12,6 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.record.runs import Run, find_runs, latest, resolve
 from mlpbench.bench.record.schema import Record
@@ -33,9 +32,9 @@ class Side:
 
 
 def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[Side]:
-    """Read a side: RUN, RUN:KERNEL, or the name of a kernel in the latest run; of a sweep, one side for each setting.
+    """Read a side: RUN, RUN:KERNEL, or a kernel of the latest run; of a sweep, one side for each setting.
 
-    RUN is what `bench.record.runs.resolve` takes. Raises UserError for what is neither, with the nearest that is there.
+    RUN is what `bench.record.runs.resolve` takes. Raises UserError, with the nearest that is there.
     """
     name, colon, kernel = text.rpartition(":")
     if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):
@@ -58,7 +57,7 @@ def kernels_of(run: Run) -> tuple[str, ...]:
 
 
 def kernel_of(run: Run, kernel: str) -> str:
-    """Return ``kernel`` if the run knows it. Raises UserError, with the nearest that it knows, if not."""
+    """Return ``kernel`` if the run knows it. Raises UserError."""
     known = kernels_of(run)
     if kernel not in known:
         raise UserError(f"no kernel {kernel!r} in {run.id}{nearest(kernel, list(known))}; it has {', '.join(known)}")
@@ -66,9 +65,9 @@ def kernel_of(run: Run, kernel: str) -> str:
 
 
 def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[Side]]:
-    """Return an axis, and the settings of a sweep with one value of it and with another.
+    """Return an axis, and the settings of a sweep with one value of it and with another. Raises UserError.
 
-    ``wanted`` is the axis, or AXIS=BASELINE,CANDIDATE where it has more than two values. Raises UserError.
+    ``wanted`` is the axis, or AXIS=BASELINE,CANDIDATE where it has more than two values.
     """
     axis, _, named = wanted.partition("=")
     if axis not in AXES:
@@ -76,9 +75,8 @@ def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[S
     found = grouped((str(getattr(side.run.setting, axis) or "none"), side) for side in sides if side.run.setting)
     chosen, there = named.split(",") if named else list(found), ", ".join(found) or "nothing"
     if unknown := [value for value in chosen if value not in found]:
-        raise UserError(
-            f"--by {wanted}: no {axis} {unknown[0]!r} in this run{nearest(unknown[0], list(found))}: {there}"
-        )
+        near = nearest(unknown[0], list(found))
+        raise UserError(f"--by {wanted}: no {axis} {unknown[0]!r} in this run{near}: {there}")
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise UserError(f"--by {wanted}: it takes two values of {axis} in one run; this one has {there}")
     if len(chosen) > 2:
@@ -87,10 +85,7 @@ def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[S
 
 
 def name_of(sides: list[Side], first: Side, by: str | None = None) -> str:
-    """Return the side as the command line takes it; of a whole sweep its name instead of those of its settings.
-
-    ``by``: the axis that the sides are values of: their names are these.
-    """
+    """Return the side as the command line takes it: of a sweep its name; with ``by``, the side's value of this axis."""
     if by and first.run.setting:
         value = str(getattr(first.run.setting, by))
         return value if by == "env" else f"{by} {value}"
@@ -101,7 +96,7 @@ def name_of(sides: list[Side], first: Side, by: str | None = None) -> str:
 
 
 def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
-    """Return what of a sweep's settings both share, in words; None where there was no choice, or they share nothing."""
+    """Return what of a sweep's settings both share, in words; None where there is nothing to say."""
     if one is None or other is None:
         return None
     swept = max(one, other, key=lambda setting: len(setting.varies))
@@ -117,12 +112,11 @@ def same_run(a: Run, b: Run) -> bool:
 
 def same_sweep(one: Run, other: Run) -> bool:
     """Return whether two runs are settings of one sweep, which went through their repeats side by side."""
-    sweeps = [run.plan.sweep if run.plan else None for run in (one, other)]
-    return sweeps[0] is not None and sweeps[0] == sweeps[1]
+    return bool(one.plan and other.plan and one.plan.sweep and one.plan.sweep == other.plan.sweep)
 
 
 def ran_together(one: Side, other: Side) -> bool:
-    """Return whether repeats of the same number ran next to each other: in one run, or in two settings of one sweep."""
+    """Return whether repeats of the same number ran next to each other: in one run, or in one sweep."""
     if same_run(one.run, other.run):
         return one.kernel != other.kernel
     return same_sweep(one.run, other.run) and machine_of(one.run) == machine_of(other.run)
@@ -163,35 +157,25 @@ def _kernel_of_latest(text: str, newest: Sequence[Judged], no_run: UserError) ->
 
 
 #: Readings of the moment, different in any two processes.
-VOLATILE = {"load", "freq", "frequency", "time"}
+_VOLATILE = {"load", "freq", "frequency", "time"}
 
 
 def between_runs(baseline: Sequence[Record], candidate: Sequence[Record]) -> list[str]:
     """Return what differs between a kernel's records of two runs: specification, data, weights, then the environment.
 
-    Each line is ``what: value of the baseline against value of the candidate``. It is one that any two records of the
-    runs show: what one process happens to have loaded, as a second BLAS, is no difference between runs.
+    A line is one that any two records show: what one process loaded, as a second BLAS, is no difference between runs.
     """
-    pairs = product(_unlike(baseline), _unlike(candidate))
-    lines = _between(*next(pairs))
-    for one, other in pairs:
-        there = set(_between(one, other)) if lines else set()
-        lines = [line for line in lines if line in there]
-    return lines
+    first, *others = (_between(*pair) for pair in product(_unlike(baseline), _unlike(candidate)))
+    return [line for line in first if all(line in lines for lines in others)]
 
 
 def _unlike(records: Sequence[Record]) -> list[Record]:
     """Return the records of which no one before has the same environment."""
-    found: list[Record] = []
-    for record in records:
-        if all(_readable(record.environment) != _readable(other.environment) for other in found):
-            found.append(record)
-    return found
+    return list({json.dumps(facts(record), default=str): record for record in reversed(records)}.values())[::-1]
 
 
 def _between(baseline: Record, candidate: Record) -> list[str]:
-    lines = unequal("", _task(baseline), _task(candidate))
-    lines += unequal("", _readable(baseline.environment), _readable(candidate.environment))
+    lines = unequal("", _task(baseline), _task(candidate)) + unequal("", facts(baseline), facts(candidate))
     if baseline.kernel == candidate.kernel:
         lines += unequal(baseline.kernel, of_kernel(baseline), of_kernel(candidate))
     if baseline.environment.git.dirty and candidate.environment.git.dirty:
@@ -207,16 +191,20 @@ def of_kernel(record: Record) -> dict[str, Any]:
 
 
 def facts(record: Record) -> dict[str, Any]:
-    """Return the environment of a record, as `unequal` takes it."""
-    return _readable(record.environment)
+    """Return the environment of a record, its BLAS and OpenMP libraries by name instead of by place."""
+    named: dict[str, Any] = {}
+    for pool in record.environment.blas:
+        name = pool.internal_api or "unknown"
+        number = sum(key == name or key.startswith(f"{name} #") for key in named)
+        named[name if number == 0 else f"{name} #{number + 1}"] = pool.as_dict()
+    return {**record.environment.as_dict(), "blas": named}
 
 
 def that_forbid(baseline: Record, candidate: Record, *, together: bool = False) -> list[str]:
-    """Return the differences with which a verdict would be about something else: machine, network, data, weights.
+    """Return the differences with which a verdict would be about something else than the kernel or its libraries.
 
-    And of kernels off the CPU the card, and what they compute products in: nothing else can differ in one run
-    (``together``). Threads are among them: another number is another question. BLAS and libraries are not: whether they
-    make a kernel slower is what people compare for.
+    These are machine, threads, network, data and weights; and of kernels off the CPU the card, and what they compute
+    products in: nothing else can differ in one run (``together``).
     """
     cards = _of_cards(baseline, candidate)
     if together:
@@ -259,21 +247,11 @@ def _task(record: Record) -> dict[str, Any]:
     }
 
 
-def _readable(environment: Environment) -> dict[str, Any]:
-    """Return an environment with the pools of its BLAS and OpenMP libraries by name instead of by place."""
-    named: dict[str, Any] = {}
-    for pool in environment.blas:
-        name = pool.internal_api or "unknown"
-        number = sum(key == name or key.startswith(f"{name} #") for key in named)
-        named[name if number == 0 else f"{name} #{number + 1}"] = pool.as_dict()
-    return {**environment.as_dict(), "blas": named}
-
-
 def unequal(where: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any]) -> list[str]:
     """Return a line for each fact that differs: ``what: value of the baseline against value of the candidate``."""
     lines: list[str] = []
     for key in dict.fromkeys((*baseline, *candidate)):
-        if key in VOLATILE or baseline.get(key) == candidate.get(key):
+        if key in _VOLATILE or baseline.get(key) == candidate.get(key):
             continue
         left, right, path = baseline.get(key), candidate.get(key), f"{where}: {key}" if where else key
         if isinstance(left, dict) and isinstance(right, dict):

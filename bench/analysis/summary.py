@@ -21,8 +21,7 @@ USUAL_WANDER = Wander(0.01, 4.0, 0.006)
 class CaseSummary(CaseTimes):
     """One case of one run over its repeats, ``sample`` in seconds.
 
-    ``speedup``: the time per sample of the same kernel one at a time / this case's, paired by repeat; None with
-    ``no_speedup`` as the reason.
+    ``speedup``: the kernel's time one at a time / this case's, paired by repeat; None where ``no_speedup`` says why.
     """
 
     sample: Estimate
@@ -43,8 +42,7 @@ class CaseSummary(CaseTimes):
 def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
 
-    The cases of a run know their scatter together. ``wander``: how far runs differ on this machine, which is a part of
-    the interval of a time. In a speedup a run's level cancels, and what single cases wander by is left.
+    ``wander``: how far runs differ, a part of the interval of a time; in a speedup what single cases wander by is left.
     Raises UserError where a run or a record is named twice.
     """
     every = times.cases(runs)
@@ -95,10 +93,8 @@ def best_cases(kernels: Mapping[str, Sequence[CaseSummary]]) -> dict[str, CaseSu
 def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
 
-    The fastest is the one with the shortest time per sample, unless another is faster in the repeats that both have:
-    then that one, and so on. Rarely all of them beat each other in turn, and the last one stays. All others follow by
-    their ratios, which are paired by repeat; those of the medians where no repeat has both sides. The first one's is 1.
-    Unchecked kernels come last, and lead only where there are no others.
+    The fastest has the shortest time per sample, unless another is faster in the repeats that both have: then that one,
+    and so on, once for each kernel at most. Unchecked kernels come last, and lead only where there are no others.
     """
     candidates = list(cases)
     leaders = [case for case in candidates if not case.unchecked] or candidates

@@ -1,16 +1,16 @@
 """The only way from records to a time: seconds per sample of every case in each repeat, at the machine's best speed.
 
-A repeat's time is that of its quiet rounds (`bench.trust.rounds`), divided by how slow its looks say that the processor
-was. A disturbed repeat does not count. Where fewer than two are left, all count, and there is no interval: nobody knows
-how far they are off. A ratio of two cases does the same with the repeats that both have.
+A repeat's time is that of its quiet rounds (`bench.trust.rounds`), divided by how slow the processor was by its looks.
+A disturbed repeat does not count, unless fewer than two others are left. A ratio does the same with the repeats that
+both cases have.
 """
 
 import math
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from statistics import median
-from typing import TypeVar
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import Judged
@@ -25,15 +25,10 @@ from mlpbench.bench.trust.rounds import At, CaseTime, Kind, fastest_looks, slown
 #: Why a number has no interval where no two repeats were undisturbed.
 DISTURBED = "other programs disturbed it"
 
-_E = TypeVar("_E", bound=Estimate)
-
 
 @dataclass(frozen=True)
 class CaseTimes:
-    """One case of one kernel: seconds per sample by repeat, of ``every`` one.
-
-    ``sources``: the record that each repeat comes from, and what was taken of it.
-    """
+    """One case of one kernel: seconds per sample of ``every`` repeat, and the record that each comes from."""
 
     run: str
     machine: str
@@ -147,28 +142,27 @@ def best_looks(runs: Iterable[Judged]) -> Looks:
 
 
 def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]:
-    """Return the times of every case of some runs, kernel by kernel, in the order of the records.
+    """Return the times of every case of some runs, kernel by kernel, at the speed of ``looks``, or of the runs' best.
 
-    Those of one machine are at one speed of its processor: that of ``looks``, or the best that any of the runs knows.
-    Raises UserError where a run or a record is named twice, which would count its repeats twice.
+    Raises UserError where a run or a record is named twice.
     """
     runs = list(runs)
     looks = best_looks(runs) if looks is None else looks
-    sources: dict[tuple[str, str, str], dict[At, list[tuple[Record, CaseTime, float]]]] = {}
+    sources: dict[tuple[str, str, str], dict[At, list[tuple[Record, CaseTime]]]] = {}
+    slow: dict[Path, float] = {}
     for run in runs:
         for record, of_record in zip(run.records, run.times, strict=True):
-            slow = slowness(record, looks.get(record.machine, {}))
+            slow[record.path] = slowness(record, looks.get(record.machine, {}))
+            of_kernel = sources.setdefault((run.name, record.machine, record.kernel), {})
             for at, case in of_record.items():
-                of_kernel = sources.setdefault((run.name, record.machine, record.kernel), {})
-                of_kernel.setdefault(at, []).append((record, case, case.sample_s / slow))
+                of_kernel.setdefault(at, []).append((record, case))
     result = []
-    for (name, *whose), of_kernel in sources.items():
+    for (name, machine, kernel), of_kernel in sources.items():
         for at, repeats in of_kernel.items():
-            every = {record.repeat: sample_s for record, _, sample_s in repeats}
+            every = {record.repeat: case.sample_s / slow[record.path] for record, case in repeats}
             if len(every) < len(repeats):
                 raise UserError(f"the run {name} is named twice: name each run or record once")
-            found = tuple((record, case) for record, case, _ in repeats)
-            result.append(CaseTimes(name, whose[0], whose[1], *at, every, found))
+            result.append(CaseTimes(name, machine, kernel, *at, every, tuple(repeats)))
     return result
 
 
@@ -197,16 +191,10 @@ def ratio(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE, wander: Wander =
     return estimates.ratio(*paired, scatter=scatter, wander=wander) if paired[0] else None
 
 
-def withheld(found: _E) -> _E:
-    """Return a number without its interval: other programs disturbed all that it is made of."""
-    return replace(found, low=math.nan, high=math.nan, reason=DISTURBED)
-
-
 def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE) -> Ratio:
     """Return the ratio as `ratio` does, or of the medians, unpaired, where no repeat has both.
 
-    It is unpaired too where only disturbed repeats have both, and either side has others: who is ahead by the times
-    that are shown is not behind by times that are left out.
+    It is unpaired too where only disturbed repeats have both: who leads by the times shown leads in the ratio too.
     """
     paired, hit = ratio(a, b, scatter), a.hit | b.hit
     left_out = hit & pairs(a, b)[0].keys() and not (a.hit & a.by_repeat.keys() or b.hit & b.by_repeat.keys())

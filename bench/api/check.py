@@ -5,9 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from mlpbench.bench.api import mistakes
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, kernels_errors
 from mlpbench.bench.measure import verdict
 from mlpbench.bench.measure.session import Suite
 from mlpbench.kernels import registry
@@ -59,7 +58,7 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         # A notebook runs a cell again: the class is another one, of the same name.
         name = f"{name.__name__}-{id(name):x}"
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
-    with mistakes.told():
+    with kernels_errors():
         name = registry.give(name)  # an unknown name is told before anything else
         workload = Workload(Options.of(options))
         _ = workload.inputs, workload.params  # and so is bad input

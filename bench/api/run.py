@@ -11,9 +11,8 @@ from os import PathLike
 from pathlib import Path
 from typing import Any
 
-from mlpbench.bench.api import mistakes
 from mlpbench.bench.api.results import Results, load
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, kernels_errors
 from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
@@ -112,7 +111,7 @@ def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **
     """
     log = logging.getLogger("mlpbench")
     named = {**options, "kernels": kernels or options.get("kernels")}
-    with mistakes.told():
+    with kernels_errors():
         asked = request.from_python(named, ["mlpbench", "run", *kernels, *_words(options)])
         planned = plan(asked)
         for warning in planned.warnings():

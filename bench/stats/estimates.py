@@ -1,9 +1,8 @@
 """One method for every time and every ratio: the median over repeats, and Student's interval on the log scale.
 
-Rounds inside one process (a repeat) are correlated, so the repeat is the unit: one positive value for each. Logarithms,
-because times are positive and disturbances multiply. Three repeats know their scatter badly, but the cases of a run
-know it together: each case's variance is drawn towards the one that they share (`Scatter`). What whole runs differ by,
-and no repeat of one run shows, is a variance too (`Wander`). docs/evidence/statistics.md: how often intervals hold.
+Rounds inside one process are correlated, so the repeat is the unit: one positive value for each. Three repeats know
+their scatter badly, but the cases of a run know it together (`Scatter`). What whole runs differ by, and no repeat of
+one run shows, is a variance too (`Wander`). docs/evidence/statistics.md says how often intervals hold.
 """
 
 import math
@@ -23,10 +22,8 @@ NO_INTERVAL = "1 repeat: no interval"
 #: Fewer repeats than this tell too little: disturbed ones are not left out, and no run stops before.
 LEAST_REPEATS = 3
 
-#: sqrt(n * variance) of the median of n standard normals: what the median loses against the mean. By quadrature of
-#: the (joint) density of the middle order statistics; such variances are tabulated in D. Teichroew, "Tables of expected
-#: values of order statistics and products of order statistics for samples of size twenty and less from the normal
-#: distribution", Ann. Math. Statist. 27 (1956). The limit, used above 10, is sqrt(pi / 2).
+#: sqrt(n * variance) of the median of n standard normals, by quadrature: what it loses against the mean; sqrt(pi / 2)
+#: above 10. D. Teichroew, "Tables of expected values of order statistics ...", Ann. Math. Statist. 27 (1956).
 MEDIAN_FACTORS = {2: 1.0, 3: 1.1602, 4: 1.0922, 5: 1.1976, 6: 1.1351, 7: 1.2137, 8: 1.1599, 9: 1.2227, 10: 1.1761}
 
 #: The cases of a run share its processes, so together they know their scatter no better than so many repeats would.
@@ -96,8 +93,8 @@ class Scatter:
 class Wander:
     """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
 
-    All repeats of a run share it, so no number of them shows it. It is the highest level of T. Kalibera and R. Jones,
-    "Rigorous benchmarking in reasonable time", ISMM 2013. ``case_sd``: by how much one case wanders beyond that level.
+    The highest level of T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable time", ISMM 2013. ``case_sd``:
+    by how much one case wanders beyond it.
     """
 
     sd: float
@@ -178,12 +175,10 @@ def _inverse_trigamma(y: float) -> float:
 def estimate(
     values_per_repeat: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER
 ) -> Estimate:
-    """Return the median over repeats and its 95 % interval.
+    """Return the median over repeats and its 95 % interval. Raises ValueError as `positive`.
 
-    The median of an even number of repeats is the geometric mean of the middle two. ``scatter``: what the run's cases
-    know together. ``wander``: what whole runs differ by, for an interval that is to hold the next run's median.
-
-    Raises ValueError for no values, and for values that are not finite and positive.
+    ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by, for an interval that is to
+    hold the next run's median.
     """
     x = positive(values_per_repeat)
     value = _median(x)
@@ -194,14 +189,12 @@ def estimate(
 
 
 def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio:
-    """Return a / b with its 95 % interval: above 1, b is the faster side if a and b are times.
+    """Return a / b with its 95 % interval: of times, b is the faster side above 1.
 
-    ``paired``: the two values of a repeat ran next to each other, so the ratio is taken within each repeat (a
-    sequence's place is the number of its repeat); repeats of only one side are left out, and ``wander`` is what a ratio
-    inside one run wanders by. Otherwise it is the quotient of the medians, ``scatter`` is that of either side's times,
-    and ``wander`` what two runs differ by.
+    ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
+    ratios. Otherwise the quotient of the medians, with the scatter of times, and the wander of a run.
 
-    Raises ValueError as `estimate`, and for paired sides without a common repeat.
+    Raises ValueError as `positive`, and for paired sides without a common repeat.
     """
     value, error, n = difference(a, b, paired, scatter, wander)
     if error is None:
@@ -242,11 +235,8 @@ def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[
 def verdict(speedup: Ratio, threshold: float) -> Verdict:
     """Say what ``speedup`` (baseline time / candidate time) shows about the candidate.
 
-    "faster" and "slower" need both an interval that excludes 1 and a value beyond the threshold: above
-    ``1 + threshold``, below ``1 / (1 + threshold)`` (a candidate that takes 5 % longer). "same" needs an interval that
-    lies between these two bounds. Everything else, a ratio without an interval included, is "unclear".
-
-    Raises ValueError for a threshold that is negative or not finite.
+    "faster" and "slower" need an interval that excludes 1 and a value above ``1 + threshold`` or below its reciprocal,
+    "same" an interval between these two. Raises ValueError for a threshold that is negative or not finite.
     """
     if not (math.isfinite(threshold) and threshold >= 0):
         raise ValueError(f"the threshold must be a number of at least 0, got {threshold}")

@@ -128,9 +128,8 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
 def detectable(error: Error, threshold: float, level: float) -> float:
     """Return the smallest slowdown, as a share, that is found with probability `POWER` at such an error.
 
-    It must be significant at the two-sided ``level``, and the median seen must lie beyond the threshold. Sample sizes
-    of means in S.-C. Chow, J. Shao and H. Wang, "Sample Size Calculations in Clinical Research" (2nd ed. 2008), chapter
-    3, with Student's quantiles in place of the normal's and the scatter that was seen, which few repeats know badly.
+    It must be significant at the two-sided ``level``, and the median seen must lie beyond the threshold. S.-C. Chow, J.
+    Shao and H. Wang, "Sample Size Calculations in Clinical Research" (2008), chapter 3, with Student's quantiles.
     """
     sd, power = math.sqrt(error.square), student(POWER, error.degrees)
     significant = (student(1 - level / 2, error.degrees) + power) * sd
@@ -155,9 +154,8 @@ def repeats_needed(error: Error, n: int, wander: Wander, effect: float, threshol
 def learnt_wander(runs: Sequence[Mapping[Any, Mapping[int, float]]], prior: Wander) -> Wander:
     """Return how far runs of the same code on one machine wander, from those that are stored.
 
-    ``runs``: of each run, the time of every case by repeat; one with a single repeat does not count. What the cases of
-    a run have in common is one look at its level, so ``r`` runs are worth ``r - 1`` degrees of freedom, beside those of
-    the ``prior``. Cases count by how well their repeats know them.
+    ``runs``: of each run, the time of every case by repeat; one with a single repeat does not count. A run's level is
+    the weighted median of its cases', by how well their repeats know them; degrees of freedom add to the ``prior``'s.
     """
     several = [{case: values for case, values in run.items() if len(values) > 1} for run in runs]
     logs = [{case: np.log(estimates.positive(values)) for case, values in run.items()} for run in several]
