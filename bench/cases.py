@@ -1,8 +1,6 @@
-"""What is timed: cases, and the settings in which they are timed.
+"""What is timed: cases (a mode and a batch size), and the settings in which they are timed.
 
-A case is a mode and a batch size. A setting is a network, a number of threads, a dtype and a Python environment; a
-sweep over several settings is a run for each of them, in one folder (`bench.run.sweep`). This module knows no files and
-measures nothing.
+A sweep over several settings is a run for each of them, in one folder (`bench.run.sweep`).
 """
 
 import hashlib
@@ -47,7 +45,7 @@ class Setting:
 
     @property
     def label(self) -> str:
-        """The setting as a folder is named: ``threads-2_float64``. Made of the axes that vary; empty if none does."""
+        """The name of its folder: ``threads-2_float64``. Made of the axes that vary; empty if none does."""
         spec = self.spec
         if len(spec) > LONGEST_SPEC:  # a very deep network: its ends, and a hash of all its sizes
             sizes = spec.split("-")
@@ -57,7 +55,7 @@ class Setting:
 
     @property
     def words(self) -> str:
-        """The same for people: ``2 threads, float64``. Of a setting that stands alone, all there is to say."""
+        """The same for people, ``2 threads, float64``; of a setting that stands alone, all there is to say."""
         count = f"{self.threads:,} thread{'' if self.threads == 1 else 's'}"
         parts = {"spec": self.spec, "threads": count, "dtype": self.dtype}
         parts |= {"env": f"env {self.env}"} if self.env else {}
@@ -81,30 +79,22 @@ def make_settings(
 MODES = ("per_sample", "batched", "book")
 #: What a benchmark of somebody else repeats: it has no rows.
 ITERATION = "iteration"
-
 #: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
 ALL_ROWS = 10_000
-
-#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100. Profiles may say others.
+#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100.
 PER_SAMPLE_ROWS = 100
 
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """One point of a sweep.
-
-    ``batch_size`` is the rows of one call; of ``per_sample``, the rows that are called one by one in a round.
-    """
+    """A mode, and the rows of one call: of ``per_sample``, the rows that are called one by one in a round."""
 
     mode: str
     batch_size: int
 
 
 def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
-    """Return the cases of a sweep, each once, in the order given.
-
-    ``per_sample`` is one case, whatever the batch sizes: its calls see one row each, ``per_sample_rows`` in a round.
-    """
+    """Return the cases of a sweep, each once, in the order given; ``per_sample`` is one, whatever the batch sizes."""
     for mode in modes:
         if mode not in MODES:
             raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")

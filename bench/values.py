@@ -12,10 +12,8 @@ from mlpbench.kernels.base import processors
 from mlpbench.kernels.spec import DType
 
 MAX_BUDGET_S = 7 * 24 * 3600
-#: A million rows of 784 float32 are 3 GB; more is a typing error.
-MAX_BATCH_SIZE = 1_000_000
-#: More is a typing error.
-MAX_THREADS = 4096
+#: A million rows of 784 float32 are 3 GB; more is a typing error. So are more threads than these.
+MAX_BATCH_SIZE, MAX_THREADS = 1_000_000, 4096
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", re.ASCII)
@@ -36,7 +34,7 @@ def home(path: Path) -> Path:
 
 
 def parse_duration(text: str) -> float:
-    """Return the seconds of a duration: a number and its unit, from ns to h. Raises UserError."""
+    """Return the seconds of a number and its unit, from ns to h."""
     seconds = _seconds(text)
     if not seconds > 0:
         raise UserError(f"{text!r} is not a duration: write a number above 0 and its unit, as 5ms or 200us")
@@ -44,7 +42,7 @@ def parse_duration(text: str) -> float:
 
 
 def parse_budget(text: str) -> float:
-    """Read a time as people write it, ``90s``, ``2m``, ``1.5h`` or ``90``; return seconds. Raises UserError."""
+    """Return the seconds of ``90s``, ``2m``, ``1.5h`` or ``90``."""
     seconds = _seconds(text.lower(), no_unit=1.0)
     if not 0 < seconds <= MAX_BUDGET_S:
         raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
@@ -52,7 +50,7 @@ def parse_budget(text: str) -> float:
 
 
 def parse_threshold(text: str) -> float:
-    """Read a share as people write it, ``5%`` or ``0.05``. Raises UserError for anything else."""
+    """Return a share, written ``5%`` or ``0.05``."""
     number, percent = text.strip().removesuffix("%").strip(), text.strip().endswith("%")
     try:
         share = float(number) / (100 if percent else 1)
@@ -64,43 +62,28 @@ def parse_threshold(text: str) -> float:
     return share
 
 
-def parse_whole(text: str, what: str, least: int, most: int) -> int:
-    """Read a whole number from ``least`` to ``most``; ``what`` it is goes into the error. Raises UserError."""
-    count = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
-    if not least <= count <= most:
-        raise UserError(f"cannot read the {what} {text!r}: give a whole number from {least:,} to {most:,}")
-    return count
+def parse_whole(text: str, what: str, least: int, most: int, hint: str = "") -> int:
+    """Return a whole number from ``least`` to ``most``; ``what`` it is, and a ``hint``, go into the error."""
+    number = int(text) if text.isascii() and text.isdecimal() and len(text) < 20 else -1
+    if not least <= number <= most:
+        raise UserError(f"cannot read the {what} {text!r}: give a whole number from {least:,} to {most:,}{hint}")
+    return number
 
 
 def parse_batch_size(text: str) -> int:
-    """Read a batch size: a number of rows, or ``all`` for 10,000. Raises UserError."""
-    if text == "all":
-        return ALL_ROWS
-    try:
-        size = int(text)
-    except ValueError:
-        raise UserError(f"batch size {text!r} is not a whole number: give rows per call, or all") from None
-    if not 1 <= size <= MAX_BATCH_SIZE:
-        raise UserError(f"batch size {size} is out of range: give 1 to {MAX_BATCH_SIZE} rows per call, or all")
-    return size
+    """Return a number of rows; ``all`` is 10,000."""
+    return ALL_ROWS if text == "all" else parse_whole(text, "batch size", 1, MAX_BATCH_SIZE, ", or all")
 
 
 def parse_threads(texts: Sequence[str | int]) -> list[int]:
-    """Read numbers of threads: ``1``, ``1,2``, or ``all`` for as many as this process may use. Raises UserError."""
-    return [_threads(word.strip()) for text in texts for word in str(text).split(",")]
-
-
-def _threads(word: str) -> int:
-    if word == "all":
-        return processors()
-    count = int(word) if word.isascii() and word.isdecimal() and len(word) < 9 else 0
-    if not 1 <= count <= MAX_THREADS:
-        raise UserError(f"cannot read the threads {word!r}: give 1 to {MAX_THREADS} or all, several as 1,2")
-    return count
+    """Return numbers of threads: ``1``, ``1,2``, or ``all`` for as many as this process may use."""
+    every = [word.strip() for text in texts for word in str(text).split(",")]
+    hint = " or all, several as 1,2"
+    return [processors() if word == "all" else parse_whole(word, "threads", 1, MAX_THREADS, hint) for word in every]
 
 
 def parse_dtypes(texts: Sequence[str]) -> list[str]:
-    """Read dtypes: ``float32``, or ``float32,float64``. Raises UserError."""
+    """Return dtypes: ``float32``, or ``float32,float64``."""
     dtypes = [word.strip() for text in texts for word in text.split(",")]
     for word in dtypes:
         if word not in get_args(DType):

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,10 +10,10 @@ from typing import Annotated, Any
 import typer
 
 from mlpbench.bench import values
-from mlpbench.bench.cli.settings import context_of
+from mlpbench.bench.cli.settings import Invocation
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import PROFILES
-from mlpbench.bench.plan.request import OPTIONS, Request, gather
+from mlpbench.bench.plan.request import OPTIONS, Request
 from mlpbench.kernels import registry
 
 #: How the name of a run begins.
@@ -77,12 +77,11 @@ def requests(*names: str) -> Callable[[_Command], _Command]:
 
 
 def _parameter(name: str) -> inspect.Parameter:
-    """Return a field of `Request` as Typer takes an option. Nothing that is not given has a value."""
+    """Return a field of `Request` as Typer takes an option, whose texts the request reads."""
     option = OPTIONS[name]
     field, flag = option.metadata, option.default is False
     more = {"help": field["help"], "autocompletion": _COMPLETED.get(name), "show_default": False}
     more |= {} if flag else {"metavar": field["metavar"]}
-    more |= {} if flag or field["read"] is Path else {"parser": field["read"]}
     kind: Any = bool if flag else list[str] if field["many"] else Path if field["read"] is Path else str
     declared = typer.Option(field["flag"], **more) if field["flag"].startswith("--") else typer.Argument(**more)
     annotation: Any = Annotated[kind if flag else kind | None, declared]
@@ -91,19 +90,12 @@ def _parameter(name: str) -> inspect.Parameter:
 
 
 def read(context: typer.Context, names: Sequence[str]) -> Request:
-    """Return the request of these options of a command. Raises UserError for options that contradict each other."""
-    invocation = context_of(context)
-    given, usual = (dict(_chosen(context, names, source)) for source in ("COMMANDLINE", "DEFAULT_MAP"))
+    """Return the request of these options of a command, as they were typed and as the settings file has them."""
+    invocation = context.find_object(Invocation) or Invocation()
+    sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in names}
+    given = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
     settings = invocation.settings(str(context.info_name))
-    return Request.of(given, usual, settings, command=("mlpbench", *invocation.words))
-
-
-def _chosen(context: typer.Context, names: Sequence[str], source: str) -> Iterator[tuple[str, Any]]:
-    """Yield the fields of a request that the command line gives, or the settings file."""
-    for name in names:
-        if str(getattr(context.get_parameter_source(name), "name", "")) == source:
-            value = gather(name, context.params[name])
-            yield name, Path(value) if OPTIONS[name].metadata["read"] is Path else value
+    return Request.of(given, settings, ("mlpbench", *invocation.words))
 
 
 def read_run(context: typer.Context, words: Sequence[str]) -> Request:

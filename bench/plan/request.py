@@ -15,7 +15,7 @@ from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.profiles import Profile
-from mlpbench.bench.plan.settings import Settings, Taker, in_words
+from mlpbench.bench.plan.settings import Settings, Taker, in_words, placed
 from mlpbench.bench.plan.settings import read as read_settings
 from mlpbench.bench.record.fields import MAX_INTEGER
 from mlpbench.kernels.errors import SpecError
@@ -167,78 +167,58 @@ class Request:
     audit: bool = False
 
     @classmethod
-    def of(cls, given: Mapping[str, Any], usual: Mapping[str, Any], settings: Settings, **more: Any) -> Self:
-        """Return the request of the fields that somebody gave, beside the ``usual`` ones that a settings file has.
+    def of(cls, given: Mapping[str, Any], settings: Settings, command: Sequence[str]) -> Self:
+        """Return the request of fields that somebody gave, as texts or lists of them, and those of a settings file.
 
-        What is given wins, also over its rival. Raises UserError for options that contradict each other.
+        What is given wins, also over its rival. Raises UserError for values that no option takes, and for options that
+        contradict each other.
         """
-        left = {name: value for name, value in usual.items() if name not in given}
+        usual = {name: value for name, value in settings.values.items() if name in OPTIONS and name not in given}
         if "resume" in given:
-            left = {name: value for name, value in left.items() if name == "results"}
+            usual = {name: value for name, value in usual.items() if name == "results"}
             if against := sorted(given.keys() - {"resume", "results", "env", "device"}):
                 what = OPTIONS[against[0]].metadata["flag"] if against[0] != "kernels" else "naming kernels"
                 raise UserError(f"{what} contradicts --resume: a run that is resumed keeps to its plan")
-        for one, other in (("repeats", "budget_s"), ("budget_s", "repeats")):
-            if one in given:
-                left.pop(other, None)
-        chosen = {**left, **given}
-        if {"repeats", "budget_s"} <= chosen.keys():
+        for name, rival in (("repeats", "budget_s"), ("budget_s", "repeats")):
+            if name in given:
+                usual.pop(rival, None)
+        if {"repeats", "budget_s"} <= {*usual, *given}:
             raise UserError("--repeats is an exact number, --budget lets it grow: give one of them")
-        return cls(
-            **chosen, from_file={settings.places[name]: in_words(settings.values[name]) for name in left}, **more
-        )
+        chosen = {name: _read(name, value) for name, value in given.items()}
+        for name, value in usual.items():
+            with placed(settings.places[name]):
+                chosen[name] = _read(name, value)
+        from_file = {settings.places[name]: in_words(value) for name, value in usual.items()}
+        return cls(**chosen, from_file=from_file, command=tuple(command))
 
 
 #: The options: fields of `Request` by name.
 OPTIONS = {option.name: option for option in fields(Request) if option.metadata}
-#: The same by what Python and a settings file call them: as they are typed, with ``_`` for ``-``.
-BY_KEY = {option.metadata["flag"].removeprefix("--").replace("-", "_"): option for option in OPTIONS.values()}
-
-
-def gather(name: str, parsed: Any) -> Any:
-    """Return the value of a field from what was read of its texts: of an option that may be repeated, a tuple."""
-    return tuple(chain.from_iterable(parsed)) if OPTIONS[name].metadata["many"] else parsed
+#: Their names by what Python and a settings file call them: as they are typed, with ``_`` for ``-``.
+NAMES = {option.metadata["flag"].removeprefix("--").replace("-", "_"): name for name, option in OPTIONS.items()}
 
 
 def from_python(options: Mapping[str, Any], command: Sequence[str]) -> Request:
-    """Return the request of options as Python has them, beside those of the settings file for `mlpbench run`."""
-    settings = read_settings("run", _takers(), lambda _: True)
-    keys = {option.name: key for key, option in BY_KEY.items()}
-    usual = read({keys[name]: value for name, value in settings.values.items()})
-    return Request.of(read(options), usual, settings, command=tuple(command))
-
-
-def _takers() -> dict[str, Taker]:
-    """Return the options as a settings file gives them."""
-    return {
-        key.replace("_", "-"): Taker(
-            option.name,
-            option.default is False,
-            option.metadata["many"],
-            option.metadata["read"] is Path,
-            partial(_read, key),
-        )
-        for key, option in BY_KEY.items()
-        if option.name != "resume"
-    }
-
-
-def read(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return values of fields, by name, from options as Python has them: texts, numbers, paths, or lists of them.
+    """Return the request of options as Python has them, beside those of the settings file for `mlpbench run`.
 
     None counts as not given. Raises UserError for an unknown option, and for a value that it does not take.
     """
-    found: dict[str, Any] = {}
-    for key, value in options.items():
-        if key not in BY_KEY:
-            raise UserError(f"there is no option {key!r}{nearest(key, list(BY_KEY))}")
-        if value is not None:
-            found[BY_KEY[key].name] = _read(key, value)
-    return found
+    for key in options:
+        if key not in NAMES:
+            raise UserError(f"there is no option {key!r}{nearest(key, list(NAMES))}")
+    takers = {
+        key.replace("_", "-"): Taker(name, OPTIONS[name].default is False, OPTIONS[name].metadata["many"])
+        for key, name in NAMES.items()
+        if name != "resume"
+    }
+    settings = read_settings("run", takers, lambda _: True)
+    given = {NAMES[key]: value for key, value in options.items() if value is not None}
+    return Request.of(given, settings, command)
 
 
-def _read(key: str, value: Any) -> Any:
-    option = BY_KEY[key]
+def _read(name: str, value: Any) -> Any:
+    """Return the value of a field from a text, a number, a path, or a list of them."""
+    option, key = OPTIONS[name], next(key for key, named in NAMES.items() if named == name)
     if (option.default is False) != isinstance(value, bool):
         raise UserError(f"{key}: expected {'True or False' if option.default is False else 'a value'}, got {value!r}")
     if isinstance(value, bool):
@@ -247,4 +227,4 @@ def _read(key: str, value: Any) -> Any:
     if len(given) != 1 and not option.metadata["many"]:
         raise UserError(f"{key}: expected one value, got {value!r}")
     parsed = [option.metadata["read"](str(text)) for text in given]
-    return gather(option.name, parsed if option.metadata["many"] else parsed[0])
+    return tuple(chain.from_iterable(parsed)) if option.metadata["many"] else parsed[0]

@@ -5,6 +5,7 @@ reaches. A key is an option without its dashes; in a table with the name of a co
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -15,27 +16,23 @@ from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
 from mlpbench.kernels.registry import nearest
 
 FILES = ("mlpbench.toml", "pyproject.toml")
+#: Options that are paths, which are meant from where the file is.
+PATHS = {"model", "output", "path", "results", "sources", "ssh"}
 
 
 class Taker(NamedTuple):
-    """An option as a settings file gives it: the ``name`` that its value has in the program, and what it takes.
-
-    ``check`` raises for a text, or a list of them, that the command would refuse; ``path``: it is meant from where the
-    file is.
-    """
+    """An option: its name in the program, and what it takes. ``check`` raises for what its command would refuse."""
 
     name: str
     flag: bool
     many: bool
-    path: bool
-    check: Callable[[Any], object]
+    check: Callable[[Any], object] = bool
 
 
 @dataclass(frozen=True)
 class Settings:
     """What a settings file says to one command: the ``values`` of its options as texts, and their ``places`` in it."""
 
-    file: Path | None = None
     values: Mapping[str, Any] = field(default_factory=dict)
     places: Mapping[str, str] = field(default_factory=dict)
 
@@ -52,23 +49,19 @@ def read(
     if file is None:
         return Settings()
     own = table.get(command, {}) if isinstance(table.get(command), dict) else {}
-    for key in table.keys() - takers.keys() - {command}:
-        if not elsewhere(key):
-            raise _unknown(file, (key,), takers)
+    if unknown := [key for key in table.keys() - takers.keys() - {command} if not elsewhere(key)]:
+        raise _unknown(file, (min(unknown),), takers)
     if unknown := own.keys() - takers.keys():
         raise _unknown(file, (command, min(unknown)), takers)
-    found = {key: (value, (key,)) for key, value in table.items() if key in takers and not isinstance(value, dict)}
-    found |= {key: (value, (command, key)) for key, value in own.items()}
-    places = {takers[key].name: place(file, *path) for key, (_, path) in found.items()}
-    read = {takers[key].name: _value(takers[key], value, file, path) for key, (value, path) in found.items()}
-    return Settings(file, read, places)
+    given = {key: (value, (key,)) for key, value in table.items() if key in takers and not isinstance(value, dict)}
+    given |= {key: (value, (command, key)) for key, value in own.items()}
+    places = {takers[key].name: place(file, *path) for key, (_, path) in given.items()}
+    checked = {takers[key].name: _value(takers[key], value, file, path) for key, (value, path) in given.items()}
+    return Settings(checked, places)
 
 
 def find(folder: Path | None = None) -> tuple[Path | None, dict[str, Any]]:
-    """Return the settings file of ``folder``, or of here, and its table; None and no table where there is none.
-
-    Raises UserError for what is no TOML.
-    """
+    """Return the settings file of ``folder``, or of here, and its table: None and no table where there is none."""
     for file in _files(folder or Path()):
         table = read_toml(file, *_above(file))
         if isinstance(table, dict):
@@ -100,15 +93,22 @@ def in_words(value: Any) -> str:
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"
 
 
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Begin the errors of a block with the place of a key."""
+    try:
+        yield
+    except UserError as wrong:
+        raise UserError(f"{where}: {in_short(str(wrong), MAX_LINE)}") from None
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the settings files there may be, the nearest first: up to the repository's folder, or here alone."""
     here = folder.resolve()
     top = next((above for above in (here, *here.parents) if (above / ".git").exists()), here)
     for steps, above in enumerate((here, *here.parents)):
-        for name in FILES:
-            file = folder.joinpath(*[".."] * steps, name)
-            if file.is_symlink() or file.exists():
-                yield file
+        files = (folder.joinpath(*[".."] * steps, name) for name in FILES)
+        yield from (file for file in files if file.is_symlink() or file.exists())
         if above == top:
             return
 
@@ -124,23 +124,18 @@ def _unknown(file: Path, path: tuple[str, ...], known: Collection[str]) -> UserE
 
 def _value(taker: Taker, value: Any, file: Path, path: tuple[str, ...]) -> Any:
     """Return a value as the command line would have it. Raises UserError for one that the option does not take."""
-    where = place(file, *path)
-    if taker.flag != isinstance(value, bool):
-        raise UserError(
-            f"{where}: expected {'true or false' if taker.flag else 'no true or false'}, got {_shown(value)}"
-        )
-    if taker.flag:
-        return value
-    given = value if isinstance(value, list) else [value]
-    texts = [str(one) for one in given if isinstance(one, str | int | float) and not isinstance(one, bool)]
-    if not texts or len(texts) < len(given) or (len(texts) > 1 and not taker.many):
-        expected = "a text or a number, or a list of them" if taker.many else "one text or number"
-        raise UserError(f"{where}: expected {expected}, got {_shown(value)}")
-    try:
+    with placed(place(file, *path)):
+        if taker.flag != isinstance(value, bool):
+            raise UserError(f"expected {'true or false' if taker.flag else 'no true or false'}, got {_shown(value)}")
+        if taker.flag:
+            return value
+        given = value if isinstance(value, list) else [value]
+        texts = [str(item) for item in given if isinstance(item, str | int | float) and not isinstance(item, bool)]
+        if not texts or len(texts) < len(given) or (len(texts) > 1 and not taker.many):
+            expected = "a text or a number, or a list of them" if taker.many else "one text or number"
+            raise UserError(f"expected {expected}, got {_shown(value)}")
         taker.check(texts if taker.many else texts[0])
-    except UserError as wrong:
-        raise UserError(f"{where}: {in_short(str(wrong), MAX_LINE)}") from None
-    if taker.path:
+    if path[-1] in PATHS:
         texts = [str(file.parent / values.home(Path(text))) for text in texts]
     return texts if taker.many else texts[0]
 

@@ -54,10 +54,10 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--spec", "20-10-3:relu/softmx"], "output must be one of softmax, identity"),
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
-        (["run", "numpy", "--batch-size", "0"], "batch size 0 is out of range: give 1 to 1000000 rows per call"),
-        (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "batch size '2.5' is not a whole number"),
+        (["run", "numpy", "--batch-size", "0"], "cannot read the batch size '0': give a whole number from 1 to 1,000,000, or all"),
+        (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "cannot read the batch size '2.5'"),
         (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),
-        (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give 1 to 4096 or all, several as 1,2"),
+        (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give a whole number from 1 to 4,096 or all"),
         (["calibrate", "--threads", "1,2"], "--threads: calibrate measures with one number"),
         (["check", "numpy", "--dtype", "float32,float64"], "check takes one --spec and one --dtype"),
         (["run", "numpy", "--spec", "20-10", "--spec", "784,50,10"], "cannot read the specification '784,50,10'"),

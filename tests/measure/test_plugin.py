@@ -200,9 +200,9 @@ def test_cases_are_those_that_are_asked_for(inside, words, cases):
     [
         (("--kernel=numpyy",), "unknown kernel 'numpyy' (did you mean numpy?)"),
         (("--mode=batch",), "unknown mode 'batch' (did you mean batched?)"),
-        (("--batch-size=0",), "batch size 0 is out of range"),
-        (("--batch-size=ten",), "batch size 'ten' is not a whole number"),
-        (("--per-sample-rows=0",), "batch size 0 is out of range"),
+        (("--batch-size=0",), "cannot read the batch size '0'"),
+        (("--batch-size=ten",), "cannot read the batch size 'ten'"),
+        (("--per-sample-rows=0",), "cannot read the batch size '0'"),
         (("--spec=784-",), "cannot read the specification '784-'"),
         (("--spec=20-10-3:swish",), "hidden must be one of"),
         (("--model=nowhere.npz",), "weights nowhere.npz: there is no such file"),
