@@ -44,7 +44,7 @@ def page() -> str:
         command = group.get_command(None, name)  # type: ignore[attr-defined]
         summary = (command.help or "").split("\n\n", maxsplit=1)[0].replace("\n", " ")
         lines += [f"## `mlpbench {name}`", "", summary, "", "| option | |", "| --- | --- |"]
-        options = [one for one in command.params if one.param_type_name == "option" and not one.hidden]
+        options = [one for one in command.params if one.param_type_name == "option"]
         if not options:
             lines = lines[:-2]
         for option in (one for one in options if one.opts[-1] not in COMMON):

@@ -5,7 +5,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
@@ -28,48 +27,57 @@ NOTHING_COMPARABLE = 3
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 
-ASK_HELP = {"-h", "--help", "-V", "--version"}
+HELP_ALL = "--help-all"
+ASK_HELP = {"-h", "--help", HELP_ALL, "-V", "--version"}
 #: Set by the shell that asks how a word goes on.
 COMPLETES = "_MLPBENCH_COMPLETE"
 
-#: Each command: its function, and what it does. Those of wings follow.
+#: Panels of the help.
+MEASURE, READ, SET_UP = "Measure", "Read", "Set up"
+#: Each command: its function, what it does, and its panel in the help. Those of wings follow.
 COMMANDS = {
-    "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and for each whether it can run here."),
-    "check": ("mlpbench.bench.cli.check:check", "Compare kernels with the float64 reference."),
-    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from."),
-    "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches."),
-    "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results."),
-    "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run."),
-    "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with."),
+    "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches.", MEASURE),
+    "check": ("mlpbench.bench.cli.check:check", "Compare kernels with the float64 reference.", MEASURE),
+    "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results.", READ),
+    "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run.", READ),
+    "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and whether each can run here.", SET_UP),
+    "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with.", SET_UP),
+    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from.", SET_UP),
     **{
-        name: (f"{wing.__name__}.{function}", summary)
+        name: (f"{wing.__name__}.{function}", summary, panel)
         for wing in wings()
-        for name, (function, summary) in getattr(wing, "COMMANDS", {}).items()
+        for name, (function, summary, panel) in getattr(wing, "COMMANDS", {}).items()
     },
 }
 #: Words that are not their own are kernels and options of `run`.
 _PASS_ON = ("ab", "fleet")
+_HELP = {"help_option_names": ["-h", "--help"]}
 
 
 class Commands(TyperGroup):
     """The commands by name. The module of a command is imported when it is asked for, and not before."""
 
-    names = tuple(COMMANDS)
-
     def list_commands(self, context: Any) -> list[str]:  # noqa: ARG002 - Typer's signature
         """Return the names of all commands."""
-        return list(self.names)
+        return list(COMMANDS)
 
-    def get_command(self, context: Any, name: str) -> Any:  # noqa: ARG002 - Typer's signature
+    def get_command(self, context: Any, name: str) -> Any:
         """Return a command, None for a name that is none."""
         if name in COMMANDS and name not in self.commands:
             self.commands[name] = _load(name)
+            for option in self.commands[name].params if HELP_ALL in _typed(context) else ():
+                option.hidden = False
         return self.commands.get(name)
 
     def format_help(self, context: Any, formatter: Any) -> None:
         """Show what each command does, and import none of them."""
-        self.commands = {name: TyperCommand(name, help=summary) for name, (_, summary) in COMMANDS.items()}
+        shown = {name: {"help": summary, "rich_help_panel": panel} for name, (_, summary, panel) in COMMANDS.items()}
+        self.commands = {name: TyperCommand(name, **how) for name, how in shown.items()}
         super().format_help(context, formatter)
+
+
+def _typed(context: Any) -> Sequence[str]:
+    return getattr(getattr(context, "obj", None), "words", ())
 
 
 def _load(name: str) -> Any:
@@ -77,14 +85,14 @@ def _load(name: str) -> Any:
     module, _, function = COMMANDS[name][0].partition(":")
     alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
     passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
-    called = getattr(import_module(module), function)
-    alone.command(name, context_settings={"help_option_names": ["-h", "--help"], **passes_on})(called)
-    return _with_bare_flags(typer.main.get_command(alone))
+    alone.command(name, context_settings={**_HELP, **passes_on})(getattr(import_module(module), function))
+    return _without_types(typer.main.get_command(alone))
 
 
-def _with_bare_flags(command: Any) -> Any:
-    """Let help name no type behind an option that takes no word: ``--json true`` is an error."""
-    for option in command.get_params(typer.Context(command, help_option_names=["-h", "--help"])):
+def _without_types(command: Any) -> Any:
+    """Let help name no type of Python's, and none behind an option that takes no word."""
+    for option in command.get_params(typer.Context(command, **_HELP)):
+        option.display_type = lambda _: None
         if getattr(option, "is_flag", False):
             option.metavar = ""
     return command
@@ -93,7 +101,7 @@ def _with_bare_flags(command: Any) -> Any:
 app = typer.Typer(
     cls=Commands,
     help="Measure how much faster a neural network is in batches than one image at a time, kernel by kernel.",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=_HELP,
     pretty_exceptions_enable=False,
 )
 
@@ -121,31 +129,16 @@ def with_a_run(typed: Sequence[str]) -> list[str]:
 
 def invoke(words: Sequence[str]) -> None:
     """Run a command with the settings file that there is. Raises what the command raises, or Typer for bad words."""
-    group = _with_bare_flags(typer.main.get_command(app))
+    group = _without_types(typer.main.get_command(app))
     # Whoever asks for help is not told what is wrong with a file.
     unread = not words or words[0] == "--no-settings" or ASK_HELP & set(words) or words[0] not in COMMANDS
     called = Invocation(words) if unread else Invocation(words, cache(partial(settings.of_command, group)))
-    defaults = {} if unread else _defaults(called, words[0])
+    read = [] if unread else [words[0], "run"] if words[0] in _PASS_ON else [words[0]]
+    defaults = {name: dict(called.settings(name).values) for name in read}
+    words = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
-    with group.make_context("mlpbench", list(words) or ["--help"], default_map=defaults, obj=called) as context:
+    with group.make_context("mlpbench", words, default_map=defaults, obj=called) as context:
         group.invoke(context)
-
-
-def _defaults(called: Invocation, command: str) -> dict[str, Any]:
-    """Return the values of the settings file for a command, and for `run` where it passes words on."""
-    names = [command, "run"] if command in _PASS_ON else [command]
-    return {name: dict(called.settings(name).values) for name in names}
-
-
-def _complete(words: list[str]) -> None:
-    """Answer the shell that asks how a word goes on; what is wrong with a settings file is for another time."""
-    group = typer.main.get_command(app)
-    typed = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")  # of bash, and of the others
-    command = next((word for word in typed.split()[1:] if word in COMMANDS), None)
-    with suppress(UserError):
-        defaults = _defaults(Invocation(words, partial(settings.of_command, group)), command) if command else {}
-        group.main(words, prog_name="mlpbench", default_map=defaults)
-    group.main(words, prog_name="mlpbench")
 
 
 def _drop_what_is_unread() -> None:
@@ -160,7 +153,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="replace")  # whoever reads ASCII gets "?" for a sign that is none
     if COMPLETES in os.environ:
-        _complete(words)
+        typer.main.get_command(app).main(words, prog_name="mlpbench")
     try:
         invoke(words)
         sys.stdout.flush()

@@ -27,13 +27,16 @@ def compare(
     baseline: Annotated[
         str,
         typer.Argument(
+            metavar="RUN",
             help="A run, a kernel of the latest run, RUN:KERNEL, or files of pytest-benchmark: 'before*.json'.",
             autocompletion=options.sides,
         ),
     ],
     candidate: Annotated[
         str | None,
-        typer.Argument(help="The other side, written the same way; none with --by.", autocompletion=options.sides),
+        typer.Argument(
+            metavar="RUN", help="The other side, written the same way; none with --by.", autocompletion=options.sides
+        ),
     ] = None,
     by: Annotated[
         str | None,

@@ -2,7 +2,7 @@
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -55,12 +55,15 @@ _COMPLETED = {"kernels": _kernels, "profile": _profiles}
 _Command = Callable[..., Any]
 
 
-def requests(*names: str) -> Callable[[_Command], _Command]:
-    """Return what makes a command of a function whose first argument is a `Request`: with these fields as options."""
+def requests(*names: str, hidden: Collection[str] = ()) -> Callable[[_Command], _Command]:
+    """Return what makes a command of a function whose first argument is a `Request`: with these fields as options.
+
+    ``hidden``: those that ``--help-all`` shows, and ``--help`` does not.
+    """
 
     def decorated(function: _Command) -> _Command:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
-        fields = map(_parameter, names)
+        fields = [_parameter(name, hidden=name in hidden) for name in names]
 
         @wraps(function)
         def command(context: typer.Context, **options: Any) -> Any:
@@ -76,12 +79,12 @@ def requests(*names: str) -> Callable[[_Command], _Command]:
     return decorated
 
 
-def _parameter(name: str) -> inspect.Parameter:
+def _parameter(name: str, *, hidden: bool) -> inspect.Parameter:
     """Return a field of `Request` as Typer takes an option, whose texts the request reads."""
     option = OPTIONS[name]
     field, flag = option.metadata, option.default is False
     more = {"help": field["help"], "autocompletion": _COMPLETED.get(name), "show_default": False}
-    more |= {} if flag else {"metavar": field["metavar"]}
+    more |= {"hidden": hidden} if flag else {"hidden": hidden, "metavar": field["metavar"]}
     kind: Any = bool if flag else list[str] if field["many"] else Path if field["read"] is Path else str
     declared = typer.Option(field["flag"], **more) if field["flag"].startswith("--") else typer.Argument(**more)
     annotation: Any = Annotated[kind if flag else kind | None, declared]
@@ -116,7 +119,7 @@ Runs = Annotated[
 ]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
-Results = Annotated[Path, typer.Option("--results", help="Folder of the results.")]
+Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the results.")]
 FailIfSlower = Annotated[
     float | None,
     typer.Option(
@@ -127,5 +130,8 @@ FailIfSlower = Annotated[
 ]
 Format = Annotated[
     str | None,
-    typer.Option(help="md, or github: annotations, and the table in the job's summary. Default: a table for people."),
+    typer.Option(
+        metavar="FORMAT",
+        help="md, or github: annotations, and the table in the job's summary. Default: a table for people.",
+    ),
 ]

@@ -30,9 +30,12 @@ _CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, 
 def report(
     runs: Runs = None,
     format: Annotated[  # noqa: A002 - the option's name
-        str | None, typer.Option(help="md, html, csv or json; default: as the file's name ends, else md.")
+        str | None,
+        typer.Option(metavar="FORMAT", help="md, html, csv or json; default: as the file's name ends, else md."),
     ] = None,
-    output: Annotated[Path | None, typer.Option("-o", "--output", help="File to write; default: stdout.")] = None,
+    output: Annotated[
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File to write; default: stdout.")
+    ] = None,
     p99: Annotated[
         float | None,
         typer.Option(

@@ -21,18 +21,24 @@ if TYPE_CHECKING:
     from mlpbench.bench.report.document import Document
 
 
-@options.requests(*OPTIONS)
+#: Options that ``--help-all`` alone shows.
+_HIDDEN = ("every", "data", "model", "env", "device", "seed", "p99_s")
+
+
+@options.requests(*OPTIONS, hidden=_HIDDEN)
 def run(
     request: Request,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
-    verbose: options.Verbose = False,
+    verbose: Annotated[
+        bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.", hidden=True)
+    ] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Time kernels one image at a time and in batches, save the results, and state the finding.
 
     Every kernel and repeat has its own process, which checks the kernel before it times it. After the profile's repeats
     (quick: 5) the run goes on until every interval is narrow enough or the budget is spent. It names what did not fit.
-    Several threads, dtypes or specs make a sweep over every combination.
+    Several threads, dtypes or specs make a sweep over every combination. --help-all shows more options.
 
     Example: mlpbench run numpy numba --batch-size 1 --batch-size 100 --repeats 5
     """

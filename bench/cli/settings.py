@@ -41,7 +41,10 @@ def takers(group: Any, name: str) -> dict[str, Taker]:
     command, options = group.get_command(None, name), {}
     for parameter in command.params:
         key = next((text[2:] for text in parameter.opts if text.startswith("--")), str(parameter.name))
-        many, flag = getattr(parameter, "multiple", False) or parameter.nargs == -1, getattr(parameter, "is_flag", False)
+        many, flag = (
+            getattr(parameter, "multiple", False) or parameter.nargs == -1,
+            getattr(parameter, "is_flag", False),
+        )
         options[key] = Taker(str(parameter.name), flag, many, partial(_check, command, parameter))
     return {key: taker for key, taker in options.items() if key not in ASKED_ONCE}
 

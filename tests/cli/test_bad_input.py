@@ -54,7 +54,10 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--spec", "20-10-3:relu/softmx"], "output must be one of softmax, identity"),
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
-        (["run", "numpy", "--batch-size", "0"], "cannot read the batch size '0': give a whole number from 1 to 1,000,000, or all"),
+        (
+            ["run", "numpy", "--batch-size", "0"],
+            "cannot read the batch size '0': give a whole number from 1 to 1,000,000, or all",
+        ),
         (["run", "numpy", "--batch-size", "1", "--batch-size", "2.5"], "cannot read the batch size '2.5'"),
         (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),
         (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give a whole number from 1 to 4,096 or all"),
@@ -75,7 +78,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--data", "digit"], "unknown data 'digit' (did you mean digits?); there are digits, mni"),
         (["show", "1000"], "there is no image 1000: digits has rows 0 to 999"),
         (["show", "--", "-1"], "there is no image -1"),
-        (["show", "first"], "Invalid value for 'index'"),
+        (["show", "first"], "Invalid value for 'N'"),
         # Weights
         (["run", "numpy", "--model", "gone.npz"], "weights gone.npz: there is no such file"),
         (["run", "numpy", "--spec=784-10", "--spec=20-3", "--model=a.npz"], "--spec 784-10: weights a.npz: the"),

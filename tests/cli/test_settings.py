@@ -254,11 +254,10 @@ def test_a_shell_completes_runs_and_profiles(completed, here):
     assert completed("mlpbench compare latest numba-s")[:1] == ["numba-simd"]
     assert completed("mlpbench run --profile s") == ["smoke"]
     assert completed("mlpbench report --results elsewhere ") == ["latest"]
-    (here / "results").rename(here / "perf")
-    (here / "mlpbench.toml").write_text('results = "perf"\n')
-    assert completed("mlpbench report 2026") == names, "where the settings file says"
     (here / "mlpbench.toml").write_text("results = \n")
-    assert completed("mlpbench report 2026") == [], "and a file that is wrong is told another time"
+    assert completed("mlpbench report 2026") == names, "a file that is wrong is told another time"
+    assert completed("mlpbench ca") == ["calibrate"]
+    assert completed("mlpbench run numpy") == ["numpy", "numpy-out"]
 
 
 def test_completing_reads_no_record_and_needs_no_heavy_library(here):

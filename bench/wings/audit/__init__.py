@@ -1,5 +1,5 @@
 """Every check on kernels, also the slow ones."""
 
 COMMANDS = {
-    "audit": ("command:audit", "Run every check on kernels, also the slow ones."),
+    "audit": ("command:audit", "Run every check on kernels, also the slow ones.", "Measure"),
 }

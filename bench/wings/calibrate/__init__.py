@@ -1,5 +1,5 @@
 """mlpbench measured by itself."""
 
 COMMANDS = {
-    "calibrate": ("command:calibrate", "Measure mlpbench itself on this machine."),
+    "calibrate": ("command:calibrate", "Measure mlpbench itself on this machine.", "Measure"),
 }

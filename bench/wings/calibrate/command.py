@@ -48,7 +48,8 @@ _NO_RECORD = "no record: a larger --budget gives it time"
 def calibrate(
     request: Request,
     repeats: Annotated[
-        int | None, typer.Option(min=2, max=100, help="Repeats on each side of a comparison, at most. Default: 20.")
+        int | None,
+        typer.Option(metavar="N", min=2, max=100, help="Repeats on each side of a comparison, at most. Default: 20."),
     ] = None,
     as_json: AsJson = False,
 ) -> None:

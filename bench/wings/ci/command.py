@@ -29,7 +29,7 @@ def export(
     ] = "",
     output: Annotated[
         Path | None,
-        typer.Option("-o", "--output", help="File to write. Default: stdout."),
+        typer.Option("-o", "--output", metavar="FILE", help="File to write. Default: stdout."),
     ] = None,
     results: Results = Path("results"),
 ) -> None:

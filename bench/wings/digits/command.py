@@ -25,7 +25,7 @@ def fetch() -> None:
 @requests("data", "model")
 def show(
     request: Request,
-    index: Annotated[int, typer.Argument(help="Which image, from 0.")],
+    index: Annotated[int, typer.Argument(metavar="N", help="Which image, from 0.")],
     as_json: AsJson = False,
 ) -> None:
     """Show a digit in the terminal with its label and each class's probability, as the book's `img_show` does.

@@ -58,7 +58,7 @@ def fleet(
     ] = None,
     ssh: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="A list of hosts, a table [hosts.NAME] for each."),
+        typer.Option(metavar="FILE", help="A TOML file with a table hosts.NAME for each host."),
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest fleet: run what is missing.")] = False,
     results: Results = Path("results"),

@@ -1,5 +1,5 @@
 """The cases of a machine from run to run."""
 
 COMMANDS = {
-    "history": ("command:history", "Show the cases of a machine from run to run."),
+    "history": ("command:history", "Show the cases of a machine from run to run.", "Read"),
 }

@@ -1,5 +1,5 @@
 """Two versions of a library, or of mlpbench, in one run."""
 
 COMMANDS = {
-    "ab": ("command:ab", "Say which of two versions is faster."),
+    "ab": ("command:ab", "Say which of two versions is faster.", "Measure"),
 }
