@@ -51,7 +51,7 @@ COMMANDS = {
 }
 #: Words that are not their own are kernels and options of `run`.
 _PASS_ON = ("ab", "fleet")
-_HELP = {"help_option_names": ["-h", "--help"]}
+_HELP: dict[str, Any] = {"help_option_names": ["-h", "--help"]}
 
 
 class Commands(TyperGroup):
@@ -65,7 +65,8 @@ class Commands(TyperGroup):
         """Return a command, None for a name that is none."""
         if name in COMMANDS and name not in self.commands:
             self.commands[name] = _load(name)
-            for option in self.commands[name].params if HELP_ALL in _typed(context) else ():
+            options: list[Any] = self.commands[name].params if HELP_ALL in _typed(context) else []
+            for option in options:
                 option.hidden = False
         return self.commands.get(name)
 

@@ -49,10 +49,10 @@ def read(
     if file is None:
         return Settings()
     own = table.get(command, {}) if isinstance(table.get(command), dict) else {}
-    if unknown := [key for key in table.keys() - takers.keys() - {command} if not elsewhere(key)]:
-        raise _unknown(file, (min(unknown),), takers)
-    if unknown := own.keys() - takers.keys():
-        raise _unknown(file, (command, min(unknown)), takers)
+    strange: list[tuple[str, ...]] = [(key,) for key in table.keys() - takers.keys() - {command} if not elsewhere(key)]
+    strange += [(command, key) for key in own.keys() - takers.keys()]
+    if strange:
+        raise _unknown(file, min(strange), takers)
     given = {key: (value, (key,)) for key, value in table.items() if key in takers and not isinstance(value, dict)}
     given |= {key: (value, (command, key)) for key, value in own.items()}
     places = {takers[key].name: place(file, *path) for key, (_, path) in given.items()}

@@ -267,7 +267,7 @@ from mlpbench.bench.cli.app import main
 try:
     main([])
 except SystemExit:
-    heavy = {"numpy", "numba", "pandas", "scipy", "pytest"}
+    heavy = {"numba", "pandas", "scipy", "pytest"}
     print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
 """
     asked = {app.COMPLETES: "complete_bash", "COMP_WORDS": "mlpbench compare n", "COMP_CWORD": "2"}
