@@ -19,7 +19,7 @@ SETTINGS = '[run]\nkernels = ["numpy", "numba"]\nprofile = "smoke"\nbatch-size =
 #: Commands of the docs that need another machine, a library (the page's too), a file or an hour, or are README's.
 NEEDS = re.compile(
     r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
-    r"|array-api|cupy|onnxruntime|report\.html|--profile book"
+    r"|array-api|cupy|onnxruntime|report\.html|--profile book|before\*?\.json"
 )
 CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: `.ci/run` types the command that ends in pytest, word for word.
