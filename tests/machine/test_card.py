@@ -59,20 +59,15 @@ def used(uuid, **changes):
 
 
 def test_the_card_in_use_is_told_and_not_the_first_one(nvml):
-    assert card_.in_use(used(SECOND)).as_dict() == {
-        "available": True,
-        "name": "NVIDIA L4",
-        "driver": "570.124.06",
-        "memory": "23034 MiB",
-        "uuid": SECOND,
-        "mig": False,
-        "power_limit": "72.00 W",
-        "cards": 2,
-    }
+    seen = {"name": "NVIDIA L4", "driver": "570.124.06", "memory": "23034 MiB", "uuid": SECOND, "mig": False}
+    assert card_.in_use(used(SECOND)).as_dict() == {"available": True, **seen, "power_limit": "72.00 W", "cards": 2}
+    nvml.nvmlDeviceGetPowerManagementLimit = nvml.nvmlDeviceGetMaxClockInfo = fails
+    gpu = card_.in_use(used(SECOND))
+    assert (gpu.name, gpu.power_limit, gpu.reason) == ("NVIDIA L4", None, None), "as a slice of a card"
 
 
 @pytest.mark.parametrize(
-    ("visible", "uuid"), [(None, FIRST), ("1", SECOND), ("1,0", SECOND), ("0", FIRST), (SECOND, SECOND), ("7", None)]
+    ("visible", "uuid"), [(None, FIRST), ("1", SECOND), ("1,0", SECOND), (SECOND, SECOND), ("7", None)]
 )
 def test_without_a_kernel_it_is_the_first_that_is_visible(nvml, monkeypatch, visible, uuid):
     if visible:
@@ -81,26 +76,15 @@ def test_without_a_kernel_it_is_the_first_that_is_visible(nvml, monkeypatch, vis
 
 
 def test_of_what_nvml_does_not_know_there_are_the_kernels_own_words(nvml, monkeypatch):
-    found = card_.in_use(used("MIG-3", mig=True, device_name="NVIDIA H100 80GB HBM3 MIG 1g.10gb"))
-    assert (found.available, found.name, found.uuid) == (True, "NVIDIA H100 80GB HBM3 MIG 1g.10gb", "MIG-3")
-    assert (found.mig, found.memory, found.reason) == (True, "16384 MiB", "NVML: Not Supported")
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    found = card_.in_use(used(FIRST))
-    assert (found.available, found.name, found.uuid) == (True, "NVIDIA L4", FIRST)
-    assert found.reason == "nvidia-ml-py, which sees GPUs, is not installed"
-    kernel_on_the_cpu = Facts(threads=2)
-    assert card_.in_use(kernel_on_the_cpu) == Gpu(available=False, reason=found.reason)
-
-
-def test_a_slice_has_no_limit_of_power_and_yet_a_name(nvml):
-    nvml.nvmlDeviceGetPowerManagementLimit = nvml.nvmlDeviceGetMaxClockInfo = fails
-    found = card_.in_use(used(SECOND))
-    assert (found.name, found.power_limit, found.reason) == ("NVIDIA L4", None, None)
-
-
-def test_a_machine_without_a_driver_says_so(nvml):
+    gpu = card_.in_use(used("MIG-3", mig=True))
+    assert (gpu.available, gpu.name, gpu.uuid) == (True, "NVIDIA L4", "MIG-3")
+    assert (gpu.mig, gpu.memory, gpu.reason) == (True, "16384 MiB", "NVML: Not Supported")
     nvml.nvmlInit = fails
     assert card_.in_use() == Gpu(available=False, reason="NVML: Not Supported")
+    monkeypatch.setitem(sys.modules, "pynvml", None)
+    gpu, missing = card_.in_use(used(FIRST)), "nvidia-ml-py, which sees GPUs, is not installed"
+    assert (gpu.available, gpu.name, gpu.uuid, gpu.reason) == (True, "NVIDIA L4", FIRST, missing)
+    assert card_.in_use(Facts(threads=2)) == Gpu(available=False, reason=missing), "a kernel on the CPU"
 
 
 # Which card it is to be
@@ -151,19 +135,18 @@ def test_what_drops_a_sample(nvml, mhz, bits, throttled):
     assert card.is_throttled() == throttled
 
 
-def test_what_was_seen(nvml):
+def test_what_was_seen_and_why_nothing_is(nvml, monkeypatch):
     card = Card.of(FIRST)
     for nvml.mhz, nvml.bits in ((1900, 0), (1200, 0x44), (1700, 0)):
         card.is_throttled()
     for nvml.processes in (1, 3, 2):
         card.count_others()
     seen = card.facts()
-    assert (seen.sm_mhz, seen.most_mhz, seen.others) == ((1200, 1900), 2000, 2)
+    assert (seen.sm_mhz, seen.most_mhz, seen.others, seen.reason) == ((1200, 1900), 2000, 2, None)
     assert seen.slowed == ("power cap", "hardware thermal slowdown")
-    assert seen.reason is None
-
-
-def test_without_nvml_nothing_is_dropped_and_the_reason_is_told(monkeypatch, nvml):
+    nvml.nvmlDeviceGetClockInfo = nvml.nvmlDeviceGetComputeRunningProcesses = fails  # it stops answering
+    card.count_others()
+    assert (card.is_throttled(), card.facts().reason) == (False, "NVML: Not Supported")
     nvml.nvmlDeviceGetMaxClockInfo = fails  # a slice of a card has no clock of its own
     assert Card.of(FIRST).facts().reason == "NVML: Not Supported"
     monkeypatch.setitem(sys.modules, "pynvml", None)
@@ -171,13 +154,6 @@ def test_without_nvml_nothing_is_dropped_and_the_reason_is_told(monkeypatch, nvm
         card.count_others()
         assert (card.is_throttled(), card.facts().others) == (False, None)
         assert why in card.facts().reason
-
-
-def test_a_card_that_stops_answering_ends_nothing(nvml):
-    card = Card.of(FIRST)
-    nvml.nvmlDeviceGetClockInfo = nvml.nvmlDeviceGetComputeRunningProcesses = fails
-    card.count_others()
-    assert (card.is_throttled(), card.facts().reason) == (False, "NVML: Not Supported")
 
 
 def test_the_names_are_nvmls_own(nvml, monkeypatch):

@@ -24,6 +24,13 @@ def world(monkeypatch):
     return world
 
 
+def on_device(kernel, call=None):
+    """Return the kernel's queue, and a sample of its time on the device."""
+    queue = Queue(kernel.stream())
+    queue.make_room(2**20)
+    return queue, device.on_device(queue, call or (lambda: kernel.forward(X)), 1, flushed=True)
+
+
 def sampler(world, throttled=lambda: False, timeout_s=0.3):
     return Sampler(throttled, timeout_s, lambda: world.now)
 
@@ -69,32 +76,21 @@ def test_spread_comes_back_too(world, monkeypatch):
 
     forward = kernel.forward
     monkeypatch.setattr(kernel, "forward", lambda x: (jitter(), forward(x))[1])
-    queue = Queue(kernel.stream())
-    queue.make_room(2**20)
-    (found,) = sampler(world).take(device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True))
+    (found,) = sampler(world).take(on_device(kernel)[1])
     assert found.samples == len(injected) == device.MOST_SAMPLES
     for percent in (5, 50, 95, 99):
         assert getattr(found, f"p{percent}_s") == near(np.percentile(injected, percent))
     assert (found.min_s, found.max_s) == (near(min(injected)), near(max(injected)))
 
 
-def test_a_host_that_is_held_up_costs_the_sample_and_no_more(world):
+def test_a_host_that_is_held_up_costs_the_sample_and_one_that_waits_for_its_own_stream_the_measurement(world):
     """Shorter than the hold, the device does not notice; longer, the sample is dropped and counted."""
     kernel = clockwork.SimulatedKernel(world)
-    queue = Queue(kernel.stream())
-    queue.make_room(2**20)
+    queue, one = on_device(kernel)
     kernel.stalls = {5: device.HOLD_S / 2, 7: 2 * device.HOLD_S, 9: 3 * device.HOLD_S}
-    one = device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True)
     (found,) = sampler(world, timeout_s=10).take(one)
     assert (found.timed_out, found.throttled, found.samples) == (2, 0, device.MOST_SAMPLES)
     assert (found.min_s, found.max_s) == (near(50e-6), near(50e-6))
-
-
-def test_a_call_that_waits_for_its_own_stream_is_told(world):
-    """On a GPU it would wait until the hold gives up: every sample is dropped, and the measurement ends."""
-    kernel = clockwork.SimulatedKernel(world)
-    queue = Queue(kernel.stream())
-    queue.make_room(2**20)
 
     def waits():
         kernel.forward(X)
@@ -109,10 +105,7 @@ def test_a_call_that_waits_for_its_own_stream_is_told(world):
 def test_samples_at_a_lowered_clock_are_dropped_and_counted(world):
     looks = iter([True, False, True, *[False] * 1000])
     kernel = clockwork.SimulatedKernel(world)
-    queue = Queue(kernel.stream())
-    queue.make_room(2**20)
-    one = device.on_device(queue, lambda: kernel.forward(X), 1, flushed=True)
-    (found,) = sampler(world, throttled=lambda: next(looks)).take(one)
+    (found,) = sampler(world, throttled=lambda: next(looks)).take(on_device(kernel)[1])
     assert (found.throttled, found.timed_out, found.samples) == (2, 0, device.MOST_SAMPLES)
     found = of_case(world, kernel, throttled=lambda: True)
     assert not found.times
@@ -124,23 +117,11 @@ def test_samples_at_a_lowered_clock_are_dropped_and_counted(world):
 # When it stops
 
 
-def constant(world, seconds):
-    def one():
-        world.spend(seconds)
-        return (seconds,)
-
-    return one
-
-
-def test_it_stops_when_it_has_enough_samples_or_its_time_is_over(world):
-    (found,) = sampler(world).take(constant(world, 1e-6))
-    assert found.samples == device.MOST_SAMPLES
-    began = world.now
-    (found,) = sampler(world).take(constant(world, 9e-3))
-    assert 0.3 <= world.now - began < 0.31
-    assert found.samples == 34
-    (found,) = sampler(world).take(constant(world, 1.0))
-    assert found.samples == 1, "one is always taken"
+@pytest.mark.parametrize(("seconds", "samples"), [(1e-6, device.MOST_SAMPLES), (9e-3, 34), (1.0, 1)])
+def test_it_stops_when_it_has_enough_samples_or_its_time_is_over(world, seconds, samples):
+    (found,) = sampler(world).take(lambda: (world.spend(seconds), (seconds,))[1])
+    assert found.samples == samples
+    assert world.now < 0.31 + seconds
 
 
 # While the stream is held
@@ -158,17 +139,13 @@ def test_the_simulation_refuses_what_would_wait_for_the_hold(world):
     queue.wait()
 
 
-def test_calls_are_warm_before_the_first_sample(world):
+def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
     """A first call waits for the device, to load its code: here for longer than a stream is held."""
     kernel = clockwork.SimulatedKernel(world)
     kernel.stalls = {1: 2 * device.HOLD_S}
     found = of_case(world, kernel)
     latency = found.times["latency"]
     assert (found.dropped, latency.max_s) == (0, near(latency.min_s))
-
-
-def test_memory_is_taken_before_the_samples(world):
-    kernel = clockwork.SimulatedKernel(world)
     samples = device.transfers.samples(kernel, Queue(1, 5), kernel.forward, BATCH, X, lambda: world.now)
     for name, sample in samples:
         before = len(world.taken)
@@ -177,38 +154,19 @@ def test_memory_is_taken_before_the_samples(world):
         assert own == (1 if name == "to_device" else 0), f"{name}: the kernel's own `from_host` alone"
 
 
-def test_an_error_of_a_call_lets_the_stream_go(world):
-    kernel = clockwork.SimulatedKernel(world)
-    queue = Queue(kernel.stream())
-
-    def fails():
-        raise clockwork.DeviceError("cudaErrorIllegalAddress: an illegal memory access was encountered")
-
-    with pytest.raises(RuntimeError):
-        device.on_device(queue, fails, 1, flushed=False)()
-    assert not world.held
-
-
 # A whole kernel
 
 
-def contestant(kernel):
-    return SimpleNamespace(kernel=kernel, inputs=X)
-
-
-def test_a_kernel_without_a_stream_has_none(world):
-    kernel = clockwork.SimulatedKernel(world)
-    kernel.stream = lambda: None
-    assert device.measure(contestant(kernel), [BATCH], 0.3) is None
-
-
-def test_all_cases_but_the_books(world, monkeypatch):
+def test_all_cases_but_the_books_of_a_kernel_with_a_stream(world, monkeypatch):
     monkeypatch.setattr(device.Sampler, "clock", staticmethod(lambda: world.now))
-    found = device.measure(contestant(clockwork.SimulatedKernel(world)), [ROW, Case("book", 1), BATCH], 0.1)
+    contestant = SimpleNamespace(kernel=clockwork.SimulatedKernel(world), inputs=X)
+    found = device.measure(contestant, [ROW, Case("book", 1), BATCH], 0.1)
     assert [(one.mode, one.batch_size, one.rows) for one in found.cases] == [("per_sample", 10, 1), ("batched", 10, 10)]
     assert found.card.reason == "the kernel does not say which card it uses"
     assert found.of("batched", 10) is found.cases[1]
     assert found.of("batched", 11) is None
+    contestant.kernel.stream = lambda: None
+    assert device.measure(contestant, [BATCH], 0.3) is None
 
 
 def test_what_goes_wrong_is_told_and_what_was_measured_stays(world, monkeypatch):

@@ -31,23 +31,16 @@ def device(monkeypatch):
     return fake_cupy.install(monkeypatch)
 
 
-def test_what_is_measured(device):
+def test_what_is_measured_and_work_is_what_is_done(device):
+    """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
     found = cuda_roofs.measure("float64", 1e-3).as_dict()
     assert json.loads(json.dumps(found))
     assert [(entry["name"], entry["how"]) for entry in found["measured"]] == MEASURED
     assert found["caches"] == {"L2": fake_cupy.L2_BYTES}
     assert found["facts"]["device_name"] == "NVIDIA Stand-In"
     assert found["facts"]["compute_type"] == "COMPUTE_TYPE_FP64" == cupy_device.compute_type("float64")
-    for entry in found["measured"]:
-        assert 1 <= len(entry["data"]) <= 10
-        assert min(entry["data"]) > 0
-        assert entry.keys() >= {"name", "how", "unit", "work", "data", "threads", "arithmetic"}
-
-
-def test_work_is_what_is_done(device):
-    """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
-    measured = cuda_roofs.measure("float32", 1e-4).as_dict()["measured"]
-    work = {(entry["name"], entry["how"]): entry["work"] for entry in measured}
+    assert all(1 <= len(entry["data"]) <= 10 and min(entry["data"]) > 0 for entry in found["measured"])
+    work = {(entry["name"], entry["how"]): entry["work"] for entry in found["measured"]}
     small, large = fake_cupy.L2_BYTES // 4, 2**20
     assert work["matrix product", "cuBLAS"] == 2 * 64**3
     assert work["L2", "read"] == small * (2**17 // small) == 2**17
@@ -110,7 +103,7 @@ def test_every_arithmetic_has_a_peak_of_its_own(device, capability, cores):
         assert work["fp16"] == 2 * work["tf32"]
 
 
-@pytest.mark.parametrize("l2_bytes", [4 * 2**20, 50 * 2**20, 96 * 2**20])
+@pytest.mark.parametrize("l2_bytes", [4 * 2**20, 96 * 2**20])
 def test_arrays_lie_where_they_are_to_be_measured(l2_bytes):
     sizes = cuda_roofs.array_sizes({"L2": l2_bytes})
     assert list(sizes) == ["L2", "DRAM"]
@@ -121,18 +114,12 @@ def test_arrays_lie_where_they_are_to_be_measured(l2_bytes):
 
 def test_a_device_that_does_not_tell_its_cache_has_no_roof_for_it(device):
     device.cuda.runtime.getDeviceProperties(0)["l2CacheSize"] = 0
-    assert cuda_roofs.array_sizes({}) == {"DRAM": cuda_roofs.DRAM_BYTES}
-    found = cuda_roofs.measure("float32", 1e-4).as_dict()
-    assert found["caches"] == {}
-    assert {entry["name"] for entry in found["measured"]} == {name for name, _ in MEASURED if name != "L2"}
+    found = cuda_roofs.measure("float32", 1e-4)
+    assert found.caches == {}
+    assert {entry.name for entry in found.measured} == {name for name, _ in MEASURED if name != "L2"}
 
 
 # Where it cannot be measured
-
-
-def test_without_a_device_the_reason_is_the_probes(monkeypatch):
-    fake_cupy.install(monkeypatch, devices=0)
-    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason="no CUDA device: the driver counts 0 of them")
 
 
 @pytest.mark.parametrize(
@@ -141,20 +128,21 @@ def test_without_a_device_the_reason_is_the_probes(monkeypatch):
         MemoryError("Out of memory allocating 268,435,456 bytes (allocated so far: 0 bytes)."),
         fake_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered"),
         fake_cupy.CompileException("nvrtc: error: __ldcg is undefined"),
+        None,
     ],
 )
-def test_what_goes_wrong_on_the_device_is_told_in_its_own_words(device, error):
+def test_what_goes_wrong_is_told_in_the_devices_own_words_but_for_a_mistake_of_ours(device, monkeypatch, error):
     def raw_module(code):
-        raise error
+        raise error or TypeError
 
     device.RawModule = raw_module
-    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason=str(error))
-
-
-def test_a_mistake_of_ours_is_not_hidden(device):
-    device.RawModule = None
+    if error is not None:
+        assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason=str(error))
+        return
     with pytest.raises(TypeError):
         cuda_roofs.answer("float32", 1e-4)
+    fake_cupy.install(monkeypatch, devices=0)
+    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason="no CUDA device: the driver counts 0 of them")
 
 
 # The code of the device kernels, run on the CPU
@@ -179,7 +167,7 @@ def on_the_cpu():
     return CpuRawModule(code=COUNTED + peak.bandwidth_source())
 
 
-@pytest.mark.parametrize("items", [1, 5, 6, 18, 19, 24, 25, 100])
+@pytest.mark.parametrize("items", [1, 6, 19, 24, 25, 100])
 @pytest.mark.parametrize("times", [1, 3])
 def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, times):
     """Where there are fewer than the threads, a multiple of what they take at once, and some over."""

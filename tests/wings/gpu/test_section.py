@@ -14,12 +14,8 @@ TIMES = {("cupy", mode, size): 1e-5 for mode, size in (("per_sample", 100), ("ba
 
 
 def spread(middle, samples=700, **changes):
-    factors = {"min": 0.8, "p5": 0.9, "p25": 0.95, "p50": 1, "p75": 1.05, "p95": 1.2, "p99": 1.5, "max": 9}
-    return {f"{name}_s": middle * one for name, one in factors.items()} | {
-        "samples": samples,
-        "stopped": "spread",
-        **changes,
-    }
+    factors = {"min": 0.8, "p5": 0.9, "p50": 1, "p95": 1.2, "p99": 1.5, "max": 9}
+    return {f"{name}_s": middle * one for name, one in factors.items()} | {"samples": samples, **changes}
 
 
 def device_times(scale=1.0, card=None, lost=None):
@@ -31,19 +27,17 @@ def device_times(scale=1.0, card=None, lost=None):
         {"mode": mode, "batch_size": size, "rows": rows, "times": times, "lost": lost}
         for mode, size, rows in (("per_sample", 100, 1), ("batched", 1000, 1000))
     ]
-    return {"rule": "a measurement ends some time", "cases": cases, "card": card or {}}
+    return {"cases": cases, "card": card or {}}
 
 
 @pytest.fixture
 def run(tmp_path):
     """A run of three repeats, of which the middle one is the median."""
     folder = simulate.write_run(tmp_path, TIMES, repeats=3)
-    for path in folder.glob("cupy.*.json"):
-        content = json.loads(path.read_text())
-        repeat = content["mlpbench"]["repeat"]
-        card = {"sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
-        content["mlpbench"]["device_times"] = device_times(1 + repeat / 10, card)
-        path.write_text(json.dumps(content))
+    card = {"sm_mhz": [1200.0, 1900.0], "most_mhz": 1980.0, "slowed": ["power cap"], "others": 1}
+    for repeat in range(3):
+        with simulate.edited(folder / f"cupy.{repeat}.json") as content:
+            content["mlpbench"]["device_times"] = device_times(1 + repeat / 10, card)
     return simulate.read(folder)
 
 
@@ -69,41 +63,28 @@ def test_all_of_it_stands_in_the_report(run):
     assert "1 other process computed on the card." in text
 
 
-def test_percentiles_are_columns_of_the_csv(run):
-    rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
-    for row in rows:
+def test_percentiles_are_columns_of_the_csv_and_json_has_the_blocks_as_they_are(run):
+    for row in csv.DictReader(io.StringIO(render.render([run], "csv"))):
         scale = 1 + int(row["repeat"]) / 10
         for n, name in enumerate(MEASURES):
             for percent, factor in ((5, 0.9), (50, 1), (95, 1.2), (99, 1.5)):
-                value = row[f"device_{name}_p{percent}_s"]
-                assert (
-                    value == "" if name == "graph" else float(value) == pytest.approx(scale * 1e-6 * (n + 1) * factor)
-                )
+                value, expected = row[f"device_{name}_p{percent}_s"], scale * 1e-6 * (n + 1) * factor
+                assert value == "" if name == "graph" else float(value) == pytest.approx(expected)
         assert (int(row["device_dropped"]), int(row["device_samples"])) == (5, 11 * 700 + 100)
+    kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
+    cold = [kernel["device_times"]["cases"][1]["times"]["cold"]["p50_s"] for kernel in kernels]
+    assert cold == pytest.approx([3e-6, 3.3e-6, 3.6e-6])
 
 
-def test_json_has_the_blocks_as_they_are(run):
-    (found,) = json.loads(render.render([run], "json"))["runs"]
-    times = [kernel["device_times"] for kernel in found["kernels"]]
-    assert [one["cases"][1]["times"]["cold"]["p50_s"] for one in times] == pytest.approx([3e-6, 3.3e-6, 3.6e-6])
-
-
-def test_older_files_have_no_such_section(tmp_path):
-    run = simulate.read(simulate.write_run(tmp_path, TIMES))
-    assert run.records[0].device_times is None
+def test_older_files_and_refused_cases_have_none(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=1)
+    run = simulate.read(folder)
     assert "Device time beside host latency" not in render.render([run], "md")
     row = next(csv.DictReader(io.StringIO(render.render([run], "csv"))))
     assert row["device_cold_p50_s"] == row["device_dropped"] == ""
-
-
-def test_a_case_that_is_refused_has_no_device_times(tmp_path):
-    folder = simulate.write_run(tmp_path, TIMES, repeats=1)
-    (path,) = folder.glob("cupy.0.json")
-    content = json.loads(path.read_text())
     refusal = {"mode": "batched", "batch_size": 1000, "check": "values", "reason": "it lies"}
-    content["mlpbench"] |= {"device_times": device_times(), "trust": {"refusals": [refusal]}}
-    path.write_text(json.dumps(content))
-    text = render.render([simulate.read(folder)], "md")
-    section = text[text.index("Device time beside host latency") :]
+    with simulate.edited(folder / "cupy.0.json") as content:
+        content["mlpbench"] |= {"device_times": device_times(), "trust": {"refusals": [refusal]}}
+    section = render.render([simulate.read(folder)], "md").partition("Device time beside host latency")[2]
     assert "| cupy | one at a time | 1.00 µs" in section
     assert "| cupy | batch 1,000 | 1.00 µs" not in section

@@ -73,15 +73,12 @@ def test_nothing_is_overwritten_that_is_still_needed(world, slowest):
             assert back[before][1] <= kept[now][0], "a result has left when the next takes its place"
 
 
-def test_of_batches_that_take_long_there_are_fewer(world):
+def test_of_batches_that_take_long_there_are_fewer_and_one_at_a_time_moves_one_row(world):
     kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=0.1, hot_s=0.1)
     seconds(world, kernel)
     assert kernel.calls == 1 + 1 + 1 + 1 + transfers.FEWEST, "two that warm, one alone before and one that is timed"
-
-
-def test_one_at_a_time_moves_one_row(world):
-    kernel = clockwork.SimulatedKernel(world)
-    seconds(world, kernel, Case("per_sample", 1))
+    world.copies.clear()
+    seconds(world, clockwork.SimulatedKernel(world), Case("per_sample", 1))
     assert {size for kind, size in world.copies if kind == 1} == {8, 2}
 
 

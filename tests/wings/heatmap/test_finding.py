@@ -33,34 +33,23 @@ def write(folder, times=TIMES, **settings):
     return simulate.read(simulate.write_run(folder, times, **settings))
 
 
-def find(run):
-    return heatmap.find(summarize(frame.runs(run)))
-
-
-def test_ratios_to_the_fastest_at_each_batch_size(tmp_path):
-    (found,) = find(write(tmp_path))
+def test_ratios_to_the_fastest_at_each_batch_size_are_paired_by_repeat(tmp_path):
+    cases = summarize(frame.runs(write(tmp_path)))
+    (found,) = heatmap.find(cases)
     ratios = {key: cell.ratio.value for key, cell in found.cells.items()}
-    numpy, numba = ({(kernel, at): ratios.pop((kernel, at)) for at in (ONE, 1, 100)} for kernel in ("numpy", "numba"))
-    assert (list(numpy.values()), list(numba.values())) == (pytest.approx([4, 3, 1]), pytest.approx([1, 1, 2]))
+    numpy, numba = ([ratios.pop((kernel, at)) for at in (ONE, 1, 100)] for kernel in ("numpy", "numba"))
+    assert (numpy, numba) == (pytest.approx([4, 3, 1]), pytest.approx([1, 1, 2]))
     assert ratios == {("lone", 100): pytest.approx(50)}
     assert {at: found.cells["numpy", at].fastest for at in found.columns} == {ONE: "numba", 1: "numba", 100: "numpy"}
     assert found.columns == (ONE, 1, 100), "at 7 there is one kernel, and nothing to compare"
     # Geometric means: numba 2^(1/3), numpy 12^(1/3); by arithmetic of sums, or by the order of files, it differs.
     assert found.kernels == ("numba", "numpy", "lone")
-
-
-def test_ratios_are_paired_by_repeat_and_have_their_interval(tmp_path):
-    cases = summarize(frame.runs(write(tmp_path)))
     simulate.slow_down(cases, 1, 3)
-    (found,) = heatmap.find(cases)
-    cell = found.cells["numpy", ONE]
-    assert (cell.ratio.low, cell.ratio.value, cell.ratio.high) == pytest.approx((4, 4, 4), rel=1e-3)
-
-
-def test_one_kernel_has_no_heat_map(tmp_path):
-    run = write(tmp_path, {case: s for case, s in TIMES.items() if case[0] == "numpy"})
-    assert find(run) == ()
-    assert "Who is fastest where" not in render.render([run], "md")
+    ratio = heatmap.find(cases)[0].cells["numpy", ONE].ratio
+    assert (ratio.low, ratio.value, ratio.high) == pytest.approx((4, 4, 4), rel=1e-3)
+    alone = write(tmp_path / "alone", {case: s for case, s in TIMES.items() if case[0] == "numpy"})
+    assert heatmap.find(summarize(frame.runs(alone))) == ()
+    assert "Who is fastest where" not in render.render([alone], "md")
 
 
 def test_runs_have_one_table_and_chart_and_numbers_of_their_own(tmp_path):
@@ -73,23 +62,13 @@ def test_runs_have_one_table_and_chart_and_numbers_of_their_own(tmp_path):
     page = render.render(runs, "html")
     assert page.count('id="chart-heatmap"') == 1
     chart = json.loads(page.split('id="spec-heatmap">')[1].split("</script>")[0])
-    keys = chart["layer"][0]["encoding"]["y"]["scale"]["domain"]
-    assert [key.split("|")[1] for key in keys] == [
-        runs[0].id,
-        "numba",
-        "numpy",
-        "lone",
-        runs[1].id,
-        "numba",
-        "numpy",
-        "lone",
-    ]
+    keys = [key.split("|")[1] for key in chart["layer"][0]["encoding"]["y"]["scale"]["domain"]]
+    assert keys == [name for run in runs for name in (run.id, "numba", "numpy", "lone")]
     found, other = json.loads(render.render(runs, "json"))["relative"]
     assert (found["run"], other["run"]) == tuple(run.id for run in runs)
     assert found["kernels"] == ["numba", "numpy", "lone"]
     ratios = {(cell["kernel"], cell["batch_size"]): cell["ratio"]["value"] for cell in found["cells"]}
-    assert ratios["numpy", None] == pytest.approx(4), "null is one at a time"
-    assert ratios["numba", 100] == pytest.approx(2)
+    assert (ratios["numpy", None], ratios["numba", 100]) == pytest.approx((4, 2)), "null is one at a time"
 
 
 def test_a_cell_has_two_digits_says_where_the_fastest_is_not_told_apart_and_is_never_below_1():

@@ -39,15 +39,12 @@ def test_the_time_with_fewest_threads_by_the_time_with_more(tmp_path):
         ("numba", "batched", 1000, 4): (4, pytest.approx(4)),
     }
     assert (found.fewest, found.spec, found.data) == (1, "784-50-100-10", "digits")
-
-
-def test_what_the_kernel_used_is_what_it_says(tmp_path):
-    one, two = pair(tmp_path)
+    one, two = pair(tmp_path / "says")
     for path in two.path.glob("numba.*.json"):
         with simulate.edited(path) as content:
             content["mlpbench"]["kernel_info"]["describe"]["threads"] = 1
     (found,) = find(one, simulate.read(two.path))
-    assert {gain.kernel: gain.used for gain in found.gains} == {"numba": 1, "numpy": 2}
+    assert {gain.kernel: gain.used for gain in found.gains} == {"numba": 1, "numpy": 2}, "what the kernel says"
 
 
 @pytest.mark.parametrize(

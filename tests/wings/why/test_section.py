@@ -4,7 +4,6 @@ import re
 
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.why.section import gain_sentences, share_words
-from support import evidence_files as files
 from support.evidence_files import write
 from support.explanations import CALLS, SMALL, explanation, kernel, parts
 from support.reports import KERNELS
@@ -25,12 +24,6 @@ def test_the_report_has_the_section_with_its_charts_and_how_to_read_them(reports
         assert reading in page
     fold = "<summary>What a call costs, and the machine&#39;s limits</summary>"
     assert page.index(fold) < page.index('id="chart-hockney-0"')
-
-
-def test_times_that_cannot_be_stand_beside_the_headline(tmp_path):
-    text = render.render([write(tmp_path, **files.impossible())], "md")
-    said = "roofline: it would be 362 % of the machine's multiply-add peak; likely cause: work is skipped"
-    assert f"> Refused: numpy, batched 1,000: {said}" in text
 
 
 def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(reports):
