@@ -26,12 +26,17 @@ def find(folder, times, **settings):
     return headline.find(summarize(frame.runs(simulate.write_run(folder, times, **settings))))
 
 
-def test_known_times_give_known_findings(tmp_path):
-    found = find(tmp_path, KNOWN, noise=0)
+@pytest.fixture(scope="module")
+def known(tmp_path_factory):
+    """The cases of a run of `KNOWN` without noise."""
+    return summarize(frame.runs(simulate.write_run(tmp_path_factory.mktemp("known"), KNOWN, noise=0)))
+
+
+def test_known_times_give_known_findings(known):
+    found = headline.find(known)
     numpy, numba = found.kernels
     assert (numpy.best_batch_size, numba.best_batch_size) == (1000, 1000)
-    assert numpy.speedup.value == pytest.approx(12)
-    assert numba.speedup.value == pytest.approx(3)
+    assert (numpy.speedup.value, numba.speedup.value) == pytest.approx((12, 3))
     assert (numpy.one.value, numpy.best.value) == pytest.approx((18e-6, 1.5e-6))
     assert numpy.sentence() == (
         "numpy: 12.0x (11.7 to 12.3) faster in batches: 18.0 µs per sample one at a time, 1.50 µs in batches of 1,000."
@@ -46,9 +51,11 @@ def test_known_times_give_known_findings(tmp_path):
     assert (one.lead.value, bulk.lead.value) == pytest.approx((3, 1.5))
     assert one.sentence() == "Fastest one at a time: numba, 6.00 µs per sample, 3.00x (3.00 to 3.00) ahead of numpy."
     assert bulk.sentence().startswith("Fastest in batches of 10,000: numpy, 1.60 µs per sample")
+    answered = headline.find(known, answer="Beside peers it wins.")
+    assert answered.lead == "Fastest: numpy, 1.50 µs per sample in batches of 1,000. Beside peers it wins."
 
 
-def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path):
+def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_path, known):
     """The same network twice, the second run with twice the gain."""
     slow = simulate.write_run(tmp_path, {**KNOWN, ("numpy", "per_sample", 100): 36e-6}, noise=0, seed=1)
     both = list(frame.runs([simulate.write_run(tmp_path, KNOWN, noise=0), slow]))
@@ -58,9 +65,7 @@ def test_sentences_begin_with_the_titles_of_runs_and_the_lead_names_them(tmp_pat
     assert found.sentences[2].startswith("2 threads: numpy: 24.0x")
     assert found.lead.startswith("Batching makes every kernel faster: numpy (2 threads) most, 24.0x ")
     assert found.lead.endswith("; numba (1 thread) least, 3.00x (2.93 to 3.07).")
-    untitled = headline.find(data)
-    assert untitled.sentences[0].startswith("Run 1 thread: "), "without a title it is a run's name"
-    assert sum(line.startswith("Run 2 threads: ") for line in untitled.lines()) == 4
+    assert sum(line.startswith("Run 2 threads: ") for line in headline.find(data).lines()) == 4, "without a title"
 
 
 def test_a_lead_names_who_may_be_as_fast_and_is_made_of_the_gains_that_are_clear(tmp_path):
@@ -76,31 +81,21 @@ def test_a_lead_names_who_may_be_as_fast_and_is_made_of_the_gains_that_are_clear
     assert "numpy: whether batches are faster is unclear" in found.sentences[1]
 
 
-def test_the_lead_says_what_was_asked_in_place_of_what_batching_gains(tmp_path):
-    cases = summarize(frame.runs(simulate.write_run(tmp_path, KNOWN, noise=0)))
-    lead = headline.find(cases, answer="Beside peers it wins.").lead
-    assert lead == "Fastest: numpy, 1.50 µs per sample in batches of 1,000. Beside peers it wins."
-
-
-SKIPS = {"backend": "numpy", "device": "cpu", "version": "1", "describe": {"skips_work": True}}
-
-
 def unchecked(folder, *kernels, times=KNOWN):
     """Write a run in which nothing checks the times of some kernels."""
     run = simulate.write_run(folder, times, noise=0)
     for path in (path for kernel in kernels for path in run.glob(f"{kernel}.*.json")):
         with simulate.edited(path) as content:
-            content["mlpbench"]["kernel_info"] = SKIPS
-    return run
+            content["mlpbench"]["kernel_info"]["describe"] = {"skips_work": True}
+    return simulate.read(run)
 
 
 def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path):
     """It has the shortest times by far."""
     sparse = {("sparse", *case): time / 10 for (kernel, *case), time in KNOWN.items() if kernel == "numpy"}
-    run = simulate.read(unchecked(tmp_path, "sparse", times={**sparse, **KNOWN}))
+    run = unchecked(tmp_path, "sparse", times={**sparse, **KNOWN})
     cases = summarize([run])
     found = headline.find(cases)
-    assert "sparse" not in found.lead
     assert found.lead.startswith("Fastest: numpy, ")
     assert not any("sparse" in (one.kernel, one.runner_up) for one in found.fastest)
     assert [kernel.name for kernel in found.kernels] == ["numpy", "numba", "sparse †"]
@@ -110,37 +105,33 @@ def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path)
     assert {cell.fastest for cell in heat.cells.values()} <= {"numpy", "numba"}
 
 
-def test_where_one_kernel_alone_is_checked_nobody_is_fastest(tmp_path):
-    found = headline.find(summarize(frame.runs(unchecked(tmp_path, "numba"))))
-    assert (found.fastest, found.lead) == ([], found.kernels[0].sentence())
-    both = headline.find(summarize(frame.runs(unchecked(tmp_path / "both", "numba", "numpy"))))
-    assert both.fastest == []
-    assert both.lead.startswith("Batching makes every kernel faster: numpy † most")
+def test_where_one_kernel_alone_competes_nobody_is_fastest(tmp_path):
+    one = find(tmp_path / "one", {case: time for case, time in KNOWN.items() if case[0] == "numba"})
+    assert (one.fastest, one.lines()) == ([], [one.kernels[0].sentence()])
+    checked = headline.find(summarize([unchecked(tmp_path, "numba")]))
+    assert (checked.fastest, checked.lead) == ([], checked.kernels[0].sentence())
+    none = headline.find(summarize([unchecked(tmp_path / "none", "numba", "numpy")]))
+    assert none.fastest == []
+    assert none.lead.startswith("Batching makes every kernel faster: numpy † most")
 
 
 @pytest.mark.parametrize(
     ("machine", "told"),
-    [({}, " Measured with 2 of 4 threads."), ({"affinity": [0, 1]}, ""), ({"affinity": None}, " Measured with 2 of 4")],
+    [({}, "Measured with 2 of 4 threads."), ({"affinity": [0, 1]}, None), ({"affinity": None}, "Measured with 2 of 4")],
 )
 def test_the_heading_says_how_many_threads_where_these_are_not_all(tmp_path, machine, told):
     there = simulate.environment(machine=machine)
     run = simulate.read(simulate.write_run(tmp_path, KNOWN, noise=0, environment=there))
-    (lead,) = (line for line in render.render([run], "md").splitlines() if line.startswith("**Fastest"))
-    assert f"(2.93 to 3.07).{told}" in lead
-    assert ("Measured with" in lead) == bool(told)
-
-
-def test_one_kernel_has_no_competition(tmp_path):
-    found = find(tmp_path, {case: time for case, time in KNOWN.items() if case[0] == "numba"})
-    assert (found.fastest, found.lines()) == ([], [found.kernels[0].sentence()])
+    said = headline.threads_of([run])
+    assert said is None if told is None else said.startswith(told)
+    assert headline.find(summarize([run]), threads=said).lead.endswith(said or "3.07).")
 
 
 def test_the_speedup_is_paired_by_repeat(tmp_path):
     """Bursts that slow a whole process cancel within it: the interval is that of the quiet ratio."""
     run = simulate.write_run(tmp_path, KNOWN, noise=0, repeats=3)
     for repeat, factor in enumerate((1.0, 1.7, 1.3)):
-        file = run / f"numpy.{repeat}.json"
-        with simulate.edited(file) as record:
+        with simulate.edited(run / f"numpy.{repeat}.json") as record:
             for benchmark in record["benchmarks"]:
                 benchmark["stats"]["data"] = [second * factor for second in benchmark["stats"]["data"]]
     numpy, _ = headline.find(summarize(frame.runs(run))).kernels
@@ -148,40 +139,37 @@ def test_the_speedup_is_paired_by_repeat(tmp_path):
     assert (numpy.speedup.low, numpy.speedup.high) == pytest.approx((11.7, 12.3), rel=2e-3)
 
 
-@pytest.mark.parametrize("repeats", [1, 3])
-def test_every_ratio_has_its_interval_or_says_why_not(tmp_path, repeats):
-    lines = find(tmp_path, KNOWN, repeats=repeats).lines()
-    assert not [line for line in lines if re.search(r"\dx(?! \()", line)]
-    assert any("1 repeat: no interval" in line for line in lines) is (repeats == 1)
-
-
-def test_one_repeat_claims_nothing_and_says_so(tmp_path):
+def test_every_ratio_has_its_interval_and_one_repeat_claims_nothing(tmp_path, known):
     found = find(tmp_path, KNOWN, repeats=1)
+    for lines in (found.lines(), headline.find(known).lines()):
+        assert not [line for line in lines if re.search(r"\dx(?! \()", line)]
+        assert any("1 repeat: no interval" in line for line in lines) is (lines == found.lines())
     assert ". What batching gains: " in found.lead
-    assert found.remarks[-1].startswith("Every case has one repeat only: there is no interval")
+    assert found.remarks[-1].startswith("Every case has one repeat only")
     assert not any("ahead of" in line for line in found.lines())
     numbers = found.as_dict()["kernels"][0]["speedup"]
     assert (numbers["value"] > 1, numbers["low"], numbers["high"]) == (True, None, None)
 
 
+LOST = [
+    {"kernel": "numpy", "mode": mode, "batch_size": size, "phase": "measure", "reason": "x", "repeat": repeat}
+    for mode, size, repeat in [("per_sample", 100, 0), *(("batched", size, 1) for size in (1, 1000, 10000))]
+]
+
+
 @pytest.mark.parametrize(
-    ("mode", "says"),
-    [("per_sample", "the case one at a time (per_sample) was not timed."), ("batched", "no batched case was timed.")],
+    ("without", "failures", "says"),
+    [
+        ("per_sample", [], "the case one at a time (per_sample) was not timed."),
+        ("batched", [], "no batched case was timed."),
+        ("", LOST, "no repeat has both sides."),
+    ],
 )
-def test_a_missing_case_is_named(tmp_path, mode, says):
-    found = find(tmp_path, {case: time for case, time in KNOWN.items() if case[:2] != ("numpy", mode)})
+def test_a_missing_gain_has_its_reason(tmp_path, without, failures, says):
+    times = {case: time for case, time in KNOWN.items() if case[:2] != ("numpy", without)}
+    found = find(tmp_path, times, repeats=2, failures=failures)
     assert f"numpy: no batching speedup: {says}" in found.lines()
     assert {item.kernel: item.speedup is None for item in found.kernels} == {"numpy": True, "numba": False}
-
-
-def test_repeats_without_a_common_process_have_no_ratio(tmp_path):
-    lost = [("per_sample", 100, 0), ("batched", 1, 1), ("batched", 1000, 1), ("batched", 10000, 1)]
-    failures = [
-        {"kernel": "numpy", "mode": mode, "batch_size": size, "phase": "measure", "reason": "x", "repeat": repeat}
-        for mode, size, repeat in lost
-    ]
-    found = find(tmp_path, KNOWN, repeats=2, failures=failures)
-    assert "numpy: no batching speedup: no repeat has both sides." in found.lines()
 
 
 # -- of several runs, one line for each
@@ -198,19 +186,12 @@ FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches
 
 
 def line_of(run):
-    cases = summarize([run])
-    return headline.overview(run, cases)
-
-
-def with_singles(**kernels):
-    """Return the times of a `limits` run with single calls, which take so many seconds."""
-    names = {name.replace("_", "-"): seconds for name, seconds in kernels.items()}
-    return peer_runs.TIMES | {(name, "per_sample", 100): seconds for name, seconds in names.items()}
+    return headline.overview(run, summarize([run]))
 
 
 def test_the_fastest_of_ours_stands_beside_the_best_peer(tmp_path):
     """Of ours in batches of 10,000, where onnxruntime-bound is the fastest peer."""
-    run = peer_runs.write(tmp_path, with_singles(numba_simd=2e-6))
+    run = peer_runs.write(tmp_path, {**peer_runs.TIMES, ("numba-simd", "per_sample", 100): 2e-6})
     found = line_of(run)
     assert (found.fastest.kernel, found.peer) == ("numba-simd", "onnxruntime-bound")
     ratio = 1e-6 / peer_runs.TIMES["numba-simd", "batched", 10_000]
@@ -219,25 +200,23 @@ def test_the_fastest_of_ours_stands_beside_the_best_peer(tmp_path):
     assert said.startswith(f"Run {run.id}: numba-simd, the fastest of ours, takes ")
     assert re.search(rf"{ratio:.2f}x \(2\.\d\d to 2\.\d\d\) faster than the best peer, onnxruntime-bound\.", said)
     assert "faster than one at a time and " in said
-
-
-def test_runs_of_peers_alone_and_of_ours_alone(tmp_path):
-    peers = {case: s for case, s in with_singles(openvino=9e-6).items() if case[0] in peer_runs.PEERS}
-    alone = line_of(peer_runs.write(tmp_path / "peers", peers))
+    peers = {case: s for case, s in peer_runs.TIMES.items() if case[0] in peer_runs.PEERS}
+    alone = line_of(peer_runs.write(tmp_path / "peers", {**peers, ("openvino", "per_sample", 100): 9e-6}))
     assert (alone.fastest.kernel, alone.peer, alone.peers) == ("onnxruntime", None, False)
-    ours = line_of(simulate.read(simulate.write_run(tmp_path / "ours", SIX, noise=0)))
-    assert (ours.fastest.kernel, ours.peer, ours.kernels) == ("numba", None, 2)
 
 
-def test_what_is_missing_is_said(tmp_path):
-    batches = {case: s for case, s in SIX.items() if case[1] == "batched"}
-    said = line_of(simulate.read(simulate.write_run(tmp_path, batches, noise=0))).sentence()
-    assert said.endswith(": no batching speedup, the case one at a time (per_sample) was not timed.")
-    singles = {case: s for case, s in SIX.items() if case[1] == "per_sample"}
-    said = line_of(simulate.read(simulate.write_run(tmp_path / "single", singles, noise=0))).sentence()
-    assert "numba, the fastest of 2, takes 6.00 µs per sample one at a time: no batching speedup" in said
-    nothing = simulate.read(simulate.write_run(tmp_path / "none", {}, failures=WRONG))
-    assert line_of(nothing).sentence() == f"Run {nothing.id}: nothing was timed."
+def test_what_is_missing_in_a_line_is_said(tmp_path):
+    batches, singles = ({at: s for at, s in SIX.items() if at[1] == mode} for mode in ("batched", "per_sample"))
+    for number, (times, said) in enumerate(
+        [
+            (SIX, "numba, the fastest of 2, takes 1.00 µs"),
+            (batches, ": no batching speedup, the case one at a time (per_sample) was not timed."),
+            (singles, "numba, the fastest of 2, takes 6.00 µs per sample one at a time: no batching speedup"),
+            ({}, ": nothing was timed."),
+        ]
+    ):
+        run = simulate.write_run(tmp_path / str(number), times, noise=0, failures=[] if times else WRONG)
+        assert said in line_of(simulate.read(run)).sentence()
 
 
 def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path):
@@ -266,40 +245,27 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     text = render.render(sweep[:1], "md")
     assert re.search(r"- numpy: 9\.00x \(8\.\d+ to 9\.\d+\) faster in batches", text)
     assert "## Kernel by kernel" not in text
+    assert "Measured with 1 of 4 threads." in text
 
 
 @pytest.mark.parametrize(
-    ("value", "low", "high", "batching", "rank", "beside"),
+    ("value", "low", "high", "said"),
     [
-        (12.0, 11.7, 12.3, "12.0x (11.7 to 12.3) faster in batches", "ahead of numpy", "faster than torch"),
-        (0.5, 0.49, 0.51, "0.500x (0.490 to 0.510) as fast in batches", "ahead of numpy", "as fast as torch"),
-        (1.01, 1.01, 1.01, "as fast in batches as one at a time", "; numpy is as fast", "as fast as torch, "),
-        (
-            1.1,
-            0.9,
-            1.3,
-            "whether batches are faster is unclear",
-            "whether numpy is slower is unclear",
-            "not told apart",
-        ),
-        (
-            20.0,
-            5.0,
-            80.0,
-            "how much faster batches are is unclear",
-            "how far ahead of numpy is unclear",
-            "unclear factor",
-        ),
+        (12.0, 11.7, 12.3, ("12.0x (11.7 to 12.3) faster in batches", "ahead of numpy", "faster than torch")),
+        (0.5, 0.49, 0.51, ("0.500x (0.490 to 0.510) as fast in batches", "ahead of numpy", "as fast as torch")),
+        (1.01, 1.01, 1.01, ("as fast in batches as one at a time", "; numpy is as fast", "as fast as torch, ")),
+        (1.1, 0.9, 1.3, ("whether batches are faster", "whether numpy is slower is unclear", "not told apart")),
+        (20.0, 5.0, 80.0, ("how much faster batches are is unclear", "how far ahead of numpy", "unclear factor")),
     ],
 )
-def test_a_ratio_is_said_as_far_as_its_interval_goes(value, low, high, batching, rank, beside):
+def test_a_ratio_is_said_as_far_as_its_interval_goes(value, low, high, said):
     ratio, time = Ratio(value, low, high, 3, paired=True), Estimate(1e-6, 0.9e-6, 1.1e-6, 3)
     texts = [
         KernelFinding("run", "numba", time, 100, time, ratio, None).sentence(),
         Fastest("run", 100, "numba", time, "numpy", ratio).sentence(),
         headline.against(ratio, "torch"),
     ]
-    assert [part in text for part, text in zip((batching, rank, beside), texts, strict=True)] == [True] * 3
+    assert [part in text for part, text in zip(said, texts, strict=True)] == [True] * 3
     assert not any(number in text for text in texts for number in ("20.0", "5.0", "80"))
 
 
