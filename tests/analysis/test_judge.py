@@ -31,13 +31,17 @@ WHOLE = {"check": "accuracy", "reason": "one at a time it answers 0.175 right, i
 TIMER = {"mode": "batched", "batch_size": 100, "check": "timer", "reason": "9 of 20 rounds are off"}
 
 
-def write(folder, at="fast.1.json", trust=None, **settings):
-    """Write and read three repeats of two kernels; one process has another block ``trust``."""
-    folder = simulate.write_run(folder, TIMES, repeats=3, noise=0, **settings)
-    if trust is not None:
-        with simulate.edited(folder / at) as content:
-            content["mlpbench"]["trust"] = trusting.block(**trust)
+def judged(folder, *processes, repeats=3, **blocks):
+    """Return a run of two kernels in which the processes of "fast" have these refusals, and other blocks of trust."""
+    folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0)
+    for repeat, refusals in enumerate(processes):
+        with simulate.edited(folder / f"fast.{repeat}.json") as content:
+            content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals), **blocks)
     return simulate.read(folder)
+
+
+def said_of(run):
+    return [*gaps.refused([run]), *gaps.not_checked([run])]
 
 
 def timed(run):
@@ -45,68 +49,56 @@ def timed(run):
 
 
 def test_a_run_without_refusals_keeps_its_records_and_is_judged_once(tmp_path):
-    run = write(tmp_path)
+    run = judged(tmp_path)
     assert run.records == runs.read_run(run.path).records
     assert judge(run) is run
 
 
 @pytest.mark.parametrize(
-    ("trust", "gone", "reason"),
+    ("refusal", "gone", "reason"),
     [
-        ({"refusals": [MEMO]}, {("fast", "batched", 100)}, "values: off by 0.7 at output 3"),
-        ({"refusals": [WHOLE]}, {at for at in TIMES if at[0] == "fast"}, "accuracy: one at a time it answers 0.175"),
+        (MEMO, {("fast", "batched", 100)}, "values: off by 0.7 at output 3"),
+        (WHOLE, {at for at in TIMES if at[0] == "fast"}, "accuracy: one at a time it answers 0.175"),
     ],
 )
-def test_what_is_refused_once_has_no_time_in_any_repeat(tmp_path, trust, gone, reason):
-    run = write(tmp_path, trust=trust)
+def test_what_is_refused_once_has_no_time_in_any_repeat(tmp_path, refusal, gone, reason):
+    run = judged(tmp_path, [], [refusal])
     assert timed(run) == TIMES.keys() - gone
     assert {failure.kernel for failure in run.failures} == {"fast"}
     assert all(failure.why.startswith(reason) for failure in run.failures)
 
 
-def accused(folder, *processes, repeats=3):
-    """Return a judged run in which some processes of "fast" have refusals, and what its report says of them."""
-    folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0)
-    for repeat, refusals in enumerate(processes):
-        with simulate.edited(folder / f"fast.{repeat}.json") as content:
-            content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals))
-    run = simulate.read(folder)
-    return run, [*gaps.refused([run]), *gaps.not_checked([run])]
-
-
 @pytest.mark.parametrize("check", sorted(BY_TIME - {"roofline", "wait"}))
 def test_a_check_that_rests_on_a_time_is_sure_when_two_processes_have_found_it(tmp_path, check):
     one = {**TIMER, "check": check}
-    run, said = accused(tmp_path / "once", [one], [])
-    assert (timed(run), run.failures, run.unsure, said) == (TIMES.keys(), (), (), [])
-    other = {**one, "batch_size": 1000}, {**one, "check": "wait"}
-    run, said = accused(tmp_path / "others", [one], other)
-    assert (timed(run), said) == (TIMES.keys(), []), "another case, or another check, is no second time"
-    run, said = accused(tmp_path / "twice", [one], [{**one, "reason": "8 of 20 rounds are off"}])
+    run = judged(tmp_path / "once", [one], [])
+    assert (timed(run), run.failures, run.unsure, said_of(run)) == (TIMES.keys(), (), (), [])
+    run = judged(tmp_path / "others", [one], ({**one, "batch_size": 1000}, {**one, "check": "wait"}))
+    assert (timed(run), said_of(run)) == (TIMES.keys(), []), "another case, or another check, is no second time"
+    run = judged(tmp_path / "twice", [one], [{**one, "reason": "8 of 20 rounds are off"}])
     assert timed(run) == LEFT
-    assert said == [f"Refused: fast, batched 100: {check}: 9 of 20 rounds are off."]
+    assert said_of(run) == [f"Refused: fast, batched 100: {check}: 9 of 20 rounds are off."]
 
 
 def test_one_process_alone_is_not_sure_and_says_so(tmp_path):
-    run, said = accused(tmp_path, [TIMER, {**TIMER, "batch_size": 1000}], repeats=1)
+    run = judged(tmp_path, [TIMER, {**TIMER, "batch_size": 1000}], repeats=1)
     assert (timed(run), run.failures) == (TIMES.keys(), ())
-    begins = "Not checked: fast, batched 100, batched 1,000: timer: 9 of 20 rounds are off. One process alone may be"
-    assert len(said) == 1
-    assert said[0].startswith(begins)
+    (said,) = said_of(run)
+    assert said.startswith("Not checked: fast, batched 100, batched 1,000: timer: 9 of 20 rounds are off. One process")
     assert "batched 100, batched 1,000: not checked" in render.render([run], "md")
 
 
 def test_each_kernel_and_check_has_one_line_whatever_its_numbers_say(tmp_path):
     """A kernel that lies in five cases and three repeats had fifteen."""
     several = [{**MEMO, "batch_size": size, "reason": f"off by 0.{size} at output 3"} for size in (100, 1000)]
-    run, said = accused(tmp_path, several, several[:1], [{**several[1], "reason": "off by 0.3 at output 1"}])
-    assert said == ["Refused: fast, batched 100, batched 1,000: values: off by 0.100 at output 3."]
+    run = judged(tmp_path, several, several[:1], [{**several[1], "reason": "off by 0.3 at output 1"}])
+    assert said_of(run) == ["Refused: fast, batched 100, batched 1,000: values: off by 0.100 at output 3."]
     assert len([gap for gap in gaps.gaps(run) if gap[0] == "fast"]) == 1
 
 
 def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_path):
     """It would lead the headline: 18,000 times as fast in batches, and the fastest of all."""
-    run = write(tmp_path, trust={"refusals": [MEMO], "singles": [single("batched", 100), single("per_sample", 100)]})
+    run = judged(tmp_path, [MEMO], singles=[single("batched", 100), single("per_sample", 100)])
     text = render.render([run], "md")
     assert "> Refused: fast, batched 100: values: off by 0.7 at output 3." in text
     assert "| fast | batched 100, every repeat: refused | values: off by 0.7 at output 3 |" in text
@@ -118,20 +110,16 @@ def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_p
     rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
     assert {(row["kernel"], row["mode"], int(row["batch_size"])) for row in rows} == LEFT
     assert len(frame.load(run)) == len(rows) == 12
+    found = compare(Side(run, "numpy"), Side(run, "fast"))
+    assert [(row.mode, row.batch_size) for row in found.rows] == [("per_sample", 100)]
+    assert any("failed (refused): values: off by 0.7" in str(one) for one in found.unmatched)
+    whole = judged(tmp_path / "whole", [WHOLE])
+    with pytest.raises(NothingComparable, match="accuracy"):
+        compare(Side(whole, "numpy"), Side(whole, "fast"))
 
 
 def single(mode, batch_size):
     return {"mode": mode, "batch_size": batch_size, "clock_ns": 40, "calls": [[1000, 100]]}
-
-
-def test_a_comparison_names_it(tmp_path):
-    run = write(tmp_path, trust={"refusals": [MEMO]})
-    found = compare(Side(run, "numpy"), Side(run, "fast"))
-    assert [(row.mode, row.batch_size) for row in found.rows] == [("per_sample", 100)]
-    assert any("failed (refused): values: off by 0.7" in str(one) for one in found.unmatched)
-    whole = write(tmp_path / "whole", trust={"refusals": [WHOLE]})
-    with pytest.raises(NothingComparable, match="accuracy"):
-        compare(Side(whole, "numpy"), Side(whole, "fast"))
 
 
 def test_one_absurd_record_costs_that_record(tmp_path):
@@ -192,7 +180,7 @@ def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_p
 
 def test_a_product_below_a_refused_peak_is_no_peak(tmp_path):
     """Multiply-adds were refused for a busy neighbour, and did more all the same: no honest time is impossible."""
-    run = write(tmp_path, trust=None)
+    run = judged(tmp_path)
     busy = "the machine was busy: no 2 of 45 rounds came near the best"
     entries = [
         {**entry, **({"refused": busy} if entry["name"] == "multiply-add" else {})}

@@ -78,7 +78,7 @@ def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
         (1.01, 1.10, 1.20, "faster"),
         (0.88, 0.90, 0.92, "slower"),
         (0.940, 1 / 1.051, 0.960, "slower"),  # 5.1 % longer
-        (0.952, 1 / 1.049, 0.954, "same"),
+        (0.953, 1 / 1.049, 0.954, "same"),
         (0.99, 1.00, 1.01, "same"),
         (1.01, 1.02, 1.03, "same"),  # a difference, but too small to matter
         (0.99, 1.10, 1.20, "unclear"),  # perhaps none at all
