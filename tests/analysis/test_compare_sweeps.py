@@ -22,6 +22,10 @@ def results(tmp_path):
     return tmp_path / "results"
 
 
+def slow_with_two_threads(setting):
+    return 1.5 if setting.threads == 2 and setting.env != "old" else 1.0
+
+
 def sweep(results, settings=TWO, times=TIMES, factor=lambda setting: 1.0, seed=1, **more):
     return simulate.write_sweep(results, times, settings, factor, seed=seed, **{**QUIET, **more})
 
@@ -30,12 +34,14 @@ def sides(results, *texts):
     return [parse_sides(str(text), results) for text in texts]
 
 
+def unmatched(found):
+    return [str(item) for item in found.unmatched]
+
+
 def test_two_sweeps_are_compared_setting_by_setting(results):
-    a = sweep(results)
-    b = sweep(results, factor=lambda setting: 1.5 if setting.threads == 2 else 1.0, seed=2)
+    a, b = sweep(results), sweep(results, factor=slow_with_two_threads, seed=2)
     found = compare(*sides(results, a, b), level=STEADY)
     assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
-    assert len(found.rows) == 8
     told = {(row.setting, row.verdict) for row in found.rows}
     assert told == {("1 thread", "not slower"), ("2 threads", "slower")}
     assert (found.unmatched, found.differences) == ((), ())
@@ -45,38 +51,25 @@ def test_two_sweeps_are_compared_setting_by_setting(results):
     assert {case["baseline_setting"]["dtype"] for case in cases} == {"float32"}
     with pytest.raises(UserError, match="nothing to compare: both sides are "):
         compare(*sides(results, b, "latest"))
-
-
-def test_the_correction_is_for_the_rows_of_all_settings(results):
-    a, b = sweep(results), sweep(results, seed=2)
-    whole = compare(*sides(results, a, b), level=STEADY)
+    # The correction is for the rows of all settings.
     alone = compare(*sides(results, a / "threads-1", b / "threads-1"), level=STEADY)
     assert not alone.paired, "settings of two sweeps"
-    for found, number in ((whole, 8), (alone, 4)):
-        p_values = [row.p for row in found.rows]
-        assert len(p_values) == number
-        assert [row.p_adjusted for row in found.rows] == verdicts.adjusted(p_values)
+    for whole, number in ((found, 8), (alone, 4)):
+        assert len(whole.rows) == number
+        assert [row.p_adjusted for row in whole.rows] == verdicts.adjusted([row.p for row in whole.rows])
 
 
-def test_two_kernels_of_a_sweep_are_paired_in_each_setting(results):
-    sweep(results, noise=0.2)
-    found = compare(*sides(results, "numpy", "numba"))
-    assert found.paired
-    assert [row.setting for row in found.rows] == ["1 thread"] * 2 + ["2 threads"] * 2
-    assert found.baseline.endswith("-0123abcd:numpy")
-    assert found.baseline.count("threads") == 0
-
-
-def test_two_settings_of_a_sweep_are_paired_by_repeat(results):
+def test_two_kernels_or_settings_of_a_sweep_are_paired(results):
     a = sweep(results, factor=lambda setting: 1 / setting.threads)
+    kernels = compare(*sides(results, "numpy", "numba"))
+    assert (kernels.paired, kernels.baseline) == (True, f"{a.name}:numpy")
+    assert [row.setting for row in kernels.rows] == ["1 thread"] * 2 + ["2 threads"] * 2
     both = sides(results, "latest/threads-1", "latest/threads-2")
     with pytest.raises(NothingComparable, match="threads: 1 against 2"):
         compare(*both)
     found = compare(*both, by="threads")
-    assert found.paired
-    assert {row.verdict for row in found.rows} == {"faster"}
-    assert {row.setting for row in found.rows} == {None}, "they differ in it: the title says which they are"
-    assert (found.baseline, found.candidate) == ("threads 1", "threads 2")
+    assert (found.paired, found.baseline, found.candidate) == (True, "threads 1", "threads 2")
+    assert {(row.verdict, row.setting) for row in found.rows} == {("faster", None)}, "the title says which they are"
     named = compare(*both, anyway=True)
     assert (named.baseline, named.candidate) == (f"{a.name}.threads-1", f"{a.name}.threads-2")
     assert "threads: 1 against 2" in named.differences
@@ -90,51 +83,32 @@ def test_settings_of_other_networks_are_refused_as_runs_are(results):
     assert len(compare(*sides(results, a / "float32", a / "float64"), anyway=True).rows) == 4
 
 
-def test_settings_without_a_partner_are_named(results):
-    a = sweep(results)
-    b = sweep(results, make_settings([NET], [2, 4], ["float32"]), seed=2)
+def test_what_only_one_sweep_has_is_named(results):
+    skipped = {"threads-2": [{"kernel": "numba", "reason": "no second thread"}]}
+    a, b = sweep(results, skipped=skipped), sweep(results, make_settings([NET], [2, 4], ["float32"]), seed=2)
     found = compare(*sides(results, f"{a}:numpy", b))
     assert {row.setting for row in found.rows} == {"2 threads"}
-    told = [str(item) for item in found.unmatched]
-    assert told == [
+    assert unmatched(found) == [
         f"numpy, 1 thread: not in {b.name}: no such setting",
         f"4 threads: not in {a.name}:numpy: no such setting",
     ]
+    found = compare(*sides(results, a, sweep(results, seed=3)))
+    assert len(found.rows) == 6
+    reason = f"not in {a.name}.threads-2: skipped: no second thread"
+    assert set(unmatched(found)) == {f"numba {case}, 2 threads: {reason}" for case in ("per_sample 100", "batched 100")}
 
 
 def test_a_sweep_against_a_run_takes_the_setting_that_is_alike(results):
     a = sweep(results, factor=lambda setting: 1 / setting.threads)
     run = simulate.write_run(results, TIMES, seed=5, **QUIET)  # with 2 threads
     found = compare(*sides(results, run, a))
-    assert {row.setting for row in found.rows} == {"2 threads"}
-    assert {row.verdict for row in found.rows} == {"faster"}
+    assert {(row.setting, row.verdict) for row in found.rows} == {("2 threads", "faster")}
     assert (found.baseline, found.candidate, found.unmatched) == (run.name, a.name, ())
     assert compare(*sides(results, a, f"{run}:numpy")).rows
-
-
-def test_no_setting_in_common(results):
-    a = sweep(results, make_settings([NET], [3, 4], ["float32"]))
-    run = simulate.write_run(results, TIMES, seed=5)
+    other = sweep(results, make_settings([NET], [3, 4], ["float32"]), seed=7)
     with pytest.raises(NothingComparable, match="no setting is on both sides: ") as error:
-        compare(*sides(results, a, run))
-    assert f"{a.name} (3 threads; 4 threads) against {run.name} ({NET}, 2 threads, float32)" in str(error.value)
-
-
-def test_a_kernel_that_one_setting_skips_says_where_and_why(results):
-    skipped = {"threads-2": [{"kernel": "numba", "reason": "no second thread"}]}
-    a, b = sweep(results, skipped=skipped), sweep(results, seed=2)
-    found = compare(*sides(results, a, b))
-    assert len(found.rows) == 6
-    told = {str(item) for item in found.unmatched}
-    reason = f"not in {a.name}.threads-2: skipped: no second thread"
-    assert told == {f"numba {case}, 2 threads: {reason}" for case in ("per_sample 100", "batched 100")}
-
-
-ENVS = make_settings([NET], [1, 2], ["float32"], ["old", "new"])
-
-
-def slow_in_new_with_two_threads(setting):
-    return 1.5 if (setting.env, setting.threads) == ("new", 2) else 1.0
+        compare(*sides(results, other, run))
+    assert f"{other.name} (3 threads; 4 threads) against {run.name} ({NET}, 2 threads, float32)" in str(error.value)
 
 
 def by(results, path, wanted):
@@ -143,7 +117,8 @@ def by(results, path, wanted):
 
 
 def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setting(results):
-    path = sweep(results, ENVS, factor=slow_in_new_with_two_threads)
+    envs = make_settings([NET], [1, 2], ["float32"], ["old", "new"])
+    path = sweep(results, envs, factor=slow_with_two_threads)
     found = by(results, path, "env")
     assert (found.baseline, found.candidate, found.paired, len(found.rows)) == ("old", "new", True, 8)
     assert {(row.setting, row.verdict) for row in found.rows} == {("1 thread", "not slower"), ("2 threads", "slower")}
@@ -153,25 +128,18 @@ def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setti
     assert {row.setting for row in by(results, path, "threads").rows} == {"env old", "env new"}
 
 
-def test_one_environment_of_a_sweep_is_a_side_like_any_other(results):
-    path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new"]))
-    found = compare(*sides(results, path / "env-old", path / "env-new"), level=STEADY)
-    assert (found.paired, {row.setting for row in found.rows}) == (True, {None})
-
-
-@pytest.mark.parametrize(
-    ("wanted", "expected"),
-    [
+def test_an_axis_without_two_sides_is_told(results):
+    path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new", "third"]), repeats=2)
+    one = compare(*sides(results, path / "env-old", path / "env-new"), level=STEADY)
+    assert (one.paired, {row.setting for row in one.rows}) == (True, {None}), "a setting is a side like any other"
+    for wanted, expected in (
         ("envs", "'envs' is no axis (did you mean env?); there are spec, threads, dtype, env"),
         ("env", "this run has old, new, third: name two of them, --by env=old,new"),
         ("env=old", "it takes two values of env in one run; this one has old, new, third"),
         ("env=old,old", "it takes two values of env in one run"),
         ("env=old,nwe", "no env 'nwe' in this run (did you mean new?): old, new, third"),
         ("threads", "it takes two values of threads in one run; this one has 1"),
-    ],
-)
-def test_an_axis_without_two_sides_is_told(results, wanted, expected):
-    path = sweep(results, make_settings([NET], [1], ["float32"], ["old", "new", "third"]))
-    with pytest.raises(UserError) as error:
-        by(results, path, wanted)
-    assert expected in str(error.value)
+    ):
+        with pytest.raises(UserError) as error:
+            by(results, path, wanted)
+        assert expected in str(error.value)

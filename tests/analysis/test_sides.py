@@ -35,18 +35,25 @@ def refusal(runs, text):
 
 def test_a_run_is_named_by_path_id_or_latest_and_a_kernel_with_it_or_alone(runs):
     old, new = runs
-    assert side(runs, str(old)) == (old, None)
-    assert side(runs, old.name) == (old, None)
-    assert side(runs, "latest") == (new, None)
-    assert side(runs, str(old / "numpy.1.json")) == (old / "numpy.1.json", None)
-    assert side(runs, "numpy") == (new, "numpy"), "of the latest run"
-    assert side(runs, "cupy") == (new, "cupy"), "known there, if only as skipped"
-    assert side(runs, f"{old.name}:numba") == (old, "numba")
-    assert side(runs, f"{old}:numba") == (old, "numba")
-    assert side(runs, "latest:numpy") == (new, "numpy")
+    for text, expected in (
+        (str(old), (old, None)),
+        (old.name, (old, None)),
+        ("latest", (new, None)),
+        (str(old / "numpy.1.json"), (old / "numpy.1.json", None)),
+        ("numpy", (new, "numpy")),  # of the latest run
+        ("cupy", (new, "cupy")),  # known there, if only as skipped
+        (f"{old.name}:numba", (old, "numba")),
+        (f"{old}:numba", (old, "numba")),
+        ("latest:numpy", (new, "numpy")),
+    ):
+        assert side(runs, text) == expected
+    old.rename("numpy")
+    assert "write latest:numpy, or ./numpy" in refusal(runs, "numpy")
+    assert side(runs, "./numpy")[1] is None
+    assert side(runs, "latest:numpy")[1] == "numpy"
 
 
-def test_unknown_names_suggest_the_nearest(runs):
+def test_unknown_names_suggest_the_nearest(runs, tmp_path):
     old, new = runs
     assert "did you mean numba?" in refusal(runs, "nunba")
     assert f"no run, and no kernel of the latest one, {new.name} (numpy, numba, cupy)" in refusal(runs, "torch")
@@ -54,24 +61,10 @@ def test_unknown_names_suggest_the_nearest(runs):
     assert f"did you mean {old.name}" in refusal(runs, old.name.replace("abcd", "abce"))
     assert "no run, file or folder" in refusal(runs, "results/nowhere/")
     assert "names 2 runs" in refusal(runs, "0123abcd:numpy")
-
-
-@pytest.mark.parametrize("text", ["", ":", ":numpy", "latest:", "a:b:c"])
-def test_strange_words_are_refused(runs, text):
-    refusal(runs, text)
-
-
-def test_without_any_run_there_is_no_kernel_either(tmp_path):
+    for strange in ("", ":", ":numpy", "latest:", "a:b:c"):
+        refusal(runs, strange)
     with pytest.raises(UserError, match=r"no runs in .*: `mlpbench run` makes one"):
-        parse_sides("numpy", tmp_path)
-
-
-def test_a_name_that_is_a_kernel_and_a_folder_is_not_guessed(runs):
-    old, _ = runs
-    old.rename("numpy")
-    assert "write latest:numpy, or ./numpy" in refusal(runs, "numpy")
-    assert side(runs, "./numpy")[1] is None
-    assert side(runs, "latest:numpy")[1] == "numpy"
+        parse_sides("numpy", tmp_path / "here")
 
 
 # What forbids a verdict on kernels off the CPU

@@ -95,17 +95,12 @@ def test_load_finds_runs_as_the_commands_do_and_whole_folders(tmp_path, monkeypa
 
 def test_two_kernels_are_compared_as_the_command_does(results):
     found = results.compare("numpy", "numba", "5%")
-    assert found.paired
-    assert found.threshold == 0.05
-    assert found.conclusion == found.as_dict()["conclusion"]
-    rows = found.cases().to_dict("records")
-    told = found.as_dict()["cases"]
-    for row, case in zip(rows, told, strict=True):
+    assert (found.paired, found.threshold, found.slower) == (True, 0.05, ())
+    assert list(found.cases()) == list(frame.COMPARED)
+    for row, case in zip(found.cases().to_dict("records"), found.as_dict()["cases"], strict=True):
         assert (row["baseline_s"], row["candidate_s"]) == (case["baseline_s"]["value"], case["candidate_s"]["value"])
         assert [row["speedup"], row["speedup_low"]] == [case["speedup"]["value"], case["speedup"]["low"]]
         assert (row["verdict"], row["p_adjusted"]) == (case["verdict"], case["p_adjusted"])
-    assert list(found.cases()) == list(frame.COMPARED)
-    assert not found.slower
     assert results.compare("numba", "numpy").slower
     with pytest.raises(mlpbench.UserError, match=r"no kernel 'numbas' in .* \(did you mean numba\?\)"):
         results.compare("numpy", "numbas")
@@ -129,31 +124,25 @@ def test_problems_are_lines(tmp_path):
     run = simulate.write_run(tmp_path, TIMES, repeats=2)
     (run / "numba.1.json").unlink()
     (run / "numpy.1.json").write_text("{")
-    found = mlpbench.load(run).problems
-    assert len(found) == 2
-    assert "1 of 4 processes have no record" in found[0]
-    assert "numpy.1.json: not JSON" in found[1]
+    missing, damaged = mlpbench.load(run).problems
+    assert "1 of 4 processes have no record" in missing
+    assert "numpy.1.json: not JSON" in damaged
 
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 
-def test_an_object_shows_itself_and_escapes_what_files_say(results, monkeypatch):
+def test_an_object_shows_itself_and_escapes_what_files_say(results):
     text = results._repr_html_()
-    assert text.count("<tr>") == 1 + len(TIMES)
-    assert "numba" in text
+    assert (text.count("<tr>"), "numba" in text) == (1 + len(TIMES), True)
     (run,) = results.runs
-    hostile = replace(
-        run,
-        environment=changed(run.environment, machine=changed(run.environment.machine, name=HOSTILE)),
-        damaged=(f"a.json: {HOSTILE}",),
-    )
+    machine = changed(run.environment.machine, name=HOSTILE)
+    hostile = replace(run, environment=changed(run.environment, machine=machine), damaged=(f"a.json: {HOSTILE}",))
     shown = mlpbench.Results((hostile,))._repr_html_()
     assert shown.count("&lt;img") == 2
     compared = results.compare("numpy", "numba")
     rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.rows)
-    hostile_texts = {"baseline": HOSTILE, "notes": (HOSTILE,), "smallest_slowdown": HOSTILE}
-    shown += replace(compared, rows=rows, **hostile_texts)._repr_html_()
-    assert "<img" not in shown
+    named = replace(compared, rows=rows, baseline=HOSTILE, notes=(HOSTILE,), smallest_slowdown=HOSTILE)
+    assert "<img" not in shown + named._repr_html_()
     assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
     assert mlpbench.Results((replace(run, records=(), times=()),))._repr_html_()
