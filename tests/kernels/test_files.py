@@ -1,6 +1,7 @@
 """What is no ordinary file is refused at once, whoever reads it: nobody waits for a pipe or for a device's end."""
 
 import os
+from pathlib import Path
 
 import pytest
 
@@ -15,21 +16,14 @@ from mlpbench.kernels.spec import MNIST
 REFUSED = "it is not an ordinary file"
 
 
-@pytest.fixture(params=["pipe", "device", "link to a pipe", "link to a device"])
-def odd(request, tmp_path):
-    """Return a name that is no ordinary file's."""
-    path = tmp_path / "odd"
-    if request.param.endswith("pipe"):
-        os.mkfifo(path)
-    else:
-        path = os.fspath("/dev/zero")
-    if request.param.startswith("link"):
-        (tmp_path / "link").symlink_to(path)
-        return tmp_path / "link"
-    return tmp_path.__class__(path)
-
-
-def test_it_is_refused_by_every_reader(odd, tmp_path):
+@pytest.mark.parametrize("kind", ["pipe", "device", "link to a pipe", "link to a device"])
+def test_it_is_refused_by_every_reader(kind, tmp_path):
+    odd = tmp_path / "pipe" if kind.endswith("pipe") else Path("/dev/zero")
+    if kind.endswith("pipe"):
+        os.mkfifo(odd)
+    if kind.startswith("link"):
+        (tmp_path / "link").symlink_to(odd)
+        odd = tmp_path / "link"
     with pytest.raises(OSError, match=REFUSED):
         open_ordinary(odd)
     with pytest.raises(ParamsError, match=REFUSED):
@@ -42,14 +36,12 @@ def test_it_is_refused_by_every_reader(odd, tmp_path):
         runs.read_run(odd)
 
 
-@pytest.mark.parametrize("name", ["run.json", "roofs.json", "numpy.0.json", "look.json"])
-def test_and_in_the_folder_of_a_run(tmp_path, name):
-    os.mkfifo(tmp_path / name)
-    with pytest.raises(UserError, match=f"{REFUSED}|no run in this folder|no record"):
-        runs.read_run(tmp_path)
-
-
-def test_a_folder_and_a_file(tmp_path):
+def test_pipes_in_the_folder_of_a_run_a_folder_and_a_file(tmp_path):
+    for name in ("run.json", "roofs.json", "numpy.0.json", "look.json"):
+        (folder := tmp_path / name).mkdir()
+        os.mkfifo(folder / name)
+        with pytest.raises(UserError, match=f"{REFUSED}|no run in this folder|no record"):
+            runs.read_run(folder)
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         open_ordinary(tmp_path)
     (tmp_path / "file").write_bytes(b"content")

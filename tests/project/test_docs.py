@@ -18,27 +18,20 @@ from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import evidence_files as files
 from support import simulate
 from support.processes import python
-from support.sources import ROOT, dead_names, executed
+from support.sources import FENCED, ROOT, blocks, dead_names, executed
 
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(path for at in ("docs", "bench", "kernels") for path in (ROOT / at).rglob("*.md"))]
 )
 NAMES = [str(path.relative_to(ROOT)) for path in DOCUMENTS]
-FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\]\(([^()\s]+)\)")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 #: Looks like a command: the text that the split of the digits is hashed with.
 NO_COMMANDS = {"mlpbench digits 0"}
-
-
-def blocks(name, language):
-    return [code for kind, code in FENCED.findall((ROOT / name).read_text(encoding="utf-8")) if kind == language]
 
 
 def anchors(path):
@@ -159,21 +152,6 @@ def test_the_example_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     assert names["t0"] == pytest.approx(kernel.fit.line.t0_s, rel=max(exact, 1e-4))
     assert names["r_inf"] == pytest.approx(kernel.fit.line.r_inf, rel=max(exact, 1e-4))
     assert len(printed) == 3
-
-
-def test_the_worked_example_is_the_package_that_is_tested():
-    module, _ = blocks("docs/adding-a-kernel.md", "python")
-    folder = ROOT / "tests" / "support" / "example_package"
-    assert module == (folder / "mlpbench_example.py").read_text(encoding="utf-8")
-    (project,) = map(tomllib.loads, blocks("docs/adding-a-kernel.md", "toml"))
-    tested = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    points = project["project"].pop("entry-points")["mlpbench.kernels"]
-    assert points.items() <= tested["project"].pop("entry-points")["mlpbench.kernels"].items()
-    assert project["project"].items() <= tested["project"].items()
-    assert project["build-system"] == tested["build-system"]
-    names, _ = executed(module, __name__="mlpbench_example")
-    for spec in (MNIST, ForwardSpec((31, 17, 5), "relu", "identity"), ForwardSpec((9, 7, 5), "step", dtype="float64")):
-        assert 0 <= check(names["NumpyWideKernel"], spec).max_error_ratio < 1
 
 
 def test_the_example_of_a_missing_library_says_so():

@@ -1,8 +1,7 @@
-"""A package of somebody else's, installed for real: its kernels are found, gated and timed as our own are."""
+"""The package of the docs, installed for real: its kernels are found, gated and timed as our own are."""
 
 import json
 import os
-import shutil
 from functools import partial
 
 import pytest
@@ -11,11 +10,12 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from support import doubles
 from support.processes import python
-from support.sources import ROOT
+from support.sources import ROOT, blocks
 
 pytestmark = pytest.mark.heavy
 
-PACKAGE = ROOT / "tests" / "support" / "example_package"
+#: It has the package: its module comes first.
+PAGE = "docs/adding-a-kernel.md"
 #: Beside the kernel of the package: kernels of one that gives wrong numbers, one that raises, one that dies.
 FAULTS = {
     "numpy_no_bias": "support.mutants:BiasDropped",
@@ -29,8 +29,10 @@ KERNELS = ["numpy-wide", *(name.replace("_", "-") for name in FAULTS)]
 def mlpbench(tmp_path_factory, quicker):
     """Run a command where the example package is installed; return the finished process."""
     folder = tmp_path_factory.mktemp("third-party")
-    # A build may write beside its sources: they are copied first.
-    source = shutil.copytree(PACKAGE, folder / "source", ignore=shutil.ignore_patterns("__pycache__"))
+    source = folder / "source"
+    source.mkdir()
+    (source / "mlpbench_example.py").write_text(blocks(PAGE, "python")[0], encoding="utf-8")
+    (source / "pyproject.toml").write_text(*blocks(PAGE, "toml"), encoding="utf-8")
     offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
     ran = python("-m", "pip", "install", *offline, "--target", folder / "installed", source)
     assert ran.returncode == 0, f"pip could not install the example package (hatchling is needed): {ran.stderr}"

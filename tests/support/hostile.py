@@ -37,10 +37,7 @@ class Forbidden(BaseException):
 
 
 class _Watch:
-    thread = None
-    folder = ""
-    offences: tuple[str, ...] = ()
-    installed = False
+    thread, folder, offences, installed = None, "", (), False
 
 
 def _hook(event, arguments):

@@ -43,6 +43,25 @@ GivesNan = of_result("GivesNan", lambda x, y: y * np.nan)
 SpreadsNan = of_result("SpreadsNan", lambda x, y: y + 0 * x.sum(dtype=x.dtype))
 
 
+def of_inputs(name, changed):
+    """Return the mutant whose inputs are what ``changed`` makes of them."""
+    return type(name, (Mutant,), {"forward": lambda self, x: Mutant.forward(self, changed(x))})
+
+
+def raises(_x):
+    raise MemoryError("out of device memory")
+
+
+Raises = of_inputs("Raises", raises)
+ClipsItsInputs = of_inputs("ClipsItsInputs", lambda x: np.clip(x, 0, 1))
+#: Of networks whose hidden layers compare, the gate does not judge such rows.
+CleansItsInputs = of_inputs("CleansItsInputs", np.nan_to_num)
+InputOverwritten = of_result("InputOverwritten", lambda x, y: np.multiply(x, 0.5, out=x) is None or y)
+LastRowForgotten = of_result(
+    "LastRowForgotten", lambda x, y: np.vstack([y[:-1], y[-2:-1]]) if x.ndim == 2 and len(x) > 1 else y
+)
+
+
 class ReluForgotten(Mutant):
     def __init__(self, spec, params):
         super().__init__(spec, params)
@@ -57,21 +76,6 @@ class StaleResult(Mutant):
         if self._kept is None or len(self._kept) < len(x) or x.ndim == 1:
             self._kept = super().forward(x)
         return self._kept[: len(x)]
-
-
-class InputOverwritten(Mutant):
-    def forward(self, x):
-        y = super().forward(x)
-        x *= 0.5
-        return y
-
-
-class LastRowForgotten(Mutant):
-    def forward(self, x):
-        y = super().forward(x)
-        if x.ndim == 2 and len(x) > 1:
-            y[-1] = y[-2]
-        return y
 
 
 class Float16Arithmetic(Mutant):
@@ -97,26 +101,9 @@ class Tf32Products(Mutant):
         return z.astype(self.spec.np_dtype)
 
 
-class Raises(Mutant):
-    def forward(self, x):
-        raise MemoryError("out of device memory")
-
-
 class SingleModeWrong(Mutant):
     def forward_one(self, x):
         return softmax(super().forward_one(x))
-
-
-class ClipsItsInputs(Mutant):
-    def forward(self, x):
-        return super().forward(np.clip(x, 0, 1))
-
-
-class CleansItsInputs(Mutant):
-    """Of networks whose hidden layers compare, the gate does not judge such rows."""
-
-    def forward(self, x):
-        return super().forward(np.nan_to_num(x))
 
 
 MUTANTS = Mutant.__subclasses__()

@@ -19,6 +19,15 @@ NAMED = re.compile(r"`((?:bench|kernels)(?:\.\w+)+)(?:\(\))?`")
 PATH = re.compile(r"(?<![\w/.-])((?:bench|kernels|mlpbench|tests|scripts|docs)/[\w./-]*\w)(?![\w*])")
 
 
+#: Code in a page: its language, and the lines.
+FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+def blocks(page, language):
+    """Return the code of one language in a page of the docs."""
+    return [code for kind, code in FENCED.findall((ROOT / page).read_text(encoding="utf-8")) if kind == language]
+
+
 def executed(code, **names):
     """Execute the code of a page; return the names that it leaves, and the lines that it prints."""
     printed = io.StringIO()

@@ -34,12 +34,8 @@ class Neighbour:
         """
         iterations = {case: max(1, round(ROUND_S / call)) for case, call in calls.items()}
         factors = {case: (self.slower or {}).get(case[1:], 1.8) for case in calls}
-        span = (
-            2.5
-            * max(factors.values())
-            * sum(rounds * (iterations[case] * call + 3 * LOOK_S) for case, call in calls.items())
-        )
-        clock = _Clock(span + 1.0, rng.uniform(*self.shares), self.cycle_s, rng)
+        alone_s = sum(rounds * (iterations[case] * call + 3 * LOOK_S) for case, call in calls.items())
+        clock = _Clock(2.5 * max(factors.values()) * alone_s + 1, rng.uniform(*self.shares), self.cycle_s, rng)
         level = {case: np.exp(rng.normal(0, self.noise)) for case in calls}
         found = {case: ([], []) for case in calls}
         for _ in range(-(-rounds // BLOCK)):

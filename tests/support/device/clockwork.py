@@ -9,11 +9,9 @@ from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.spec import ForwardSpec
 from support import fake_cupy
 from support.device import streams
-from support.device.streams import ON_DEVICE, TO_DEVICE, TO_HOST, Stream
-from support.fake_cupy import CUDARuntimeError as DeviceError
+from support.device.streams import ON_DEVICE, TO_DEVICE, TO_HOST, Stream  # noqa: F401 - tests find them here
+from support.fake_cupy import CUDARuntimeError as DeviceError  # noqa: F401
 from support.fake_cupy import DeviceArray as Array
-
-__all__ = ["ON_DEVICE", "TO_DEVICE", "TO_HOST", "Array", "DeviceError", "SimulatedKernel", "World", "install"]
 
 
 class World(streams.World):

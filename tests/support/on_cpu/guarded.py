@@ -11,15 +11,7 @@ PAGE = mmap.PAGESIZE
 NO_RESERVE = 0x4000
 #: What CuPy's pool aligns arrays to is more; kernels load 16 bytes at once.
 ALIGNED = 16
-
-
 _LIBRARY = ctypes.CDLL(None, use_errno=True)
-
-
-def _protect(memory: mmap.mmap, start: int, size: int) -> None:
-    address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + start
-    if _LIBRARY.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(size), 0):
-        raise OSError(ctypes.get_errno(), "mprotect")
 
 
 def guarded(array: np.ndarray) -> np.ndarray:
@@ -33,8 +25,9 @@ def guarded(array: np.ndarray) -> np.ndarray:
     copy = whole[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
     copy[...] = array
     del whole
-    _protect(memory, 0, PAGE)
-    _protect(memory, PAGE + inner, PAGE)
+    for start in (0, PAGE + inner):
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory)) + start
+        assert _LIBRARY.mprotect(ctypes.c_void_p(address), ctypes.c_size_t(PAGE), 0) == 0
     return copy
 
 

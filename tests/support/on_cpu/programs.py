@@ -136,10 +136,7 @@ class Launched:
         self.kernel(*self._launch(x, y, rows), shared_mem=self.program.shared_bytes)
 
     def outputs(self, x: np.ndarray, order: int = 0, blocks: tuple[int, ...] | None = None) -> np.ndarray:
-        """Return the outputs of some rows, poisoned before; inputs and weights are the same afterwards.
-
-        ``blocks`` are those that run, each in a launch of its own; None for all, in one launch.
-        """
+        """Return the outputs of some rows, poisoned before; ``blocks`` run one by one, or all in one launch."""
         held = guarded(x)
         y = guarded(self.network.before(x))
         for one in (None,) if blocks is None else blocks:
@@ -153,10 +150,7 @@ class Launched:
         return np.isin(np.arange(rows) // self.program.rows_per_block, blocks)
 
     def in_large(self) -> tuple[np.ndarray, int, float]:
-        """Run the last block of arrays that 32 bits cannot count, reserved and not touched before.
-
-        Return all outputs, the first row of the block, and how far its outputs are `off_by`.
-        """
+        """Run the last block of arrays that 32 bits cannot count; return outputs, its first row, and its `off_by`."""
         spec = self.network.spec
         rows = 2**31 // max(spec.n_in, spec.n_out) + 1000
         grid = self.program.grid(rows)

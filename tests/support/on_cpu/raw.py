@@ -13,11 +13,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from dataclasses import dataclass
 from functools import cache
 from math import prod
 from pathlib import Path
-from types import MappingProxyType
+from typing import NamedTuple
 
 import numpy as np
 
@@ -30,18 +29,14 @@ MOST_THREADS = 1024
 COMMON = ("-std=c++20", "-ffp-contract=off", "-U_FORTIFY_SOURCE", "-fno-strict-aliasing")
 COMMON += ("-Wno-unknown-pragmas", "-Wno-attributes")
 #: What C++ leaves undefined ends the launch, at the price of an instruction or two and without a library.
-TRAPS = (
-    "-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",
-    "-fsanitize-undefined-trap-on-error",
-)
+TRAPS = ("-fsanitize=alignment,bounds,signed-integer-overflow,shift,integer-divide-by-zero",)
+TRAPS += ("-fsanitize-undefined-trap-on-error",)
 #: Two programs for three sanitizers: that of what is undefined goes with that of addresses, and what it finds ends the
 #: program. Nothing is optimised: kernels run for less time than the compiler would take.
-SANITIZERS = MappingProxyType(
-    {
-        "thread": ("-fsanitize=thread",),
-        "address, undefined": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", TRAPS[1]),
-    }
-)
+SANITIZERS = {
+    "thread": ("-fsanitize=thread",),
+    "address, undefined": ("-fsanitize=address,undefined", "-fno-sanitize=vptr", TRAPS[1]),
+}
 
 #: Words of CUDA that headers of g++ use too, or ask for: they are defined behind the last of them.
 LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n#define __CUDA_ARCH__ 800\n"
@@ -51,8 +46,7 @@ class LaunchError(RuntimeError):
     """What a launch did that a device must not be asked to do, in words."""
 
 
-@dataclass
-class Launching:
+class Launching(NamedTuple):
     """How launches run: the order of threads, and which blocks of the grid, as a range; None: all."""
 
     order: int = 0
@@ -77,8 +71,7 @@ def _folder() -> Path:
 def _translated(sources: "list[CpuRawModule]", engine: str) -> str:
     """Return a whole C++ program, or library, for CUDA sources with their options: its kernels are ``<name>@<i>``.
 
-    Each source has a namespace, and kernel names and macros that end with it: one costs little beside others. Options
-    come after the words of CUDA: no macro changes those.
+    Each source has a namespace, and kernel names that end with it. Options come after the words of CUDA.
     """
     table, text = "", f'#include "{engine}.h"\n{LAST}'
     for i, module in enumerate(sources):
@@ -178,23 +171,20 @@ class CpuRawKernel:
         kinds = library.on_cpu_kinds(self._key).decode().split(",")[:-1]
         most = library.on_cpu_threads(self._key) or MOST_THREADS
         sizes = [[*map(int, one), 1, 1][:3] for one in (grid, block)]
-        if len(grid) > 3 or len(block) > 3 or min(map(min, sizes)) < 1:
-            raise LaunchError(f"a grid and a block are 1 to 3 numbers above 0, and not {grid} and {block}")
-        if prod(sizes[1]) > most:
-            raise LaunchError(f"a block of {self.name} has at most {most} threads, and not {prod(sizes[1])}")
-        if sizes[0][0] >= 2**31 or max(sizes[0][1:]) > 65535:
-            raise LaunchError(f"no device takes a grid of {sizes[0]}")
-        if shared_mem > max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes):
-            raise LaunchError(
-                f"{self.name} is launched with {shared_mem} bytes of shared memory, and max_dynamic_shared_size_bytes "
-                f"is {self.max_dynamic_shared_size_bytes}"
-            )
-        if len(arguments) != len(kinds):
-            raise LaunchError(f"{self.name} takes {len(kinds)} arguments, and not {len(arguments)}")
-        passed = [
-            _passed(f"argument {i} of {self.name}", *one) for i, one in enumerate(zip(arguments, kinds, strict=True))
-        ]
-        return *sizes, passed
+        for is_wrong, words in (
+            (min(map(min, sizes)) < 1, f"a grid and a block are numbers above 0, and not {grid} and {block}"),
+            (prod(sizes[1]) > most, f"a block of {self.name} has at most {most} threads, and not {prod(sizes[1])}"),
+            (sizes[0][0] >= 2**31 or max(sizes[0][1:]) > 65535, f"no device takes a grid of {sizes[0]}"),
+            (
+                shared_mem > max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes),
+                f"{shared_mem} bytes of shared memory, and max_dynamic_shared_size_bytes of {self.name} is less",
+            ),
+            (len(arguments) != len(kinds), f"{self.name} takes {len(kinds)} arguments, and not {len(arguments)}"),
+        ):
+            if is_wrong:
+                raise LaunchError(words)
+        named = enumerate(zip(arguments, kinds, strict=True))
+        return *sizes, [_passed(f"argument {i} of {self.name}", *one) for i, one in named]
 
     def __call__(self, grid, block, args, *, shared_mem: int = 0) -> None:
         """Run all blocks, one after the other."""
@@ -231,10 +221,7 @@ def _passed(what: str, value, kind: str):
 
 
 def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, shared_mem: int = 0) -> str:
-    """Run a kernel with one thread for each thread under a sanitizer; return what it finds, "" for nothing.
-
-    Arrays are copied into memory of their exact size, and back.
-    """
+    """Run a kernel with one thread for each thread under a sanitizer; return what it finds, "" for nothing."""
     grid, block, values = kernel.checked(grid, block, arguments, shared_mem)
     numbers = (*grid, *block, shared_mem, *(kernel.module.launching.blocks or (0, prod(grid))))
     sizes = [f"{'p' if isinstance(v, np.ndarray) else 'v'}{v.nbytes}" for v in values]
