@@ -1,4 +1,4 @@
-"""A run: planned, carried out, and its results. `mlpbench run` does the same, and prints what comes of it."""
+"""A run: planned, carried out, and its results."""
 
 import logging
 import signal
@@ -6,13 +6,12 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.api.results import Results, load
-from mlpbench.bench.errors import UserError, kernels_errors
+from mlpbench.bench.errors import kernels_errors
 from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
@@ -33,11 +32,10 @@ Option = str | float | bool | PathLike[str] | Sequence[Any] | None
 
 @dataclass(frozen=True)
 class Progress:
-    """What a run does: a process has begun to do something else, or it has ended.
+    """What a run does: a process has begun to do something else, or it has ended, with its ``outcome``.
 
-    ``done`` of ``total`` processes have ended; the total is the least number where repeats go on until the budget is
-    spent. ``left_s``: seconds that may still be spent, None where nobody can say. ``setting``: in a sweep over several,
-    which one, in words. ``outcome``: of a process that has ended, what came of it.
+    ``done`` of ``total`` processes have ended, or more where the budget decides. ``left_s``: seconds that may still be
+    spent, None where nobody can say. ``setting``: in a sweep over several, which one, in words.
     """
 
     kernel: str
@@ -103,9 +101,8 @@ def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **
     """Check and time kernels, save the results, and return them.
 
     ``options`` are those of `mlpbench run`, with ``_`` for ``-``: ``profile="smoke", batch_size=[1, 100], threads=1``.
-    A settings file counts as it does there. ``on_progress`` is called whenever a process begins to do something else or
-    ends; what it raises ends the run, and what was finished is kept. Nothing is printed: warnings are in the log
-    ``mlpbench``. A kernel that fails is among `Results.problems`.
+    A settings file counts too. What ``on_progress`` raises ends the run, and what was finished is kept. Nothing is
+    printed: warnings are in the log ``mlpbench``. A kernel that fails is among `Results.problems`.
 
     Raises UserError for bad options, before anything runs, and KeyboardInterrupt after Ctrl-C.
     """
@@ -133,7 +130,7 @@ def _words(options: Mapping[str, Option]) -> Iterator[str]:
 
 
 def plan(asked: Request) -> Planned:
-    """Return what a request comes to here: nothing is written yet. Raises UserError, and errors of kernels."""
+    """Return what a request comes to here: nothing is written yet."""
     if asked.resume is not None:
         return resumed(resume.find(asked))
     card.use(asked.device)
@@ -161,35 +158,29 @@ def carry_out(
 ) -> Carried:
     """Run the processes of a plan, each into a file, below ``results`` and there ``below`` the folder of this machine.
 
-    ``on_begin`` is called once the folder is there, before the first process. ``conclude`` is called after the last,
-    before the run is closed: it is closed whether or not that raises UserError. ``command``: what goes on with it.
+    ``on_begin`` is called once the folder is there, ``conclude`` after the last process: the run is closed whether or
+    not that raises UserError. ``command``: what goes on with it.
     """
     sweep, effort, stopped = planned.sweep, planned.effort, planned.stopped
-    if stopped is None:
-        folder, folders = sweeps.open_folders(results, sweep, below)
-    else:
-        folder, folders = stopped.folder, stopped.folders
+    folder, folders = (stopped.folder, stopped.folders) if stopped else sweeps.open_folders(results, sweep, below)
     with run_folder.held(folder), sweeps.saying_what_is_kept(folder, command):
         if on_begin is not None:
             on_begin(folder)
         if stopped is not None:
             resume.reopen(stopped)
         finished = _run_processes(planned, folders, on_progress or (lambda _: None))
-        close = partial(sweeps.close, sweep, folder, folders, effort, interrupted=not finished)
-        if finished and conclude is not None:
-            try:
+        try:
+            if finished and conclude is not None:
                 conclude(folder, effort.ending())
-            except UserError:
-                close()
-                raise
-        close()
+        finally:
+            sweeps.close(sweep, folder, folders, effort, interrupted=not finished)
     return Carried(sweep, folder, folders, finished)
 
 
 def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Callable[[Progress], None]) -> bool:
     """Run the processes; return False where Ctrl-C, or a request to end, stopped them."""
-    effort, planned_processes = planned.effort, len(planned.sweep.plan.order)
-    done, total = 0, planned_processes
+    effort, least = planned.effort, len(planned.sweep.plan.order)
+    done, total = 0, least
 
     def on_phase(kernel: str, setting: str | None, repeat: int, phase: str) -> None:
         on_progress(Progress(kernel, repeat, phase, done, total, effort.left_s(), setting))
@@ -197,9 +188,9 @@ def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Calla
     with suppress(KeyboardInterrupt), _ended_by_request():
         for outcome in sweeps.execute(planned.sweep, folders, on_phase, effort):
             done += 1
-            total = max(planned_processes, done + effort.goes_on)
-            at = outcome.kernel, outcome.repeat, "ended", done, total
-            on_progress(Progress(*at, effort.left_s(), outcome.setting, outcome))
+            total = max(least, done + effort.goes_on)
+            at = outcome.kernel, outcome.repeat, "ended", done, total, effort.left_s(), outcome.setting
+            on_progress(Progress(*at, outcome))
         return True
     return False
 

@@ -33,8 +33,7 @@ MINUTE_S, HALF_S = 60.0, 30.0
 def plan(request: Request) -> Sweep:
     """Return what a request comes to here. Nothing is timed, and nothing is written.
 
-    Raises UserError, ParamsError, SpecError or UnknownKernel: for bad data and weights, for an environment that lacks
-    something, and where a kernel that was asked for by name can run in no setting.
+    Raises UserError or errors of kernels: also where a kernel that was asked for by name can run in no setting.
     """
     interpreters = envs.parse(request.env)
     settings, cases = make_settings(request, list(interpreters)), grid(request)
@@ -48,9 +47,7 @@ def plan(request: Request) -> Sweep:
         for setting, of_setting in zip(settings, answers, strict=True)
     ]
     whole = _whole(request, settings, names, answers)
-    # Settings that differ in threads are to differ in processors too, whatever a library makes of its variables.
-    binds = len({setting.threads for setting in settings}) > 1
-    divided = sweep.divide(whole, list(zip(settings, workloads, names, strict=True)), binds=binds)
+    divided = sweep.divide(whole, list(zip(settings, workloads, names, strict=True)))
     parts = [_finished(part, of_setting, inspected) for part, of_setting in zip(divided.parts, answers, strict=True)]
     devices = {answer.name: answer.device for of_setting in answers for answer in of_setting if answer.device}
     return replace(sweep.of_parts(whole, parts), devices=devices)
@@ -65,18 +62,19 @@ def _whole(
     """Return the plan of the whole, which has the kernels of each setting by their ``names``."""
     pairs = sweep.together(zip(settings, names, strict=True))
     kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
-    given, budget_s = files.given(), find_budget_s(request)
+    given, budget_s, profile = files.given(), find_budget_s(request), request.profile
+    p99 = [] if request.p99_s is None else [f"--p99={request.p99_s * 1e9:.0f}ns"]
     whole = plans.make_plan(
-        request.profile,
+        profile,
         list(kernels),
         grid(request),
-        repeats=request.repeats or max(request.profile.repeats, 0 if budget_s is None else LEAST_REPEATS),
+        repeats=request.repeats or max(profile.repeats, 0 if budget_s is None else LEAST_REPEATS),
         seed=plans.new_seed() if request.seed is None else request.seed,
         commit=environment.commit().commit,
         together=pairs,
         threads=settings[0].threads,
         command=request.command,
-        clock=_clock(request),
+        clock=[*p99, *["--cold"] * profile.cold, *["--mlpbench-audit"] * request.audit],
         target=None if budget_s is None else effort.TARGET,
         budget_s=budget_s,
         timeout_s=timeout_s(budget_s, len(kernels)),
@@ -92,7 +90,7 @@ def _finished(part: Part, answers: Sequence[Probed], inspected: Mapping[str, Env
     """Return a part with the kernels that it skips, and with its environment."""
     skipped = tuple(Skipped(answer.name, answer.reason or "") for answer in answers if not answer.available)
     part = replace(part, plan=replan(part.plan, skipped=skipped))
-    return sweep.measured_in(part, inspected[part.setting.env]) if part.setting.env else part
+    return sweep.measured_in(part, inspected.get(part.setting.env or ""))
 
 
 def find_budget_s(request: Request) -> float | None:
@@ -137,23 +135,14 @@ def make_workloads(request: Request, settings: Sequence[Setting], cases: Sequenc
     options, texts = make_options(request), {spec.label(): spec.text for spec in request.spec}
     made: dict[tuple[str, str], Workload] = {}
     for setting in settings:
-        if (at := (setting.spec, setting.dtype)) in made:
-            continue
-        made[at] = Workload(replace(options, spec=texts.get(setting.spec), dtype=setting.dtype), rows)
+        options = replace(options, spec=texts.get(setting.spec), dtype=setting.dtype)
         try:
-            _ = made[at].facts()
+            _ = made.setdefault((setting.spec, setting.dtype), Workload(options, rows)).facts()
         except (UserError, ParamsError) as error:
             if len(texts) < 2:
                 raise
             raise UserError(f"--spec {setting.spec}: {error}") from None
     return [made[setting.spec, setting.dtype] for setting in settings]
-
-
-def _clock(request: Request) -> list[str]:
-    """Return pytest's options for what is looked at beside the times."""
-    p99 = [] if request.p99_s is None else [f"--p99={request.p99_s * 1e9:.0f}ns"]
-    cold = ["--cold"] if request.profile.cold else []
-    return [*p99, *cold, *(["--mlpbench-audit"] if request.audit else [])]
 
 
 def _ask(
@@ -169,9 +158,8 @@ def _ask(
     names = list(dict.fromkeys([*(named or usual), *(registry.peers() if request.peers else ())]))
     specs = list(dict.fromkeys(workload.spec for workload in workloads))
     probed = {}
-    for env in dict.fromkeys(setting.env for setting in settings):
-        python = inspected[env].interpreter.python if env else None
-        of_env = list(probe.probe_all(names, specs, python))
+    for env in {setting.env for setting in settings}:
+        of_env = list(probe.probe_all(names, specs, inspected[env].interpreter.python if env else None))
         probed[env] = of_env if device is None else _on_device(of_env, device)
     answers = [
         [probe.for_spec(answer, workload.spec) for answer in probed[setting.env]]

@@ -1,10 +1,8 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
-The plan's repeats come first, each through all kernels, as far as the budget goes: a process that would not end within
-it is left out, by name. Then come rounds of those kernels whose intervals are too wide.
-docs/evidence/statistics.md has the rule, and `scripts/stopping_table.py` prints what it costs. The number of the round
-is the number of the repeat: processes of one number ran next to each other, and their ratios stay paired. Sides of a
-pair come both or not at all.
+The plan's repeats come first, as far as the budget goes: a process that would not end within it is left out, by name.
+Then come rounds of those kernels whose intervals are too wide; the number of the round is that of the repeat. Sides of
+a pair come both or not at all. docs/evidence/statistics.md has the rule, `scripts/stopping_table.py` what it costs.
 """
 
 import math
@@ -42,8 +40,8 @@ _Case = tuple[str, int]
 class Effort:
     """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for.
 
-    A kernel is a name, and no more: in a sweep over several settings each pair of setting and kernel has one.
-    ``together``: the kernels that are sides of a pair (`bench.plan.sweep.together`); None where each is alone.
+    A kernel is a name: in a sweep each pair of setting and kernel has one. ``together``: the kernels that are sides of
+    a pair (`bench.plan.sweep.together`); None where each is alone.
     """
 
     def __init__(self, plan: Plan, together: Sequence[Sequence[str]] | None = None) -> None:
@@ -55,6 +53,7 @@ class Effort:
         self._besides: dict[str, list[float]] = defaultdict(list)
         self._timed: dict[str, list[float]] = defaultdict(list)
         self._once: dict[str, float] = {}
+        #: Seconds of its processes.
         self._spent: dict[str, float] = defaultdict(float)
         self._times: dict[str, dict[_Case, dict[int, float]]] = defaultdict(lambda: defaultdict(dict))
         self._disturbed: dict[tuple[str, _Case], set[int]] = defaultdict(set)
@@ -63,8 +62,8 @@ class Effort:
         self._failing: set[str] = set()
         self._stopped: set[str] = set()
         self._ahead = list(plan.order)
-        #: Seconds of processes, and of what was measured besides any: the budget pays for both.
-        self.spent_s = self.besides_s = 0.0
+        #: Seconds of processes that were stopped: the budget pays for them too.
+        self.besides_s = 0.0
         #: The planned processes for which there was no time.
         self.left_out: list[tuple[str, int]] = []
 
@@ -79,6 +78,11 @@ class Effort:
         return len(self._done)
 
     @property
+    def spent_s(self) -> float:
+        """The seconds of the processes that ended by themselves."""
+        return sum(self._spent.values())
+
+    @property
     def left_budget_s(self) -> float:
         """The seconds of the budget that are left; 0 where there is none."""
         return max(0.0, self._left)
@@ -89,10 +93,7 @@ class Effort:
         return self._plan.budget_s is not None
 
     def processes(self) -> Iterator[tuple[str, int]]:
-        """Yield (kernel, repeat) of the next process until there is no reason, or no time, for another.
-
-        Those that were noted before are not yielded again: a run that is resumed goes on where it stopped.
-        """
+        """Yield (kernel, repeat) of the next process while there is reason and time; none that was noted before."""
         before = set(self._done)
         while self._ahead:
             kernel, repeat = self._ahead.pop(0)
@@ -119,11 +120,10 @@ class Effort:
         timed_s: float = 0.0,
         share: float = 1.0,
     ) -> None:
-        """Take in a process that ended: how long it took, and seconds per sample of each case that has a time.
+        """Take in a process that ended, in ``seconds``, with the seconds per sample of each case that has a time.
 
-        ``construct_s`` of it made the kernel: compiled code is found by the next. ``timed_s`` were timed rounds, which
-        had this ``share`` of their full length. A repeat in which a case was ``disturbed`` is replaced within the
-        budget: it does not count (`counted`).
+        ``construct_s`` of it made the kernel, which the next finds compiled. ``timed_s`` were timed rounds, of this
+        ``share`` of their full length. A repeat in which a case was ``disturbed`` is replaced within the budget.
         """
         self._scatter = None
         self._done.append((kernel, repeat))
@@ -131,17 +131,13 @@ class Effort:
         self._once.setdefault(kernel, construct_s)
         self._besides[kernel].append(seconds - timed_s)
         self._timed[kernel].append(timed_s / share)
-        self._pay(kernel, seconds)
+        self._spent[kernel] += seconds
         if not times:
             self._failing.add(kernel)
         for case in disturbed:
             self._disturbed[kernel, case].add(repeat)
         for case, value in times.items():
             self._times[kernel][case][repeat] = value
-
-    def _pay(self, kernel: str, seconds: float) -> None:
-        self._spent[kernel] += seconds
-        self.spent_s += seconds
 
     def cut(self, kernel: str, repeat: int, seconds: float) -> None:
         """Take in a process that was stopped because it took longer than `limit_s`."""
@@ -157,10 +153,7 @@ class Effort:
         self.besides_s += seconds
 
     def share(self, kernel: str) -> float:
-        """Return how long the next process, of ``kernel``, is to time its cases: as a share of what the profile says.
-
-        Less than 1 where that makes room for all planned processes.
-        """
+        """Return for which share of the profile's time the next process times its cases, to make room for others."""
         if self._plan.budget_s is None or not self._done:
             return 1.0
         ahead = [self._parts(name) for name in (kernel, *(name for name, _ in self._ahead))]
@@ -181,30 +174,24 @@ class Effort:
         return sum(expected) if all(expected) else None
 
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
-        """Return how the run ended.
-
-        ``kernels`` chooses those of one setting of a sweep, by their names here, and says which kernel each of them is.
-        """
-        names = dict(zip(self._plan.kernels, self._plan.kernels, strict=True)) if kernels is None else kernels
-        spent_s = sum(self._spent.get(name, 0.0) for name in names)
+        """Return how the run ended, or one setting of a sweep, whose ``kernels`` are given by their names here."""
+        names = {name: name for name in self._plan.kernels} if kernels is None else kernels
         cases = [(case.mode, case.batch_size) for case in self._plan.cases]
-        lost = {at for at in self.left_out if at[0] in names}
-        ends = [self._end(name, names[name], case, interrupted) for name in names for case in cases]
         return Ending(
             target=self._plan.target,
             budget_s=self._plan.budget_s,
-            spent_s=round(spent_s, 3),
+            spent_s=round(sum(self._spent.get(name, 0.0) for name in names), 3),
             interrupted=interrupted,
             ended=self._ended,
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
-            cases=tuple(ends),
-            left_out=tuple((names[name], repeat) for name, repeat in self._plan.order if (name, repeat) in lost),
+            cases=tuple(self._end(name, names[name], case, interrupted) for name in names for case in cases),
+            left_out=tuple((names[at[0]], at[1]) for at in self._plan.order if at in self.left_out and at[0] in names),
             sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
 
     @cached_property
     def _ended(self) -> str:
-        """The moment at which it was first asked how the run ended: the same in every file that says so."""
+        """The moment at which it was first asked for: the same in every file that says so."""
         return datetime.now(UTC).isoformat(timespec="seconds")
 
     def _width(self, kernel: str, case: _Case) -> float | None:
@@ -221,9 +208,9 @@ class Effort:
         if self._scatter is None:
             several = (times for own in self._times.values() for times in own.values() if len(times) > 1)
             self._scatter = estimates.shared_scatter(several)
-        found = estimates.estimate(values, self._scatter)
+        time = estimates.estimate(values, self._scatter)
         # The interval of two wildly different repeats spans hundreds of decades.
-        return min((found.high - found.low) / (2 * found.value), 1e9)
+        return min((time.high - time.low) / (2 * time.value), 1e9)
 
     @property
     def _left(self) -> float:
@@ -256,12 +243,11 @@ class Effort:
     def _parts(self, kernel: str) -> tuple[float, float]:
         """Return the seconds that the next process of a kernel is taken to need, without its rounds, and for them.
 
-        The first process compiles and looks closer, which those behind it do not. Of a kernel that has not run yet,
-        others tell: the middle one.
+        The first process compiles and looks closer. Of a kernel that has not run yet, the middle one of others tells.
         """
         if kernel not in self._timed:
-            found = sorted((self._parts(name) for name in self._timed), key=sum)
-            return found[len(found) // 2] if found else (0.0, 0.0)
+            others = sorted((self._parts(name) for name in self._timed), key=sum)
+            return others[len(others) // 2] if others else (0.0, 0.0)
         (first_s, first_timed_s), *later = zip(self._besides[kernel], self._timed[kernel], strict=True)
         first = LATER * (first_s - self._once[kernel]), first_timed_s
         return max([first, *later][-LOOK_BACK:], key=sum)

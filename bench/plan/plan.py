@@ -35,8 +35,7 @@ def shuffled(
 ) -> list[tuple[str, int]]:
     """Return (kernel, repeat) in running order: every repeat goes through all kernels, in an order of its own.
 
-    Kernels of one repeat run next to each other in time, so that a slow minute of the machine hits all of them and
-    cancels in their ratios. ``together``: the kernels in groups of neighbours, whose ratios are what is asked.
+    A slow minute of the machine then cancels in ratios. ``together``: groups of kernels that stay neighbours.
     """
     rng = random.Random(seed)  # noqa: S311 - an order, not a secret
     groups = together or [[kernel] for kernel in kernels]
@@ -52,9 +51,8 @@ def in_any_order(together: Sequence[Sequence[str]], rng: random.Random) -> list[
 def case_order(cases: Sequence[Case], seed: int, kernel: str, repeat: int, turn: int, *, threads: int) -> list[Case]:
     """Return the cases of one process in the order of one turn, another in every process and turn.
 
-    What a case leaves behind, in caches and in the processor's clock, is then not always left to the same next one. Of
-    several threads, those of a pool spin on behind a large batch and have to be waited for: the smaller half of the
-    cases keeps together, and comes first in every other turn.
+    So what a case leaves in caches is not always left to the same next one. Threads of a pool spin on behind a large
+    batch and have to be waited for: the smaller half of the cases keeps together, first in every other turn.
     """
     rng = random.Random(f"{seed} {kernel} {repeat} {turn}")  # noqa: S311 - an order, not a secret
     if threads == 1:
@@ -78,12 +76,10 @@ def make_plan(
 ) -> Plan:
     """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number.
 
-    ``together``: the kernels in groups, as `shuffled` takes them; None where each is one. ``more``: other fields of the
-    plan; what ``clock`` has comes after the profile's options.
+    ``together``: as `shuffled` takes it. ``more``: other fields; what ``clock`` has comes after the profile's options.
     """
     now = datetime.now(UTC)
     more = {name: tuple(value) if isinstance(value, list) else value for name, value in more.items()}
-    order = tuple(shuffled(kernels, repeats, seed, together))
     return Plan(
         run_id=run_id(commit, now),
         profile=profile.name,
@@ -91,7 +87,7 @@ def make_plan(
         cases=tuple(cases),
         repeats=repeats,
         seed=seed,
-        order=order,
+        order=tuple(shuffled(kernels, repeats, seed, together)),
         started=now.isoformat(timespec="seconds"),
         clock=(*clock_options(profile), *more.pop("clock", ())),
         **more,
@@ -99,19 +95,13 @@ def make_plan(
 
 
 def compiled_last(order: Sequence[tuple[str, int]], compiling: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """Return an order whose first repeat ends with the kernels that are compiled, in the order of ``compiling``.
-
-    The first numbers are then there at once, and if time runs out it is for those that take longest to start.
-    """
+    """Return an order whose first repeat ends with the kernels that are compiled: the first numbers come at once."""
     place = {name: number for number, name in enumerate(compiling, start=1)}
     return tuple(sorted(order, key=lambda at: (at[1], place.get(at[0], 0) if at[1] == 0 else 0)))
 
 
 def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str]) -> Plan:
-    """Return the plan of one setting of a sweep, an ordinary run that has its own share of the order.
-
-    ``kernels`` says which names of the whole plan are this setting's, and which kernel each of them is.
-    """
+    """Return the plan of one setting of a sweep: an ordinary run. ``kernels``: its kernels by name in the whole."""
     order = tuple((kernels[name], repeat) for name, repeat in whole.order if name in kernels)
     return replace(
         whole,
@@ -150,8 +140,7 @@ def admitted(clock: Sequence[str]) -> list[str]:
 def clock_options(profile: Profile) -> list[str]:
     """Return pytest-benchmark's options for a profile.
 
-    A round lasts at least 1 ms: pyperf's own limit for trusting a clock that costs tens of nanoseconds. Warming is
-    ours (`bench.measure.case`), so pytest-benchmark's is short.
+    A round lasts at least 1 ms, as in pyperf. Warming is ours (`bench.measure.case`), so pytest-benchmark's is short.
     """
     return [
         "--benchmark-disable-gc",

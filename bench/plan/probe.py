@@ -1,7 +1,4 @@
-"""Which kernels can run here, asked in processes of their own: an import, or a probe, may be slow, and may crash.
-
-Whatever is to be known of a kernel before it is timed is asked there. No kernel's code runs in the process that asks.
-"""
+"""Which kernels can run here, asked in processes of their own: an import, or a probe, may be slow, and may crash."""
 
 from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -48,16 +45,14 @@ class Probed:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as JSON can hold it."""
-        facts = {name: getattr(self, name) for name in ("name", "backend", "device", "version", "reason")}
-        return {**facts, "available": self.available}
+        return {**{name: getattr(self, name) for name in ("name", *_TEXTS)}, "available": self.available}
 
 
 def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str | None = None) -> Iterator[Probed]:
     """Probe kernels side by side, each library in one process; yield them in the order of ``names``.
 
-    ``specs``: which specifications each is asked about. ``python``: the interpreter to ask, by default our own; then
-    those whose library is not installed share NumPy's process, which costs more than they do. Raises UnknownKernel for
-    a name that nobody offers here; another interpreter answers that itself.
+    ``specs``: what each is asked about. ``python``: the interpreter to ask, by default our own; then UnknownKernel is
+    raised for a name that nobody offers here.
     """
     groups: dict[str, list[str]] = {}
     for name in names:
@@ -79,16 +74,10 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
 
 
 def _group(module: str) -> str:
-    """Return what a module is probed together with: of ours, its library's others, or all that costs nothing to ask.
-
-    That is NumPy, which every module of ours imports anyway, and every library that is not installed.
-    """
+    """Return the library of a module of ours: NumPy also for one that is not installed, which costs nothing to ask."""
     package, _, rest = module.partition(".mlp_")
-    if module.startswith("mlpbench.kernels.cuda."):
-        library = "cupy"
-    elif package == "mlpbench.kernels":
-        library = rest.partition("_")[0]
-    else:
+    library = "cupy" if module.startswith("mlpbench.kernels.cuda.") else rest.partition("_")[0]
+    if library != "cupy" and package != "mlpbench.kernels":
         return module
     return library if library != "numpy" and find_spec(library) is not None else "numpy"
 
@@ -102,13 +91,12 @@ def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
 def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
     asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
-    said = question.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
-    answers = dict(_answers(said.printed, names))
+    ended = question.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
+    answers = dict(_answers(ended.printed, names))
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
-        answers[silent[0]] = Probed(
-            silent[0], None, None, None, f"the probe failed: {said.reason or 'it gave no answer'}"
-        )
+        reason = f"the probe failed: {ended.reason or 'it gave no answer'}"
+        answers[silent[0]] = Probed(silent[0], None, None, None, reason)
     return answers | _ask(silent[1:], specs, python) if silent[1:] else answers
 
 
@@ -118,9 +106,8 @@ def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
         with suppress(msgspec.DecodeError, RecursionError):
             answer = msgspec.json.decode(line, type=Probed)
             if answer.name in names:
-                said = {part: getattr(answer, part) for part in _TEXTS}
-                cleaned: dict[str, Any] = {part: text and clean_text(text) for part, text in said.items()}
-                yield answer.name, replace(answer, **cleaned)
+                texts = {part: getattr(answer, part) for part in _TEXTS}
+                yield answer.name, replace(answer, **{part: text and clean_text(text) for part, text in texts.items()})
 
 
 def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:

@@ -7,7 +7,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
 from mlpbench.kernels.registry import nearest
 
-#: What a run measures that names no kernels, where it can run: what most readers know.
+#: What a run measures that names no kernels, where it can run.
 USUAL = ("numpy", "numba", "numba-parallel", "numba-simd", "cupy")
 
 

@@ -1,8 +1,7 @@
 """The plan of a sweep: an ordinary run for each setting, side by side.
 
-Each pair of setting and kernel is a name, ``<label>/<kernel>``, in one plan of the whole: its order is shuffled as a
-run's is, so that all pairs of a repeat run next to each other in time, and ratios between settings, a speedup over
-threads for one, stay paired by repeat as ratios between kernels do. With one setting names are kernels.
+Each pair of setting and kernel is a name, ``<label>/<kernel>``, in one plan of the whole, whose order is shuffled as a
+run's is: ratios between settings stay paired by repeat. With one setting names are kernels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -35,10 +34,7 @@ class Part:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One run, or several side by side. ``plan`` is that of the whole, whose kernels are names of `Part.names`.
-
-    ``devices``: where kernels compute, as they were asked.
-    """
+    """One run, or several side by side; ``plan`` is that of the whole. ``devices``: where kernels compute."""
 
     plan: Plan
     parts: tuple[Part, ...]
@@ -60,24 +56,22 @@ class Sweep:
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:
-    """Return what the kernels of a setting are called in the plan of the whole."""
+    """Return the kernels of a setting by what they are called in the plan of the whole."""
     return {kernel if len(settings) == 1 else f"{setting.label}/{kernel}": kernel for kernel in kernels}
 
 
 def together(parts: Iterable[tuple[Setting, Mapping[str, str]]]) -> list[list[str]]:
-    """Return the names in groups: one kernel in all environments, what else there is of settings being equal.
-
-    ``parts``: each setting with its names of kernels.
-    """
+    """Return names in groups: one kernel in all environments, with everything else of their settings alike."""
     named = (((*setting.point[:-1], kernel), name) for setting, own in parts for name, kernel in own.items())
     return list(grouped(named).values())
 
 
-def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str]]], *, binds: bool = False) -> Sweep:
+def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str]]]) -> Sweep:
     """Return the plan of the whole divided among settings, each with its workload and its names of kernels.
 
-    ``binds``: whether the processes of each setting are bound to as many processors as it has threads.
+    Settings that differ in threads are bound to as many processors, whatever a library makes of its variables.
     """
+    binds = len({setting.threads for setting, *_ in parts}) > 1
     made = []
     for setting, workload, names in parts:
         own = part_of(plan, setting, names) if len(parts) > 1 else plan

@@ -25,9 +25,7 @@ CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
 
 
-def made(
-    threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, binds=False, **aim
-):
+def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, **aim):
     """Return a sweep of kernels; ``skip`` holds (label, kernel) of those that a setting leaves out."""
     settings = make_settings(["20-10-3"], threads, dtypes)
     parts = []
@@ -37,7 +35,7 @@ def made(
         parts.append((setting, workload, names_of(settings, setting, here)))
     names = [name for *_, names in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
-    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts, binds=binds)
+    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
 
 
 @pytest.fixture
@@ -98,11 +96,10 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
-    several = made(threads=(1, 2), binds=True)
+    several = made(threads=(1, 2))
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
-    one = made(threads=(2,), binds=True)
-    assert one.plan.binding == one.parts[0].plan.binding == Binding((0, 1))
+    assert made(threads=(2,)).plan.binding is None
     assert {part.plan.binding for part in made().parts} == {None}, "unless it is asked for"
 
 
