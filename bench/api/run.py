@@ -6,12 +6,13 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from mlpbench.bench.api.results import Results, load
-from mlpbench.bench.errors import kernels_errors
+from mlpbench.bench.errors import UserError, kernels_errors
 from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
@@ -169,11 +170,14 @@ def carry_out(
         if stopped is not None:
             resume.reopen(stopped)
         finished = _run_processes(planned, folders, on_progress or (lambda _: None))
+        close = partial(sweeps.close, sweep, folder, folders, effort, interrupted=not finished)
         try:
             if finished and conclude is not None:
                 conclude(folder, effort.ending())
-        finally:
-            sweeps.close(sweep, folder, folders, effort, interrupted=not finished)
+        except UserError:
+            close()
+            raise
+        close()
     return Carried(sweep, folder, folders, finished)
 
 
