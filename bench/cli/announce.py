@@ -57,11 +57,9 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     for threads, binding in bindings.items():
         if binding is not None:
             yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
-    yield from dict.fromkeys(
-        f"the {len(workload.dataset):,} rows of {workload.dataset.name} are repeated to fill {workload.rows:,}"
-        for workload in workloads
-        if workload.repeated
-    )
+    fewer = ((len(work.dataset), work.dataset.name, work.rows) for work in workloads if work.repeated)
+    for there, name, rows in dict.fromkeys(fewer):
+        yield f"the {there:,} rows of {name} are repeated to fill {rows:,}"
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
         # Where no library of any is installed, one line says what brings them all.

@@ -1,22 +1,23 @@
 """`mlpbench check`: which kernels agree with the reference, and how many digits they get right; `mlpbench new`."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
+import msgspec
 import typer
 from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench.cli import console, options
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.data.workload import Workload
+from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.machine import card
+from mlpbench.bench.measure import verdict
+from mlpbench.bench.plan import choose
 from mlpbench.bench.plan.request import Request
+from mlpbench.bench.record.schema import computed
 from mlpbench.kernels import registry
-
-if TYPE_CHECKING:
-    from mlpbench.bench.data.workload import Workload
 
 #: What `mlpbench new` writes.
 TEMPLATE = '''"""A kernel for mlpbench: mlpbench run numpy ./FILE:fast times it, FILE being this file."""
@@ -48,14 +49,6 @@ def check(
 
     Example: mlpbench check numba --data mnist
     """
-    import msgspec
-
-    from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.machine import card
-    from mlpbench.bench.measure import verdict
-    from mlpbench.bench.plan import choose
-    from mlpbench.bench.record.schema import computed
-
     card.use(request.device)
     named = list(map(registry.give, request.kernels))  # unknown names are told before anything runs
     names = [*(named or registry.usual()), *(registry.peers() if request.peers else ())]
@@ -90,13 +83,10 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     """
     if path.suffix != ".py":
         raise UserError(f"{path}: a kernel's file ends in .py")
-    try:
-        with path.open("x", encoding="utf-8") as file:
-            file.write(TEMPLATE)
-    except FileExistsError:
-        raise UserError(f"{path} is there already, and is not changed") from None
-    except OSError as error:
-        raise UserError(f"cannot write {path}: {error.strerror or error}") from None
+    if path.exists():
+        raise UserError(f"{path} is there already, and is not changed")
+    with user_error(f"cannot write {path}"), path.open("x", encoding="utf-8") as file:
+        file.write(TEMPLATE)
     typed = shlex.quote(f"{path}:fast")
     console.say(f"wrote {path}: try `mlpbench check {typed}`, then `mlpbench run numpy {typed}`")
 
@@ -108,14 +98,14 @@ def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:
     shown = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:
-        verdict = Text(row["verdict"], styles[row["verdict"]])
+        name, conforms = Text(row["kernel"]), Text(row["verdict"], styles[row["verdict"]])
         if row["reason"]:
-            shown.add_row(Text(row["kernel"]), verdict.append(f": {row['reason']}"))
+            shown.add_row(name, conforms.append(f": {row['reason']}"))
             continue
         near, hits = row["conformance"], row["accuracy"]
         errors = f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}"
         figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
-        shown.add_row(Text(row["kernel"]), verdict, *errors, *figures)
+        shown.add_row(name, conforms, *errors, *figures)
     reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
     shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
     return shown

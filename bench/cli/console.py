@@ -7,6 +7,8 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
+from copy import copy
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,10 +48,7 @@ def err() -> Console:
 
 
 def say(line: str, style: str = "") -> None:
-    """Print a line to stderr: progress, and what was written. With a style it is a warning.
-
-    Names of files may hold anything: what moves cursors, or the direction of the text, is left out.
-    """
+    """Print a line to stderr; with a style it is a warning. What moves cursors or text is left out."""
     err().print(Text(inert(line), style))
 
 
@@ -62,7 +61,7 @@ def working(doing: str) -> Iterator[None]:
 
 
 def resolve(runs: Sequence[str] | None, results: Path) -> list[Path]:
-    """Return the runs that were named, the latest where none was; say on stderr which that is, if it may surprise."""
+    """Return the runs that were named, the latest where none was."""
     from mlpbench.bench.machine import identity
     from mlpbench.bench.record import runs as record
 
@@ -87,7 +86,7 @@ def print_json(data: Any) -> None:
 
 
 def complain(message: str) -> None:
-    """Print one line to stderr: what is wrong and what to do. Names of files may hold anything: it is cleaned."""
+    """Print one line to stderr: what is wrong and what to do."""
     say(f"mlpbench: {clean_text(message)}")
 
 
@@ -109,16 +108,14 @@ def report_table(
     ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
     ``without``: a column that is left out.
     """
-    kept = [number for number, column in enumerate(content.columns) if column.name != without]
-    columns = [content.columns[number] for number in kept]
-    drawn = table(title, *(c.name for c in columns), right=tuple(c.name for c in columns if c.number))
+    kept = {number: column for number, column in enumerate(content.columns) if column.name != without}
+    drawn = table(title, *(c.name for c in kept.values()), right=tuple(c.name for c in kept.values() if c.number))
     drawn.caption = caption
     before: tuple[str, ...] = ()
     for row in content.rows:
-        head = row[:said_once]
-        cells = [*(("",) * said_once if head == before else head), *row[said_once:]]
-        drawn.add_row(*(Text(cells[number]) for number in kept))
-        before = head
+        blank = said_once if row[:said_once] == before else 0
+        drawn.add_row(*(Text(row[number] if number >= blank else "") for number in kept))
+        before = row[:said_once]
     return drawn
 
 
@@ -133,55 +130,32 @@ def show(made: Table, heads: int = 1) -> None:
     Numbers and words stay whole, as far as the terminal has room for one column beside the heads.
     """
     console = out()
-    widest = sum(max(_widths(column, str.splitlines)) + _GAP for column in made.columns) - _GAP
-    if not sys.stdout.isatty() or widest <= console.width:
+    whole = console.measure(made, options=console.options.update(max_width=10**6)).maximum
+    if not sys.stdout.isatty() or whole <= console.width:
         console.print(made)
         return
-    parts = list(_parts(made, heads, console.width))
-    for number, part in enumerate(parts):
-        if number:
-            console.print()
-        console.print(_part(made, part, first=number == 0, last=number == len(parts) - 1))
-
-
-def _widths(column: Column, split: Any) -> list[int]:
-    """Return the widths of what header and cells are split into."""
-    texts = [str(column.header), *map(str, column.cells)]
-    return [cell_len(piece) for text in texts for piece in split(text)] or [0]
+    least, parts = [_least(column) + _GAP for column in made.columns], [list(range(heads))]
+    for number in range(heads, len(least)):
+        if len(parts[-1]) > heads and sum(least[at] for at in (*parts[-1], number)) - _GAP > console.width:
+            parts.append(list(range(heads)))
+        parts[-1].append(number)
+    for numbers in parts:
+        part = copy(made)
+        part.columns = [_narrow(made.columns[number], place) for place, number in enumerate(numbers)]
+        part.title = made.title if numbers is parts[0] else None
+        part.caption = made.caption if numbers is parts[-1] else None
+        console.print(*([] if numbers is parts[0] else [""]), part, sep="\n")
 
 
 def _least(column: Column) -> int:
     """Return the width that a column needs: of its longest word, or of its longest cell where it holds numbers."""
-    if not column.no_wrap:
-        return min(max(_widths(column, str.split)), _LONGEST_WORD)
-    words = [cell_len(word) for word in str(column.header).split()]
-    return max([*words, *(cell_len(str(cell)) for cell in column.cells)], default=0)
+    header, cells = str(column.header).split(), [str(cell) for cell in column.cells]
+    if column.no_wrap:
+        return max(map(cell_len, [*header, *cells]), default=0)
+    return min(max(map(cell_len, [*header, *" ".join(cells).split()]), default=0), _LONGEST_WORD)
 
 
-def _parts(made: Table, heads: int, width: int) -> Iterator[list[int]]:
-    """Yield the columns of each part, by their numbers: as many beside the heads as there is room for."""
-    first = list(range(heads))
-    before = sum(_least(made.columns[number]) + _GAP for number in first)
-    part, used = list(first), before
-    for number in range(heads, len(made.columns)):
-        least = _least(made.columns[number])
-        if used + least > width and len(part) > heads:
-            yield part
-            part, used = list(first), before
-        part.append(number)
-        used += least + _GAP
-    yield part
-
-
-def _part(made: Table, chosen: Sequence[int], *, first: bool, last: bool) -> Table:
-    part = table(str(made.title))
-    part.title = made.title if first else None
-    part.caption = made.caption if last else None
-    columns = [made.columns[number] for number in chosen]
-    for column in columns:
-        least = _least(column)
-        header = "\n".join(textwrap.wrap(str(column.header), least)) if column.no_wrap else column.header
-        part.add_column(header, justify=column.justify, no_wrap=column.no_wrap, overflow="fold", min_width=least)
-    for row in zip(*(column.cells for column in columns), strict=True):
-        part.add_row(*row)
-    return part
+def _narrow(column: Column, place: int) -> Column:
+    least = _least(column)
+    header = "\n".join(textwrap.wrap(str(column.header), least)) if column.no_wrap else column.header
+    return replace(column, header=header, min_width=least, _index=place)

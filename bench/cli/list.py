@@ -1,13 +1,12 @@
 """`mlpbench list` and `mlpbench env`: the kernels, and whether they can run here; and what here is."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, requests
+from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.settings import find, flat
 from mlpbench.kernels import registry
@@ -21,8 +20,6 @@ def list_kernels(request: Request, as_json: AsJson = False) -> None:
 
     Example: mlpbench list --json
     """
-    from mlpbench.bench.plan import probe
-
     every = registry.names() if request.peers else [*registry.usual(), *registry.third_party()]
     names = list(map(registry.give, request.kernels)) or every
     with console.working("asking …"):

@@ -1,11 +1,9 @@
 """`mlpbench report`: a document from saved results; and what `mlpbench run` ends with."""
 
-from __future__ import annotations
-
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -13,12 +11,13 @@ from rich.text import Text
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs as record
+from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.write import write_document
+from mlpbench.bench.report import render
+from mlpbench.bench.report.document import Document
+from mlpbench.bench.report.sections import gaps, times, trust
 from mlpbench.bench.values import parse_duration
-
-if TYPE_CHECKING:
-    from mlpbench.bench.record.runs import Run
-    from mlpbench.bench.report.document import Document
 
 _TITLE = "Median over repeats, with 95 % intervals"
 _CAPTION = "speedup: time per sample one at a time / here, paired by repeat; rounds: of each repeat, the fewest"
@@ -51,13 +50,10 @@ def report(
 
     Example: mlpbench report -o report.html
     """
-    from mlpbench.bench.record import runs as record
-    from mlpbench.bench.report import render as documents
-
     written_as = _format(format, output)
     paths = console.resolve(runs, results)
     chosen = [run for path in paths for run in record.read_runs(path)]
-    text = documents.render(chosen, written_as, p99)
+    text = render.render(chosen, written_as, p99)
     name_left_out(chosen)
     if output is None:
         print(text, end="" if text.endswith("\n") else "\n")  # noqa: T201 - data, to stdout as it is
@@ -76,10 +72,8 @@ def name_left_out(runs: Sequence[Run]) -> bool:
 
 def _format(asked: str | None, output: Path | None) -> str:
     """Return the format that was asked for or that the file's name says. Raises UserError where they contradict."""
-    from mlpbench.bench.report.render import FORMATS
-
     ending = output.suffix.lower().removeprefix(".") if output else ""
-    if ending not in FORMATS:
+    if ending not in render.FORMATS:
         return asked or "md"
     if asked not in (None, ending):
         raise UserError(f"{output} ends as {ending}, and --format is {asked}: leave --format out, or name another file")
@@ -88,12 +82,10 @@ def _format(asked: str | None, output: Path | None) -> str:
 
 def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
     """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
-    from mlpbench.bench.report import render as documents
-
     written = []
     for name in ("md", "html"):
         try:
-            text = documents.write(document, name)
+            text = render.write(document, name)
         except UserError as missing:
             console.say(f"no {name} report: {missing}", "yellow")
             continue
@@ -107,11 +99,8 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
 
     ``verbose``: every case of one run too, and what the harness costs.
     """
-    from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.sections import times
-
     if as_json:
-        print(documents.write(document, "json"))  # noqa: T201
+        print(render.write(document, "json"))  # noqa: T201
         return
     headline, out, several = document.headline, console.out(), bool(document.overviews)
     if document.cases:
@@ -151,15 +140,11 @@ def tell_refused(document: Document, shown: Document) -> None:
 
 def _doubts(document: Document) -> dict[str, str]:
     """Return what is refused, and what is not checked, with the style of each line."""
-    from mlpbench.bench.report.sections import gaps
-
     refused, not_checked = gaps.refused(document.runs), gaps.not_checked(document.runs)
     return dict.fromkeys(refused, _REFUSED) | dict.fromkeys(not_checked, "yellow")
 
 
 def _state_lines(document: Document, *, verbose: bool) -> list[str]:
-    from mlpbench.bench.report.sections import trust
-
     state = " Narrower: ".join(block.text for block in document.state)
     harness = trust.harness(document.findings.of(trust.of_report)) if verbose else ()
     return [line for line in (state, *harness) if line and document.cases]
@@ -167,8 +152,6 @@ def _state_lines(document: Document, *, verbose: bool) -> list[str]:
 
 def print_end(document: Document, pages: Sequence[Path]) -> None:
     """Print where the page of a run is, and what one may type next."""
-    from mlpbench.bench.record.runs import latest
-
     out, several = console.out(), bool(document.overviews)
     out.print()
     for page in pages:
@@ -176,7 +159,7 @@ def print_end(document: Document, pages: Sequence[Path]) -> None:
     # The results may be anywhere: the folder of the machine lies in theirs.
     folder = document.runs[0].path.parent if several else document.runs[0].path
     where = folder.parents[1]
-    is_latest = latest(where, folder.parent.name) == folder
+    is_latest = record.latest(where, folder.parent.name) == folder
     lines = ["mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"]
     if len({run.setting.env for run in document.runs if run.setting}) == 2:
         lines.insert(0, "mlpbench compare latest --by env")

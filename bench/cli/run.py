@@ -1,9 +1,7 @@
 """`mlpbench run`: the sweep, checked, timed, saved and told."""
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -16,10 +14,9 @@ from mlpbench.bench.cli.report import name_left_out, print_end, tell, tell_refus
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import OPTIONS, Request
 from mlpbench.bench.record import runs as record
-
-if TYPE_CHECKING:
-    from mlpbench.bench.report.document import Document
-
+from mlpbench.bench.report import render
+from mlpbench.bench.report.document import Document
+from mlpbench.bench.report.sections import times
 
 #: Options that ``--help-all`` alone shows.
 _HIDDEN = ("every", "data", "model", "env", "device", "seed", "p99_s")
@@ -78,10 +75,7 @@ def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False
 
 def _tell_first_times(folder: Path, repeats: int) -> None:
     """Print what one process of each kernel has shown, to stderr: whoever waits need not wait for the intervals."""
-    from mlpbench.bench.report import render as documents
-    from mlpbench.bench.report.sections import times
-
-    kernels = documents.build(record.read_runs(folder)).headline.kernels
+    kernels = render.build(record.read_runs(folder)).headline.kernels
     if kernels:
         title = f"First times per sample, of 1 of {repeats} processes each: no intervals yet"
         console.err().print(console.report_table(times.kernel_table(kernels), title, without="speedup"))
@@ -92,9 +86,7 @@ def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
 
     Whoever waits sees the table before all else. Times that the limits refuse are named below it.
     """
-    from mlpbench.bench.report import render as documents
-
-    document = documents.build(record.read_runs(carried.folder))
+    document = render.build(record.read_runs(carried.folder))
     if not as_json:
         tell(document, verbose=verbose)
     if document.cases:
@@ -102,7 +94,7 @@ def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
             reasons = carried.measure_limits()
         for reason in reasons:
             console.say(reason, "yellow")
-    before, document = document, documents.build(record.read_runs(carried.folder))
+    before, document = document, render.build(record.read_runs(carried.folder))
     if as_json:
         tell(document, as_json=True)
     else:
@@ -115,14 +107,12 @@ def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
 
 def _tell_interrupted(folder: Path, *, verbose: bool, as_json: bool) -> None:
     """Print what was found before Ctrl-C; the machine's limits are measured when the run goes on to its end."""
-    from mlpbench.bench.report import render as documents
-
     runs = record.read_runs(folder)
     done, missing = sum(len(run.records) for run in runs), sum(len(run.missing) for run in runs)
     if not done:
         console.complain(f"interrupted before the first process ended: nothing measured, the plan is in {folder}")
         return
-    document = documents.build(runs)
+    document = render.build(runs)
     tell(document, as_json=as_json, verbose=verbose)
     _write(document, folder, as_json=as_json)
     name_left_out(runs)
