@@ -106,8 +106,9 @@ def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
         with suppress(msgspec.DecodeError, RecursionError):
             answer = msgspec.json.decode(line, type=Probed)
             if answer.name in names:
-                texts = {part: getattr(answer, part) for part in _TEXTS}
-                yield answer.name, replace(answer, **{part: text and clean_text(text) for part, text in texts.items()})
+                texts = ((part, getattr(answer, part)) for part in _TEXTS)
+                cleaned: dict[str, Any] = {part: text and clean_text(text) for part, text in texts}
+                yield answer.name, replace(answer, **cleaned)
 
 
 def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
