@@ -140,7 +140,7 @@ for words in json.loads(sys.argv[1]):
     except SystemExit as ended:
         assert not ended.code
 """
-    words = [["--help"], ["--version"], ["report", "--help"], ["list", "--json"], ["list"]]
+    words = [["--help"], ["--version"], ["list", "--json"], ["list"]]
     loaded = run_python(code, json.dumps(words))
     assert "typer" in loaded
     assert not loaded & HEAVY
