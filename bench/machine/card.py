@@ -20,8 +20,7 @@ T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
 #: Below this share of the highest clock a sample is dropped: nvbench's own threshold.
 THROTTLED = 0.75
-#: NVML's reasons for a lower clock: bits, and their names. `SLOWED` are those for which a sample is dropped at any
-#: clock; one that somebody chose (`CHOSEN`) is no lowered one.
+#: NVML's reasons for a lower clock: bits, and their names. `SLOWED` drop a sample at any clock; `CHOSEN` by somebody.
 REASONS = {
     0x4: "power cap",
     0x8: "hardware slowdown",
@@ -36,16 +35,13 @@ SLOWED, CHOSEN = 0x8 | 0x20 | 0x40 | 0x80, 0x2
 def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
     """Return the variables that make a card the only one: by its index among those visible, or by its UUID.
 
-    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError for
-    what is neither, and for an index beyond the visible cards.
+    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError.
     """
     visible = [word.strip() for word in environ.get(VISIBLE, "").split(",") if word.strip()]
     if text.startswith(("GPU-", "MIG-")):
         return {VISIBLE: text}
     if not text.isdecimal():
-        raise UserError(
-            f"--device {text}: give the index of a card, or its UUID as nvidia-smi -L shows it (GPU-, MIG-)"
-        )
+        raise UserError(f"--device {text}: give a card's index, or its UUID as nvidia-smi -L shows it (GPU-, MIG-)")
     if not visible:
         return {VISIBLE: text, ORDER: "PCI_BUS_ID"}
     if int(text) >= len(visible):
@@ -60,10 +56,7 @@ def use(device: str | None) -> None:
 
 
 def in_use(used: Facts | None = None) -> Gpu:
-    """Return the card that a kernel uses, by what it says of it; else the first that this process may use.
-
-    Where NVML says nothing of it, there are the kernel's own words.
-    """
+    """Return the card that a kernel uses, else the first visible one; where NVML is silent, in the kernel's words."""
     kernels: dict[str, Any] = {}
     if used and used.device_name:
         kernels = {"name": used.device_name, "uuid": used.device_uuid, "mig": used.others.get("mig")}
@@ -97,35 +90,31 @@ class Card:
             import pynvml
         except ImportError:
             return cls("nvidia-ml-py, which sees GPUs, is not installed")
-        card = cls(_nvml=pynvml)
         try:
             pynvml.nvmlInit()
-            if which.isdecimal():
-                card._handle = pynvml.nvmlDeviceGetHandleByIndex(int(which))
-            else:
-                card._handle = pynvml.nvmlDeviceGetHandleByUUID(which)
+            by_index, by_uuid = pynvml.nvmlDeviceGetHandleByIndex, pynvml.nvmlDeviceGetHandleByUUID
+            card = cls(_nvml=pynvml, _handle=by_index(int(which)) if which.isdecimal() else by_uuid(which))
         except pynvml.NVMLError as error:  # no driver's library, or no such card
             return cls(f"NVML: {error}")
-        card.most_mhz = card._ask(lambda nvml: float(nvml.nvmlDeviceGetMaxClockInfo(card._handle, nvml.NVML_CLOCK_SM)))
+        card.most_mhz = card._ask("DeviceGetMaxClockInfo", float, pynvml.NVML_CLOCK_SM)
         return card
 
     def identity(self) -> dict[str, str | int]:
         """Return the fields of `Gpu` that NVML tells."""
-        questions: dict[str, Callable[[Any], str | int]] = {
-            "name": lambda nvml: nvml.nvmlDeviceGetName(self._handle),
-            "uuid": lambda nvml: nvml.nvmlDeviceGetUUID(self._handle),
-            "driver": lambda nvml: nvml.nvmlSystemGetDriverVersion(),
-            "memory": lambda nvml: f"{nvml.nvmlDeviceGetMemoryInfo(self._handle).total // 2**20} MiB",
-            "power_limit": lambda nvml: f"{nvml.nvmlDeviceGetPowerManagementLimit(self._handle) / 1e3:.2f} W",
-            "cards": lambda nvml: nvml.nvmlDeviceGetCount(),
+        answers = {
+            "name": self._ask("DeviceGetName", str),
+            "uuid": self._ask("DeviceGetUUID", str),
+            "driver": self._ask("SystemGetDriverVersion", str),
+            "memory": self._ask("DeviceGetMemoryInfo", lambda memory: f"{memory.total // 2**20} MiB"),
+            "power_limit": self._ask("DeviceGetPowerManagementLimit", lambda mw: f"{mw / 1e3:.2f} W"),
+            "cards": self._ask("DeviceGetCount", int),
         }
-        answers = {name: self._ask(question) for name, question in questions.items()}
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     def is_throttled(self) -> bool:
         """Look; return whether the clock is lowered so far, or for such a reason, that a sample says nothing."""
-        mhz = self._ask(lambda nvml: float(nvml.nvmlDeviceGetClockInfo(self._handle, nvml.NVML_CLOCK_SM)))
-        bits = self._ask(lambda nvml: int(nvml.nvmlDeviceGetCurrentClocksThrottleReasons(self._handle)))
+        mhz = self._ask("DeviceGetClockInfo", float, self._nvml and self._nvml.NVML_CLOCK_SM)
+        bits = self._ask("DeviceGetCurrentClocksThrottleReasons", int)
         if mhz is None or bits is None:
             return False
         self._mhz = [min([mhz, *self._mhz]), max([mhz, *self._mhz])]
@@ -135,20 +124,21 @@ class Card:
 
     def count_others(self) -> None:
         """Look who computes on the card. One of them is this process: a container does not tell which."""
-        processes = self._ask(lambda nvml: len(nvml.nvmlDeviceGetComputeRunningProcesses(self._handle)))
+        processes = self._ask("DeviceGetComputeRunningProcesses", len)
         if processes is not None:
             self.others = max(self.others or 0, processes - 1, 0)
 
     def energy_mj(self) -> float | None:
         """Return the millijoules that the card has drawn since its driver was loaded; None where NVML does not say."""
-        return self._ask(lambda nvml: float(nvml.nvmlDeviceGetTotalEnergyConsumption(self._handle)))
+        return self._ask("DeviceGetTotalEnergyConsumption", float)
 
-    def _ask(self, question: Callable[[Any], T]) -> T | None:
+    def _ask(self, question: str, read: Callable[[Any], T], *arguments: Any) -> T | None:
         """Return NVML's answer; None where there is none, and then ``reason`` says why."""
         if self._nvml is None:
             return None
+        of_card = (self._handle, *arguments) if question.startswith("Device") and question != "DeviceGetCount" else ()
         try:
-            return question(self._nvml)
+            return read(getattr(self._nvml, f"nvml{question}")(*of_card))
         except self._nvml.NVMLError as error:
             self.reason = f"NVML: {error}"
             return None

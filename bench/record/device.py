@@ -26,8 +26,8 @@ PERCENTILES = (5, 50, 95, 99)
 class Spread(Block, frozen=True, kw_only=True):
     """The samples of one measurement: seconds for one call, from the least to the most, with percentiles.
 
-    ``samples``: how many were kept. ``timed_out``: of those that were dropped, in how many the device did not wait long
-    enough for the host; ``throttled``: in how many its clock was lowered.
+    ``samples`` were kept, and others dropped: ``timed_out``, because the device did not wait long enough for the host,
+    and ``throttled``, because its clock was lowered.
     """
 
     samples: Whole
@@ -55,13 +55,17 @@ class Lost(Block, frozen=True, kw_only=True):
 
 
 class DeviceCase(Block, frozen=True, kw_only=True):
-    """One case: ``times`` and ``lost`` by the names of `MEASURES`. ``rows``: of one call; per_sample calls on one."""
+    """One case: ``times`` and ``lost`` by the names of `MEASURES`."""
 
     mode: Mode
     batch_size: Whole
-    rows: Whole
     times: dict[Name, Spread] = field(default_factory=dict)
     lost: dict[Name, Lost] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows of one call."""
+        return 1 if self.mode == "per_sample" else self.batch_size
 
     @property
     def throttled(self) -> int:

@@ -22,11 +22,8 @@ from mlpbench.bench.record.trust import LookFacts, best_look, quiet_up_to
 
 #: What a peak is measured with.
 ARITHMETIC = ("matrix product", "multiply-add")
-#: Of a device: launches that do nothing, behind each other and each with its wait; and copies, which are no roof.
+#: Of a device: launches that do nothing, behind each other and each with its wait.
 LAUNCH, LAUNCH_AND_WAIT = "launch", "launch and wait"
-COPIES = ("host to device", "device to host")
-
-
 #: Operations, or bytes, a thousand times what the fastest card does.
 MOST_PER_SECOND = 1e18
 
@@ -45,7 +42,6 @@ class Measured(Block, frozen=True, kw_only=True):
     threads: Whole = 1
     how: Text | None = None
     arithmetic: Name | None = None
-    unit: Text = ""
     work: Whole
     data: Rounds
     looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
@@ -56,7 +52,7 @@ class Measured(Block, frozen=True, kw_only=True):
         if self.looks_ns and len(self.looks_ns) != len(self.data):
             raise ValueError(f"looks_ns: expected two for each of {len(self.data)} rounds, got {len(self.looks_ns)}")
         if (rate := self.work / min(self.data)) > MOST_PER_SECOND:
-            raise ValueError(f"{rate:.0e} {self.unit} a second: nothing does so much; this is a damaged file")
+            raise ValueError(f"{rate:.0e} a second: nothing does so much; this is a damaged file")
 
     def quiet_s(self, look: LookFacts) -> tuple[float, ...]:
         """Return the rounds between two quiet looks, all of them where there are no looks."""

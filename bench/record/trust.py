@@ -15,7 +15,6 @@ from mlpbench.bench.record.fields import (
     Amount,
     Block,
     Bytes,
-    Index,
     Mode,
     Name,
     Nanoseconds,
@@ -156,13 +155,11 @@ class LookFacts(Block, frozen=True, kw_only=True):
 class Spent(Block, frozen=True, kw_only=True):
     """The energy that a sample of one case costs, counted apart from the timed rounds.
 
-    ``samples``: how many it was counted over. ``joules``: of all that the processors' packages, or the card, drew
-    meanwhile, divided by them; ``no_joules``: why that is not known.
+    ``joules``: of all that the processors' packages, or the card, drew; ``no_joules``: why that is not known.
     """
 
     mode: Mode
     batch_size: Whole
-    samples: Index = 0
     joules: Amount | None = None
     no_joules: Text | None = None
 

@@ -106,7 +106,7 @@ def test_a_card_is_chosen_by_index_or_uuid(text, visible, found):
 
 @pytest.mark.parametrize(
     ("text", "visible", "words"),
-    [("2", "4,5", "leaves 2, counted from 0"), ("-1", None, "give the index"), ("H100", None, "GPU-, MIG-")],
+    [("2", "4,5", "leaves 2, counted from 0"), ("-1", None, "index"), ("H100", None, "GPU-, MIG-")],
 )
 def test_what_is_no_card_is_told(text, visible, words):
     with pytest.raises(UserError, match=words):

@@ -48,9 +48,8 @@ def timed(rate, spread):
 
 def measured(threads, peak=PEAK, read=READ, spread=1.0):
     """Return the entries of a number of threads."""
-    rates = [("matrix product", "flop", peak / 2), ("multiply-add", "flop", peak)]
-    rates += [(name, "byte", rate) for name, rate in read.items()]
-    return [{"name": name, "threads": threads, "unit": unit, **timed(rate, spread)} for name, unit, rate in rates]
+    rates = {"matrix product": peak / 2, "multiply-add": peak, **read}
+    return [{"name": name, "threads": threads, **timed(rate, spread)} for name, rate in rates.items()]
 
 
 def roofs(entries=None, **changes):
@@ -60,18 +59,17 @@ def roofs(entries=None, **changes):
     return {"mlpbench": {"schema": SCHEMA, "kind": "roofs", "roofs": found, "reason": None, **changes}}
 
 
-#: A device: operations, bytes/s by level, what its L2 holds, and copies from and to the host. Read faster than copied.
+#: A device: operations, bytes/s by level, and what its L2 holds. Read faster than copied.
 DEVICE_PEAK, DEVICE_READ, DEVICE_L2 = 10e12, {"L2": 4e12, "DRAM": 1e12}, 4 * 2**20
-COPIES = {"host to device": 12e9, "device to host": 11e9}
 CUDA = {"kernel_info": {"backend": "numpy", "device": "cuda", "version": "2", "describe": {}}}
 
 
 def of_device(spread=1.0, entries=None, **changes):
     """Return the entry of a device; ``changes`` replace its fields."""
-    rates = [("matrix product", "cuBLAS", DEVICE_PEAK), *((name, "copy", rate) for name, rate in COPIES.items())]
+    rates = [("matrix product", "cuBLAS", DEVICE_PEAK)]
     for name, rate in DEVICE_READ.items():
         rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
-    made = [{"name": name, "how": how, "unit": "", **timed(rate, spread)} for name, how, rate in rates]
+    made = [{"name": name, "how": how, **timed(rate, spread)} for name, how, rate in rates]
     facts = {"dtype": "float32", "facts": {"device_name": "NVIDIA Stand-In"}, "caches": {"L2": DEVICE_L2}}
     found = {**facts, "measured": made if entries is None else entries}
     return {"device": "cuda", "roofs": found, "reason": None, **changes}

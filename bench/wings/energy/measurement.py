@@ -36,7 +36,7 @@ def joules(contestant: Contestant, case: Case) -> Spent:
     if isinstance(before, str) or isinstance(after, str) or after < before:
         reason = "an energy counter stopped, or began again, meanwhile"
         return Spent(mode=case.mode, batch_size=case.batch_size, no_joules=reason)
-    return Spent(mode=case.mode, batch_size=case.batch_size, samples=samples, joules=(after - before) / samples)
+    return Spent(mode=case.mode, batch_size=case.batch_size, joules=(after - before) / samples)
 
 
 def drawn_j(card: Card | None = None) -> float | str:

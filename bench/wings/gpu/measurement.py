@@ -1,9 +1,8 @@
 """Device time beside host latency, of kernels that name their stream: by events, when all rounds are over.
 
-A call takes the host's time and the device's, and either may be the longer one. `cold` and `hot` are the device's
-alone: the stream is held until the host has given it everything, so that no launch is waited for. nvbench measures so
-(https://github.com/NVIDIA/nvbench). While the stream is held, nothing here takes memory or waits: both would wait for
-the hold to give up. Such a sample is dropped and counted, and so is one that was taken at a lowered clock.
+`cold` and `hot` are the device's alone: the stream is held until the host has given it everything, so that no launch is
+waited for, as nvbench does (https://github.com/NVIDIA/nvbench). While it is held, nothing here takes memory or waits:
+both would wait for the hold to give up. Such a sample is dropped and counted, and so is one at a lowered clock.
 """
 
 import math
@@ -28,13 +27,10 @@ from mlpbench.kernels.cuda.queue import Queue
 
 #: How long a stream is held at most. Giving twelve device kernels to it takes a tenth of a millisecond.
 HOLD_S = 0.05
-#: A measurement ends with so many samples, which a p99 needs (`bench.stats.percentiles`), after so long, or when so
-#: many samples in a row were dropped.
+#: A measurement ends with so many samples, which a p99 needs, after so long, or when so many in a row were dropped.
 MOST_SAMPLES, TIMEOUT_S, MOST_DROPPED = 700, 0.2, 10
-#: Calls behind each other in one sample of `hot`: as many as take so long, and so many at most. A driver keeps some
-#: thousand launches waiting, and then stops the host.
+#: Calls behind each other in one sample of `hot` take so long, and are so many at most: a driver's queue has an end.
 HOT_S, MOST_HOT = 1e-3, 64
-
 #: What a device or its library raises: CUDA's errors are RuntimeErrors.
 ERRORS = (ImportError, RuntimeError, MemoryError, TypeError, ValueError)
 
@@ -149,7 +145,7 @@ def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> 
 
 
 def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
-    """Return what is measured of one case, without ``moves`` no transfers. What goes wrong is told in its own words."""
+    """Return what is measured of one case, without ``moves`` no transfers, or what goes wrong in its own words."""
     rows = 1 if case.mode == "per_sample" else case.batch_size
     times: dict[str, Spread] = {}
     lost: dict[str, Lost] = {}
@@ -162,7 +158,7 @@ def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, 
     except ERRORS as error:  # the device is lost, or its memory: what was measured before stays
         reason = " ".join(str(error).split()) or type(error).__name__
         lost |= {name: Lost(reason=reason) for name in MEASURES if name not in times and name not in lost}
-    return DeviceCase(mode=case.mode, batch_size=case.batch_size, rows=rows, times=times, lost=lost)
+    return DeviceCase(mode=case.mode, batch_size=case.batch_size, times=times, lost=lost)
 
 
 def _measured(

@@ -2,11 +2,8 @@
 
 Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's matrix product
 and by multiply-adds in registers, on tensor cores ``mma.sync``. Bandwidth is copying, of which the bytes read and the
-bytes written count, and reading alone, each through arrays that fit half of the L2 cache, and through arrays that do
-not fit it. Nothing nearer counts: from one device kernel to the next only L2 and memory keep anything. Of all ways the
-fastest is the roof: a roof may be too high, never too low. A launch that does nothing, and the wait for it, is the
-least that a call takes. Calls only give work to the device; each round waits for it once, at its end, but for launches
-with their wait. Copies from and to the host are told, and no roof.
+bytes written count, and reading, through arrays that fit half of the L2 cache, and through arrays that do not fit it.
+Of all ways the fastest is the roof. A launch that does nothing, and the wait for it, is the least that a call takes.
 """
 
 from collections.abc import Callable, Iterator
@@ -18,7 +15,7 @@ import numpy as np
 from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import question
-from mlpbench.bench.record.roofs import COPIES, LAUNCH, LAUNCH_AND_WAIT, Measured, MeasuredRoofs, OfDevice
+from mlpbench.bench.record.roofs import LAUNCH, LAUNCH_AND_WAIT, Measured, MeasuredRoofs, OfDevice
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
@@ -31,9 +28,8 @@ ROUND_S = 0.01
 WARM_S = 0.5
 #: Rows and columns of the products: tiles are dealt to the multiprocessors in turns, and the last turn is not full.
 MATRIX_ROWS = 8192
-#: What is copied in the device's memory at least, and where its L2 cache is not known; and from and to the host.
+#: What is copied in the device's memory at least.
 DRAM_BYTES = 256 * 2**20
-HOST_BYTES = 64 * 2**20
 #: A device kernel goes through its array again and again until so many bytes are read: far longer than its launch.
 BYTES_A_LAUNCH = 2**30
 #: A launch of multiply-adds takes so many turns: a millisecond or so on the largest card.
@@ -96,7 +92,6 @@ def _limits(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: 
     yield from _in_registers(cupy, stream, dtype, blocks)
     yield from _launches(cupy, stream, dtype)
     yield from _bandwidths(cupy, stream, caches, blocks)
-    yield from _transfers(cupy, stream)
 
 
 def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
@@ -115,7 +110,7 @@ def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
         with stream:
             a = cupy.asarray(numbers)
             out = cupy.empty(numbers.shape, numbers.dtype)
-        limit = _limit("matrix product", "cuBLAS", "flop", 2 * MATRIX_ROWS**3, arithmetic=arithmetic)
+        limit = _limit("matrix product", "cuBLAS", 2 * MATRIX_ROWS**3, arithmetic=arithmetic)
         yield limit, _on(stream, cupy.matmul, a, a, out=out)
     device.multiply_in(dtype)()
 
@@ -130,7 +125,7 @@ def _in_registers(cupy: Any, stream: Any, dtype: str, blocks: int) -> Iterator[L
             work = kernel.flop * TURNS * blocks * peak.THREADS
             run = module.get_function(kernel.entry)
             call = _on(stream, run, (blocks,), (peak.THREADS,), kernel.arguments(out, TURNS))
-            yield _limit("multiply-add", kernel.how, "flop", work, arithmetic=kernel.arithmetic), call
+            yield _limit("multiply-add", kernel.how, work, arithmetic=kernel.arithmetic), call
 
 
 def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
@@ -147,9 +142,9 @@ def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
 
         return call
 
-    yield _limit(LAUNCH, "empty kernel", "launch", 1), launch
-    yield _limit(LAUNCH_AND_WAIT, "empty kernel", "launch", 1), waited(launch)
-    yield _limit(LAUNCH_AND_WAIT, "empty graph", "launch", 1), waited(replay)
+    yield _limit(LAUNCH, "empty kernel", 1), launch
+    yield _limit(LAUNCH_AND_WAIT, "empty kernel", 1), waited(launch)
+    yield _limit(LAUNCH_AND_WAIT, "empty graph", 1), waited(replay)
 
 
 def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> Iterator[Limit]:
@@ -166,31 +161,14 @@ def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> 
             target = cupy.empty(numbers.shape, np.uint32)
             sums = cupy.empty((blocks * peak.THREADS,), np.uint32)
         copied = _on(stream, copy, *grid, (source, target, *counts))
-        yield _limit(level, "copy", "byte", 2 * size * times), copied
+        yield _limit(level, "copy", 2 * size * times), copied
         if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
-            yield _limit(level, "copyto", "byte", 2 * size), _on(stream, cupy.copyto, target, source)
-        yield _limit(level, "read", "byte", size * times), _on(stream, read, *grid, (source, sums, *counts))
+            yield _limit(level, "copyto", 2 * size), _on(stream, cupy.copyto, target, source)
+        yield _limit(level, "read", size * times), _on(stream, read, *grid, (source, sums, *counts))
 
 
-def _transfers(cupy: Any, stream: Any) -> Iterator[Limit]:
-    """Yield copies from and to the host: as CuPy makes them of any array, and with pinned memory, by the device alone.
-
-    CuPy copies an array of the host into a pinned block first, with one thread, and results into fresh memory.
-    """
-    queue, host = Queue(stream.ptr), np.ones(HOST_BYTES, np.uint8)
-    with stream:
-        on_device = cupy.asarray(host)
-    memory = queue.pinned(HOST_BYTES)
-    pinned = memory.ctypes.data
-    limits = [partial(_limit, name, unit="byte", work=HOST_BYTES) for name in COPIES]
-    yield limits[0](how="copy"), _on(stream, cupy.asarray, host)
-    yield limits[1](how="copy"), _on(stream, cupy.asnumpy, on_device)
-    yield limits[0](how="pinned"), partial(queue.copy, on_device.data.ptr, pinned, HOST_BYTES, "to device")
-    yield limits[1](how="pinned"), partial(queue.copy, pinned, on_device.data.ptr, HOST_BYTES, "to host")
-
-
-def _limit(name: str, how: str, unit: str, work: int, arithmetic: str | None = None) -> "partial[Measured]":
-    return partial(Measured, name=name, how=how, unit=unit, work=work, arithmetic=arithmetic)
+def _limit(name: str, how: str, work: int, arithmetic: str | None = None) -> "partial[Measured]":
+    return partial(Measured, name=name, how=how, work=work, arithmetic=arithmetic)
 
 
 def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:

@@ -1,6 +1,6 @@
 """Device time beside host latency: what a call takes of the host and of the device, transfers, and what was dropped."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from statistics import median
 
 from mlpbench.bench import words
@@ -11,39 +11,33 @@ from mlpbench.bench.report.document import Block, Findings, Points, Table, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.stats.percentiles import calls_needed
 
-_CALLS = ("latency", "enqueue", "cold", "hot", "graph")
-_COPIES = ("to_device", "to_device_pinned", "to_device_uint8", "to_host", "to_host_pinned", "to_host_uint8")
-_HOST = ("end_to_end", "overlapped")
-#: The columns of the tables by the names of `bench.record.device.MEASURES`.
-_NAMES = {
+#: The columns of each table, by the names of `bench.record.device.MEASURES`.
+_CALLS = {
     "latency": "host latency",
     "enqueue": "enqueue",
     "cold": "device, cold",
     "hot": "device, hot",
     "graph": "graph replay",
+}
+_COPIES = {
     "to_device": "to device, staged",
     "to_device_pinned": "pinned",
     "to_device_uint8": "bytes",
     "to_host": "to host, staged",
     "to_host_pinned": "pinned ",
     "to_host_uint8": "bytes ",
-    "end_to_end": "end to end",
-    "overlapped": "overlapped",
 }
-_CALLING = (
-    "One call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; "
-    "medians over repeats. Host latency is from the call until its result is there, enqueue until the call returns. "
-    "Cold and hot are by the device's own clock, with no launch waited for: cold with its cache flushed, hot call "
-    "behind call. Graph replay is host latency, of a CUDA graph that was captured once."
-)
-_MOVING = (
-    "The inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: "
-    "from and to pinned memory. Bytes: the same with a byte for each input, and one for the class of each row."
-)
-_WHOLE = (
-    "From inputs in the host's pinned memory to results there, for one batch, as above: one batch behind the other; "
-    "and many of them with copies and calls side by side on three streams."
-)
+_HOST = {"end_to_end": "end to end", "overlapped": "overlapped"}
+_TABLES = {
+    "One call: the median, in brackets the middle 90 % of the samples, and p99 where there are samples enough; medians "
+    "over repeats. Host latency is until the result is there, enqueue until the call returns. Cold and hot are by the "
+    "device's own clock: cold with its cache flushed, hot call behind call.": _CALLS,
+    "The inputs and results of one call, as above. Staged: as the kernel moves them, through the library. Pinned: from "
+    "and to pinned memory. Bytes: the same with a byte for each input, and one for the class of each row.": _COPIES,
+    "From inputs in the host's pinned memory to results there, for one batch, as above: one behind the other, and "
+    "many with copies and calls side by side on three streams.": _HOST,
+}
+_NAMES = _CALLS | _COPIES | _HOST
 
 
 def blocks(findings: Findings) -> tuple[Block, ...]:
@@ -51,10 +45,7 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
     kernels = [(run, kernel, times) for run in findings.runs for kernel, times in _by_kernel(run).items()]
     if not kernels:
         return ()
-    tables = (
-        _table(kernels, caption, names, several=findings.several)
-        for caption, names in ((_CALLING, _CALLS), (_MOVING, _COPIES), (_WHOLE, _HOST))
-    )
+    tables = (_table(kernels, *item, several=findings.several) for item in _TABLES.items())
     texts = dict.fromkeys(text for of_kernel in kernels for text in _sentences(*of_kernel, several=findings.several))
     return (*filter(None, tables), Points(tuple(texts)))
 
@@ -66,7 +57,7 @@ def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:
 
 
 def _table(
-    kernels: Sequence[tuple[Run, str, list[DeviceTimes]]], caption: str, names: Sequence[str], *, several: bool
+    kernels: Sequence[tuple[Run, str, list[DeviceTimes]]], caption: str, names: Mapping[str, str], *, several: bool
 ) -> Table | None:
     """Return a table of some measurements; a column that nothing was measured for is left out."""
     cases = [
@@ -74,14 +65,14 @@ def _table(
         for run, kernel, times in kernels
         for at, repeats in grouped(((case.mode, case.batch_size), case) for one in times for case in one.cases).items()
     ]
-    there = [number for number in range(len(names)) if any(cells[number] for _, cells in cases)]
-    rows = [(*head, *(cells[number] or "not measured" for number in there)) for head, cells in cases]
-    numbers = [_NAMES[names[number]] for number in there]
-    return table(caption, ("kernel", "case"), numbers, rows=rows, several=several) if there else None
+    measured = [number for number in range(len(names)) if any(cells[number] for _, cells in cases)]
+    rows = [(*head, *(cells[number] or "not measured" for number in measured)) for head, cells in cases]
+    numbers = [[*names.values()][number] for number in measured]
+    return table(caption, ("kernel", "case"), numbers, rows=rows, several=several) if measured else None
 
 
 def _cell(repeats: Sequence[DeviceCase], name: str) -> str:
-    """Return a measurement, medians over its repeats: ``12.0 µs (11.8 µs to 12.9 µs; p99 14.1 µs)``."""
+    """Return a measurement, medians over repeats: ``12.0 µs (11.8 µs to 12.9 µs; p99 14.1 µs)``."""
     spreads = [case.times[name] for case in repeats if name in case.times]
     if not spreads:
         return ""

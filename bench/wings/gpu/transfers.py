@@ -1,7 +1,7 @@
-"""Moving inputs and results between host and device, and a call from the host's memory to the host's memory.
+"""Moving inputs and results between host and device: as the kernel does, from and to pinned memory, and as bytes.
 
-As the kernel moves them, from and to pinned memory, and as bytes. End to end, one batch behind the other, or many of
-them overlapped: the next batch is copied there and the last result back while the device computes.
+End to end, one batch behind the other, or many overlapped: the next batch is copied there and the last result back
+while the device computes.
 """
 
 from collections.abc import Callable, Iterator

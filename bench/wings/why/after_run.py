@@ -6,13 +6,12 @@ from typing import Any
 
 import msgspec
 
-from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.machine import question
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import MeasuredRoofs, OfDevice, RoofsFile, RoofsHead
+from mlpbench.bench.record.roofs import OfDevice, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.registered import modules
@@ -63,7 +62,7 @@ def write(
     """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
 
     ``binding``: the processors that the processes are bound to. ``best``: the fastest looks that the machine is known
-    by. Return why some roofs are not there, else None.
+    by. Return why there are none of the CPU or of a device, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
     cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
@@ -72,7 +71,7 @@ def write(
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, file)
     of_devices = (f"{other.device}: {other.reason}" for other in others if other.reason)
-    return "; ".join(filter(None, (cpu.reason, refused_words(cpu.roofs), *of_devices))) or None
+    return "; ".join(filter(None, (cpu.reason, *of_devices))) or None
 
 
 def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
@@ -84,12 +83,3 @@ def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, An
     if answer.found is None:
         return OfDevice(device, reason=answer.reason)
     return msgspec.convert(answer.found, OfDevice)
-
-
-def refused_words(roofs: MeasuredRoofs | None) -> str | None:
-    """Return which roofs are refused, and why, in words; None where none is."""
-    refused = [limit for limit in roofs.measured if limit.refused is not None] if roofs else []
-    if not refused:
-        return None
-    each = words.listed([f"{limit.name} with {words.things(limit.threads, 'thread')}" for limit in refused])
-    return f"{each} not measured, {refused[0].refused}"

@@ -32,12 +32,12 @@ IMPOSSIBLE = 1.05
 class Roofs:
     """What the machine does at most with ``threads`` threads: FLOP/s, and bytes/s read from each of `LEVELS`.
 
-    ``caches``: bytes by level of one core, of L3 in all. ``arithmetic``: the measurement that gave the peak; ``rates``:
-    the FLOP/s of each. ``disturbed``: something else ran, and they may be too low.
+    ``caches``: bytes by level of one core, of L3 in all. ``arithmetic``: the measurement that gave the peak.
+    ``disturbed``: something else ran, and they may be too low.
 
     Of another ``device`` than the CPU, called ``name``, which counts as one thread: L2 is its nearest cache. ``peaks``:
     FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the name of the measurement; ``launch_s``:
-    seconds of an empty launch and its wait, by how; ``copies_s``: bytes/s of copies from and to the host.
+    seconds of an empty launch and its wait, by how.
     """
 
     threads: int
@@ -45,10 +45,8 @@ class Roofs:
     arithmetic: str
     read_s: Mapping[str, float]
     caches: Mapping[str, int]
-    rates: Mapping[str, float] = field(default_factory=dict)
     device: str = CPU
     name: str | None = None
-    copies_s: Mapping[str, float] = field(default_factory=dict)
     peaks: Mapping[str, tuple[float, str]] = field(default_factory=dict)
     launch_s: Mapping[str, float] = field(default_factory=dict)
     disturbed: bool = False

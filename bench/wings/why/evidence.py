@@ -12,7 +12,7 @@ import numpy as np
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import ALL_ROWS, CPU
-from mlpbench.bench.record.roofs import ARITHMETIC, COPIES, LAUNCH_AND_WAIT, Anatomy, Measured, OfDevice, SmallNetwork
+from mlpbench.bench.record.roofs import ARITHMETIC, LAUNCH_AND_WAIT, Anatomy, Measured, OfDevice, SmallNetwork
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.rounds import QUANTILE, At
@@ -217,7 +217,7 @@ def _disturbed(every: Sequence[Measured]) -> bool:
 def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[str, int]) -> Roofs:
     peaks = {name: rates[name] for name in ARITHMETIC if name in rates}
     best = max(peaks, key=lambda name: peaks[name])
-    return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches, peaks)
+    return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches)
 
 
 def _of_device(entry: OfDevice) -> Roofs | str:
@@ -240,9 +240,4 @@ def _of_device(entry: OfDevice) -> Roofs | str:
         disturbed=_disturbed(kept),
         peaks=peaks,
         launch_s={str(one.how): min(one.data) / one.work for one in content.measured if one.name == LAUNCH_AND_WAIT},
-        copies_s={
-            one.name + (" (pinned)" if one.how == "pinned" else ""): one.work / min(one.data)
-            for one in content.measured
-            if one.name in COPIES
-        },
     )

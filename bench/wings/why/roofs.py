@@ -132,8 +132,8 @@ def _limits(
     """Yield what is to be measured with so many threads; ``sizes``: bytes of ``memory`` for each, by level."""
     from mlpbench.kernels.numba_simd.codegen import peak
 
-    def limit(name: str, unit: str, work: int, call: Callable[[], object]) -> _Limit:
-        return _Limit(call, Measured(name=name, threads=threads, unit=unit, work=work, data=_NONE))
+    def limit(name: str, work: int, call: Callable[[], object]) -> _Limit:
+        return _Limit(call, Measured(name=name, threads=threads, work=work, data=_NONE))
 
     def in_each(work: Callable[[int], object]) -> None:
         """Do a piece of work in every thread at once, and wait for all; one thread is our own."""
@@ -142,9 +142,9 @@ def _limits(
     item = np.dtype(dtype)
     a = np.random.default_rng(0).random((MATRIX_ROWS, MATRIX_ROWS)).astype(item)
     out = np.empty_like(a)
-    yield limit("matrix product", "flop", 2 * MATRIX_ROWS**3, lambda: np.matmul(a, a, out=out))
+    yield limit("matrix product", 2 * MATRIX_ROWS**3, lambda: np.matmul(a, a, out=out))
     add, flop = peak.compiled_peak(dtype), TURNS * peak.flop_per_turn(dtype) * threads
-    yield limit("multiply-add", "flop", flop, partial(in_each, lambda _: add(np.zeros(64, item), TURNS)))
+    yield limit("multiply-add", flop, partial(in_each, lambda _: add(np.zeros(64, item), TURNS)))
 
     def read(items: int, times: int, thread: int) -> None:
         peak.read(memory[thread * items : (thread + 1) * items], np.zeros(peak.READ_BYTES // 8), times)
@@ -152,7 +152,7 @@ def _limits(
     for name, size in sizes.items():
         times = max(1, 2**27 // size)  # a call is long beside the start of a thread
         call = partial(in_each, partial(read, size // memory.itemsize, times))
-        yield limit(name, "byte", size * times * threads, call)
+        yield limit(name, size * times * threads, call)
 
 
 def _aligned(size: int) -> NDArray[np.float64]:

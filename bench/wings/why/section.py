@@ -198,9 +198,8 @@ def _roofs(roofs: Roofs) -> str:
     others = [f"{rate / 1e9:,.0f} ({name})" for rate, name in list(roofs.peaks.values())[1:]]
     peaks = ", ".join([f"{roofs.flop_s / 1e9:,.0f} GFLOP/s ({roofs.arithmetic})", *others])
     reads = ", ".join(f"{name} {rate / 1e9:,.0f}" for name, rate in roofs.read_s.items())
-    copies = ", ".join(f"{name} {rate / 1e9:,.1f}" for name, rate in roofs.copies_s.items())
     launches = ", ".join(f"{name} {words.seconds(seconds)}" for name, seconds in roofs.launch_s.items())
-    rest = {"reading in GB/s": reads or "none", "copying in GB/s": copies, "a launch and its wait": launches}
+    rest = {"reading in GB/s": reads or "none", "a launch and its wait": launches}
     return f"Roofs, {whose}: {'; '.join([peaks, *(f'{what}: {text}' for what, text in rest.items() if text)])}."
 
 

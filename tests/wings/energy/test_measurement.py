@@ -73,8 +73,7 @@ def test_joules_are_of_one_sample(ready, monkeypatch, case):
     monkeypatch.setattr(measurement, "drawn_j", lambda _: drawn[0])
     monkeypatch.setattr(measurement, "prepare", prepared)
     spent = measurement.joules(ready, case)
-    assert spent.joules == pytest.approx(1e-6)
-    assert (spent.samples % case.batch_size, spent.no_joules) == (0, None)
+    assert (spent.joules, spent.no_joules) == (pytest.approx(1e-6), None)
 
 
 def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatch, tmp_path):
@@ -83,7 +82,7 @@ def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatc
     suite = SimpleNamespace(trust=NOTHING)
     for case in (Case("batched", 10), Case("book", 100)):
         measurement.of_case(suite, ready, case, None)
-    assert [(one.mode, one.samples, one.no_joules) for one in suite.trust.spent] == [("batched", 0, NO_COUNTER)]
+    assert [(one.mode, one.no_joules) for one in suite.trust.spent] == [("batched", NO_COUNTER)]
 
 
 @pytest.mark.parametrize("last", [0.5, "lost"])
@@ -95,7 +94,7 @@ def test_a_counter_that_begins_again_or_stops_meanwhile_has_a_reason(ready, monk
 
 def test_joules_are_a_table_and_the_rest_has_a_reason(tmp_path):
     times, one = {("numpy", "batched", 100): 2e-6}, {"mode": "batched", "batch_size": 100}
-    counted = [{**one, "samples": 1000, "joules": 1.5e-6}, {**one, "batch_size": 1, "no_joules": "hidden"}]
+    counted = [{**one, "joules": 1.5e-6}, {**one, "batch_size": 1, "no_joules": "hidden"}]
     document = render.build([simulate.read(simulate.write_run(tmp_path, times, trust=trusting.block(spent=counted)))])
     (table, reason), *_ = (section.blocks for section in document.sections if section.slug == "spent")
     assert table.rows[0] == ("numpy", "batch 100", "1.5e-06")

@@ -154,6 +154,16 @@ def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
         assert own == (1 if name == "to_device" else 0), f"{name}: the kernel's own `from_host` alone"
 
 
+def test_an_error_of_a_call_lets_the_stream_go(world):
+    def fails():
+        raise clockwork.DeviceError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+
+    _, one = on_device(clockwork.SimulatedKernel(world), fails)
+    with pytest.raises(RuntimeError):
+        one()
+    assert not world.held
+
+
 # A whole kernel
 
 
