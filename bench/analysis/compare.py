@@ -73,10 +73,7 @@ class Row(Judgement):
 
 @dataclass(frozen=True)
 class Unmatched:
-    """A case that could not be compared, and why; ``mode`` and ``batch_size`` are None for a whole kernel.
-
-    ``setting``: of a sweep, in words; ``kernel`` is None for a whole setting.
-    """
+    """A case that could not be compared, and why; of a whole kernel or ``setting`` (in words) the rest is None."""
 
     kernel: str | None
     mode: str | None
@@ -85,9 +82,8 @@ class Unmatched:
     setting: str | None = None
 
     def __str__(self) -> str:
-        case = None if self.mode is None else f"{self.mode} {self.batch_size}"
-        what = " ".join(word for word in (self.kernel, case) if word)
-        return f"{', '.join(word for word in (what, self.setting) if word)}: {self.reason}"
+        case = (self.kernel, self.mode, self.batch_size and str(self.batch_size))
+        return f"{', '.join(filter(None, (' '.join(filter(None, case)), self.setting)))}: {self.reason}"
 
 
 @dataclass(frozen=True)
@@ -173,11 +169,7 @@ class Comparison:
         return f"To decide the rest: {', or '.join(told)}."
 
     def as_dict(self) -> dict[str, Any]:
-        """Return everything as JSON can hold it.
-
-        ``cases`` hold ``baseline_s`` and ``candidate_s`` (seconds per sample) and ``speedup``, each with ``value``,
-        ``low``, ``high``, ``n``; an interval that does not exist is null, with its ``reason``.
-        """
+        """Return everything as JSON can hold it; an interval that does not exist is null, with its ``reason``."""
         whole = asdict(self)
         named = {"baseline": "baseline_s", "candidate": "candidate_s"}
         cases = [{named.get(key, key): value for key, value in row.items()} for row in whole.pop("rows")]

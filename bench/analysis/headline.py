@@ -18,7 +18,6 @@ from mlpbench.bench.analysis.summary import (
     one_at_a_time,
     ranked,
 )
-from mlpbench.bench.record.schema import Record
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
@@ -63,14 +62,13 @@ class KernelFinding:
         one = f"{words.time(self.one)} per sample one at a time" if self.one else "one at a time not measured"
         if self.best is None:
             return f"{one}, no batch measured"
-        return f"{one}, {words.time(self.best)} in batches of {self.best_batch_size:,}"
+        return f"{one}, {words.time(self.best)} {_where(self.best_batch_size)}"
 
 
 @dataclass(frozen=True)
 class Fastest:
-    """The kernel with the shortest time per sample at a batch size (None: one at a time), and its lead.
+    """The checked kernel with the shortest time per sample at a batch size (None: one at a time).
 
-    Unchecked kernels do not compete.
     ``lead``: the runner-up's time / the fastest's, paired by repeat; None if no repeat has both.
     """
 
@@ -84,8 +82,7 @@ class Fastest:
     def sentence(self) -> str:
         """Return the finding as one sentence."""
         second = self.runner_up
-        where = "one at a time" if self.batch_size is None else f"in batches of {self.batch_size:,}"
-        first = f"Fastest {where}: {self.kernel}, {words.time(self.sample)} per sample"
+        first = f"Fastest {_where(self.batch_size)}: {self.kernel}, {words.time(self.sample)} per sample"
         if self.lead is None:
             return f"{first}; no repeat has both it and {second}."
         if not self.lead.claims:
@@ -131,11 +128,10 @@ class Headline:
 
 @dataclass(frozen=True)
 class Overview:
-    """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, None where none has a time.
+    """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, ours and checked if any is.
 
-    It is one of ours where there are any besides peers, and not unchecked where there are others. ``kernels``: how many
-    it was chosen from, ``peers``: whether there are peers besides. ``beside``: the time of the best ``peer`` in that
-    batch / its own; None where there is none.
+    ``kernels``: how many it was chosen from; ``peers``: whether there are peers besides. ``beside``: the time of the
+    best ``peer`` in that batch / its own.
     """
 
     title: str
@@ -157,9 +153,7 @@ class Overview:
     def name(self) -> str:
         """The kernel, and what it was chosen from: ``numba-simd, the fastest of ours``."""
         name = self.fastest.name if self.fastest else "no kernel"
-        if self.kernels < 2:
-            return name
-        return f"{name}, the fastest of {'ours' if self.peers else self.kernels}"
+        return f"{name}, the fastest of {'ours' if self.peers else self.kernels}" if self.kernels > 1 else name
 
     @property
     def time(self) -> tuple[str, str]:
@@ -167,8 +161,7 @@ class Overview:
         best = (self.fastest.best or self.fastest.one) if self.fastest else None
         if self.fastest is None or best is None:
             return "not measured", ""
-        where = "one at a time" if self.fastest.best is None else f"in batches of {self.fastest.best_batch_size:,}"
-        return words.time(best), f"per sample {where}"
+        return words.time(best), f"per sample {_where(self.fastest.best_batch_size)}"
 
     @property
     def gains(self) -> list[tuple[Ratio, str]]:
@@ -187,11 +180,10 @@ def find(
     answer: str | None = None,
     threads: str | None = None,
 ) -> Headline:
-    """Return the finding of every run among some cases (`bench.analysis.summary.summarize`); without any it says so.
+    """Return the finding of every run among some cases; without any it says so.
 
-    ``titles``: what sentences about a run begin with, where there are several; "Run" and its name for those not there.
-    ``answer``: to what the run was asked for, which the lead says in place of what batching gains. ``threads``: how
-    many were used, as `threads_of` says it.
+    ``titles``: what sentences about a run begin with, where there are several. ``answer``: what the lead says in place
+    of what batching gains. ``threads``: how many were used, as `threads_of` says it.
     """
     if not cases:
         return Headline("Nothing was timed.", [], [], [], [], [])
@@ -238,19 +230,13 @@ def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
 
 def threads_of(runs: Sequence[Judged]) -> str | None:
     """Return how many threads runs were given, as a sentence; None where these are all of the machine, or differ."""
-    given = {(record.threads, processors_of(record)) for run in runs for record in run.records if record.cases}
-    if len(given) != 1:
+    records = [record for run in runs for record in run.records if record.cases]
+    machines = [record.environment.machine for record in records]
+    processors = {len(machine.affinity or ()) or machine.logical_cpus for machine in machines}
+    given = {record.threads for record in records}
+    if len(given) != 1 or len(processors) != 1 or given == processors or None in given | processors:
         return None
-    (threads, processors), *_ = given
-    if None in (threads, processors) or threads == processors:
-        return None
-    return f"Measured with {threads} of {words.things(int(processors or 0), 'thread')}."
-
-
-def processors_of(record: Record) -> int | None:
-    """Return how many processors a process might use."""
-    machine = record.environment.machine
-    return len(machine.affinity) if machine.affinity else machine.logical_cpus
+    return f"Measured with {given.pop()} of {words.things(processors.pop() or 0, 'thread')}."
 
 
 def against(ratio: Ratio, other: str) -> str:
@@ -263,6 +249,10 @@ def against(ratio: Ratio, other: str) -> str:
         "clear": f"{gain} {'faster than' if ahead else 'as fast as'} {other}",
     }
     return found[clarity(ratio)]
+
+
+def _where(batch_size: int | None) -> str:
+    return "one at a time" if batch_size is None else f"in batches of {batch_size:,}"
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
@@ -303,15 +293,12 @@ def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
 
 
 def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
-    """Return who is fastest, each kernel at its best, as one sentence; ``order`` is that of `ranked`.
-
-    None where fewer than two kernels compete: unchecked ones do not.
-    """
+    """Return who is fastest, each kernel at its best, as one sentence; None where fewer than two checked compete."""
     checked = [item for item in order if not item[0].unchecked]
     if len(checked) < 2:
         return None
     (first, _), (second, lead), *_ = checked
-    where = "one at a time" if first.mode == "per_sample" else f"in batches of {first.batch_size:,}"
+    where = _where(None if first.mode == "per_sample" else first.batch_size)
     found = {"same": f"; {second.name} is as fast", "undecided": f"; {second.name} may be as fast"}
     said = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
     return f"{said}{found.get(clarity(lead), '')}."
@@ -344,11 +331,7 @@ def _notes(cases: Sequence[CaseSummary]) -> list[str]:
 
 
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
-    """Return what the interval of a ratio lets one say: no difference worth a word, or none for sure; how much, or not.
-
-    Two times are as fast as each other where the interval lies within 5 % of 1. Without an interval it is clear: the
-    value is told, and the reason.
-    """
+    """Return what the interval of a ratio lets one say: "same" lies within 5 % of 1; without one the value is told."""
     if estimates.verdict(ratio, 0.05) == "same":
         return "same"
     if ratio.low <= 1 <= ratio.high:

@@ -7,13 +7,14 @@ docs/evidence/statistics.md says how often verdicts are wrong, and how small a s
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import chain
 from typing import Any, Literal
 
 import numpy as np
 
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Scatter, Wander, student
+from mlpbench.bench.stats.estimates import NO_WANDER, Error, Ratio, Wander, student
 
 #: From which share on a difference is called "faster" or "slower", on the log scale half of 5 %.
 THRESHOLD = 0.025
@@ -60,7 +61,9 @@ def judge(
     Raises ValueError as `bench.stats.estimates.ratio`.
     """
     border, rate = THRESHOLD if threshold is None else threshold, FALSE_DISCOVERY_RATE
-    scatter = scatter_of(cases, paired)
+    scatter = estimates.shared_scatter(
+        (pairs for a, b in cases if (pairs := estimates.ratios(a, b))) if paired else chain.from_iterable(cases)
+    )
     differences = [estimates.difference(*sides, paired, scatter, wander) for sides in cases]
     p_values = [p_value(value, error) for value, error, _ in differences]
     p_adjusted = adjusted(p_values)
@@ -82,13 +85,6 @@ def judge(
         least = detectable(error, border, level) if error else math.nan
         judged.append(Judgement(speedup, p, q, verdict, decides, least, needed))
     return judged
-
-
-def scatter_of(cases: Sequence[tuple[Mapping[int, float], Mapping[int, float]]], paired: bool) -> Scatter:
-    """Return what the cases of a comparison know together: of the ratios of pairs, or of the times of both sides."""
-    if paired:
-        return estimates.shared_scatter(pairs for a, b in cases if (pairs := estimates.ratios(a, b)))
-    return estimates.shared_scatter(side for sides in cases for side in sides)
 
 
 def decided(speedup: Ratio) -> float:

@@ -89,9 +89,6 @@ def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
 )
 def test_verdicts(low, value, high, expected):
     assert verdict(Ratio(value, low, high, n=3, paired=True), 0.05) == expected
-    for threshold in (-0.01, math.nan, math.inf):
-        with pytest.raises(ValueError, match="threshold"):
-            verdict(Ratio(value, low, high, n=3), threshold)
 
 
 # -- properties
