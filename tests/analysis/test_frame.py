@@ -16,13 +16,16 @@ def test_one_row_for_each_case_and_repeat_of_each_run_with_the_documented_column
     assert not found.duplicated(["run", "kernel", "mode", "batch_size", "repeat"]).any()
 
 
-def test_times_are_those_that_were_simulated(tmp_path):
-    found = frame.load(simulate.write_run(tmp_path, TIMES, noise=0))
-    for case, sample_s in TIMES.items():
-        rows = found[(found["kernel"] == case[0]) & (found["mode"] == case[1])]
-        assert rows["sample_s"].to_numpy() == pytest.approx(sample_s)
-        assert rows["call_s"].to_numpy() == pytest.approx(sample_s * 100)
-        assert rows["first_call_s"].to_numpy() == pytest.approx(3 * sample_s * 100)
+def test_times_are_those_that_were_simulated_and_a_sample_of_the_book_is_one_of_all_rows(tmp_path):
+    book = {("numpy", "book", 1): 3e-5, ("numpy", "book", 100): 4e-6}
+    found = frame.load(simulate.write_run(tmp_path, TIMES | book, noise=0))
+    for (kernel, mode, size), sample_s in (TIMES | book).items():
+        rows = found[(found["kernel"] == kernel) & (found["mode"] == mode) & (found["batch_size"] == size)]
+        calls = [sample_s * (simulate.ROWS if mode == "book" else size)] * 3
+        assert rows["sample_s"].to_list() == pytest.approx([sample_s] * 3)
+        assert rows["call_s"].to_list() == pytest.approx(calls)
+        assert rows["first_call_s"].to_list() == pytest.approx([3 * call_s for call_s in calls])
+        assert set(rows["includes_loading"]) == {mode == "book"}
 
 
 def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
@@ -35,16 +38,6 @@ def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
     assert (row["sample_p25_s"], row["sample_p75_s"]) == (pytest.approx(2e-6), pytest.approx(4e-6))
     assert row["sample_min_s"] == pytest.approx(1e-6)
     assert row["rounds"] == 5
-
-
-def test_a_sample_of_the_book_is_one_of_all_rows_not_of_the_batch(tmp_path):
-    run = simulate.write_run(tmp_path, {("numpy", "book", 1): 3e-5, ("numpy", "book", 100): 4e-6}, noise=0)
-    found = frame.load(run)
-    one, batched = (found[found["batch_size"] == size] for size in (1, 100))
-    assert batched["sample_s"].to_numpy() == pytest.approx(4e-6)
-    assert batched["call_s"].to_numpy() == pytest.approx(4e-6 * simulate.ROWS)
-    assert found["includes_loading"].all()
-    assert len(one) == 3
 
 
 def test_accuracy_is_that_of_the_way_of_the_case(tmp_path):

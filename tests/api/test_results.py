@@ -13,6 +13,7 @@ from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from support import simulate
+from support.terminal import called
 
 TIMES = {
     (kernel, mode, size): factor * call_s
@@ -146,3 +147,35 @@ def test_an_object_shows_itself_and_escapes_what_files_say(results):
     assert "<img" not in shown + named._repr_html_()
     assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
     assert mlpbench.Results((replace(run, records=(), times=()),))._repr_html_()
+
+
+# -- two sides
+
+
+@pytest.fixture
+def two(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    times = {case: 1.2 * call_s for case, call_s in TIMES.items()}
+    return [simulate.write_run("results", each, seed=seed) for seed, each in enumerate((TIMES, times))]
+
+
+def test_it_says_what_the_command_prints_as_json(two, capsys):
+    status, out, _ = called(capsys, "compare", *two, "--json", "--fail-if-slower", "1%")
+    found = mlpbench.compare(*two, "1%")
+    assert json.loads(out) == json.loads(json.dumps(found.as_dict()))
+    assert status == int(bool(found.slower))
+    by_name = mlpbench.compare(two[0].name, two[1].name, "1%", results=two[0].parents[1])
+    loaded = mlpbench.compare(*map(mlpbench.load, two), threshold="1%")
+    assert by_name.as_dict() == loaded.as_dict() == found.as_dict()
+
+
+def test_what_cannot_be_compared_is_one_line(two, tmp_path):
+    with pytest.raises(mlpbench.UserError, match="give two sides, or one and by="):
+        mlpbench.compare(two[0])
+    other = simulate.environment(machine={"name": "bigbox"})
+    elsewhere = simulate.write_run(tmp_path / "b", TIMES, environment=other)
+    with pytest.raises(mlpbench.NothingComparable, match="machine: testbox against bigbox"):
+        mlpbench.compare(two[0], elsewhere)
+    assert mlpbench.compare(two[0], elsewhere, anyway=True).differences
+    with pytest.raises(mlpbench.UserError, match="cannot read the threshold 'much'"):
+        mlpbench.compare(*two, "much")

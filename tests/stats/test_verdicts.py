@@ -7,9 +7,7 @@ from scipy import stats
 from mlpbench.bench.stats.estimates import Error, Wander
 from mlpbench.bench.stats.verdicts import (
     FALSE_DISCOVERY_RATE,
-    MOST_REPEATS,
     adjusted,
-    decided,
     detectable,
     judge,
     learnt_wander,
@@ -55,20 +53,17 @@ def test_every_case_says_by_how_much_it_is_not_slower():
     cases = [(repeats(rng, 5), repeats(rng, 5)) for _ in range(6)] + [(repeats(rng, 5), repeats(rng, 5, 1.5))]
     *equal, slow = judge(cases, paired=True, threshold=0.05)
     for case in equal:
-        assert case.verdict == "not slower"
+        assert (case.verdict, case.repeats_needed) == ("not slower", None)
         assert 1 / (1 + case.decides) == close(case.speedup.low) or case.decides == 0
         assert not may_be_slower(case.speedup, 1.001 * case.decides)
         assert may_be_slower(case.speedup, 0.9 * case.decides)
-        assert case.repeats_needed is None
     assert (slow.verdict, slow.decides) == ("slower", 0.0)
 
 
 def test_what_cannot_be_decided_says_how_many_repeats_would():
     rng = np.random.default_rng(3)
     cases = [(repeats(rng, 3, sd=0.05), repeats(rng, 3, sd=0.05)) for _ in range(20)]
-    judged = judge(cases, paired=True, threshold=0.02)
-    open_ = [case for case in judged if may_be_slower(case.speedup, 0.02)]
-    assert open_
+    open_ = [case for case in judge(cases, paired=True, threshold=0.02) if may_be_slower(case.speedup, 0.02)]
     assert {case.verdict for case in open_} == {"undecided"}
     needed = [case.repeats_needed for case in open_ if case.repeats_needed is not None]
     assert len(needed) > len(open_) / 2, "of the others, the speedup seen lies on the threshold"
@@ -76,7 +71,6 @@ def test_what_cannot_be_decided_says_how_many_repeats_would():
     (single,) = judge([({0: 1.0}, {0: 1.0})], paired=True, threshold=0.02)
     assert (single.verdict, single.repeats_needed) == ("undecided", None)
     assert math.isnan(single.decides)
-    assert math.isnan(decided(single.speedup))
 
 
 def test_repeats_needed_are_the_fewest_whose_half_width_is_the_distance():
@@ -84,7 +78,6 @@ def test_repeats_needed_are_the_fewest_whose_half_width_is_the_distance():
     assert repeats_needed(Error(0.02**2, 1e9), 4, Wander(0.0, math.inf), 1.0, 0.02) == 16
     assert repeats_needed(Error(0.02**2, 1e9), 4, Wander(0.02, 1e9), 1.0, 0.02) is None, "no repeat makes that smaller"
     assert repeats_needed(Error(1.0, 1e9), 4, Wander(0.0, math.inf), 1.0, 0.02) is None
-    assert MOST_REPEATS == 1000
 
 
 def test_the_smallest_slowdown_is_found_as_often_as_it_says():
