@@ -82,8 +82,8 @@ class Unmatched:
     setting: str | None = None
 
     def __str__(self) -> str:
-        case = (self.kernel, self.mode, self.batch_size and str(self.batch_size))
-        return f"{', '.join(filter(None, (' '.join(filter(None, case)), self.setting)))}: {self.reason}"
+        case = " ".join(str(word) for word in (self.kernel, self.mode, self.batch_size) if word)
+        return f"{', '.join(filter(None, (case, self.setting)))}: {self.reason}"
 
 
 @dataclass(frozen=True)

@@ -15,8 +15,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import gaps
-from mlpbench.bench.wings.why import evidence
-from support import evidence_files, simulate, trusting
+from support import simulate, trusting
 
 TIMES = {
     ("numpy", "per_sample", 100): 18e-6,
@@ -154,46 +153,3 @@ def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info
     found = compare(Side(run, "numpy"), Side(run, "fast"))
     assert found.unchecked == ("fast",)
     assert any(note.startswith("fast \u2020 unchecked") for note in found.notes)
-
-
-@pytest.mark.parametrize(
-    ("batch_s", "of", "refused"), [(1e-9, "*", True), (1e-9, "[01]", True), (1e-9, "0", False), (1e-7, "*", False)]
-)
-def test_beside_refused_roofs_only_what_is_many_times_faster_is_impossible(tmp_path, batch_s, of, refused):
-    """A roof of a busy machine is too low: a sample in 100 ns would be 3.6 times as fast, one in 1 ns is a lie.
-
-    It is one where two repeats say so.
-    """
-    run = simulate.write_run(tmp_path, {**TIMES, ("fast", "batched", 100): 1e-6}, repeats=3, noise=0)
-    run = simulate.read(run)
-    for file in tmp_path.rglob(f"fast.{of}.json"):
-        with simulate.edited(file) as content:
-            for row in content["benchmarks"]:
-                if (row["extra_info"]["mode"], row["extra_info"]["batch_size"]) == ("batched", 100):
-                    row["stats"]["data"] = [100 * batch_s] * len(row["stats"]["data"])
-    busy = "the machine was busy: 0 of 50 rounds were between two quiet looks"
-    entries = [{**entry, "refused": busy} for entry in evidence_files.measured(1)]
-    (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
-    gone = TIMES.keys() - timed(simulate.read(run.path))
-    assert gone == ({("fast", "batched", 100)} if refused else set())
-
-
-def test_a_product_below_a_refused_peak_is_no_peak(tmp_path):
-    """Multiply-adds were refused for a busy neighbour, and did more all the same: no honest time is impossible."""
-    run = judged(tmp_path)
-    busy = "the machine was busy: no 2 of 45 rounds came near the best"
-    entries = [
-        {**entry, **({"refused": busy} if entry["name"] == "multiply-add" else {})}
-        for entry in evidence_files.measured(1)
-    ]
-    for entry in entries:
-        if entry["name"] == "matrix product":
-            entry["data"] = [100 * seconds for seconds in entry["data"]]
-    (run.path / "roofs.json").write_text(json.dumps(evidence_files.roofs(entries)))
-    found = evidence.read(simulate.read(run.path))
-    assert found.roofs == {}
-    assert any(
-        line.startswith("matrix product with 1 thread was not measured: the machine did") for line in found.missing
-    )
-    gone = TIMES.keys() - timed(simulate.read(run.path))
-    assert ("numpy", "batched", 100) not in gone, "it is 100 times as fast as that product"
