@@ -1,7 +1,7 @@
 """Two sides, case by case: ratio, interval, verdict.
 
 The sides are two runs (kernels of the same name, unpaired), two kernels of one run or two settings of one sweep (paired
-within each repeat), two sweeps, each setting with its like, or anybody's benchmarks (`bench.analysis.foreign`).
+within each repeat), two sweeps, each setting with its like, or what a wing reads.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.record.names import machine_of
+from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
 from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, Judgement, Verdict, judge
@@ -235,6 +236,14 @@ def of_cases(
     level = NO_WANDER if paired else level
     rows = tuple(_judged(cases, paired, threshold, level))
     return Comparison(baseline, candidate, threshold, FALSE_DISCOVERY_RATE, paired, level.sd, rows)
+
+
+def of_files(
+    baseline: str, candidate: str, threshold: float | None = None, *, anyway: bool = False
+) -> Comparison | None:
+    """Return the comparison of two sides that the module ``foreign`` of a wing reads; None where they are none."""
+    found = (wing.compare(baseline, candidate, threshold, anyway=anyway) for wing in modules("foreign"))
+    return next(filter(None, found), None)
 
 
 def one_repeat(rows: Sequence[Row], advice: str) -> Iterator[str]:

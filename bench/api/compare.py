@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from mlpbench.bench import values
 from mlpbench.bench.analysis import compare as analysis
-from mlpbench.bench.analysis import foreign
 from mlpbench.bench.analysis.sides import Side
 
 if TYPE_CHECKING:
@@ -42,7 +41,7 @@ def decided(
 
 def of_files(baseline: str, candidate: str, threshold: str | None, *, anyway: bool) -> Comparison | None:
     """Return the comparison of two sides of pytest-benchmark files; None where they are none."""
-    found = foreign.compare(baseline, candidate, share_of(threshold), anyway=anyway)
+    found = analysis.of_files(baseline, candidate, share_of(threshold), anyway=anyway)
     return Comparison(**vars(found)) if found else None
 
 

@@ -10,7 +10,7 @@ from rich.text import Text
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import compare as analysis
-from mlpbench.bench.analysis import foreign, sides
+from mlpbench.bench.analysis import sides
 from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import AsJson, Results
@@ -69,7 +69,7 @@ def compare(
     check_format(format, as_json=as_json)
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
-    if candidate is not None and (found := foreign.compare(baseline, candidate, fail_if_slower, anyway=anyway)):
+    if candidate is not None and (found := analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway)):
         tell(found, format=format, as_json=as_json, details=details, strict=strict)
         return
     here = identity.machine_id()

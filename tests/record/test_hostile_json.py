@@ -10,9 +10,10 @@ import sys
 import pytest
 from hypothesis import strategies as st
 
-from mlpbench.bench.record import foreign, runs, untrusted
+from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.trust import calibration
+from mlpbench.bench.wings.ci import foreign
 from support import hostile, simulate
 from support.sources import ROOT
 

@@ -4,18 +4,71 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape, glob
 from pathlib import Path
+from typing import Any
+
+from msgspec import field
 
 from mlpbench.bench.analysis.compare import Comparison, Pair, Unmatched, of_cases, one_repeat
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import ITERATION
 from mlpbench.bench.errors import NothingComparable, UserError
-from mlpbench.bench.record import foreign
-from mlpbench.bench.record.foreign import ForeignFile
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.fields import Block, Duration, Text
 from mlpbench.kernels.registry import nearest
 
 #: How files of several processes are made.
 ADVICE = "run pytest three times or more: for i in 1 2 3; do pytest --benchmark-json=after$i.json; done"
+
+
+class Statistics(Block, frozen=True, kw_only=True):
+    """Of the rounds of one benchmark in one process, the median in seconds of an iteration."""
+
+    median: Duration
+
+
+class ForeignBenchmark(Block, frozen=True, kw_only=True):
+    """One benchmark. ``fullname`` tells apart what files call by one name."""
+
+    name: Text
+    stats: Statistics
+    fullname: Text | None = None
+
+
+class ForeignFile(Block, frozen=True, kw_only=True):
+    """A whole file: the benchmarks of one process, and the machine it ran on."""
+
+    benchmarks: tuple[ForeignBenchmark, ...]
+    machine_info: dict[Text, Any] = field(default_factory=dict)
+    datetime: Text | None = None
+
+    @property
+    def machine(self) -> str:
+        """The machine in words: its name and its processor."""
+        processor = self.machine_info.get("cpu")
+        brand = processor.get("brand_raw") if isinstance(processor, dict) else None
+        words = [str(word) for word in (self.machine_info.get("node"), brand) if word]
+        return untrusted.clean_text(", ".join(words)) or "unknown"
+
+
+class _Whose(Block, frozen=True, kw_only=True):
+    """What tells a file of pytest-benchmark from a record."""
+
+    benchmarks: Any
+    mlpbench: Any = None
+
+
+def _is_foreign(path: Path) -> bool:
+    """Return whether a file is one of pytest-benchmark, and no record."""
+    try:
+        return untrusted.read(path, _Whose, untrusted.PYTESTS).mlpbench is None
+    except UserError:
+        return False
+
+
+def read(path: Path) -> ForeignFile:
+    """Return the content of a file of pytest-benchmark. Raises UserError, one line, for anything else."""
+    return untrusted.read(path, ForeignFile, untrusted.PYTESTS)
 
 
 def compare(
@@ -31,7 +84,7 @@ def compare(
         return None
     if not (left and right):
         raise UserError("nothing to compare: one side is of pytest-benchmark, and the other is not")
-    files = {path: foreign.read(path) for path in (*left, *right)}
+    files = {path: read(path) for path in (*left, *right)}
     paired = left == right
     if one == other if paired else set(left) & set(right):
         raise UserError("nothing to compare: a file is on both sides")
@@ -60,7 +113,7 @@ def _side(text: str) -> tuple[list[Path], str | None]:
     files, colon, name = text.partition(".json:")
     files = f"{files}.json" if colon else files
     paths = [Path(path) for path in sorted(glob(escape(files)) or glob(files))]  # noqa: PTH207 - an absolute pattern too
-    return paths if paths and foreign.is_foreign(paths[0]) else [], name or None
+    return paths if paths and _is_foreign(paths[0]) else [], name or None
 
 
 def _check(files: Mapping[Path, ForeignFile], *, anyway: bool) -> None:
