@@ -16,10 +16,7 @@ ONE = 0
 
 @dataclass(frozen=True)
 class Cell:
-    """One kernel at one batch size: its time per sample in seconds, and that / the fastest kernel's there.
-
-    The ratio of the fastest kernel is 1, and its own.
-    """
+    """One kernel at one batch size: its time per sample in seconds, and that / the fastest kernel's there."""
 
     kernel: str
     batch_size: int
@@ -32,7 +29,7 @@ class Cell:
 class HeatMap:
     """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes.
 
-    Of several machines the columns are these, by the number of ``labels``, and a kernel is in its best batch.
+    Of several machines the columns are numbers of ``labels``, and a kernel is in its best batch.
     """
 
     run: str
@@ -58,12 +55,9 @@ def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap 
 
 
 def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
-    """Return a heat map for every run with two or more kernels that were timed in the same way at one point at least.
-
-    The order of kernels is that of the geometric means of their ratios, over the points at which they have a time.
-    """
-    found = (_of_run(run, [case for case in cases if case.run == run]) for run in dict.fromkeys(c.run for c in cases))
-    return tuple(one for one in found if one is not None)
+    """Return a heat map for every run with two or more kernels that were timed in the same way at a point."""
+    by_run = grouped((case.run, case) for case in cases)
+    return tuple(heatmap for item in by_run.items() if (heatmap := _of_run(*item)) is not None)
 
 
 def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:

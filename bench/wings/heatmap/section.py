@@ -12,14 +12,8 @@ from mlpbench.bench.wings.heatmap.finding import ONE, Cell, HeatMap
 _TIES = (
     "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
 )
-_ON_MACHINES = (
-    "A cell is the kernel's time per sample in its best batch, divided by the fastest kernel's on that machine: "
-    f"{_TIES}"
-)
-_READING = (
-    f"A cell is the kernel's time per sample divided by the fastest kernel's there: {_TIES} "
-    "Kernels are in the order of their speed overall."
-)
+_ON_MACHINES = f"A cell is the kernel's time per sample in its best batch / the fastest kernel's there: {_TIES}"
+_READING = f"A cell is the kernel's time per sample / the fastest kernel's there: {_TIES} The fastest comes first."
 
 
 def _machines(findings: Findings) -> tuple[Block, ...]:

@@ -12,7 +12,7 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 
 #: A run with the summaries of its cases.
-Summarized = tuple["Run", "Sequence[CaseSummary]"]
+Summarized = tuple[Run, Sequence[CaseSummary]]
 
 
 @dataclass(frozen=True)
@@ -42,56 +42,45 @@ class Scaling:
 
     @property
     def drawn(self) -> tuple[Gain, ...]:
-        """The cases in batches, which a chart against batch size can show, of kernels that use more threads."""
+        """The cases in batches, which a chart can show, of kernels that use more threads."""
         batches = (gain for gain in self.gains if gain.mode == "batched")
         return tuple(gain for gain in batches if gain.used is None or gain.used > self.fewest)
 
 
 def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
-    """Return one for each group of runs that differ in threads only; none where there is no such group.
-
-    Repeats are paired by their number where the runs are settings of one sweep, which went through them side by side.
-    """
-    groups: dict[Any, list[Summarized]] = {}
+    """Return one for each group of runs that differ in threads only; none where there is no such group."""
+    groups: dict[Any, list[tuple[int, Run, Sequence[CaseSummary]]]] = {}
     for run, cases in runs:
         timed = next((record for record in run.records if record.cases and record.threads is not None), None)
-        if timed is not None and cases:
+        if timed is not None and timed.threads is not None and cases:
             alike = (timed.machine, timed.spec, timed.data, timed.weights, run.setting and run.setting.env)
-            groups.setdefault(alike, []).append((run, cases))
-    found = (_of_group(group) for group in groups.values())
-    return tuple(one for one in found if one is not None)
+            groups.setdefault(alike, []).append((timed.threads, run, cases))
+    by_threads = (sorted(group, key=lambda item: item[0]) for group in groups.values())
+    return tuple(scaling for group in by_threads if (scaling := _of_group(group)).gains)
 
 
-def _of_group(group: Sequence[Summarized]) -> Scaling | None:
-    by_threads = sorted(((_threads(run), run, cases) for run, cases in group), key=lambda item: item[0])
-    fewest, base_run, base = by_threads[0]
+def _of_group(group: Sequence[tuple[int, Run, Sequence[CaseSummary]]]) -> Scaling:
+    (fewest, base_run, base), *others = group
+    by_case = {(case.kernel, *case.at): case for case in base}
     gains = [
-        gain
-        for threads, run, cases in by_threads[1:]
+        _gain(by_case[case.kernel, *case.at], case, base_run, run, threads)
+        for threads, run, cases in others
         if threads > fewest
         for case in cases
-        if (gain := _gain(case, base, base_run, run, threads)) is not None
+        if (case.kernel, *case.at) in by_case
     ]
-    if not gains:
-        return None
     first = next(record for record in base_run.records if record.cases)
-    runs = tuple(run.id for _, run, _ in by_threads)
+    runs = tuple(run.id for _, run, _ in group)
     env = base_run.setting.env if base_run.setting else None
     return Scaling(first.spec.label(), first.spec.dtype, first.data.name, fewest, runs, tuple(gains), env)
 
 
-def _threads(run: Run) -> int:
-    return next(record.threads for record in run.records if record.cases and record.threads is not None)
-
-
-def _gain(case: CaseSummary, base: Sequence[CaseSummary], base_run: Run, run: Run, threads: int) -> Gain | None:
-    at = (case.kernel, *case.at)
-    other = next((one for one in base if (one.kernel, *one.at) == at), None)
-    if other is None:
-        return None
+def _gain(base: CaseSummary, case: CaseSummary, base_run: Run, run: Run, threads: int) -> Gain:
+    """Return the gain of a case, paired by repeat where one sweep went through both settings side by side."""
     if same_sweep(base_run, run):
-        speedup = times.ratio_or_apart(other, case)
+        speedup = times.ratio_or_apart(base, case)
     else:
-        speedup = estimates.ratio(other.by_repeat, case.by_repeat, paired=False)
+        speedup = estimates.ratio(base.by_repeat, case.by_repeat, paired=False)
     says = (record.threads_used for record in run.records if record.kernel == case.kernel and record.cases)
-    return Gain(*at, threads, next((used for used in says if used is not None), None), speedup, case.unchecked)
+    used = next((used for used in says if used is not None), None)
+    return Gain(case.kernel, *case.at, threads, used, speedup, case.unchecked)

@@ -19,42 +19,33 @@ _READING = (
 def _blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the figure of all groups, or their tables where nothing was timed in batches."""
     groups = findings.of(gained)
-    if not groups:
-        return ()
     tables = tuple(map(_table, groups))
     if not any(group.drawn for group in groups):
         return tables
     first, *others = tables
-    title = f"Speedup over {_threads(groups[0].fewest)}"
+    title = f"Speedup over {words.things(groups[0].fewest, 'thread')}"
     numbers = (Fold("The numbers of the other settings", tuple(others)),) if others else ()
     return (Figure("scaling", title, _READING, first, groups), *numbers)
-
-
-def _threads(count: int) -> str:
-    return words.things(count, "thread")
 
 
 def _table(group: Scaling) -> Table:
     """Return one row for each kernel and number of threads, one column for each case."""
     cases = sorted({(gain.mode, gain.batch_size) for gain in group.gains}, key=lambda at: (at[0] != "per_sample", at))
-    rows = pivot(
+    cells = (
         (
-            (
-                (gain.kernel, str(gain.threads), str(gain.used or "does not say")),
-                (gain.mode, gain.batch_size),
-                words.ratio(gain.speedup),
-            )
-            for gain in group.gains
-        ),
-        cases,
+            (gain.kernel, str(gain.threads), str(gain.used or "does not say")),
+            (gain.mode, gain.batch_size),
+            words.ratio(gain.speedup),
+        )
+        for gain in group.gains
     )
     where = f"{group.spec}, {group.dtype}, {group.data}{f', env {group.env}' if group.env else ''}"
     caption = (
-        f"{where}: time with {_threads(group.fewest)} / time with more. Used: what "
+        f"{where}: time with {words.things(group.fewest, 'thread')} / time with more. Used: what "
         "the kernel says; small batches may use fewer."
     )
     numbers = ("threads given", "threads used", *(words.case(*at) for at in cases))
-    return table(caption, ("kernel",), numbers, rows=rows)
+    return table(caption, ("kernel",), numbers, rows=pivot(cells, cases))
 
 
 def gained(findings: Findings) -> tuple[Scaling, ...]:
