@@ -20,18 +20,19 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
     """Return what was measured and where, as names and values."""
     timed = [(run, run.records[0]) for run in runs if run.records]
     repeats = sorted(max(Counter(record.kernel for record in run.records).values()) for run, _ in timed)
-    values: dict[str, list[str]] = {
-        "date": [run.plan.started[:10] for run in runs if run.plan and run.plan.started],
+    values: dict[str, list[str | None]] = {
+        "date": [run.plan and run.plan.started and run.plan.started[:10] for run in runs],
         "processor": [run.measured_in.machine.cpu_model or run.machine for run in runs],
         "network": [record.spec.label() for _, record in timed],
         "threads": [str(record.threads) for _, record in timed if record.threads],
         "dtype": [record.spec.dtype for _, record in timed],
-        "env": [run.setting.env for run in runs if run.setting and run.setting.env],
+        "env": [run.setting and run.setting.env for run in runs],
         "data": [record.data.name for _, record in timed],
         "repeats": [" to ".join(dict.fromkeys(map(str, (repeats[0], repeats[-1]))))] if repeats else [],
         "run": [(run.plan and run.plan.sweep) or run.id for run in runs],
     }
-    return tuple((name, ", ".join(dict.fromkeys(texts))) for name, texts in values.items() if texts)
+    joined = ((name, ", ".join(dict.fromkeys(filter(None, texts)))) for name, texts in values.items())
+    return tuple((name, text) for name, text in joined if text)
 
 
 def _environment(findings: Findings) -> tuple[Block, ...]:
@@ -78,17 +79,18 @@ def _of_task(records: Sequence[Record]) -> dict[str, str]:
         return {}
     spec, data, weights = records[0].spec, records[0].data, records[0].weights
     size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
-    facts = {
-        "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
-        "Data": f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, sha256 {_short(data.sha256)}",
-        "Weights": f"{weights.source or 'unknown'}, sha256 {_short(weights.sha256)}",
-    }
+    repeated = ""
     cases = [case for record in records for case in record.cases]
     if any(case.repeated_rows for case in cases):
         rows = max(case.rows_per_call for case in cases)
         target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
-        facts["Data"] += f". The {data.rows:,} rows of {data.name} are repeated {target}."
-    return facts
+        repeated = f". The {data.rows:,} rows of {data.name} are repeated {target}."
+    source = f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, sha256 {_short(data.sha256)}"
+    return {
+        "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
+        "Data": source + repeated,
+        "Weights": f"{weights.source or 'unknown'}, sha256 {_short(weights.sha256)}",
+    }
 
 
 def _short(digest: str | None) -> str:
@@ -101,6 +103,8 @@ def _of_machine(run: Run) -> dict[str, str]:
     caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
     load = ", ".join(f"{value:.2f}" for value in machine.load or ())
     assignments = ", ".join(f"{name}={value}" for name, value in (variables or {}).items())
+    # A card that kernels computed on, else what the first process saw.
+    cards = (record.environment.gpu for record in run.records if record.device not in (None, CPU))
     return {
         "Machine": _text(machine.name),
         "Processor": _text(machine.cpu_model, machine.arch),
@@ -117,7 +121,7 @@ def _of_machine(run: Run) -> dict[str, str]:
         "BLAS and thread pools": _pools(run),
         "Threads given": _text(there.threads),
         "Variables": UNRECORDED if variables is None else assignments or "none set",
-        "GPU": _gpu(_card_in_use(run)),
+        "GPU": _gpu(next(cards, there.gpu)),
         "Commit": _commit(there.git),
     }
 
@@ -149,39 +153,21 @@ def _pool(pool: Pool) -> str:
     return _text(name, threads, pool.threading_layer, pool.architecture)
 
 
-def _card_in_use(run: Run) -> Gpu:
-    """Return the card that kernels of the run computed on, else what the first process saw."""
-    there = (record.environment.gpu for record in run.records if record.device not in (None, CPU))
-    return next(there, run.measured_in.gpu)
-
-
 def _gpu(gpu: Gpu) -> str:
     if not gpu.available:
         return f"none: {gpu.reason or 'no reason recorded'}"
-    named = {
-        "driver": gpu.driver,
-        "memory": gpu.memory,
-        "power limit": gpu.power_limit,
-        "of": f"{gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None,
-        "a slice": "(MIG)" if gpu.mig else None,
-    }
-    return _text(gpu.name, gpu.uuid, *(f"{what} {value}" for what, value in named.items() if value))
+    named = {"driver": gpu.driver, "memory": gpu.memory, "power limit": gpu.power_limit}
+    facts = [f"{what} {value}" for what, value in named.items() if value]
+    cards = f"of {gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None
+    return _text(gpu.name, gpu.uuid, *facts, cards, "a slice (MIG)" if gpu.mig else None)
 
 
 def _commit(git: Commit) -> str:
-    if not git.commit:
-        return "not run from a checkout"
     state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[git.dirty]
-    return f"{git.commit}, {state}"
+    return f"{git.commit}, {state}" if git.commit else "not run from a checkout"
 
 
 SECTIONS = (
-    Part(
-        150,
-        "differences",
-        "What differs between the runs",
-        _differences,
-        folded=lambda findings: len(findings.runs) > MANY_RUNS,
-    ),
+    Part(150, "differences", "What differs between the runs", _differences, lambda all_: len(all_.runs) > MANY_RUNS),
     Part(230, "environment", "Machine and software, network and data", _environment, folded=True),
 )
