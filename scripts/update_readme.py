@@ -8,22 +8,25 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
+from collections.abc import Sequence
 from io import StringIO
 from pathlib import Path
-from typing import get_args
+from typing import Any
 
+import vl_convert
 from rich.console import Console
 
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.judge import Judged, judge
-from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.cli.console import report_table
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report.charts import times
-from mlpbench.bench.report.charts.style import Theme
+from mlpbench.bench.report.charts.style import THEMES, Theme, colours
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import times as time_section
 from mlpbench.bench.wings.book import finding as book
@@ -62,11 +65,18 @@ def reference_runs() -> dict[str, Judged]:
 def pictures(run: Judged) -> dict[Path, str]:
     """Return the charts of a run as SVG files, for light and for dark pages."""
     cases = summarize([run])
-    return {
-        IMAGES / f"{name}-{theme}.svg": times.picture(cases, name, theme)
-        for name in PICTURES
-        for theme in get_args(Theme)
-    }
+    return {IMAGES / f"{name}-{theme}.svg": picture(cases, name, theme) for name in PICTURES for theme in THEMES}
+
+
+def picture(cases: Sequence[CaseSummary], name: str, theme: Theme) -> str:
+    """Return the chart "time" or "speedup" as SVG with a legend, for a page without JavaScript."""
+    names = {case.kernel: case.name for case in cases}
+    (chart,) = times.CHARTS[name]({"": cases}, names).values()
+    legend = {"orient": "top", "labelColor": "var(--ink)", "labelFontSize": 13, "symbolOpacity": 1, "symbolSize": 130}
+    size = {"width": 720, "height": 380, "padding": 16, "background": "var(--surface)"}
+    drawn: dict[str, Any] = {**chart, **size, "config": {**chart["config"], "legend": legend}}
+    painted = re.sub(r"var\(--([\w-]+)\)", lambda variable: colours(theme)[variable[1]], json.dumps(drawn))
+    return str(vl_convert.vegalite_to_svg(painted))
 
 
 def machine(run: Judged) -> str:

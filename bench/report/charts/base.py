@@ -10,12 +10,13 @@ from typing import Any
 
 from mlpbench.bench.report.charts.style import GRID, MUTED, SURFACE, series
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.words import plain
 
 Spec = dict[str, Any]
 Names = Mapping[str, str]
 Row = dict[str, Any]
 
-#: Where single calls stand on the logarithmic axis of batch sizes: apart, left of 1.
+#: Where single calls stand on the logarithmic axis of batch sizes.
 SINGLE_X = 0.3
 _UNITS = (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
 _IN_UNITS = (
@@ -39,16 +40,11 @@ def log_axis(
     name: str, title: str, values: Sequence[float], label: str, margins: tuple[float, float] = (1.3, 1.5)
 ) -> Spec:
     """Return a logarithmic axis, of "x" across and of any other field upwards, that holds all values."""
-    low, high = axis_ends(values, margins)
+    low, high = min(values) / margins[0], max(values) * margins[1]
     across = name == "x"
     axis = {"values": _ticks(low, high), "labelExpr": label, "labelOverlap": True, "grid": not across}
     scale = {"type": "log", "domain": [low, high], "nice": False}
     return field(name, title=title, scale=scale, axis=axis | {"labelFlush": across})
-
-
-def axis_ends(values: Sequence[float], margins: tuple[float, float] = (1.3, 1.5)) -> tuple[float, float]:
-    """Return where a logarithmic axis of such values begins and ends."""
-    return min(values) / margins[0], max(values) * margins[1]
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -74,8 +70,7 @@ def batch_axis(rows: Sequence[Row]) -> Spec:
     sizes = sorted({row["x"] for row in rows if row["x"] != SINGLE_X}) or [1, 10]
     ticks = [size for size in sizes if math.log10(size).is_integer()] or sizes
     singles = [SINGLE_X] if any(row["x"] == SINGLE_X for row in rows) else []
-    low = min([*singles, *sizes])
-    scale = {"type": "log", "domain": [low / 1.35, sizes[-1] * 1.35], "nice": False}
+    scale = {"type": "log", "domain": [[*singles, *sizes][0] / 1.35, sizes[-1] * 1.35], "nice": False}
     axis = {
         "values": [*singles, *ticks],
         "labelExpr": f"datum.value < 1 ? ['one at', 'a time'] : {COUNT_LABEL}",
@@ -97,14 +92,16 @@ def value_axis(rows: Sequence[Row], title: str, label: str) -> Spec:
 
 def colour(names: Names) -> Spec:
     """Return the colours of the page's kernels as a channel."""
-    colours = [look.colour for look in series(names)]
-    return field("named", "nominal", scale={"domain": list(names.values()), "range": colours}, title=None)
+    return _by_kernel(names, [look.colour for look in series(names)])
 
 
 def shape(names: Names) -> Spec:
     """Return the marks of the page's kernels as a channel."""
-    shapes = [look.shape for look in series(names)]
-    return field("named", "nominal", scale={"domain": list(names.values()), "range": shapes}, title=None)
+    return _by_kernel(names, [look.shape for look in series(names)])
+
+
+def _by_kernel(names: Names, looks: Sequence[str]) -> Spec:
+    return field("named", "nominal", scale={"domain": list(names.values()), "range": looks}, title=None)
 
 
 def telling(titles: Mapping[str, str]) -> Spec:
@@ -126,8 +123,8 @@ def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec
 
 def value_ends(value: Estimate | Ratio) -> dict[str, float | None]:
     """Return a value and the ends of its interval, None where it has none."""
-    low, high = (end if math.isfinite(end) else None for end in (value.low, value.high))
-    return {"value": value.value, "low": low, "high": high}
+    ends: dict[str, float | None] = plain({"value": value.value, "low": value.low, "high": value.high})
+    return ends
 
 
 def dodged(rows: Sequence[Row]) -> list[Row]:

@@ -1,6 +1,5 @@
 """Colours and marks of the charts: a kernel has the same in every report, told apart by mark as well as by colour."""
 
-import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from hashlib import sha256
@@ -9,6 +8,7 @@ from typing import Literal
 from mlpbench.kernels.colours import COLOURS
 
 Theme = Literal["light", "dark"]
+THEMES: tuple[Theme, Theme] = ("light", "dark")
 #: Colours of a light and of a dark page by the names of its stylesheet's variables. The series, for parts of a whole
 #: and for what a page stresses, are of M. Okabe and K. Ito, "Color Universal Design" (2008).
 _COLOURS = {
@@ -86,8 +86,3 @@ def colours(theme: Theme) -> dict[str, str]:
 def stylesheet(theme: Theme) -> str:
     """Return the colours of a theme as CSS declarations."""
     return " ".join(f"--{name}: {colour};" for name, colour in colours(theme).items())
-
-
-def painted(text: str, theme: Theme) -> str:
-    """Return a text with the colours of a theme in place of the variables."""
-    return re.sub(r"var\(--([\w-]+)\)", lambda variable: colours(theme)[variable[1]], text)

@@ -1,6 +1,5 @@
-"""Time per sample and speedup against batch size; and as pictures."""
+"""Time per sample and speedup against batch size."""
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 
 from mlpbench.bench import words
@@ -8,7 +7,6 @@ from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import CaseSummary, one_at_a_time
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.charts.style import Theme, painted
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 Panels = Mapping[str, Sequence[CaseSummary]]
@@ -34,18 +32,6 @@ def speedup_charts(panels: Panels, names: Names) -> dict[str, Spec]:
     axis = base.value_axis([*_values(rows), {"value": 1.0}], "speedup over one at a time", base.RATIO_LABEL)
     what = "Speedup over one at a time against batch size, one line per kernel."
     return _charts(rows, axis, names, what, base.rule_at_one())
-
-
-def picture(cases: Sequence[CaseSummary], name: str, theme: Theme) -> str:
-    """Return the chart `name`, "time" or "speedup", as SVG with a legend, for a page without JavaScript."""
-    import vl_convert
-
-    names = {case.kernel: case.name for case in cases}
-    (chart,) = CHARTS[name]({"": cases}, names).values()
-    legend = {"orient": "top", "labelColor": "var(--ink)", "labelFontSize": 13, "symbolOpacity": 1, "symbolSize": 130}
-    size = {"width": 720, "height": 380, "padding": 16, "background": "var(--surface)"}
-    chart = {**chart, **size, "config": {**chart["config"], "legend": legend}}
-    return str(vl_convert.vegalite_to_svg(painted(json.dumps(chart), theme)))
 
 
 def _values(rows: Mapping[str, Sequence[Row]]) -> list[Row]:

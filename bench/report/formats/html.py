@@ -9,7 +9,6 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -38,10 +37,11 @@ def render(document: Document) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(kind=lambda block: type(block).__name__, ratio=words.ratio, unbroken=_unbroken)
-    environment.filters.update(time=words.time, sentences=_sentences)
+    environment.filters.update(kind=lambda block: type(block).__name__, unbroken=_unbroken)
+    environment.filters.update(time=words.time, ratio=words.ratio)
     return environment.from_string(_file("page.html.j2")).render(
         document=document,
+        lead=re.split(r"(?<=[.]) (?=[A-Z])", document.headline.lead),  # sentences, which are set apart
         css=css,
         scripts=scripts,
         drawn=drawn,
@@ -53,25 +53,12 @@ def render(document: Document) -> str:
     )
 
 
-@dataclass(frozen=True)
-class _Drawn:
-    """A figure: titles of its panels and their charts as JSON, the kernels of its key, and the class of its place."""
-
-    panels: list[tuple[str, str]]
-    key: list[style.Series]
-    columns: str
-
-
-def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> _Drawn:
+def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> dict[str, Any]:
+    """Return the panels of a figure by title, as JSON, the kernels of its key, and how many panels stand in a row."""
     charts = parts.charts()[figure.kind](figure.data, names)
     panels = [(title, _embedded(chart)) for title, chart in charts.items()]
     columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
-    return _Drawn(panels, _key(charts.values(), kernels), f"columns-{columns}")
-
-
-def _sentences(text: str) -> list[str]:
-    """Return the sentences of a lead, which are set apart."""
-    return re.split(r"(?<=[.]) (?=[A-Z])", text)
+    return {"panels": panels, "key": _key(charts.values(), kernels), "columns": columns}
 
 
 def _unbroken(text: str) -> str:
@@ -94,11 +81,8 @@ def _file(name: str) -> str:
 
 def _style() -> str:
     """Return the page's style: its rules, with the colours of both themes. Paper is always light."""
-    light, dark = style.stylesheet("light"), style.stylesheet("dark")
-    return (
-        f":root {{ color-scheme: light dark; {light} }}\n"
-        f"@media screen and (prefers-color-scheme: dark) {{ :root {{ {dark} }} }}\n{_file('page.css')}"
-    )
+    light, dark = (f":root {{ color-scheme: light dark; {style.stylesheet(theme)} }}" for theme in style.THEMES)
+    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{_file('page.css')}"
 
 
 @cache

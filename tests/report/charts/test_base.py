@@ -4,11 +4,12 @@ import json
 import re
 
 import pytest
+import update_readme
 import vl_convert
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.report.charts import base, times
+from mlpbench.bench.report.charts import base
 from support.runs import peers
 
 SKIPS = {"numba-simd-new": {"describe": {"threads": 1, "skips_work": True}}}
@@ -33,7 +34,7 @@ def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(run
 
 
 def test_a_picture_has_the_mark_in_its_legend(run):
-    svg = times.picture(summarize([run]), "time", "light")
+    svg = update_readme.picture(summarize([run]), "time", "light")
     names = set(re.findall(r">([a-z-]+(?: †)?)</text>", svg))
     assert {"numba-simd-new †", "numba-simd"} <= names
     assert "numba-simd-new" not in names

@@ -43,7 +43,7 @@ def oklab(colour, eye):
 
 
 def colour(look, theme):
-    return style.painted(look.colour, theme)
+    return style.colours(theme)[look.colour.removeprefix("var(--").removesuffix(")")]
 
 
 @pytest.mark.parametrize("theme", ["light", "dark"])

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import altair as alt
 import pytest
+import update_readme
 
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.cases import make_settings
@@ -140,7 +141,7 @@ def test_without_the_pages_libraries_one_line_says_what_to_install(reports, monk
 def test_a_picture_for_a_page_without_javascript(reports):
     cases = reports.document("exact").cases
     for name in ("time", "speedup"):
-        picture = times.picture(cases, name, "dark")
+        picture = update_readme.picture(cases, name, "dark")
         assert picture.startswith("<svg")
         assert "var(" not in picture
         assert style.colours("dark")["surface"] in picture
