@@ -91,9 +91,8 @@ def pivot(
 class Figure:
     """A chart, how to read it, and a table for formats that cannot draw it.
 
-    ``name`` is the kind of the chart, ``speedup``, and where there may be several of a kind its number: ``hockney-0``.
-    ``data`` is what the kind's chart is drawn from; ``columns``: how many of its panels stand beside each other, None
-    where that is left to the page.
+    ``name`` is the kind of the chart, and where there may be several of a kind its number: ``hockney-0``. ``data`` is
+    what it is drawn from; ``columns``: how many panels stand beside each other, None where that is left to the page.
     """
 
     name: str
@@ -134,10 +133,9 @@ class Section:
 
 @dataclass(frozen=True)
 class Findings:
-    """The runs of a report, and what was derived from them: each finding once, for all sections and formats.
+    """The runs of a report, and what is derived from them once, for all sections and formats.
 
-    ``by_run``: each run with its cases; ``p99_s``: a latency budget in seconds that the reader asks about. ``kept``:
-    what was derived, by what derives it.
+    ``by_run``: each run with its cases; ``p99_s``: a latency budget in seconds that the reader asks about.
     """
 
     runs: tuple[Judged, ...]
@@ -147,7 +145,7 @@ class Findings:
     kept: dict[Any, Any] = field(default_factory=dict)
 
     def of(self, find: Callable[[Findings], T]) -> T:
-        """Return what ``find`` derives from this; it is called the first time alone."""
+        """Return what ``find`` derives from this; it is called once."""
         if find not in self.kept:
             self.kept[find] = find(self)
         return cast("T", self.kept[find])
@@ -162,9 +160,9 @@ class Findings:
 class Document:
     """A whole report. ``notices`` stand beside the headline.
 
-    ``chips``: what was measured, where and how well, as names and values of a word or two. ``state``: one sentence on
-    the machine, and the command that makes intervals narrower. ``data``: what sections say as data, by name.
-    ``overviews``: of several runs, what stands below the lead in place of a sentence for each kernel.
+    ``chips``: what was measured and where, as names and values. ``state``: one sentence on the machine, and the command
+    that makes intervals narrower. ``data``: what sections say as data, by name. ``overviews``: a line for each of
+    several runs, in place of a sentence for each kernel.
     """
 
     findings: Findings
@@ -195,13 +193,9 @@ class Document:
 
     def figures(self) -> Iterator[Figure]:
         """Yield every figure of the report."""
-        for section in self.sections:
-            yield from _figures(section.blocks)
-
-
-def _figures(blocks: Iterable[Block]) -> Iterator[Figure]:
-    for block in blocks:
-        if isinstance(block, Figure):
-            yield block
-        elif isinstance(block, Fold):
-            yield from _figures(block.blocks)
+        blocks: list[Section | Block] = list(self.sections)
+        for block in blocks:
+            if isinstance(block, Figure):
+                yield block
+            elif isinstance(block, Section | Fold):
+                blocks += block.blocks

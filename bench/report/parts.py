@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -16,6 +15,7 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.registered import modules
 from mlpbench.bench.report.document import Block, Findings
 from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.words import plain
 
 #: What draws a figure: its data, and the page's kernels with their names in texts, become specifications by title.
 Chart = Callable[[Any, Mapping[str, str]], dict[str, dict[str, Any]]]
@@ -72,12 +72,12 @@ def heading(findings: Findings) -> Headline:
     shown = {run.name: run.shown for run in findings.runs if run.shown}
     asked = first(findings)
     answer = asked.answer(findings) if asked.answer else None
-    heading = headline.find(findings.cases, shown, answer, headline.threads_of(findings.runs))
+    found = headline.find(findings.cases, shown, answer, headline.threads_of(findings.runs))
     notes = [note for part in registered() if part.notes for note in part.notes(findings)]
-    return replace(heading, notes=[*heading.notes, *notes])
+    return replace(found, notes=[*found.notes, *notes])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:
     """Return a value with its interval as JSON can hold it."""
-    low, high = (None if math.isnan(end) else end for end in (value.low, value.high))
-    return {"value": value.value, "low": low, "high": high, "repeats": value.n, "no_interval": value.reason}
+    ends = {name: plain(getattr(value, name)) for name in ("value", "low", "high")}
+    return {**ends, "repeats": value.n, "no_interval": value.reason}

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 
 from mlpbench.bench.analysis import headline
-from mlpbench.bench.analysis.judge import Judged, judge
-from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.analysis.judge import judge
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import named
@@ -28,13 +28,16 @@ def render(
     """Return the report of runs, as `bench.record.runs.read_run` reads them, in one of `FORMATS`.
 
     ``p99_s``: a latency budget in seconds, of which the report says the largest batch that keeps it.
-    Raises UserError for another format, for no runs, for a run named twice, for HTML where Jinja2 or vl-convert is not
-    installed, and for a budget where a run has no single calls, or in CSV, which has no place for it.
+    Raises UserError for another format, where `build` and `write` do, and for a budget where a run has no single calls
+    or a CSV has no place for it.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
-    if p99_s is not None:
-        _require_single_calls(runs, format)
+    if p99_s is not None and format == "csv":
+        raise UserError("a CSV has no place for the answer to --p99: choose md, html or json")
+    for run in runs if p99_s is not None else ():
+        if not any(single.mode == "batched" for record in run.records for single in record.trust.singles):
+            raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")
     return write(build(list(runs), p99_s), format)
 
 
@@ -43,25 +46,19 @@ def write(document: Document, format: str) -> str:  # noqa: A002 - as above
     return _WRITERS[format](document)
 
 
-def _require_single_calls(runs: Sequence[Run], format: str) -> None:  # noqa: A002 - as above
-    if format == "csv":
-        raise UserError("a CSV has no place for the answer to --p99: choose md, html or json")
-    for run in runs:
-        if not any(single.mode == "batched" for record in run.records for single in record.trust.singles):
-            raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")
-
-
 def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
-    """Return the report of one or more runs. A run without any time has one too: it says why.
+    """Return the report of runs, also of one without any time: it says why. ``p99_s``: as for `render`.
 
-    ``p99_s``: a budget in seconds: the report says which batches keep it. Raises UserError for no runs, or one that is
-    named twice.
+    Raises UserError for no runs, or one that is named twice.
     """
     if not runs:
         raise UserError("no run to report on: `mlpbench run` makes one")
     judged = tuple(named([judge(run) for run in runs]))
     cases = tuple(summarize(judged))
-    findings = Findings(judged, cases, tuple(_by_run(judged, cases)), p99_s)
+    # Cases have the machine in their run's name where names alone are ambiguous.
+    own = grouped((case.run, case) for case in cases)
+    by_run = ((run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in judged)
+    findings = Findings(judged, cases, tuple(by_run), p99_s)
     first = parts.first(findings)
     # What was asked comes first, and then what one may ask of any run.
     ordered = (first, *(part for part in parts.registered() if part is not first))
@@ -81,9 +78,3 @@ def _section(part: Part, findings: Findings) -> Section | None:
     blocks = tuple(part.blocks(findings))
     folded = part.folded(findings) if callable(part.folded) else part.folded
     return Section(part.slug, part.title, blocks, folded) if blocks else None
-
-
-def _by_run(runs: Sequence[Judged], cases: Sequence[CaseSummary]) -> list[tuple[Judged, tuple[CaseSummary, ...]]]:
-    """Return each run with its cases, which have its machine in their run's name where names alone are ambiguous."""
-    own = grouped((case.run, case) for case in cases)
-    return [(run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in runs]

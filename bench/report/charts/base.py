@@ -123,8 +123,7 @@ def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec
 
 def value_ends(value: Estimate | Ratio) -> dict[str, float | None]:
     """Return a value and the ends of its interval, None where it has none."""
-    ends: dict[str, float | None] = plain({"value": value.value, "low": value.low, "high": value.high})
-    return ends
+    return {name: plain(getattr(value, name)) for name in ("value", "low", "high")}
 
 
 def dodged(rows: Sequence[Row]) -> list[Row]:

@@ -88,9 +88,7 @@ def _decided(row: Row) -> str:
     """Return by how much the candidate is not slower, as far as its interval tells."""
     if row.verdict in ("faster", "slower"):
         return ""
-    if math.isnan(row.decides):
-        return "not known"
-    return words.slowdown(row.decides)
+    return "not known" if math.isnan(row.decides) else words.slowdown(row.decides)
 
 
 def _versions(findings: Findings) -> Comparison | None:

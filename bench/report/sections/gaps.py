@@ -36,7 +36,7 @@ def refused(runs: Sequence[Judged]) -> tuple[str, ...]:
 
 
 def not_checked(runs: Sequence[Judged]) -> tuple[str, ...]:
-    """Return one sentence for each kernel and check that spoke against times in the one process of a kernel."""
+    """Return one sentence for each kernel and check that found its times wrong in the one process there is."""
     return tuple(f"Not checked: {kernel}, {cases}: {why}." for run in runs for kernel, cases, why in _unsure(run))
 
 
@@ -56,10 +56,7 @@ def _failures(run: Judged) -> list[tuple[Failure, int]]:
 
 
 def _alike(run: Judged, failures: Iterable[tuple[Failure, int]]) -> Iterator[tuple[Failure, str, set[int]]]:
-    """Yield failures that are alike once: the first, and the cases and repeats that they hit.
-
-    Refusals are alike that one check found, whatever the numbers in it. A gate fails for all cases at a time.
-    """
+    """Yield failures that are alike once, whatever the numbers in them: the first, and the cases and repeats."""
     planned = len(run.plan.cases) if run.plan else 0
     alike = grouped(((one.kernel, one.phase, one.check or one.reason), (one, repeat)) for one, repeat in failures)
     for hits in alike.values():
@@ -69,7 +66,7 @@ def _alike(run: Judged, failures: Iterable[tuple[Failure, int]]) -> Iterator[tup
 
 
 def _unsure(run: Judged) -> Iterator[Gap]:
-    """Yield what a check found in the one process of a kernel, which is too little to refuse a time."""
+    """Yield what a check found in the one process of a kernel: too little to refuse a time."""
     for first, cases, _ in _alike(run, [(failure, 0) for failure in run.unsure]):
         yield first.kernel, cases, f"{first.why}. One process alone may be wrong: a second one decides (--repeats 2)"
 
@@ -77,16 +74,17 @@ def _unsure(run: Judged) -> Iterator[Gap]:
 def _absent(run: Judged) -> Iterator[Gap]:
     """Yield planned processes that have no record, and planned cases that have neither a time nor a failure."""
     stopped = {failure.kernel for failure in run.failures if failure.phase == STOPPED}
-    absent = [
-        ((kernel, ALL, "the run was interrupted before this process ended"), repeat) for kernel, repeat in run.missing
+    spent = {True: "not started again after its process was stopped", False: "the budget was spent"}
+    absent = [((kernel, ALL, "the run was interrupted before this process ended"), n) for kernel, n in run.missing]
+    absent += [((kernel, ALL, spent[kernel in stopped]), repeat) for kernel, repeat in run.left_out]
+    absent += [
+        (
+            (record.kernel, _name(case.mode, case.batch_size), "planned, and neither measured nor explained"),
+            record.repeat,
+        )
+        for record in run.records
+        for case in consistency.unexplained(record, run.plan)
     ]
-    for kernel, repeat in run.left_out:
-        why = "not started again after its process was stopped" if kernel in stopped else "the budget was spent"
-        absent.append(((kernel, ALL, why), repeat))
-    for record in run.records:
-        for case in consistency.unexplained(record, run.plan):
-            silent = (record.kernel, _name(case.mode, case.batch_size), "planned, and neither measured nor explained")
-            absent.append((silent, record.repeat))
     for (kernel, cases, why), repeats in grouped(absent).items():
         yield kernel, f"{cases}, {_repeats(repeats, run)}", why
 
@@ -101,17 +99,25 @@ def _repeats(repeats: Iterable[int], run: Judged) -> str:
     """Return numbers of repeats as people count them, from 1."""
     numbers = sorted({repeat + 1 for repeat in repeats})
     planned = run.plan.repeats if run.plan else None
-    if planned == len(numbers):
-        return "every repeat"
     listed = f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(map(str, numbers))}"
-    return f"{listed} of {planned}" if planned else listed
+    return "every repeat" if planned == len(numbers) else f"{listed} of {planned}" if planned else listed
 
 
 def notices(runs: Sequence[Judged]) -> list[str]:
     """Return what must not be overlooked: the numbers are not all that were planned."""
-    texts = _interrupted(runs)
+    texts = []
+    cut = [
+        (run, f"{len(run.missing)} of {len(run.plan.order)} processes have no result")
+        for run in runs
+        if run.missing and run.plan
+    ]
+    if len(cut) > 1:
+        each = "; ".join(f"{run.name}: {detail}" for run, detail in cut)
+        texts.append(f"{len(cut)} of {len(runs)} runs were interrupted. {each}.")
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
+        if len(cut) == 1 and run is cut[0][0]:
+            texts.append(f"{which} was interrupted: {cut[0][1]}.")
         if run.problems and not run.missing:
             texts.append(f"{which} was {'; '.join(run.problems)}.")
         texts += [resumed.sentence() for resumed in run.resumed]
@@ -125,24 +131,11 @@ def notices(runs: Sequence[Judged]) -> list[str]:
     return texts
 
 
-def _interrupted(runs: Sequence[Judged]) -> list[str]:
-    """Return which runs were interrupted, as one sentence for several."""
-    cut = [
-        (run, f"{len(run.missing)} of {len(run.plan.order if run.plan else run.missing)} processes have no result")
-        for run in runs
-        if run.missing
-    ]
-    if len(cut) > 1:
-        each = "; ".join(f"{run.name}: {detail}" for run, detail in cut)
-        return [f"{len(cut)} of {len(runs)} runs were interrupted. {each}."]
-    return [f"{run.title if len(runs) > 1 else 'The run'} was interrupted: {detail}." for run, detail in cut]
-
-
 def _blocks(findings: Findings) -> tuple[Table, ...]:
     rows = [(run.name, *gap) for run in findings.runs for gap in gaps(run)]
-    last = ("what is missing", "why")
-    several = findings.several
-    return (table("Cases without a time, and why.", ("kernel",), (), last, rows=rows, several=several),) if rows else ()
+    texts = ("kernel", "what is missing", "why")
+    caption = "Cases without a time, and why."
+    return (table(caption, texts, rows=rows, heads=1, several=findings.several),) if rows else ()
 
 
 SECTIONS = (Part(110, "missing", "What is missing", _blocks),)

@@ -39,16 +39,20 @@ _BOOK_CLOCK = (
 
 
 def _clock(findings: Findings) -> tuple[Block, ...]:
-    """Return what is in the clock, in that of the book's cell where it was timed, and what the harness costs."""
+    """Return what is in the clock, of the book's cell too where it was timed, and what the harness costs."""
     book = (_BOOK_CLOCK,) if any(case.mode == "book" for case in findings.cases) else ()
     return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.of_report)))),)
 
 
 def _kernels(findings: Findings) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
-    rows = [
-        (run.name, *_kernel(record), _threads(run, record.kernel)) for run in findings.runs for record in _firsts(run)
-    ]
+    rows = []
+    for run in findings.runs:
+        # The first record of a kernel that passed the gate, or the first of all.
+        firsts = {
+            record.kernel: record for record in sorted(run.records, key=lambda r: (r.backend is not None, -r.repeat))
+        }
+        rows += [(run.name, *_kernel(firsts[kernel]), _threads(run, kernel)) for kernel in run.kernels]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
     numbers, last = ("largest error", "import", "construction"), ("configuration", "threads given; as reported by")
     caption = (
@@ -56,12 +60,6 @@ def _kernels(findings: Findings) -> tuple[Block, ...]:
         "case, outside the clock; more than were given fail the case."
     )
     return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),) if rows else ()
-
-
-def _firsts(run: Run) -> list[Record]:
-    """Return the first record of each kernel that passed the gate, or the first of all."""
-    records = sorted(run.records, key=lambda record: record.backend is None)
-    return [next(record for record in records if record.kernel == kernel) for kernel in run.kernels]
 
 
 def _kernel(record: Record) -> tuple[str, ...]:
@@ -97,24 +95,23 @@ def _accuracy(record: Record) -> str:
 
 def _again(findings: Findings) -> tuple[Block, ...]:
     """Return the command of every run, and the order in which its processes ran."""
-    return tuple(block for run in findings.runs for block in _command(run, several=findings.several))
-
-
-def _command(run: Run, *, several: bool) -> tuple[Block, ...]:
-    head = f"{run.title}. " if several else ""
-    if run.plan is None:
-        return (Paragraph(f"{head}Made by pytest by hand; its command was not recorded."),)
-    plan = run.plan
-    command = shlex.join(plan.command)
-    if plan.seed is not None and "--seed" not in command:
-        command += f" --seed {plan.seed}"
-    ran = run.ending.order if run.ending else plan.order
-    order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in ran)
-    return (
-        Paragraph(f"{head}Started {plan.started or 'at an unknown time'}; the seed sets the order of the processes."),
-        Command(command),
-        Paragraph(f"Order of kernels and repeats: {order}."),
-    )
+    blocks: list[Block] = []
+    for run in findings.runs:
+        head, plan = f"{run.title}. " if findings.several else "", run.plan
+        if plan is None:
+            blocks.append(Paragraph(f"{head}Made by pytest by hand; its command was not recorded."))
+            continue
+        command = shlex.join(plan.command)
+        seed = "" if plan.seed is None or "--seed" in command else f" --seed {plan.seed}"
+        ran = run.ending.order if run.ending else plan.order
+        order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in ran)
+        started = f"Started {plan.started or 'at an unknown time'}"
+        blocks += [
+            Paragraph(f"{head}{started}; the seed sets the order of the processes."),
+            Command(command + seed),
+            Paragraph(f"Order of kernels and repeats: {order}."),
+        ]
+    return tuple(blocks)
 
 
 SECTIONS = (

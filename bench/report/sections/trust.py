@@ -36,10 +36,7 @@ def of_run(run: Judged, cases: Sequence[CaseSummary]) -> Trust:
 
 
 def sentence(machine: State) -> str | None:
-    """Return how busy the machine was, and how uncertain its numbers are; None for files that do not say.
-
-    Other programs are worth a word from a tenth of the rounds on.
-    """
+    """Return how uncertain numbers are, and what disturbed a tenth of them or more; None for files that do not say."""
     if machine.width is None and machine.left_out is None:
         return None
     texts = []
@@ -61,25 +58,23 @@ def narrower(run: Judged, machine: State) -> str | None:
 
 def of_all(trusts: Sequence[Trust]) -> tuple[Paragraph | Command, ...]:
     """Return the sentence and the command of a run; of several those of the one with the widest intervals."""
-    known = [one for one in trusts if sentence(one.state) is not None]
-    if not known:
+    worst = max(trusts, key=lambda one: (one.state.width or 0.0, one.state.left_out or 0.0))
+    if (text := sentence(worst.state)) is None:
         return ()
-    worst = max(known, key=lambda one: (one.state.width or 0.0, one.state.left_out or 0.0))
     head = f"{worst.run.title} has the widest intervals. " if len(trusts) > 1 else ""
     command = narrower(worst.run, worst.state)
-    return (Paragraph(f"{head}{sentence(worst.state)}"), *([Command(command)] if command else []))
+    return (Paragraph(head + text), *([Command(command)] if command else []))
 
 
 def harness(trusts: Sequence[Trust]) -> tuple[str, ...]:
     """Return what a call of the harness costs, one sentence for each run; none for files that do not say."""
-    texts = []
-    for trust in trusts:
-        one, batch = trust.cost_s.values()
-        if one is not None and batch is not None:
-            costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
-            where = f" of {trust.run.title}" if len(trusts) > 1 else " here"
-            texts.append(f"A call of the harness costs {costs}, in every time{where}.")
-    return tuple(texts)
+    return tuple(
+        f"A call of the harness costs {words.seconds(one)} one at a time and {words.seconds(batch)} for a batch, "
+        f"in every time {f'of {trust.run.title}' if len(trusts) > 1 else 'here'}."
+        for trust in trusts
+        for one, batch in (trust.cost_s.values(),)
+        if one is not None and batch is not None
+    )
 
 
 def of_report(findings: Findings) -> tuple[Trust, ...]:
