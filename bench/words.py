@@ -50,11 +50,7 @@ def ratio(ratio: Ratio) -> str:
 
 
 def _with_interval(number: Estimate | Ratio, scale: float, unit: str) -> str:
-    """Return a number in a unit with its interval.
-
-    One that is uncertain by more than a factor of `WIDE` is ``unclear``, with the cause: the value alone would be
-    believed.
-    """
+    """Return a number in a unit with its interval, or ``unclear`` and why: its value alone would be believed."""
     if is_wide(number.low, number.high):
         factor = number.high / number.low if number.low > 0 else math.inf
         most = f"{factor:.2g}" if factor < 100 else "over 100"
@@ -88,8 +84,7 @@ def quantity(estimate: Estimate, unit: str) -> str:
         return count(float(f"{value:.3g}")) if value >= 100 else f"{value:.3g}"
 
     ends = estimate.reason if math.isnan(estimate.low) else f"{written(estimate.low)} to {written(estimate.high)}"
-    ends = UNCLEAR if is_wide(estimate.low, estimate.high) else ends
-    return f"{written(estimate.value)}{unit} ({ends})"
+    return f"{written(estimate.value)}{unit} ({UNCLEAR if is_wide(estimate.low, estimate.high) else ends})"
 
 
 def is_wide(low: float, high: float) -> bool:

@@ -1,7 +1,6 @@
 """JSON: the report's content as data, with the numbers that its texts were made of."""
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -41,8 +40,7 @@ def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
     if not isinstance(value, dict):
         return value
     named = {key: _with_ids(item, runs) for key, item in value.items()}
-    run = runs.get(value["run"]) if "run" in value else None
-    return {**named, "run": run.id} if run else named
+    return {**named, "run": runs[value["run"]].id} if value.get("run") in runs else named
 
 
 def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
         "samples_per_s": case.throughput,
         "speedup": interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
-        "first_call_s": case.first_call_s if math.isfinite(case.first_call_s) else None,
+        "first_call_s": words.plain(case.first_call_s),
         **_fields(case, "rounds", "repeats", "disturbed", "accuracy"),
         **_fields(case, "repeated_rows", "includes_loading", "unchecked"),
         "sample_s_by_repeat": case.by_repeat,

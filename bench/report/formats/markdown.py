@@ -15,9 +15,8 @@ _AUTOLINK = re.compile(r"(?i)(https?|ftp|www|mailto)(?=[:.])|(@)(?=\w)")
 
 def render(document: Document) -> str:
     """Return the report as Markdown."""
-    title, lead = map(escape, (document.title, document.headline.lead))
     chips = " · ".join(f"{name} {escape(value)}" for name, value in document.chips)
-    lines = [f"# {title}", "", chips, "", f"**{lead}**", ""]
+    lines = [f"# {escape(document.title)}", "", chips, "", f"**{escape(document.headline.lead)}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
     lines += [line for block in document.state for line in ("", *_block(block))]

@@ -29,10 +29,7 @@ _NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
 
 
 def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = MappingProxyType({})) -> Table:
-    """Return the table of all cases; the run is a column where there are several.
-
-    ``endings``, by run, say what stopped the repeats of each case, where their number was open.
-    """
+    """Return the table of all cases. ``endings``, by run: what stopped repeats whose number was open."""
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
     stopped = any(ending.target is not None for ending in endings.values())
     rows = [(*_case_row(case), *([_limit(endings.get(case.run), case)] if stopped else [])) for case in cases]
@@ -67,17 +64,12 @@ def _speedup(case: CaseSummary) -> str:
 def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> Table:
     """Return what batching does for each kernel, the fastest of a run first; of one run narrow for a terminal."""
     written = words.duration if several else words.time
-    rows = [
-        (
-            kernel.run,
-            kernel.name,
-            written(kernel.one) if kernel.one else "not measured",
-            f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none",
-            written(kernel.best) if kernel.best else "not measured",
-            words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing),
-        )
-        for kernel in kernels
-    ]
+    rows = []
+    for kernel in kernels:
+        one, best = (written(value) if value else "not measured" for value in (kernel.one, kernel.best))
+        size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
+        gain = words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing)
+        rows.append((kernel.run, kernel.name, one, size, best, gain))
     caption = f"Time per sample, the fastest kernel first, with 95 % intervals{'' if several else ' of the speedups'}."
     numbers = ("one at a time", "best batch", "time there", "speedup")
     return table(caption, ("kernel",), numbers, rows=rows, several=several)
@@ -86,7 +78,7 @@ def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> 
 def panels(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[dict[str, list[CaseSummary]], int | None]:
     """Return the cases of each run that are inference alone, for a panel each, and how many stand side by side.
 
-    Of a whole sweep these are the numbers of threads, else the environments; None for what no sweep orders.
+    Of a whole sweep: its numbers of threads, else its environments; None for other runs.
     """
     own = grouped((case.run, case) for case in cases if case.mode != "book")
     points = {run.name: run.setting.point for run in runs if run.setting and run.name in own}
@@ -119,7 +111,7 @@ def figures(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[Figure |
 
 
 def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummary], str]) -> Table:
-    """Return one row for each kernel (of each run), one column for single calls and one for each batch size."""
+    """Return a row for each kernel of each run, with a column for single calls and one for each batch size."""
     sizes = sorted({case.batch_size for case in cases if case.mode == "batched"})
     cells = (
         ((case.run, case.name), 0 if case.mode == "per_sample" else case.batch_size, text(case))
