@@ -34,13 +34,13 @@ class Check:
         """Whether the kernel agrees with the reference."""
         return self.verdict == "conforms"
 
-    def _repr_html_(self) -> str:
+    def _repr_markdown_(self) -> str:
         from mlpbench.bench.report.document import table
-        from mlpbench.bench.report.formats import notebook
+        from mlpbench.bench.report.formats import markdown
 
         told = {name.replace("_", " "): value for name, value in vars(self).items() if value is not None}
         cells = tuple(f"{value:.4g}" if isinstance(value, float) else str(value) for value in told.values())
-        return notebook.render((table("", told, rows=(cells,)),))
+        return markdown.page("", (table("", told, rows=(cells,)),))
 
 
 def check(kernel: str | type[Kernel], **options: Any) -> Check:

@@ -25,11 +25,11 @@ class Comparison(analysis.Comparison):
     def __repr__(self) -> str:
         return f"<mlpbench comparison: {self.candidate} against {self.baseline}: {self.conclusion}>"
 
-    def _repr_html_(self) -> str:
-        from mlpbench.bench.report.formats import notebook
+    def _repr_markdown_(self) -> str:
+        from mlpbench.bench.report.formats import markdown
         from mlpbench.bench.report.sections import compare as section
 
-        return notebook.render(section.blocks(self))
+        return markdown.page("", section.blocks(self))
 
 
 def decided(

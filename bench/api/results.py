@@ -74,17 +74,17 @@ class Results:
         told = ", ".join(f"{run.id} ({', '.join(run.kernels) or 'nothing measured'})" for run in self.runs)
         return f"<mlpbench results: {told}>"
 
-    def _repr_html_(self) -> str:
+    def _repr_markdown_(self) -> str:
         from mlpbench.bench.analysis.summary import summarize
         from mlpbench.bench.report.document import Paragraph, Points
-        from mlpbench.bench.report.formats import notebook
+        from mlpbench.bench.report.formats import markdown
         from mlpbench.bench.report.sections import times
 
         cases = summarize(names.named(self.runs))
         machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
         told = Paragraph(f"{', '.join(run.id for run in self.runs)}: {machines}")
         problems = (Points(self.problems),) if self.problems else ()
-        return notebook.render((told, *problems, *((times.case_table(cases),) if cases else ())))
+        return markdown.page("", (told, *problems, *((times.case_table(cases),) if cases else ())))
 
 
 def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results:

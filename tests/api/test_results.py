@@ -134,19 +134,19 @@ HOSTILE = "<img src=x onerror=alert(1)>"
 
 
 def test_an_object_shows_itself_and_escapes_what_files_say(results):
-    text = results._repr_html_()
-    assert (text.count("<tr>"), "numba" in text) == (1 + len(TIMES), True)
+    text = results._repr_markdown_()
+    assert (text.count("\n|"), "numba" in text) == (2 + len(TIMES), True)
     (run,) = results.runs
     machine = changed(run.environment.machine, name=HOSTILE)
     hostile = replace(run, environment=changed(run.environment, machine=machine), damaged=(f"a.json: {HOSTILE}",))
-    shown = mlpbench.Results((hostile,))._repr_html_()
+    shown = mlpbench.Results((hostile,))._repr_markdown_()
     assert shown.count("&lt;img") == 2
     compared = results.compare("numpy", "numba")
     rows = tuple(replace(row, baseline_kernel=HOSTILE, candidate_kernel=HOSTILE) for row in compared.rows)
     named = replace(compared, rows=rows, baseline=HOSTILE, notes=(HOSTILE,), smallest_slowdown=HOSTILE)
-    assert "<img" not in shown + named._repr_html_()
+    assert "<img" not in shown + named._repr_markdown_()
     assert repr(results) == f"<mlpbench results: {run.id} (numpy, numba)>"
-    assert mlpbench.Results((replace(run, records=(), times=()),))._repr_html_()
+    assert mlpbench.Results((replace(run, records=(), times=()),))._repr_markdown_()
 
 
 # -- two sides

@@ -1,4 +1,4 @@
-"""Markdown, as GitHub reads it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
+"""Markdown, as GitHub and notebooks read it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
-_SPECIAL = re.compile(r"([\\`*\[\]|~])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
+_SPECIAL = re.compile(r"([\\`*\[\]|~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
 #: What turns a whole line into a heading, a list or a rule; in a log of GitHub, into a command.
 _LINE_START = re.compile(r"^(\d*)(?=[.)](?:\s|$))|^(?=[#+=:-])")
 #: GitHub makes a link of a bare address and a mention of a bare @name.
@@ -27,8 +27,8 @@ def render(document: Document) -> str:
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
-    """Return blocks under a title."""
-    lines = [f"## {escape(title)}", ""]
+    """Return blocks under a title, if there is one."""
+    lines = [f"## {escape(title)}", ""] if title else []
     return "\n".join([*lines, *(line for block in blocks for line in (*_block(block), ""))]).rstrip() + "\n"
 
 

@@ -21,12 +21,12 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
     timed = [(run, run.records[0]) for run in runs if run.records]
     repeats = sorted(max(Counter(record.kernel for record in run.records).values()) for run, _ in timed)
     values: dict[str, list[str | None]] = {
-        "date": [run.plan and run.plan.started and run.plan.started[:10] for run in runs],
+        "date": [(run.plan.started or "")[:10] for run in runs if run.plan],
         "processor": [run.measured_in.machine.cpu_model or run.machine for run in runs],
         "network": [record.spec.label() for _, record in timed],
         "threads": [str(record.threads) for _, record in timed if record.threads],
         "dtype": [record.spec.dtype for _, record in timed],
-        "env": [run.setting and run.setting.env for run in runs],
+        "env": [run.setting.env for run in runs if run.setting],
         "data": [record.data.name for _, record in timed],
         "repeats": [" to ".join(dict.fromkeys(map(str, (repeats[0], repeats[-1]))))] if repeats else [],
         "run": [(run.plan and run.plan.sweep) or run.id for run in runs],

@@ -89,6 +89,7 @@ def test_markdown_has_no_markup_of_the_files(hostile):
     ("raw", "safe"),
     [
         ("a|b", "a\\|b"),
+        ("$x$", "\\$x\\$"),
         ("a`b*c[d]", "a\\`b\\*c\\[d\\]"),
         ("<b>&amp;", "&lt;b&gt;&amp;amp;"),
         ("two\nlines", "two lines"),

@@ -68,7 +68,7 @@ def test_the_command_ends_and_writes_as_it_does_for_our_own_runs(sides, capsys):
     assert "| benchmark | baseline | candidate |" in out
     assert called(capsys, "compare", *sides, "--fail-if-slower", "90%")[0] == 0
     assert called(capsys, "compare", *sides, "--strict", "--fail-if-slower", "90%")[0] == 4
-    assert "<td" in mlpbench.compare(*sides)._repr_html_()
+    assert "\n| slow |" in mlpbench.compare(*sides)._repr_markdown_()
 
 
 def test_two_benchmarks_of_the_same_processes_are_paired(write):
@@ -157,6 +157,6 @@ def test_a_file_that_is_none_is_one_line(write, tmp_path, content, said):
 def test_a_name_is_shown_as_text(write):
     hostile = "<script>alert(1)</script>"
     found = mlpbench.compare(write("a.json", **{hostile: 1e-3}), write("b.json", **{hostile: 1e-3}))
-    shown = found._repr_html_()
+    shown = found._repr_markdown_()
     assert "<script" not in shown
     assert "&lt;script&gt;" in shown
