@@ -1,4 +1,4 @@
-"""Markdown, as GitHub and notebooks read it: every text is escaped, so that a file cannot write tables, links or HTML into it."""
+"""Markdown, as GitHub and notebooks read it: no text of a file can write tables, links or HTML into it."""
 
 import re
 from collections.abc import Iterable, Iterator
