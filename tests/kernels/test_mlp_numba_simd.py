@@ -62,16 +62,6 @@ def test_any_height_of_tile_may_skip_together(rows, dtype):
         np.testing.assert_allclose(kernel.forward(x), dense.forward(x), rtol=1e-5, atol=1e-7)
 
 
-def test_what_describe_says():
-    serial, parallel, sparse = (cls(MNIST, seeded(MNIST)).describe().as_dict() for cls in KERNELS[:3])
-    assert serial["isa"] in ("avx512", "avx2", "sse2", "neon", "generic")
-    assert serial["threads"] == sparse["threads"] == 1
-    assert (serial["skips_work"], sparse["skips_work"]) == (False, True)
-    assert parallel["threading_layer"] in ("omp", "tbb", "workqueue")
-    if serial["isa"] == "avx512":
-        assert (serial["tile"], serial["layer_tiles"]) == ("8x48", "3+dot(2) | 3+2+2 | 1")
-
-
 @kernels
 @pytest.mark.parametrize("sizes", [(80, 50), (80, 96, 7), (80, 2), (80, 52, 3)], ids=str)
 def test_around_the_share_from_which_on_nothing_is_skipped(kernel_class, sizes):

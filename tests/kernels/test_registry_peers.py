@@ -52,10 +52,6 @@ def test_what_it_cannot_express_is_told_without_its_library(name, spec, words):
         registry.load(name).supports(spec)
 
 
-def test_a_step_that_no_layer_has_is_no_reason_to_refuse():
-    registry.load("sklearn").supports(ForwardSpec((9, 3), "step"))
-
-
 def test_a_bound_input_is_run_again_into_the_same_buffer():
     kernel = available("onnxruntime-bound")(MNIST, seeded(MNIST))
     x = np.random.default_rng(0).random((2, 784), np.float32)

@@ -160,20 +160,6 @@ def test_a_folder_fits_on_a_screen():
     assert sum(path.is_dir() for path in top_of_bench) <= 13
 
 
-def test_a_package_says_in_three_lines_what_it_is():
-    """What comes in, what goes out, what it may import; a wing has its commands too, and none holds code."""
-    wrong = {}
-    for folder in PACKAGES:
-        said, *code = parsed(folder / "__init__.py").body
-        lines = [line for line in said.value.value.splitlines() if line.strip()]
-        if folder.parent.name == "wings":
-            code = [node for node in code if getattr(node, "targets", [ast.Name("")])[0].id != "COMMANDS"]
-            lines = lines * 3
-        if code or len(lines) != 3:
-            wrong[name_of(folder)] = lines
-    assert not wrong
-
-
 def test_what_sources_name_is_there():
     dead = {name_of(path): dead_names(path.read_text(encoding="utf-8")) for path in SOURCES}
     assert not {name: found for name, found in dead.items() if found}

@@ -152,17 +152,3 @@ def test_on_gitlab_the_table_is_an_artifact(checkout, wheel, tmp_path, path, qui
     assert base == main
     assert (checkout / "slower.md").read_text() == ran.stdout
     assert MERGE["slower"]["artifacts"]["paths"] == ["slower.md", "results"]
-
-
-@pytest.mark.heavy
-def test_two_versions_of_a_library(wheel, tmp_path, path, quicker):
-    folder = tmp_path / "empty"
-    folder.mkdir()
-    settings = PROJECT.format(version=1).partition("[tool.mlpbench]")[2].replace("tool.mlpbench.", "")
-    (folder / "mlpbench.toml").write_text(settings, encoding="utf-8")
-    ceiling = {"GIT_CEILING_DIRECTORIES": str(tmp_path)}
-    ran = typed(WEEKLY, wheel, folder, path, quicker, GITHUB_STEP_SUMMARY=str(tmp_path / "s.md"), **ceiling)
-    assert ran.returncode == 0, (ran.stdout, ran.stderr)  # one repeat decides nothing, and that proves no slowdown
-    versions = [run.records[0].version for run in runs.read_runs(runs.latest(folder / "results"))]
-    assert [version.rpartition(".")[0] for version in versions] == ["2.3", "2.4"]
-    assert ran.stdout.count("::warning title=undecided") == 2

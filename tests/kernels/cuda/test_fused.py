@@ -34,17 +34,6 @@ def mean(x):
     return x.mean(axis=-1, keepdims=True) * np.ones(SPEC.n_out)
 
 
-def test_each_arithmetic_has_a_kernel_and_a_replayed_one():
-    assert len(NAMES) == 2 * len(REPLAYED) == 10
-    for name in NAMES:
-        kernel_class = registry.load(name)
-        base = name.removesuffix("-graph").removeprefix("cupy-fused").removeprefix("-")
-        assert kernel_class.arithmetic == {"": "fp32", "u8": "fp32"}.get(base, base)
-        assert kernel_class.pixels == (base == "u8")
-        assert kernel_class.capturable == (name not in REPLAYED)
-        assert kernel_class.returns == "kept"
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, name):
     cupy = fake_cupy.install(monkeypatch)
@@ -142,25 +131,6 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
         registry.load("cupy-fused-fp16")(SPEC, huge)
 
 
-@pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-u8", "cupy-fused-3xtf32", "cupy-fused-fp16"])
-def test_the_widest_network_is_refused_where_a_block_is_a_byte_short(monkeypatch, name):
-    fake_cupy.install(monkeypatch)
-    widest = ForwardSpec((785, *[128] * 8), "gelu", "softmax")
-    kernel_class = registry.load(name)
-    kernel_class.supports(widest)
-    most = max(one.shared_bytes for one in programs.fused(widest, kernel_class.arithmetic, pixels=kernel_class.pixels))
-    assert most == {"fp32": 67584}.get(kernel_class.arithmetic, 81920)
-    monkeypatch.setattr(fused, "shared_memory", lambda: most)
-    kernel = made(name, widest)
-    for program in kernel._programs:
-        kernel._launch(program.up_to or programs.SOME_ROWS + 1, None)
-    asked = [one.kernel.max_dynamic_shared_size_bytes for one in kernel._ready.values()]
-    assert asked == [max(one.shared_bytes, 48 * 1024) for one in kernel._programs]
-    monkeypatch.setattr(fused, "shared_memory", lambda: most - 1)
-    with pytest.raises(KernelUnavailable, match=f"needs {most} bytes of shared memory .* has {most - 1}"):
-        made(name, widest)
-
-
 def in_float32(spec, params, x, _arithmetic):
     return expected(spec, params, x)
 
@@ -168,13 +138,6 @@ def in_float32(spec, params, x, _arithmetic):
 def on_a_cpu(cupy, monkeypatch):
     """Let raw kernels of the stand-in be computed by g++, where they are launched, and captured."""
     monkeypatch.setattr(cupy, "RawKernel", fake_cupy.computing(CpuRawKernel))
-
-
-@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
-@pytest.mark.parametrize("name", ["cupy-fused-graph", "cupy-fused-u8"])
-def test_the_gate(monkeypatch, name):
-    on_a_cpu(fake_cupy.install(monkeypatch), monkeypatch)
-    assert check(registry.load(name), SPEC).max_error_ratio < 0.5
 
 
 @pytest.mark.heavy

@@ -111,28 +111,6 @@ def test_there_is_no_instruction_that_the_target_lacks(written, isa, bits):
         assert not [line for line in lines if line.startswith("v")]
 
 
-@everywhere
-def test_tiles_fetch_the_inputs_to_come(written, isa, bits):
-    """Dense: the rows of the next block and, where no block before has fetched them, of the next tile; tiles of fewer
-    rows their own, and once those of the next call. With zeros skipped the rows behind the tile: half while zeros are
-    looked for, half while the rest is multiplied.
-    """
-    _, source, shape = written(isa, bits)
-
-    def fetches(name):
-        text = re.search(rf"^define[^\n]*@\W?{name}_f{bits}\W?\(.*?^}}", source, re.MULTILINE | re.DOTALL)
-        return len(re.findall(r"call void @\W?llvm\.prefetch", text[0]))
-
-    whole = f"{shape.rows}x{shape.vectors}"
-    assert fetches(f"tile_{whole}") == 2 * shape.rows
-    assert fetches(f"tile_{shape.rows // 2}x{shape.vectors}") == 2 * (shape.rows // 2)
-    assert fetches("tile_1x1") == 1  # beside wider tiles, which have asked for the next call's
-    assert fetches(f"turned_tile_{whole}") == 0
-    for rows in shape.ladder:  # written once for whole vectors and once for what is left
-        assert fetches(f"find_{rows}x0") == 2 * (rows // 2)
-        assert fetches(f"sparse_tile_{rows}x{shape.vectors}") > 0
-
-
 @pytest.mark.parametrize("isa", ["avx512", "avx2"])
 @pytest.mark.parametrize("bits", [32, 64])
 def test_tiles_of_far_weights_ask_for_them_once_a_cache_line(written, isa, bits):
