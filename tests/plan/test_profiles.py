@@ -1,58 +1,57 @@
-"""What is timed: named grids, batch sizes as people write them."""
+"""What is timed: named grids, batch sizes as people write them, and the sweep over kernels on a device."""
 
 import pytest
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import profiles
+from mlpbench.bench.plan import choose, probe, profiles
+from mlpbench.bench.plan.probe import Probed
+from mlpbench.bench.plan.request import Request
+from support.terminal import called, complaint
 
 
-def test_the_default_profile_is_the_one_that_was_promised():
-    quick = profiles.profile("quick")
+def test_profiles_are_the_ones_that_were_promised():
+    quick, gpu, book = map(profiles.profile, ("quick", "gpu", "book"))
     assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 5)
     assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
     assert quick.usual == ["numpy", "numba", "numba-parallel", "numba-simd", "cupy"], "what most readers know"
-    assert set(profiles.profile("gpu").usual) > set(quick.usual), "of a device, every kernel"
-
-
-def test_the_book_profile_is_the_books_experiment():
-    book = profiles.profile("book")
-    assert book.kernels == ("numpy",)
+    assert set(gpu.usual) > set(quick.usual), "of a device, every kernel"
+    assert gpu.batch_sizes == tuple(10**n for n in range(7))
     both = [Case(mode, size) for mode in ("batched", "book") for size in (1, 100)]
     assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
-
-
-def test_the_gpu_profile_goes_from_one_row_to_a_million():
-    gpu = profiles.profile("gpu")
-    assert gpu.batch_sizes == tuple(10**n for n in range(7))
-    assert (gpu.kernels, gpu.device) == (None, "cuda")
-
-
-def test_every_profile_measures_both_ways_and_smoke_is_the_shortest():
-    assert set(profiles.PROFILES) == {"smoke", "quick", "full", "book", "gpu"}
     for name, profile in profiles.PROFILES.items():
         assert profile.name == name
         assert {"per_sample", "batched"} <= set(profile.modes) <= set(cases_.MODES)
         assert min(profile.batch_sizes) == 1
         assert profile.min_rounds >= 3
     budgets = {name: p.repeats * p.max_time_s * len(p.batch_sizes) for name, p in profiles.PROFILES.items()}
-    assert budgets["smoke"] == min(budgets.values())
-    assert budgets["full"] == max(budgets.values())
+    assert (min(budgets, key=budgets.get), max(budgets, key=budgets.get)) == ("smoke", "full")
 
 
-def test_an_unknown_profile_names_the_nearest():
+def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
+    grid = cases_.grid(("batched", "per_sample", "batched"), (7, 3, 7))
+    assert grid == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
+
+
+def test_an_unknown_name_names_the_nearest():
     with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
         profiles.profile("quik")
-
-
-def test_one_at_a_time_is_one_case_whatever_the_batch_sizes():
-    cases = cases_.grid(("batched", "per_sample"), (7, 3))
-    assert cases == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
-    # A case named twice is timed once.
-    assert cases_.grid(("batched", "batched"), (10, 1, 10)) == [Case("batched", 10), Case("batched", 1)]
-
-
-def test_an_unknown_mode_names_the_nearest():
     with pytest.raises(UserError, match=r"unknown mode 'batch' \(did you mean batched\?\); there are per_sample"):
         cases_.grid(("batch",), (1,))
+
+
+def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatch, capsys, tmp_path):
+    def planned(reason=None, named=()):
+        answers = {"cupy": Probed("cupy", "cupy", "cuda", "14", reason)}
+        here = lambda names, *_: [answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names]  # noqa: E731
+        monkeypatch.setattr(probe, "probe_all", here)
+        request = Request(profile=profiles.profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
+        return set(choose.plan(request).plan.kernels)
+
+    assert planned() == {"cupy", "numpy"}
+    assert planned(named=("numba",)) == {"numba"}, "what is named is what is meant"
+    with pytest.raises(UserError, match="no kernel that computes on cuda is available: cupy: no driver"):
+        planned("no driver")
+    line = complaint(*called(capsys, "run", "numpy", "--device", "H100", "--results", tmp_path))
+    assert line.startswith("--device H100: give the index of a card, or its UUID")
