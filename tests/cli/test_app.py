@@ -62,19 +62,16 @@ def kernels(monkeypatch):
     return install
 
 
-def test_the_command_that_is_installed_is_this_one_and_of_this_version(capsys):
+def test_the_command_that_is_installed_is_this_one_and_helps_and_is_of_this_version(capsys):
     (script,) = (e for e in metadata.entry_points(group="console_scripts") if e.name == "mlpbench")
     assert script.load() is app.main
     for option in ("--version", "-V"):
         assert called(capsys, option) == (0, f"mlpbench {__version__}\n", "")
-
-
-@pytest.mark.parametrize("words", [[], ["--help"], ["-h"]])
-def test_help_names_every_command(capsys, words):
-    status, out, err = called(capsys, *words)
-    assert (status, err) == (0, "")
-    for command in COMMANDS:
-        assert re.search(rf"^\W*{command} ", out, re.MULTILINE), command
+    for words in ([], ["--help"], ["-h"]):
+        status, out, err = called(capsys, *words)
+        assert (status, err) == (0, "")
+        assert all(re.search(rf"^\W*{command} ", out, re.MULTILINE) for command in COMMANDS)
+        assert all(f"─ {panel} ─" in out for panel in ("Measure", "Read", "Share", "Set up"))
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -173,45 +170,40 @@ def test_env(capsys):
     assert all(line.startswith("warning: ") for line in err.splitlines())
 
 
-def test_a_report_is_written_as_its_file_is_named(capsys, results, tmp_path):
-    assert called(capsys, "report", "-o", tmp_path / "a.JSON")[0] == 0
-    assert json.loads((tmp_path / "a.JSON").read_text())
-    assert called(capsys, "report", "-o", tmp_path / "a.txt")[0] == 0
-    assert (tmp_path / "a.txt").read_text().startswith("# ")
+def test_report_is_of_the_latest_run_by_default_and_as_its_file_is_named(capsys, results, tmp_path):
+    newest = simulate.write_run(results, TIMES, seed=9)
+    older = min(path.parent.name for path in results.glob("*/*/run.json"))
+    assert newest.name in called(capsys, "report")[1]
+    for words, names in (((older,), {older}), ((older, newest), {older, newest.name})):
+        status, out, err = called(capsys, "report", *words)
+        assert (status, err, {name for name in (older, newest.name) if name in out}) == (0, "", names)
+    assert "no CUDA driver" in called(capsys, "report", older)[1], "skipped kernels with their reasons"
+    for name, begins in (("a.JSON", "{"), ("a.txt", "# ")):
+        assert called(capsys, "report", "-o", tmp_path / name)[0] == 0
+        assert (tmp_path / name).read_text().startswith(begins)
     told = complaint(*called(capsys, "report", "--format", "md", "-o", "b.html"))
     assert told == "b.html ends as html, and --format is md: leave --format out, or name another file"
 
 
-def test_report_is_of_the_latest_run_by_default(capsys, results):
-    newest = simulate.write_run(results, TIMES, seed=9)
-    status, out, err = called(capsys, "report")
-    assert (status, err) == (0, "")
-    assert newest.name in out
-    older = min(path.parent.name for path in results.glob("*/*/run.json"))
-    status, out, _ = called(capsys, "report", older)
-    assert older in out
-    assert newest.name not in out
-    assert "no CUDA driver" in out, "skipped kernels with their reasons"
-    status, out, _ = called(capsys, "report", older, newest)
-    assert all(name in out for name in (older, newest.name))
+def test_show(capsys):
+    status, out, err = called(capsys, "show", 0)
+    assert (status, "label 7" in out, err) == (0, True, "")
+    assert json.loads(called(capsys, "show", 0, "--json")[1])
 
 
-@pytest.mark.parametrize(
-    ("name", "looks_right"),
-    [
-        ("md", lambda out: out.startswith("# ")),
-        ("csv", lambda out: {row["kernel"] for row in csv.DictReader(io.StringIO(out))} == {"numpy", "numba"}),
-        ("json", lambda out: json.loads(out)["headline"]["lead"]),
-        ("html", lambda out: out.lower().startswith("<!doctype html>")),
-    ],
-)
-def test_report_in_every_format_to_stdout_and_to_a_file(capsys, results, tmp_path, name, looks_right):
-    status, out, err = called(capsys, "report", "--format", name)
-    assert (status, err) == (0, "")
-    file = tmp_path / f"made.{name}"
-    assert called(capsys, "report", "--format", name, "-o", file) == (0, "", f"wrote {file}\n")
-    assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
-    assert looks_right(out)
+def test_report_in_every_format_to_stdout_and_to_a_file(capsys, results, tmp_path):
+    for name, looks_right in {
+        "md": lambda out: out.startswith("# "),
+        "csv": lambda out: {row["kernel"] for row in csv.DictReader(io.StringIO(out))} == {"numpy", "numba"},
+        "json": lambda out: json.loads(out)["headline"]["lead"],
+        "html": lambda out: out.lower().startswith("<!doctype html>"),
+    }.items():
+        status, out, err = called(capsys, "report", "--format", name)
+        assert (status, err) == (0, "")
+        file = tmp_path / f"made.{name}"
+        assert called(capsys, "report", "--format", name, "-o", file) == (0, "", f"wrote {file}\n")
+        assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
+        assert looks_right(out), name
 
 
 def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
@@ -222,15 +214,6 @@ def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
     assert [cases[mode, 100]["verdict"] for mode in ("per_sample", "batched")] == ["faster", "slower"]
     low, high = (cases["batched", 100]["speedup"][end] for end in ("low", "high"))
     assert low < 1 / 1.5 < high
-
-
-def test_show(capsys, tmp_path):
-    status, out, err = called(capsys, "show", 0)
-    assert (status, err) == (0, "")
-    assert "label 7" in out
-    status, out, err = called(capsys, "show", 0, "--json")
-    assert (status, err) == (0, "")
-    assert json.loads(out)
 
 
 @pytest.mark.parametrize("words", [["report", "--format", "json"], ["compare", "numpy", "numba"], ["env"]])

@@ -40,18 +40,13 @@ def told(tmp_path, monkeypatch, capsys):
         # Kernels
         (["run", "numpyy"], "unknown kernel 'numpyy' (did you mean numpy?); `mlpbench list` shows them all"),
         (["run", "numpy", "numba-paralel"], "unknown kernel 'numba-paralel' (did you mean numba-parallel?)"),
-        (["run", ""], "unknown kernel ''"),
         (["run", "nump\x1b[2Jy\nx"], "unknown kernel 'nump"),
-        (["check", "cuppy"], "unknown kernel 'cuppy' (did you mean cupy?)"),
         # Profiles
         (["run", "numpy", "--profile", "quik"], "unknown profile 'quik' (did you mean quick?); there are book,"),
-        (["run", "numpy", "--profile", ""], "unknown profile ''"),
         # Specifications
         (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
-        (["run", "numpy", "--spec", "784-99999999999-10"], "784-99999999999-10 has "),
         (["run", "numpy", "--spec", "9999999-10"], "10000 rows take "),
         (["run", "numpy", "--spec", "20-10-3:tan"], "hidden must be one of sigmoid, relu, step, tanh, "),
-        (["run", "numpy", "--spec", "20-10-3:relu/softmx"], "output must be one of softmax, identity"),
         (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
         (
@@ -63,21 +58,17 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give a whole number from 1 to 4,096 or all"),
         (["calibrate", "--threads", "1,2"], "--threads: calibrate measures with one number"),
         (["check", "numpy", "--dtype", "float32,float64"], "check takes one --spec and one --dtype"),
-        (["run", "numpy", "--spec", "20-10", "--spec", "784,50,10"], "cannot read the specification '784,50,10'"),
         (["run", "numpy", "--spec=784-10", "--spec=20-10", "--data=digits"], "--spec 20-10: digits has 784 inputs in"),
         (["run", "--spec=20-10:relu", "--spec=20-10"], "--spec: two networks of the same sizes"),
         (["run", "numpy", "--repeats", "0"], "cannot read the repeats '0': give a whole number from 1 to 1,000"),
-        (["run", "numpy", "--repeats", "many"], "cannot read the repeats 'many'"),
         (["calibrate", "--repeats", "1"], "Invalid value for '--repeats'"),
         # Budgets
         (["run", "numpy", "--budget", "soon"], "cannot read the budget 'soon': write a time such as 90s, 2m or 1h"),
-        (["calibrate", "--budget", "soon"], "cannot read the budget 'soon'"),
         (["run", "--repeats=3", "--budget=90s"], "--repeats is an exact number, --budget lets it grow: give one"),
         (["run", "numpy", "--seed", "-1"], "cannot read the seed '-1'"),
         # Data
         (["run", "numpy", "--data", "digit"], "unknown data 'digit' (did you mean digits?); there are digits, mni"),
         (["show", "1000"], "there is no image 1000: digits has rows 0 to 999"),
-        (["show", "--", "-1"], "there is no image -1"),
         (["show", "first"], "Invalid value for 'N'"),
         # Weights
         (["run", "numpy", "--model", "gone.npz"], "weights gone.npz: there is no such file"),
@@ -86,12 +77,9 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--model", "results"], "weights results: it cannot be read: Is a directory"),
         # Where results go, and come from
         (["run", "numpy", "--results", "mine.txt"], "cannot write results to mine.txt: Not a directory; choose an"),
-        (["run", "numpy", "--results", "mine.txt/a"], "cannot write results to mine.txt/a: Not a directory"),
         (["report", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
-        (["explain", "--results", "nowhere"], "no runs in nowhere: `mlpbench run` makes one"),
         (["explain", "gone"], "no run, file or folder 'gone'; "),
         (["report", "--format", "pdf"], "unknown format 'pdf'"),
-        (["report", "gone"], "no run, file or folder 'gone'; "),
         (["report", "mine.txt"], "mine.txt: not JSON: "),
         (["report", "-o", "gone/report.md"], "cannot write gone/report.md: No such file or directory; choose another"),
         (["report", "-o", "results"], "cannot write results: Is a directory"),
@@ -100,7 +88,6 @@ def told(tmp_path, monkeypatch, capsys):
         (["compare", "numpy"], "name two sides, or one run and --by"),
         (["compare", "numpy", "numba"], "'numba' is no run, and no kernel of the latest one"),
         (["compare", "numpy", "numpy"], "nothing to compare: "),
-        (["compare", "numpy", "numpy", "--results", "nowhere"], "no runs in nowhere"),
         (["compare", "numpy", "numpy", "--fail-if-slower", "lots"], "cannot read the threshold 'lots'"),
         # The words themselves
         (["rnu"], "No such command 'rnu'."),
@@ -113,11 +100,6 @@ def told(tmp_path, monkeypatch, capsys):
 def test_bad_input_is_told_in_one_line(told, words, expected):
     line = told(*words)
     assert line.startswith(expected), line
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="/proc is not writable, even for root, on Linux only")
-def test_a_results_folder_where_nobody_may_write(told):
-    assert told("run", "numpy", "--results", "/proc/results").startswith("cannot write results to /proc/results: ")
 
 
 @pytest.fixture
@@ -144,12 +126,12 @@ def _cut(path, length):
 
 
 @pytest.mark.parametrize("name", list(DAMAGES))
-@pytest.mark.parametrize("command", ["run", "check"])
-def test_damaged_data(told, half, monkeypatch, name, command):
+def test_damaged_data(told, half, monkeypatch, name):
     damage, expected = DAMAGES[name]
     damage(half)
     monkeypatch.setenv("MLPBENCH_DATA", str(half))
-    assert expected in told(command, "numpy", "--data", "mnist")
+    for command in ("run", "check"):
+        assert expected in told(command, "numpy", "--data", "mnist")
 
 
 @pytest.mark.parametrize(
@@ -188,7 +170,9 @@ def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_pa
     assert proof.exists(), "the file is as malicious as it should be"
 
 
-def test_weights_that_do_not_fit(told, tmp_path):
+def test_files_that_do_not_fit_or_have_hostile_names(told, tmp_path):
+    if sys.platform.startswith("linux"):  # where nobody may write, not even root
+        assert told("run", "numpy", "--results", "/proc/results").startswith("cannot write results to /proc/results: ")
     save_params(tmp_path / "small.npz", seeded(ForwardSpec((784, 40, 100, 10))))
     assert "W1 has shape (784, 40), 784-50-100-10 needs (784, 50)" in told("run", "numpy", "--model", "small.npz")
     params = seeded(MNIST)
@@ -199,6 +183,9 @@ def test_weights_that_do_not_fit(told, tmp_path):
     assert "only arrays of numbers" in told("run", "numpy", "--model", "objects.npz")
     (tmp_path / "cut.npz").write_bytes((tmp_path / "nan.npz").read_bytes()[:5000])
     assert "it is damaged" in told("run", "numpy", "--model", "cut.npz")
+    (path,) = tmp_path.glob("results/*/*/numpy.1.json")
+    path.rename(path.with_name("x\x1b[2J\nmlpbench: all is well.json"))
+    assert "it was renamed or copied" in told("report")
 
 
 def _with(**changes):
@@ -232,12 +219,6 @@ def test_a_damaged_or_hostile_result_is_named_and_the_others_are_told(capsys, tm
     assert expected in line
     assert "<script>" not in out
     assert "numpy: " in out
-
-
-def test_a_result_file_with_a_hostile_name(told, tmp_path):
-    (path,) = tmp_path.glob("results/*/*/numpy.1.json")
-    path.rename(path.with_name("x\x1b[2J\nmlpbench: all is well.json"))
-    assert "it was renamed or copied" in told("report")
 
 
 @pytest.mark.parametrize("words", ["run numpyy", "run numpy --results mine.txt", "compare numpy numba"])

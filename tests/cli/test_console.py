@@ -5,7 +5,6 @@ import re
 import sys
 
 import pytest
-from rich.text import Text
 
 from mlpbench.bench.cli import console
 from mlpbench.bench.record.untrusted import clean_text
@@ -18,38 +17,30 @@ PLAIN = "out[/bold] :warning: [red]12[/red]"
 
 def test_data_go_to_stdout_and_the_rest_to_stderr(capsys):
     console.out().print("data")
-    console.print_json([1])
+    console.print_json({"a": [float("nan"), float("inf"), 1.5], 1: (None, True, "µ")})
     console.err().print("progress")
     console.complain("wrong")
     out, err = capsys.readouterr()
-    assert out == "data\n[\n  1\n]\n"
+    data, _, as_json = out.partition("\n")
+    assert (data, json.loads(as_json)) == ("data", {"a": [None, None, 1.5], "1": [None, True, "µ"]})
+    assert "µ" in as_json, "people read it too"
     assert err == "progress\nmlpbench: wrong\n"
 
 
 @pytest.mark.parametrize("make", [console.out, console.err])
-def test_words_are_no_markup_and_a_long_line_stays_one_line_in_a_pipe(capsys, make):
+def test_words_are_no_markup_and_a_long_line_or_cell_stays_one_line_in_a_pipe(capsys, make):
+    long = " ".join(["word"] * (30 if make is console.out else 10))
     make().print(PLAIN)
-    made = console.table(PLAIN, PLAIN)
-    made.add_row(PLAIN)
+    made = console.table(PLAIN, PLAIN, "value", right=("value",))
+    made.add_row(PLAIN, "1,000")
+    made.add_row(long, "1")
     make().print(made)
-    make().print(line := " ".join(["word"] * 200))
+    make().print(f"{long} {long}")
     captured = capsys.readouterr()
-    lines = [line.rstrip() for line in (captured.out + captured.err).splitlines()]
-    assert lines == [*[PLAIN] * 4, line]
-
-
-def test_a_table_in_a_pipe_is_not_cut_off(capsys):
-    made = console.table("Title", "name", "a reason", "value", right=("value",))
-    reason = " ".join(["reason"] * 20)
-    made.add_row(Text("numpy"), Text(reason), Text("1,000"))
-    made.add_row(Text("n"), Text(""), Text("1"))
-    console.out().print(made)
-    title, header, first, second = (line.rstrip() for line in capsys.readouterr().out.splitlines())
-    assert title == "Title"
-    assert header.split() == ["name", "a", "reason", "value"]
-    assert reason in first
-    assert first.endswith("1,000")
-    assert second.endswith("    1"), "numbers stand under each other"
+    first, title, head, *rows, last = (line.rstrip() for line in (captured.out + captured.err).splitlines())
+    assert (first, title, head.split("  ")[0], last) == (PLAIN, PLAIN, PLAIN, f"{long} {long}")
+    assert [row.split("  ")[0] for row in rows] == [PLAIN, long]
+    assert [row.endswith(end) for row, end in zip(rows, ("  1,000", "      1"), strict=True)] == [True, True]
 
 
 def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
@@ -100,39 +91,32 @@ def test_a_sentence_is_set_in_to_its_last_line_on_a_terminal_and_stays_one_line_
     assert capsys.readouterr().out.rstrip() == "  " + ("word " * 30).strip()
 
 
-def test_json_has_no_word_for_what_is_not_a_number(capsys):
-    console.print_json({"a": [float("nan"), float("inf"), -float("inf"), 1.5], 1: (None, True, "µ")})
-    out = capsys.readouterr().out
-    assert json.loads(out) == {"a": [None, None, None, 1.5], "1": [None, True, "µ"]}
-    assert "µ" in out, "people read it too"
-
-
-@pytest.mark.parametrize(
-    "message",
-    ["one\ntwo", "one\r\n  two", "one \t two", "one\n\ntwo\n", "\x1b[2Jone \x07two", "\u202eone \x1b]0;x\x07two"],
-)
-def test_a_complaint_is_one_line(capsys, message):
-    console.complain(message)
-    assert capsys.readouterr() == ("", "mlpbench: one two\n")
+def test_a_complaint_is_one_line(capsys):
+    for message in (
+        "one\ntwo",
+        "one\r\n  two",
+        "one \t two",
+        "one\n\ntwo\n",
+        "\x1b[2Jone \x07two",
+        "\u202eone \x1b]0;x\x07two",
+    ):
+        console.complain(message)
+        assert capsys.readouterr() == ("", "mlpbench: one two\n")
 
 
 ROWS = (("one", "numpy", "1.0x", "7"), ("one", "numba", "[bold]", "8"), ("two", "numba", "3.0x", "9"))
 
 
-def printed(capsys, **settings):
+def test_a_table_of_a_report_may_say_once_what_the_row_above_says_and_leave_a_column_out(capsys):
     content = table("A sentence.", ("run", "kernel"), ("speedup", "rounds"), rows=ROWS)
-    console.show(console.report_table(content, "Title", "caption", **settings), content.heads)
-    return [line.rstrip() for line in capsys.readouterr().out.splitlines()]
-
-
-def test_a_table_of_a_report_has_its_own_title_and_its_cells_as_they_are(capsys):
-    title, head, *rows, caption = printed(capsys)
-    assert (title, caption) == ("Title", "caption")
-    assert head.split() == ["run", "kernel", "speedup", "rounds"]
-    assert [tuple(row.split()) for row in rows] == list(ROWS)
-
-
-def test_what_the_row_above_says_is_said_once_and_a_column_can_be_left_out(capsys):
-    _, head, *rows, _ = printed(capsys, said_once=1, without="rounds")
-    assert head.split() == ["run", "kernel", "speedup"]
-    assert [row.split() for row in rows] == [["one", "numpy", "1.0x"], ["numba", "[bold]"], ["two", "numba", "3.0x"]]
+    for settings, head, rows in (
+        ({}, ["run", "kernel", "speedup", "rounds"], [*map(list, ROWS)]),
+        (
+            {"said_once": 1, "without": "rounds"},
+            ["run", "kernel", "speedup"],
+            [["one", "numpy", "1.0x"], ["numba", "[bold]"], ["two", "numba", "3.0x"]],
+        ),
+    ):
+        console.show(console.report_table(content, "Title", "caption", **settings), content.heads)
+        lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+        assert lines == [["Title"], head, *rows, ["caption"]]

@@ -5,14 +5,13 @@ import shutil
 
 import pytest
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support.processes import measured
-from support.terminal import called, refused, typed
+from support.terminal import called, complaint, refused, typed
 
 #: Small, and so quick.
 SMALL = ("--profile", "smoke", "--batch-size", "10")
@@ -72,12 +71,13 @@ def test_one_value_for_each_is_an_ordinary_run(run):
     assert runs[0].path.joinpath("numpy.0.json").is_file()
     assert "1 kernel, 2 cases each, 1 repeat, 1 thread; seed " in err
     assert run.roofs == [([runs[0].path.name], 1, "float64")]
+    assert runs[0].plan.binding is None
+    assert "take turns" not in err
 
 
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        (("--threads", "1,2"), [(NET, 1, "float32"), (NET, 2, "float32")]),
         (("--threads", "2", "--threads", "1", "--threads", "2"), [(NET, 2, "float32"), (NET, 1, "float32")]),
         (("--threads", "1,all,2"), [(NET, 1, "float32"), (NET, 2, "float32")]),
         (("--dtype", "float64,float32", "--threads", "1"), [(NET, 1, "float64"), (NET, 1, "float32")]),
@@ -87,8 +87,7 @@ def test_one_value_for_each_is_an_ordinary_run(run):
 )
 def test_values_are_taken_once_in_the_order_typed(run, words, expected):
     status, _, _, runs = run("numpy", *words)
-    assert status == 0
-    assert points(runs) == expected
+    assert (status, points(runs)) == (0, expected)
 
 
 def test_every_combination_is_told_measured_and_saved(run):
@@ -96,7 +95,6 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert status == 0
     told = "1 thread, float32; 1 thread, float64; 2 threads, float32; 2 threads, float64"
     assert err.startswith(f"4 settings: {told}\n1 kernel, 2 cases each, 1 repeat, in each setting; seed 3\n")
-    assert "784-50-100-10 sigmoid/softmax float64; digits, trained weights" in err
     folder = runs[0].path.parent
     assert {path.name for path in folder.iterdir() if path.is_file()} == {"run.json", "report.md", "report.html"}
     assert f"wrote 4 result files, report.md, report.html to {folder}" in err
@@ -104,21 +102,14 @@ def test_every_combination_is_told_measured_and_saved(run):
     assert all(table.count(words) == 1 for words in told.split("; "))
     assert "2 threads, float64: numpy takes " in out
     assert sorted(run.roofs) == sorted(([f"threads-{n}_{d}"], n, d) for n in (1, 2) for d in ("float32", "float64"))
-
-
-def test_a_sweep_over_threads_is_bound_and_others_are_not(run):
-    _, _, err, runs = run("numpy", "--threads", "1,2")
-    assert all(found.plan.binding is not None for found in runs)
+    assert all(found.plan.binding is not None for found in runs), "settings that differ in threads"
     assert err.count("processes of 1 thread are ") == err.count("processes of 2 threads are ") == 1
-    _, _, err, runs = run("numpy", "--threads", "1", "--dtype", "float32,float64")
-    assert [found.plan.binding for found in runs] == [None, None]
-    assert "bound to" not in err
-
-
-def test_roofs_are_measured_once_for_settings_that_share_them(run):
-    _, _, _, runs = run("numpy", "--spec", "20-10-3", "--spec", "30-3", "--threads", "1,2")
-    assert len(runs) == 4
-    assert run.roofs == [([f"20-10-3_threads-{n}", f"30-3_threads-{n}"], n, "float32") for n in (1, 2)]
+    _, out, err, runs = run("numpy", "--threads", "1,3,4", "--spec", "20-10-3", "--spec", "30-3", "--json")
+    lines = [line for line in err.splitlines() if "take turns" in line]
+    assert lines == ["warning: 4 threads on 2 processors take turns: times with them say little about threads"]
+    there = [(found["run"], found["setting"]["label"]) for found in json.loads(out)["runs"]]
+    assert there == [(found.id, found.setting.label) for found in runs], "JSON is all that stdout holds"
+    assert run.roofs == [([f"20-10-3_threads-{n}", f"30-3_threads-{n}"], n, "float32") for n in (1, 3, 4)]
 
 
 def test_a_kernel_without_a_dtype_is_skipped_in_that_setting_only_and_refused_where_there_is_no_other(run):
@@ -136,34 +127,17 @@ def test_a_kernel_without_a_dtype_is_skipped_in_that_setting_only_and_refused_wh
 
 def test_ctrl_c_keeps_what_is_finished_and_says_so(run, capsys, tmp_path):
     status, out, err, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
-    assert status == 130
+    assert (status, "per sample" in out) == (130, True)
     assert "interrupted: 2 of 4 processes finished and are kept in" in err
-    assert "per sample" in out
     assert [(len(found.records), found.ending.interrupted) for found in runs] == [(0, True), (2, True)]
     # The setting that it did not come to has nothing to explain.
     status, out, err = called(capsys, "explain", "--results", tmp_path / "results")
     assert (status, err) == (0, "The run with 1 thread: nothing was timed, so there is nothing to explain\n")
-    assert "What the speedup is made of: the run with 2 threads, 784-50-100-10" in out
-    status, out, err = called(capsys, "explain", "latest/threads-1", "--results", tmp_path / "results")
-    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert complaint(*called(capsys, "explain", "latest/threads-1", "--results", tmp_path / "results"))
     # Before anything has ended.
     status, out, err, runs = run("numpy", "--threads", "1,2", stop_after=0)
-    assert (status, out) == (130, "")
-    assert "nothing measured" in err
+    assert (status, out, "nothing measured" in err) == (130, "", True)
     assert [len(found.missing) for found in runs] == [1, 1]
-
-
-def test_more_threads_than_processors_is_one_warning(run):
-    _, _, err, _ = run("numpy", "--threads", "1,3,4")
-    lines = [line for line in err.splitlines() if "take turns" in line]
-    assert lines == ["warning: 4 threads on 2 processors take turns: times with them say little about threads"]
-    assert "take turns" not in run("numpy", "--threads", "2")[2]
-
-
-def test_json_is_all_that_stdout_holds_and_has_the_settings(run):
-    _, out, _, runs = run("numpy", "--threads", "1,2", "--json")
-    there = [(found["run"], found["setting"]["label"]) for found in json.loads(out)["runs"]]
-    assert there == [(found.id, f"threads-{n}") for n, found in enumerate(runs, start=1)]
 
 
 def test_a_real_sweep_is_measured_told_compared_and_explained(capsys, tmp_path, quicker):
@@ -198,8 +172,5 @@ def test_a_sweep_whose_setting_is_gone_is_one_line(run, capsys, tmp_path):
     (runs[1].path / "run.json").unlink()
     (runs[1].path / "numpy.0.json").unlink()
     for words in (("report",), ("explain",), ("compare", "latest:numpy", "numpy")):
-        status, out, err = called(capsys, *words, "--results", tmp_path / "results")
-        assert (status, out, err.count("\n")) == (2, "", 1), words
-        assert "threads-2: no run in this folder" in err
-    with pytest.raises(UserError):
-        record.read_runs(runs[0].path.parent)
+        line = complaint(*called(capsys, *words, "--results", tmp_path / "results"))
+        assert "threads-2: no run in this folder" in line
