@@ -12,9 +12,8 @@ from mlpbench.bench.wings.threads import section as scaling
 
 
 def findings(*profiles, known=()):
-    runs = tuple(
-        SimpleNamespace(plan=SimpleNamespace(profile=profile, sweep=None), setting=None) for profile in profiles
-    )
+    plans = (SimpleNamespace(profile=profile, sweep=None) for profile in profiles)
+    runs = tuple(SimpleNamespace(plan=plan, setting=None) for plan in plans)
     return Findings(runs, (), (), (), kept={scaling.gained: (), **dict(known)})
 
 

@@ -1,3 +1,5 @@
+"""A report in every format: what it says of one run and of several, and of what is missing."""
+
 import csv
 import io
 import json
@@ -29,13 +31,18 @@ def content(*runs):
 
 
 @pytest.mark.parametrize("name", render.FORMATS)
-def test_every_format_is_there(reports, name):
+def test_every_format_has_the_run_and_one_without_times_or_a_mode_says_so(reports, tmp_path, name):
     text = reports.text("exact", name)
-    for word in ("numpy", "numba", "20261124T120000Z-0123abcd", "testbox"):
+    words = ["numpy", "numba", "20261124T120000Z-0123abcd", "testbox"]
+    for word in words if name == "csv" else [*words, "9.00x", SKIPPED[0]["reason"][:30], "Test CPU", simulate.COMMIT]:
         assert word in text
-    if name != "csv":
-        for word in ("9.00x", "cudaErrorNoDevice", "Test CPU @ 2.50GHz", simulate.COMMIT):
-            assert word in text
+    failures = [{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "process", "reason": "SIGKILL"}]
+    text = render.render([write(tmp_path, {}, failures=failures)], name)
+    assert name == "csv" or ("Nothing was timed." in text and "SIGKILL" in text)
+    for mode in ("per_sample", "batched"):
+        times = {case: time for case, time in EXACT.items() if case[1] != mode}
+        text = render.render([write(tmp_path / mode, times)], name)
+        assert name == "csv" or "no batching speedup" in text.lower()
 
 
 def test_what_has_no_report(reports):
@@ -53,8 +60,7 @@ def test_a_run_is_judged_once_for_all_sections_and_formats(tmp_path, monkeypatch
     monkeypatch.setattr(judge, "taken", lambda records: judged.append(1) or taken(records))
     document = render.build(runs.read_runs(folder))
     assert "explained" in {section.slug for section in document.sections}, "it is made of it"
-    texts = [render.write(document, name) for name in ("md", "html", "json", "csv")]
-    assert all(texts)
+    assert all(render.write(document, name) for name in render.FORMATS)
     assert len(judged) == 1
 
 
@@ -72,28 +78,25 @@ def test_all_say_the_same_finding(reports):
 # -- Markdown
 
 
-def test_the_table_holds_known_answers(tmp_path):
+def test_tables_hold_known_answers_and_the_charts_numbers(reports, tmp_path):
     lines = markdown(write(tmp_path, noise=0, repeats=4, rounds=7)).splitlines()
     (row,) = (line for line in lines if line.startswith("| numpy | batch | 100 | 2.00 µs ("))
     assert re.fullmatch(
         r".* 2.00 µs \(1.9. to 2.0.\) \| 500,000 \| 9.00x \(8\.\d+ to 9\.\d+\) \| 600 µs \| 7 \| 4 \|", row
     )
     assert any(line.startswith("| numpy | one at a time | 1 |") and "the baseline" in line for line in lines)
-
-
-def test_the_charts_numbers_are_tables_in_markdown(reports):
     lines = reports.text("exact").splitlines()
     assert "| kernel | one at a time | batch 1 | batch 100 |" in lines
     assert "| numba | the baseline | 1.00x (0.98 to 1.02) | 6.00x (5.86 to 6.14) |" in lines
 
 
-def test_it_says_what_a_sceptic_asks(tmp_path):
+def test_it_says_what_a_sceptic_asks(tmp_path, reports):
     text = markdown(write(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
     for words in (
         "What is in the clock",
         "The 1,000 rows of digits are repeated to 10,000 rows.",
         "0.9400 / 0.9400 of 1,000 rows",
-        "| cupy | skipped | no CUDA device: cudaErrorNoDevice: no CUDA-capable device is detected |",
+        f"| cupy | skipped | {SKIPPED[0]['reason']} |",
         "| Caches | L1d 32 KiB, L2 1 MiB, L3 32 MiB |",
         "| Cores | 2 cores, 4 logical processors |",
         "| Affinity | processors 0-3 |",
@@ -106,11 +109,7 @@ def test_it_says_what_a_sceptic_asks(tmp_path):
         "mlpbench run --seed 7",
     ):
         assert words in text
-
-
-def test_the_book_cell_is_explained_where_it_was_timed(reports):
-    assert "The book's cell: everything in the clock" in reports.text("book")
-    assert "The book's cell" not in reports.text("exact")
+    assert ("The book's cell:" in text, "The book's cell:" in reports.text("book")) == (False, True)
 
 
 def test_an_environment_that_could_not_be_read_and_a_dirty_checkout(tmp_path):
@@ -136,68 +135,11 @@ def test_failures_are_told_once_with_their_repeats(tmp_path):
         ("wrong", "all cases, every repeat: did not agree with the reference", "stale result"),
         ("numpy", "batched 100, repeat 2 of 3: failed while it was timed", "OSError"),
     ]
-    assert 'The run has failures, listed under "What is missing": wrong, numpy.' in content(run)["notices"]
+    assert any("What is missing" in text and "wrong, numpy" in text for text in content(run)["notices"])
     assert "| numpy | batch | 100 | 2.0" in markdown(run)  # the other repeats stay
 
 
-def test_an_interrupted_run_says_what_is_missing(tmp_path):
-    path = simulate.write_run(tmp_path, EXACT)
-    for repeat in (1, 2):
-        (path / f"numba.{repeat}.json").unlink()
-    run = simulate.read(path)
-    why = "the run was interrupted before this process ended"
-    assert gaps.gaps(run) == [("numba", "all cases, repeats 2, 3 of 3", why)]
-    assert "> The run was interrupted: 2 of 6 processes have no result." in markdown(run)
-    assert content(run)["runs"][0]["interrupted"] is True
-
-
-def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
-    path = simulate.write_run(tmp_path, EXACT)
-    with simulate.edited(path / "numpy.0.json") as changed:
-        changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
-    run = simulate.read(path)
-    why = "planned, and neither measured nor explained"
-    assert run.contradictions == ("numpy.0.json: per_sample 100 was planned, and neither measured nor explained",)
-    assert gaps.gaps(run) == [("numpy", "one at a time, repeat 1 of 3", why)]
-
-
-@pytest.mark.parametrize("name", render.FORMATS)
-def test_a_run_without_any_time_has_a_report(tmp_path, name):
-    failures = [{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "process", "reason": "SIGKILL"}]
-    text = render.render([write(tmp_path, {}, failures=failures)], name)
-    assert name == "csv" or ("Nothing was timed." in text and "SIGKILL" in text)
-
-
-@pytest.mark.parametrize("name", render.FORMATS)
-@pytest.mark.parametrize("mode", ["per_sample", "batched"])
-def test_a_missing_mode_is_said_in_words(tmp_path, name, mode):
-    times = {case: time for case, time in EXACT.items() if case[1] != mode}
-    text = render.render([write(tmp_path, times)], name)
-    assert name == "csv" or "no batching speedup" in text.lower()
-
-
-# -- several runs
-
-
-def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path):
-    slow = {case: 2 * time for case, time in EXACT.items()}
-    other = simulate.environment(libraries={"numpy": "1.26.0"}, threads=1)
-    first, second = write(tmp_path, noise=0, seed=1), write(tmp_path, slow, noise=0, seed=2, environment=other)
-    text = markdown(first, second)
-    assert f"| {first.id} | numpy | batch | 100 | 2.00 µs" in text
-    assert f"| {second.id} | numpy | batch | 100 | 4.00 µs" in text
-    differs = text[text.index("## What differs") : text.index("## What is in the clock")]
-    for words in (f"| what | {first.id} | {second.id} |", "| Threads given | 2 | 1 |", "numpy 1.26.0"):
-        assert words in differs
-    assert "Caches" not in differs
-    assert "Load" not in differs
-
-
-def test_runs_that_do_not_differ_say_so(reports):
-    assert "Nothing that was recorded: same machine" in reports.text("two")
-
-
-def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
+def test_interrupted_runs_say_what_is_missing_in_one_sentence(tmp_path):
     def interrupted(seed, lost):
         path = simulate.write_run(tmp_path, EXACT, seed=seed)
         for repeat in range(lost):
@@ -211,25 +153,51 @@ def test_what_happened_to_several_runs_is_one_sentence(tmp_path):
     assert gaps.notices([whole, first]) == [f"Run {first.id} was interrupted: {one}."]
     assert gaps.notices([second]) == [f"The run was interrupted: {two}."]
     assert gaps.notices([whole]) == []
+    why = "the run was interrupted before this process ended"
+    assert gaps.gaps(second) == [("numba", "all cases, repeats 2, 3 of 3", why)]
+    assert f"> The run was interrupted: {two}." in markdown(second)
+    assert content(second)["runs"][0]["interrupted"] is True
+
+
+def test_a_planned_case_without_time_or_reason_is_a_gap(tmp_path):
+    path = simulate.write_run(tmp_path, EXACT)
+    with simulate.edited(path / "numpy.0.json") as changed:
+        changed["benchmarks"] = [b for b in changed["benchmarks"] if b["params"]["mode"] != "per_sample"]
+    run = simulate.read(path)
+    why = "planned, and neither measured nor explained"
+    assert run.contradictions == (f"numpy.0.json: per_sample 100 was {why}",)
+    assert gaps.gaps(run) == [("numpy", "one at a time, repeat 1 of 3", why)]
+
+
+def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path, reports):
+    slow = {case: 2 * time for case, time in EXACT.items()}
+    other = simulate.environment(libraries={"numpy": "1.26.0"}, threads=1)
+    first, second = write(tmp_path, noise=0, seed=1), write(tmp_path, slow, noise=0, seed=2, environment=other)
+    text = markdown(first, second)
+    assert f"| {first.id} | numpy | batch | 100 | 2.00 µs" in text
+    assert f"| {second.id} | numpy | batch | 100 | 4.00 µs" in text
+    differs = text[text.index("## What differs") : text.index("## What is in the clock")]
+    for words in (f"| what | {first.id} | {second.id} |", "| Threads given | 2 | 1 |", "numpy 1.26.0"):
+        assert words in differs
+    assert "Caches" not in differs
+    assert "Load" not in differs
+    assert "Nothing that was recorded: same machine" in reports.text("two")
 
 
 # -- CSV and JSON
 
 
-def test_csv_is_the_tidy_frame(reports):
+def test_csv_is_the_tidy_frame_and_its_cells_are_no_formulas(reports, tmp_path):
     read = pd.read_csv(io.StringIO(reports.text("exact", "csv")))
     told = frame.load(reports.runs("exact"))
     assert list(read.columns) == list(frame.COLUMNS)
     assert len(read) == len(told) == len(EXACT) * 3
     assert read["sample_s"].to_numpy() == pytest.approx(told["sample_s"].to_numpy())
-
-
-@pytest.mark.parametrize("start", ["=", "+", "-", "@"])
-def test_csv_cells_are_no_formulas(tmp_path, start):
-    hostile = f"{start}HYPERLINK(0)"
-    run = write(tmp_path, environment=simulate.environment(machine={"name": hostile}))
-    rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
-    assert {row["machine"] for row in rows} == {f"'{hostile}"}
+    for number, start in enumerate("=+-@\uff1d"):
+        hostile = f"{start}HYPERLINK(0)"
+        run = write(tmp_path / str(number), environment=simulate.environment(machine={"name": hostile}))
+        rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
+        assert {row["machine"] for row in rows} == {f"'{hostile}"}
 
 
 def test_json_holds_the_numbers(reports):
@@ -237,7 +205,7 @@ def test_json_holds_the_numbers(reports):
     case = next(c for c in data["cases"] if (c["kernel"], c["mode"], c["batch_size"]) == ("numpy", "batched", 100))
     assert case["speedup"]["value"] == pytest.approx(9)
     assert case["sample_s"]["value"] == pytest.approx(2e-6)
-    assert case["sample_s_by_repeat"] == {"0": pytest.approx(2e-6), "1": pytest.approx(2e-6), "2": pytest.approx(2e-6)}
+    assert case["sample_s_by_repeat"] == {str(repeat): pytest.approx(2e-6) for repeat in range(3)}
     (run,) = data["runs"]
     assert run["missing"] == [{"kernel": "cupy", "what": "skipped", "why": SKIPPED[0]["reason"]}]
     assert run["environment"]["machine"]["cpu_model"] == "Test CPU @ 2.50GHz"

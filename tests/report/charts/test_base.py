@@ -9,7 +9,7 @@ import vl_convert
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts import base, style
 from support.runs import peers
 
 SKIPS = {"numba-simd-new": {"describe": {"threads": 1, "skips_work": True}}}
@@ -33,11 +33,12 @@ def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(run
     assert "numba-simd †" not in page
 
 
-def test_a_picture_has_the_mark_in_its_legend(run):
-    svg = update_readme.picture(summarize([run]), "time", "light")
+def test_a_picture_has_the_mark_in_its_legend_and_its_own_colours(run):
+    svg = update_readme.picture(summarize([run]), "time", "dark")
     names = set(re.findall(r">([a-z-]+(?: †)?)</text>", svg))
     assert {"numba-simd-new †", "numba-simd"} <= names
     assert "numba-simd-new" not in names
+    assert (style.colours("dark")["surface"] in svg, "var(" in svg) == (True, False)
 
 
 def test_who_points_at_a_mark_reads_the_marked_name():

@@ -20,9 +20,9 @@ HOSTILE = [SCRIPT, MARKDOWN, "{{ 7 * 7 }}{% raw %}", "'\"><svg onload=alert(3)>"
 def hostile(request, tmp_path_factory):
     """Return the report of a run in which every free text is hostile."""
     text = request.param
-    environment = simulate.environment(
-        machine={"name": text, "cpu_model": text}, libraries={text: text}, gpu={"available": False, "reason": text}
-    )
+    gpu = {"available": False, "reason": text}
+    machine = {"name": text, "cpu_model": text}
+    environment = simulate.environment(machine=machine, libraries={text: text}, gpu=gpu)
     path = simulate.write_run(
         tmp_path_factory.mktemp("hostile"),
         TIMES,

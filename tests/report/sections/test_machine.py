@@ -33,38 +33,27 @@ def write(folder, uses, **settings):
         ({("numpy", 0): use(2)}, "2; nobody"),
         ({}, "not recorded"),
     ],
-    ids=["all say the same", "repeats differ", "nobody answers", "an older file"],
 )
 def test_each_kernel_that_says_so_has_its_threads_and_who_reported_how_many(tmp_path, uses, cell):
     run = write(tmp_path, uses)
     kernels = render.render([run], "md").partition("## Kernels")[2].partition("\n## ")[0]
     (line,) = (line for line in kernels.splitlines() if line.startswith("| numpy |"))
     assert line.endswith(f"| {cell} |")
-    in_json = {
-        one["kernel"]: one["thread_use"] for one in json.loads(render.render([run], "json"))["runs"][0]["kernels"]
-    }
-    assert (in_json["numpy"] is None) == (("numpy", 1) not in uses)
+    first, *_ = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
+    assert (first["kernel"], first["thread_use"] is None) == ("numpy", not uses)
 
 
-@pytest.mark.parametrize(
-    ("changes", "shown"),
-    [
-        ({}, "none asked for"),
-        ({"binding": {"processors": [0, 2], "reason": None}}, "bound to processors 0, 2"),
-        ({"binding": {"processors": None, "reason": "no call for it"}}, "not bound to processors: no call for it"),
-    ],
-)
-def test_the_environment_says_which_processors_processes_were_bound_to(tmp_path, changes, shown):
-    text = render.render([write(tmp_path, {}, plan_changes=changes)], "md")
-    assert f"| Binding | {shown} |" in text
-
-
-def test_the_card_is_the_one_that_was_computed_on(tmp_path):
+def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_were_bound(tmp_path):
     gpu = {"available": True, "name": "NVIDIA L4", "driver": "570", "uuid": "GPU-2", "mig": True, "cards": 2}
-    folder = simulate.write_run(tmp_path, {("numpy", "batched", 1): 1e-6, ("cupy", "batched", 1): 1e-6})
+    bound = {"binding": {"processors": [0, 2], "reason": None}}
+    times = {("numpy", "batched", 1): 1e-6, ("cupy", "batched", 1): 1e-6}
+    folder = simulate.write_run(tmp_path, times, plan_changes=bound)
     for path in folder.glob("cupy.*.json"):
-        content = json.loads(path.read_text())
-        content["mlpbench"]["environment"]["gpu"] = gpu
-        path.write_text(json.dumps(content))
+        with simulate.edited(path) as content:
+            content["mlpbench"]["environment"]["gpu"] = gpu
     text = render.render([record.read_run(folder)], "md")
     assert "| GPU | NVIDIA L4, GPU-2, driver 570, of 2 cards, a slice (MIG) |" in text
+    assert "| Binding | bound to processors 0, 2 |" in text
+    unbound = {"binding": {"processors": None, "reason": "no call for it"}}
+    text = render.render([write(tmp_path / "unbound", {}, plan_changes=unbound)], "md")
+    assert "| Binding | not bound to processors: no call for it |" in text
