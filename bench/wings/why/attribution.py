@@ -29,10 +29,8 @@ from mlpbench.bench.wings.why.bounds import Roofs
 from mlpbench.bench.wings.why.evidence import SmallNetworks
 
 PARTS = ("calls", "weights", "arithmetic", "unexplained")
-#: A share of the gain that no measurement of ours resolves.
-NOTHING = 0.02
-#: Half the width of a share's interval, as a share of the gain, from which on nobody knows it.
-UNSURE = 0.25
+#: A share of the gain that no measurement of ours resolves, and half the width of an interval that says nothing.
+NOTHING, UNSURE = 0.02, 0.25
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ class Attribution:
         return self.one_s - self.batch_s
 
     def share(self, name: str) -> float | None:
-        """Return a part as a share of what is saved; None for a part that was not measured."""
+        """Return a part as a share of what is saved."""
         part = self.parts[name]
         return None if part is None else part.value / self.saved_s
 

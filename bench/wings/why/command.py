@@ -16,11 +16,7 @@ if TYPE_CHECKING:
     from mlpbench.bench.wings.why.explain import Explanation
 
 
-def explain(
-    runs: Runs = None,
-    results: Results = Path("results"),
-    as_json: AsJson = False,
-) -> None:
+def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJson = False) -> None:
     """Say what the speedup of each kernel is made of: calls, weights, arithmetic; and how near the limits it runs.
 
     Exit 1 if a time is refused because the machine cannot be so fast.
@@ -57,11 +53,8 @@ def _show(explained: list[Explanation]) -> None:
     from mlpbench.bench.wings.why import section
 
     out, several, first = console.out(), len(explained) > 1, explained[0]
-    title = (
-        "What batching saves"
-        if several
-        else f"What the speedup is made of: {section.of_run(first)}, {first.first.spec.label()}"
-    )
+    of_one = f"What the speedup is made of: {section.of_run(first)}, {first.first.spec.label()}"
+    title = "What batching saves" if several else of_one
     table = section.gain_table(explained)
     if table.rows:
         console.show(console.report_table(table, title, table.caption), table.heads)

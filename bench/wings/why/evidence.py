@@ -52,22 +52,13 @@ class SmallNetworks:
 class Evidence:
     """What was measured beside the cases. ``small`` by kernel and repeat; ``roofs`` of the CPU by number of threads.
 
-    ``with_refused``: the CPU's with the refused ones, where there are any: too low, and still good against what is many
-    times faster. ``devices``: the roofs of others, or why there are none. ``missing``: what is not there, in sentences.
+    ``devices``: the roofs of others, or why there are none. ``missing``: what is not there, in sentences.
     """
 
     small: Mapping[tuple[str, int], SmallNetworks]
     roofs: Mapping[int, Roofs]
-    with_refused: Mapping[int, Roofs]
     devices: Mapping[str, Roofs | str]
     missing: tuple[str, ...]
-
-    def too_low_for(self, record: Record) -> Roofs | None:
-        """Return the roofs of a kernel on the CPU with the refused ones; None where nothing was refused."""
-        if (record.device or CPU) != CPU:
-            return None
-        most = max(self.with_refused, default=0)
-        return self.with_refused.get(threads_of(record)) or self.with_refused.get(most)
 
     def all_of(self, record: Record) -> Mapping[int, Roofs]:
         """Return all roofs that may be a kernel's, by number of threads; a device has one set, at 1."""
@@ -79,10 +70,7 @@ class Evidence:
     def of(self, record: Record) -> Roofs | None:
         """Return the roofs of a kernel's threads, or of the most there are: a roof may be too high, never too low."""
         roofs = self.all_of(record)
-        if (record.device or CPU) != CPU:
-            return roofs.get(1)
-        most = max(roofs, default=0)
-        return roofs.get(threads_of(record)) or (None if max(self.with_refused, default=0) > most else roofs.get(most))
+        return roofs.get(threads_of(record)) or roofs.get(max(roofs, default=0))
 
     def no_roofs(self, record: Record) -> str | None:
         """Return why a kernel on a device has no roofs. Why the CPU has none is said of the run."""
@@ -140,19 +128,17 @@ def read(run: Run) -> Evidence:
         missing.append("the cost of a call was not measured: the results are of an earlier version")
     content = run.roofs.roofs if run.roofs else None
     every, caches = (content.measured, content.caches) if content else ((), {})
-    refused = [one for one in every if one.refused is not None]
-    refused += _below_refused(every)
+    refused = [*(one for one in every if one.refused is not None), *_below_refused(every)]
     for one in refused:
-        why = one.refused or BELOW
-        missing.append(f"{one.name} with {words.things(one.threads, 'thread')} was not measured: {why}")
+        which = f"{one.name} with {words.things(one.threads, 'thread')}"
+        missing.append(f"{which} was not measured: {one.refused or BELOW}")
     if not every:
         why = run.roofs.reason or "no reason given" if run.roofs else f"there is no {ROOFS_FILE} beside the results"
         missing.append(f"the machine's roofs were not measured: {why}")
     missing += [f"a file was left out: {line}" for line in run.damaged]
     return Evidence(
         small,
-        _roofs([one for one in every if one not in refused], caches),
-        {n: replace(roofs, disturbed=True) for n, roofs in _roofs(every, caches).items()} if refused else {},
+        _roofs(every, refused, caches),
         {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {},
         tuple(dict.fromkeys(missing)),
     )
@@ -185,16 +171,24 @@ def _seconds(network: SmallNetwork) -> tuple[float, float, int]:
     return one_s, batch_s, batch.batch_size
 
 
-def _roofs(every: Sequence[Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
-    """Return the roofs by number of threads; so many threads without arithmetic have none."""
-    disturbed, fewer, found = _disturbed(every), dict[str, float](), dict[int, Roofs]()
-    for threads, best in sorted(_rates(every).items()):
+def _roofs(every: Sequence[Measured], refused: Sequence[Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
+    """Return the roofs by number of threads, without what is refused.
+
+    Where that is all arithmetic, it is too low, and still good against what is many times faster.
+    """
+    believed = [one for one in every if one not in refused]
+    rates, disturbed, fewer, found = _rates(believed), _disturbed(believed), dict[str, float](), dict[int, Roofs]()
+    for threads, of_all in sorted(_rates(every).items()):
+        best = rates.get(threads, {})
+        is_low = not best.keys() & set(ARITHMETIC)
+        if is_low:
+            best |= {name: rate for name, rate in of_all.items() if name in ARITHMETIC}
         # More threads cannot do less: where they did, they stood in each other's or somebody else's way.
         disturbed |= fewer.get(PEAK, 0) > best.get(PEAK, math.inf)
         fewer = {name: max(rate, fewer.get(name, 0)) for name, rate in best.items()}
         if fewer.keys() & set(ARITHMETIC):
-            found[threads] = _peak_and_levels(fewer, threads, caches)
-    return {threads: replace(roofs, disturbed=disturbed) for threads, roofs in found.items()}
+            found[threads] = replace(_peak_and_levels(fewer, threads, caches), disturbed=is_low)
+    return {threads: replace(roofs, disturbed=disturbed or roofs.disturbed) for threads, roofs in found.items()}
 
 
 def _rates(every: Sequence[Measured]) -> dict[int, dict[str, float]]:

@@ -17,14 +17,10 @@ def refusals(run: Judged) -> Iterator[Found]:
     for record, cases in zip(run.records, run.times, strict=True):
         slow = slowness(record, best)
         sample_s = {at: case.sample_s / slow for at, case in cases.items()}
-        refused: dict[Case, Refusal] = {}
-        # Roofs that were refused are too low, and nobody is many times faster.
-        for roofs in (beside.too_low_for(record), beside.of(record)):
-            for share in evidence.shares(record, sample_s, roofs):
-                if share.verdict is not None and share.verdict.impossible:
-                    case = Case(share.mode, share.batch_size)
-                    refused[case] = Refusal.of(case, "roofline", _why(share.verdict))
-        yield from ((record.kernel, record.repeat, refusal) for refusal in refused.values())
+        for share in evidence.shares(record, sample_s, beside.of(record)):
+            if share.verdict is not None and share.verdict.impossible:
+                refusal = Refusal.of(Case(share.mode, share.batch_size), "roofline", _why(share.verdict))
+                yield record.kernel, record.repeat, refusal
 
 
 def _why(verdict: RoofVerdict) -> str:

@@ -7,7 +7,6 @@ from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Findings, Fold, Paragraph, Points, Table, table
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.stats.estimates import Estimate
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
 from mlpbench.bench.wings.why.bounds import Roofs, RoofVerdict
@@ -59,26 +58,24 @@ def blocks(every: Sequence[Explanation]) -> tuple[Block, ...]:
 
 def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator[Block]:
     after, kernels = f", {of_run(explanation)}" if several else "", explanation.kernels
-    yield Points(tuple(gain_sentences(kernels)))
+    calls, texts = call_table(kernels), tuple(run_sentences(explanation))
 
     def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
 
+    yield Points(tuple(gain_sentences(kernels)))
     if any(kernel.attribution for kernel in kernels):
         yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]))
     if any(share.verdict for kernel in kernels for share in kernel.shares):
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
-    calls: Block = call_table(kernels)
-    if any(kernel.fit for kernel in kernels):
-        calls = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, call_table(kernels))
-    texts = tuple(run_sentences(explanation))
-    yield Fold(f"What a call costs, and the machine's limits{after}", (calls, *([Points(texts)] if texts else [])))
+    fitted = any(kernel.fit for kernel in kernels)
+    line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, calls) if fitted else calls
+    yield Fold(f"What a call costs, and the machine's limits{after}", (line, *([Points(texts)] if texts else [])))
 
 
 def of_run(explanation: Explanation) -> str:
     """Return the run's title within a sentence."""
-    title = explanation.run.title
-    return title[0].lower() + title[1:]
+    return explanation.run.title[0].lower() + explanation.run.title[1:]
 
 
 # -- tables
@@ -86,17 +83,15 @@ def of_run(explanation: Explanation) -> str:
 
 def gain_table(explanations: Sequence[Explanation]) -> Table:
     """Return what the gain of each kernel is made of in shares; of several runs with its network and its weights."""
-    several = len(explanations) > 1
-
-    def row(run: Explanation, kernel: KernelExplanation, parts: Attribution) -> tuple[str, ...]:
+    several, rows = len(explanations) > 1, list[tuple[str, ...]]()
+    for run in explanations:
         spec = run.first.spec
-        lie = f"{words.data_size(spec.weight_bytes())} in {kernel.weights_in or 'an unknown level'}"
-        heads = (run.run.name, spec.label(), kernel.kernel, lie) if several else (run.run.name, kernel.kernel)
-        times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
-        return (*heads, times, *(share_words(name, parts) for name in PARTS))
-
-    every = [(run, kernel, kernel.attribution) for run in explanations for kernel in run.kernels]
-    rows = [row(run, kernel, parts) for run, kernel, parts in every if parts is not None]
+        for kernel in run.kernels:
+            if (parts := kernel.attribution) is not None:
+                lie = f"{words.data_size(spec.weight_bytes())} in {kernel.weights_in or 'an unknown level'}"
+                heads = (spec.label(), kernel.kernel, lie) if several else (kernel.kernel,)
+                times = f"{words.seconds(parts.one_s)} to {words.seconds(parts.batch_s)}"
+                rows.append((run.run.name, *heads, times, *(share_words(name, parts) for name in PARTS)))
     caption = "Shares of the time that batching saves: fewer calls, weights read once, arithmetic better used."
     texts = ("network", "kernel", "weights") if several else ("kernel",)
     numbers = ("batching: time per sample", "calls", "weights", "arithmetic", "unexplained")
@@ -105,19 +100,17 @@ def gain_table(explanations: Sequence[Explanation]) -> Table:
 
 def call_table(kernels: Sequence[KernelExplanation]) -> Table:
     """Return what a call of each kernel costs, and the line through the times of its calls."""
-    rows = [
-        (kernel.kernel, *map(_cost, (kernel.call_one_s, kernel.call_batch_s)), *_line(kernel)) for kernel in kernels
-    ]
     caption = (
         "An empty call computes next to nothing. A call of B rows takes t0 + B / r_inf where it follows a line; n_half "
         "rows reach half of the rate r_inf."
     )
     names = ("empty call, one at a time", "as a batch of 1", "t0", "r_inf", "n_half", "the line is off by")
+    rows = []
+    for kernel in kernels:
+        calls = (kernel.call_one_s, kernel.call_batch_s)
+        costs = ("not measured" if cost is None else words.duration(cost) for cost in calls)
+        rows.append((kernel.kernel, *costs, *_line(kernel)))
     return table(caption, ("kernel",), names, rows=rows)
-
-
-def _cost(value: Estimate | None) -> str:
-    return "not measured" if value is None else words.duration(value)
 
 
 def _line(kernel: KernelExplanation) -> tuple[str, ...]:
