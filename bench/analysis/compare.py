@@ -31,6 +31,7 @@ from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
@@ -274,15 +275,9 @@ def decide(
 
 def _repeat_s(cases: Sequence[Pair]) -> float | None:
     """Return the seconds that one more repeat of both sides takes; None where a file does not say."""
-    sources = {
-        record.path: record for case in cases for side in (case.baseline, case.candidate) for record, _ in side.sources
-    }
-    lasted: dict[tuple[str, str], list[float]] = {}
-    for record in sources.values():
-        if record.ran is None:
-            return None
-        lasted.setdefault((str(record.path.parent), record.kernel), []).append(record.ran.took_s)
-    return sum(map(median, lasted.values()))
+    records = {record.path: record for case in cases for side in case[:2] for record, _ in side.sources}.values()
+    lasted = grouped(((record.path.parent, record.kernel), record.ran.took_s) for record in records if record.ran)
+    return sum(map(median, lasted.values())) if all(record.ran for record in records) else None
 
 
 def _listed(side: Side | Judged | Sequence[Side]) -> list[Side]:

@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from statistics import median
 
 from mlpbench.bench import words
@@ -148,21 +147,19 @@ def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]
     """
     runs = list(runs)
     looks = best_looks(runs) if looks is None else looks
-    sources: dict[tuple[str, str, str], dict[At, list[tuple[Record, CaseTime]]]] = {}
-    slow: dict[Path, float] = {}
-    for run in runs:
-        for record, of_record in zip(run.records, run.times, strict=True):
-            slow[record.path] = slowness(record, looks.get(record.machine, {}))
-            of_kernel = sources.setdefault((run.name, record.machine, record.kernel), {})
-            for at, case in of_record.items():
-                of_kernel.setdefault(at, []).append((record, case))
+    slow = {one.path: slowness(one, looks.get(one.machine, {})) for run in runs for one in run.records}
+    sources = grouped(
+        ((run.name, record.machine, record.kernel, *at), (record, case))
+        for run in runs
+        for record, of_record in zip(run.records, run.times, strict=True)
+        for at, case in of_record.items()
+    )
     result = []
-    for (name, machine, kernel), of_kernel in sources.items():
-        for at, repeats in of_kernel.items():
-            every = {record.repeat: case.sample_s / slow[record.path] for record, case in repeats}
-            if len(every) < len(repeats):
-                raise UserError(f"the run {name} is named twice: name each run or record once")
-            result.append(CaseTimes(name, machine, kernel, *at, every, tuple(repeats)))
+    for whose, repeats in sources.items():
+        every = {record.repeat: case.sample_s / slow[record.path] for record, case in repeats}
+        if len(every) < len(repeats):
+            raise UserError(f"the run {whose[0]} is named twice: name each run or record once")
+        result.append(CaseTimes(*whose, every, tuple(repeats)))
     return result
 
 
@@ -180,8 +177,7 @@ def unchecked(record: Record) -> bool:
 
 def pairs(a: CaseTimes, b: CaseTimes) -> tuple[dict[int, float], dict[int, float]]:
     """Return the repeats of two cases that count in their ratio, of either side; empty where no repeat has both."""
-    both = dict.fromkeys(sorted(a.every.keys() & b.every.keys()), 1.0)
-    chosen = estimates.counted(both, a.hit | b.hit)
+    chosen = estimates.counted(dict.fromkeys(sorted(a.every.keys() & b.every.keys()), 1.0), a.hit | b.hit)
     return {repeat: a.every[repeat] for repeat in chosen}, {repeat: b.every[repeat] for repeat in chosen}
 
 
