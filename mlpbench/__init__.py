@@ -14,8 +14,7 @@ __version__ = "0.1.0"
 #: Where each name is.
 _MODULES = {
     "api.check": ("Check", "check"),
-    "api.compare": ("Comparison",),
-    "api.results": ("Results", "columns", "compare", "load"),
+    "api.results": ("Comparison", "Results", "columns", "compare", "load"),
     "api.run": ("Progress", "run"),
     "errors": ("NothingComparable", "UserError"),
 }

@@ -1,7 +1,6 @@
 # What `import mlpbench` offers, as type checkers and editors read it; `__init__.py` imports it when it is asked for.
 from mlpbench.bench.api.check import Check, check
-from mlpbench.bench.api.compare import Comparison
-from mlpbench.bench.api.results import Results, columns, compare, load
+from mlpbench.bench.api.results import Comparison, Results, columns, compare, load
 from mlpbench.bench.api.run import Progress, run
 from mlpbench.bench.errors import NothingComparable, UserError
 

@@ -8,10 +8,11 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlpbench.bench import values
+from mlpbench.bench.analysis import compare as analysis
 from mlpbench.bench.analysis import judge, sides
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import Side
-from mlpbench.bench.api.compare import Comparison, decided, of_files
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
 from mlpbench.bench.record import names
@@ -68,7 +69,8 @@ class Results:
     ) -> Comparison:
         """Compare two kernels of these results, paired by repeat, as `compare` does. Raises UserError."""
         left, right = ([Side(run, sides.kernel_of(run, name)) for run in self.runs] for name in (baseline, candidate))
-        return decided(left, right, threshold, anyway=anyway)
+        share = None if threshold is None else values.parse_threshold(threshold)
+        return Comparison(**vars(analysis.decide(left, right, share, anyway=anyway)))
 
     def __repr__(self) -> str:
         told = ", ".join(f"{run.id} ({', '.join(run.kernels) or 'nothing measured'})" for run in self.runs)
@@ -85,6 +87,25 @@ class Results:
         told = Paragraph(f"{', '.join(run.id for run in self.runs)}: {machines}")
         problems = (Points(self.problems),) if self.problems else ()
         return markdown.page("", (told, *problems, *((times.case_table(cases),) if cases else ())))
+
+
+class Comparison(analysis.Comparison):
+    """Two sides, case by case."""
+
+    def cases(self) -> pd.DataFrame:
+        """Return a row for each case: both times, the speedup with its interval, and the verdict."""
+        from mlpbench.bench.analysis import frame
+
+        return frame.compared(self)
+
+    def __repr__(self) -> str:
+        return f"<mlpbench comparison: {self.candidate} against {self.baseline}: {self.conclusion}>"
+
+    def _repr_markdown_(self) -> str:
+        from mlpbench.bench.report.formats import markdown
+        from mlpbench.bench.report.sections import compare as section
+
+        return markdown.page("", section.blocks(self))
 
 
 def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results:
@@ -133,15 +154,14 @@ def compare(
     """
     if (by is None) == (candidate is None):
         raise UserError('give two sides, or one and by=, with an axis of it, such as "env"')
+    share = None if threshold is None else values.parse_threshold(threshold)
     if not isinstance(baseline, Results) and not isinstance(candidate, Results | None):
-        found = of_files(fspath(baseline), fspath(candidate), threshold, anyway=anyway)
+        found = analysis.of_files(fspath(baseline), fspath(candidate), share, anyway=anyway)
         if found is not None:
-            return found
+            return Comparison(**vars(found))
     left = _sides_of(baseline, Path(results))
-    if by is not None:
-        axis, left, right = sides.by_axis(left, by)
-        return decided(left, right, threshold, anyway=anyway, by=axis)
-    return decided(left, _sides_of(candidate, Path(results)), threshold, anyway=anyway)
+    axis, left, right = sides.by_axis(left, by) if by else (None, left, _sides_of(candidate, Path(results)))
+    return Comparison(**vars(analysis.decide(left, right, share, anyway=anyway, by=axis)))
 
 
 def _sides_of(side: Named | Results | None, results: Path) -> list[Side]:
