@@ -77,7 +77,8 @@ def compare(
     if not left and not right:
         return None
     if not (left and right):
-        raise UserError("nothing to compare: one side is of pytest-benchmark, and the other is not")
+        stranger = candidate if left else baseline
+        raise UserError(f"nothing to compare: {stranger!r} is no file of pytest-benchmark, as the other side is")
     files = {path: read(path) for path in (*left, *right)}
     paired = left == right
     if one == other if paired else set(left) & set(right):

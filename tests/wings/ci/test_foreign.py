@@ -122,7 +122,7 @@ def test_what_cannot_be_compared(write, tmp_path, capsys):
     with pytest.raises(mlpbench.NothingComparable, match="no benchmark in common"):
         mlpbench.compare(one, write("c.json", machine=MACHINE, two=1e-3))
     record = simulate.write_run(tmp_path, {("numpy", "batched", 1): 1e-6}) / "numpy.0.json"
-    with pytest.raises(mlpbench.UserError, match="one side is of pytest-benchmark"):
+    with pytest.raises(mlpbench.UserError, match="is no file of pytest-benchmark, as the other side is"):
         mlpbench.compare(one, record)
     assert mlpbench.compare(write("d.json", machine={}, one=1), write("e.json", machine={}, one=1)).rows, "unknown"
 
