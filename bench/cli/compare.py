@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.table import Table
 from rich.text import Text
 
 from mlpbench.bench import words
@@ -21,6 +20,8 @@ from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import compare as section
 from mlpbench.kernels import registry
 from mlpbench.kernels.registry import nearest
+
+STYLES = {"faster": "green", "slower": "bold red", "not slower": "", "undecided": "yellow"}
 
 
 def compare(
@@ -129,22 +130,14 @@ def show(found: Comparison, *, details: bool) -> None:
     out = console.out()
     for difference in found.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
-    shown = _table(found)
-    console.show(shown, heads=max(1, len(shown.columns) - 6))
+    content = section.table(found)
+    shown = console.report_table(content, content.caption, section.caption(found))
+    for line, row in zip(shown.rows, section.ordered(found), strict=True):
+        line.style = STYLES[row.verdict]
+    console.show(shown, content.heads)
     for note in found.notes:
         out.print(Text(note, "dim"))
     for case in found.unmatched if details else ():
         out.print(Text(f"not compared: {case}", "dim"))
     if found.unmatched and not details:
         out.print(Text(f"{words.things(len(found.unmatched), 'case')} not compared: --details says why", "dim"))
-
-
-def _table(found: Comparison) -> Table:
-    made = section.table(found)
-    names, right = ([column.name for column in made.columns if column.number or all_] for all_ in (True, False))
-    shown = console.table(made.caption, *names, right=tuple(right))
-    styles = {"faster": "green", "slower": "bold red", "not slower": "", "undecided": "yellow"}
-    for row, cells in zip(section.ordered(found), made.rows, strict=True):
-        shown.add_row(*map(Text, cells[:-1]), Text(cells[-1], styles[row.verdict]))
-    shown.caption = section.caption(found)
-    return shown
