@@ -127,20 +127,20 @@ class Comparison:
     @property
     def conclusion(self) -> str:
         """What all of it comes to, and where it is open what would decide it."""
-        said = list[str]()
+        clauses = list[str]()
         if slower := self._with("slower"):
             how = f"in {self._of(slower)}: it takes {_ends([1 / row.speedup.value for row in slower])} as long"
-            said.append(f"{self.candidate} is slower than {self.baseline} {how}")
+            clauses.append(f"{self.candidate} is slower than {self.baseline} {how}")
         if faster := self._with("faster"):
-            which = "faster" if said else f"{self.candidate} is faster than {self.baseline}"
-            said.append(f"{which} in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}")
+            which = "faster" if clauses else f"{self.candidate} is faster than {self.baseline}"
+            clauses.append(f"{which} in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}")
         if kept := self._with("not slower"):
-            which = "not slower" if said else f"{self.candidate} is not slower than {self.baseline}"
-            said.append(f"{which} by more than {self._most(kept)} in {self._of(kept)}")
+            which = "not slower" if clauses else f"{self.candidate} is not slower than {self.baseline}"
+            clauses.append(f"{which} by more than {self._most(kept)} in {self._of(kept)}")
         if self.undecided:
-            which = "undecided" if said else f"Whether {self.candidate} is slower than {self.baseline} is undecided"
-            said.append(f"{which} in {self._of(self.undecided)}")
-        text = f"{'; '.join(said)}."
+            which = "undecided" if clauses else f"Whether {self.candidate} is slower than {self.baseline} is undecided"
+            clauses.append(f"{which} in {self._of(self.undecided)}")
+        text = f"{'; '.join(clauses)}."
         return f"{text} {self._what_would_decide()}" if self.undecided else text
 
     def _of(self, rows: Sequence[Row]) -> str:
@@ -160,15 +160,15 @@ class Comparison:
     def _what_would_decide(self) -> str:
         needed = [row.repeats_needed for row in self.undecided]
         most = max((n for n in needed if n is not None), default=0)
-        told = []
+        ways = []
         if most:
             more_s = (most - min(row.speedup.n for row in self.undecided)) * (self.repeat_s or 0.0)
-            told.append(f"about {max(1, math.ceil(more_s / 60)):,} more minutes" if more_s else f"{most:,} repeats")
+            ways.append(f"about {max(1, math.ceil(more_s / 60)):,} more minutes" if more_s else f"{most:,} repeats")
         if None in needed:
             single = all(row.speedup.n == 1 for row in self.undecided)
             quieter = self.paired or all(math.isnan(row.speedup.low) for row in self.undecided)
-            told.append("more repeats" if single else "a quieter hour" if quieter else "both sides in one run")
-        return f"To decide the rest: {', or '.join(told)}."
+            ways.append("more repeats" if single else "a quieter hour" if quieter else "both sides in one run")
+        return f"To decide the rest: {', or '.join(ways)}."
 
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; an interval that does not exist is null, with its ``reason``."""
@@ -218,13 +218,13 @@ def compare(
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
-    found = of_cases(*names, cases, threshold, ran_together(*sides[0]), level)
+    comparison = of_cases(*names, cases, threshold, ran_together(*sides[0]), level)
     marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
     return replace(
-        found,
+        comparison,
         unmatched=tuple(unmatched),
         differences=tuple(unequal),
-        notes=(*_notes(runs.values(), marked), *one_repeat(found.rows, "run more repeats")),
+        notes=(*_notes(runs.values(), marked), *one_repeat(comparison.rows, "run more repeats")),
         unchecked=marked,
         repeat_s=_repeat_s(cases),
     )
@@ -243,8 +243,8 @@ def of_files(
     baseline: str, candidate: str, threshold: float | None = None, *, anyway: bool = False
 ) -> Comparison | None:
     """Return the comparison of two sides that the module ``foreign`` of a wing reads; None where they are none."""
-    found = (wing.compare(baseline, candidate, threshold, anyway=anyway) for wing in modules("foreign"))
-    return next(filter(None, found), None)
+    comparisons = (wing.compare(baseline, candidate, threshold, anyway=anyway) for wing in modules("foreign"))
+    return next(filter(None, comparisons), None)
 
 
 def one_repeat(rows: Sequence[Row], advice: str) -> Iterator[str]:
@@ -267,10 +267,10 @@ def decide(
     # What the runs of one host wander says nothing of two.
     calibrated = calibration.of_machine(folder.resolve().parent) if machine_of(old) == machine_of(new) else None
     level = calibration.wander(calibrated) or wander.learnt(new, old)
-    found = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
-    fewest = min(row.speedup.n for row in found.rows)
-    said = calibration.sentence(calibrated, fewest, paired=found.paired) if calibrated else None
-    return replace(found, smallest_slowdown=said)
+    comparison = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
+    fewest = min(row.speedup.n for row in comparison.rows)
+    sentence = calibration.sentence(calibrated, fewest, paired=comparison.paired) if calibrated else None
+    return replace(comparison, smallest_slowdown=sentence)
 
 
 def _repeat_s(cases: Sequence[Pair]) -> float | None:
@@ -296,8 +296,8 @@ def _matched(lefts: list[Side], rights: list[Side], by: str | None) -> tuple[lis
     left, right = _by_setting(lefts, by), _by_setting(rights, by)
     pairs = [(left[point], right[point]) for point in left if point in right]
     if not pairs:
-        told = (f"{name_of(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
-        raise NothingComparable(f"nothing to compare: no setting is on both sides: {' against '.join(told)}")
+        settings_of = (f"{name_of(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
+        raise NothingComparable(f"nothing to compare: no setting is on both sides: {' against '.join(settings_of)}")
     unmatched = []
     for here, there, others in ((left, right, rights), (right, left, lefts)):
         reason = f"not in {name_of(others, others[0])}: no such setting"
@@ -411,8 +411,8 @@ def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> lis
     lefts, rights = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
     forbidding = [] if anyway else that_forbid(lefts[0], rights[0], together=together)
     if forbidding:
-        told = "; ".join(forbidding)
-        raise NothingComparable(f"not comparable, {told}: measure both sides alike, or compare --anyway")
+        reasons = "; ".join(forbidding)
+        raise NothingComparable(f"not comparable, {reasons}: measure both sides alike, or compare --anyway")
     return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
 
 

@@ -187,7 +187,7 @@ def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
     return framed(chain.from_iterable(starmap(_rounds, _timed(sources))), ROUNDS)
 
 
-def compared(found: Comparison) -> pd.DataFrame:
+def compared(comparison: Comparison) -> pd.DataFrame:
     """Return one row for each case of a comparison, with the columns of `COMPARED`."""
     rows = [
         {
@@ -198,7 +198,7 @@ def compared(found: Comparison) -> pd.DataFrame:
             "repeats": row.speedup.n,
             "slowdown_seen": row.detectable,
         }
-        for row in found.rows
+        for row in comparison.rows
     ]
     return framed(rows, COMPARED)
 
@@ -212,7 +212,7 @@ def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]
     frame = pd.DataFrame(list(rows), columns=list(columns))
     there = zip(columns.items(), map(str, frame.dtypes), strict=True)
     # Texts keep the dtype of the installed pandas.
-    return frame.astype({name: dtype for (name, (dtype, _)), found in there if dtype not in ("str", found)})
+    return frame.astype({name: dtype for (name, (dtype, _)), current in there if dtype not in ("str", current)})
 
 
 def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
@@ -300,16 +300,16 @@ def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
 def _device(record: Record, case: CaseTime) -> dict[str, Any]:
     """Return the device times of a case of a process, nothing where it has none."""
     timing = case.timing
-    found = record.device_times and record.device_times.of(timing.mode, timing.batch_size)
-    if not found:
+    device = record.device_times and record.device_times.of(timing.mode, timing.batch_size)
+    if not device:
         return {}
     times = {
         f"device_{name}_p{percent}_s": getattr(one, f"p{percent}_s")
-        for name, one in found.times.items()
+        for name, one in device.times.items()
         if name in MEASURES
         for percent in _SHOWN
     }
-    return {**times, "device_samples": found.samples, "device_dropped": found.dropped}
+    return {**times, "device_samples": device.samples, "device_dropped": device.dropped}
 
 
 def _start(start: Start, at: tuple[str, int]) -> dict[str, Any]:

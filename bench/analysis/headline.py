@@ -49,13 +49,13 @@ class KernelFinding:
         if self.speedup is None:
             return f"{self.name}: no batching speedup: {self.missing}."
         gain = words.ratio(self.speedup)
-        found = {
+        wording = {
             "same": f"as fast in batches as one at a time, {gain}",
             "undecided": f"whether batches are faster is unclear{_unless_wide(self.speedup)}",
             "wide": "how much faster batches are is unclear",
             "clear": f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches",
         }
-        return f"{self.name}: {found[clarity(self.speedup)]}: {self.times()}."
+        return f"{self.name}: {wording[clarity(self.speedup)]}: {self.times()}."
 
     def times(self) -> str:
         """Return the two times per sample in words, without a full stop."""
@@ -87,13 +87,13 @@ class Fastest:
             return f"{first}; no repeat has both it and {second}."
         if not self.lead.claims:
             return f"{first}; next {second}, {words.ratio(self.lead)}."
-        found = {
+        wording = {
             "same": f"; {second} is as fast, {words.ratio(self.lead)}",
             "undecided": f"; whether {second} is slower is unclear{_unless_wide(self.lead)}",
             "wide": f"; how far ahead of {second} is unclear",
             "clear": f", {words.ratio(self.lead)} ahead of {second}",
         }
-        return f"{first}{found[clarity(self.lead)]}."
+        return f"{first}{wording[clarity(self.lead)]}."
 
 
 @dataclass(frozen=True)
@@ -166,12 +166,12 @@ class Overview:
     @property
     def gains(self) -> list[tuple[Ratio, str]]:
         """What it is compared with, in words, and how much longer that takes: one at a time, and the best peer."""
-        found = []
+        gains = []
         if self.fastest and self.fastest.speedup is not None:
-            found.append((self.fastest.speedup, "one at a time"))
+            gains.append((self.fastest.speedup, "one at a time"))
         if self.beside is not None:
-            found.append((self.beside, f"the best peer, {self.peer}"))
-        return found
+            gains.append((self.beside, f"the best peer, {self.peer}"))
+        return gains
 
 
 def find(
@@ -194,12 +194,12 @@ def find(
     for run, of_run in runs.items():
         own = of_kernels(of_run)
         order = ranked(best.values()) if (best := best_cases(own)) else []
-        found = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
+        findings = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
         winners = _fastest(of_run)
-        kernels += found
+        kernels += findings
         fastest += winners
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
-        sentences += [before + kernel.sentence() for kernel in found]
+        sentences += [before + kernel.sentence() for kernel in findings]
         ranks += [before + winner.sentence() for winner in winners]
     lead = answer or _lead(kernels, titles)
     if len(runs) == 1 and (first := _of_all(order)):
@@ -242,13 +242,13 @@ def threads_of(runs: Sequence[Judged]) -> str | None:
 def against(ratio: Ratio, other: str) -> str:
     """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
     gain, ahead = words.ratio(ratio), ratio.value >= 1
-    found = {
+    wording = {
         "same": f"as fast as {other}, {gain}",
         "undecided": f"not told apart from {other}{_unless_wide(ratio)}",
         "wide": f"by an unclear factor {'faster' if ahead else 'slower'} than {other}",
         "clear": f"{gain} {'faster than' if ahead else 'as fast as'} {other}",
     }
-    return found[clarity(ratio)]
+    return wording[clarity(ratio)]
 
 
 def _where(batch_size: int | None) -> str:
@@ -299,9 +299,9 @@ def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
         return None
     (first, _), (second, lead), *_ = checked
     where = _where(None if first.mode == "per_sample" else first.batch_size)
-    found = {"same": f"; {second.name} is as fast", "undecided": f"; {second.name} may be as fast"}
-    said = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
-    return f"{said}{found.get(clarity(lead), '')}."
+    addition = {"same": f"; {second.name} is as fast", "undecided": f"; {second.name} may be as fast"}
+    sentence = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
+    return f"{sentence}{addition.get(clarity(lead), '')}."
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
@@ -323,11 +323,11 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
 def _notes(cases: Sequence[CaseSummary]) -> list[str]:
     """Return what the reader must know before believing the numbers."""
     single = [case.repeats == 1 for case in cases]
-    found = [f"{words.MARK.strip()} {words.UNCHECKED}."] if any(case.unchecked for case in cases) else []
+    notes = [f"{words.MARK.strip()} {words.UNCHECKED}."] if any(case.unchecked for case in cases) else []
     if not any(single):
-        return found
+        return notes
     which = "Every case" if all(single) else "At least one case"
-    return [*found, f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
+    return [*notes, f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
 
 
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:

@@ -50,13 +50,13 @@ def judge(run: Run) -> Judged:
     by_processes = [(record.kernel, record.repeat, one) for record in run.records for one in record.trust.refusals]
     judged = _refused(Judged(**vars(run)), by_processes)
     for check in modules("refusals"):
-        if found := list(check.refusals(judged)):
-            judged = _refused(judged, found)
+        if refusals := list(check.refusals(judged)):
+            judged = _refused(judged, refusals)
     return judged
 
 
-def _refused(run: Judged, found: Sequence[Found]) -> Judged:
-    records, unsure = _without(run.records, found)
+def _refused(run: Judged, refusals: Sequence[Found]) -> Judged:
+    records, unsure = _without(run.records, refusals)
     return replace(run, records=records, times=tuple(taken(records)), unsure=(*run.unsure, *unsure))
 
 
@@ -65,10 +65,10 @@ def read(path: Path) -> list[Judged]:
     return list(map(judge, runs.read_runs(path)))
 
 
-def _without(records: tuple[Record, ...], found: Sequence[Found]) -> tuple[tuple[Record, ...], tuple[Failure, ...]]:
+def _without(records: tuple[Record, ...], refusals: Sequence[Found]) -> tuple[tuple[Record, ...], tuple[Failure, ...]]:
     """Return the records without what is surely refused, and what one process alone has found."""
     processes = Counter(record.kernel for record in records if record.cases or record.trust.refusals)
-    alike = grouped(((kernel, one.mode, one.batch_size, one.check), (repeat, one)) for kernel, repeat, one in found)
+    alike = grouped(((kernel, one.mode, one.batch_size, one.check), (repeat, one)) for kernel, repeat, one in refusals)
     sure, unsure = dict[str, list[Refusal]](), list[Failure]()
     for (kernel, *_), of_check in alike.items():
         repeats, first = {repeat for repeat, _ in of_check}, of_check[0][1]
@@ -94,7 +94,7 @@ def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
         return tuple(block for block in blocks if not is_hit(block.mode, block.batch_size))
 
     trust, device_times = record.trust, record.device_times
-    told = (_failure(record.kernel, one, PHASE) for one in refused)
+    failures = (_failure(record.kernel, one, PHASE) for one in refused)
     starts = tuple(
         changed(start, first_calls=tuple(call for call in start.first_calls if not is_hit(call[0], call[1])))
         for start in trust.starts
@@ -102,7 +102,7 @@ def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
     return changed(
         record,
         cases=kept(record.cases),
-        failures=tuple(dict.fromkeys((*record.failures, *told))),
+        failures=tuple(dict.fromkeys((*record.failures, *failures))),
         device_times=device_times and changed(device_times, cases=kept(device_times.cases)),
         trust=changed(trust, singles=kept(trust.singles), starts=starts),
     )

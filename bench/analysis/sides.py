@@ -72,16 +72,16 @@ def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[S
     axis, _, named = wanted.partition("=")
     if axis not in AXES:
         raise UserError(f"--by {wanted}: {axis!r} is no axis{nearest(axis, list(AXES))}; there are {', '.join(AXES)}")
-    found = grouped((str(getattr(side.run.setting, axis) or "none"), side) for side in sides if side.run.setting)
-    chosen, there = named.split(",") if named else list(found), ", ".join(found) or "nothing"
-    if unknown := [value for value in chosen if value not in found]:
-        near = nearest(unknown[0], list(found))
+    by_value = grouped((str(getattr(side.run.setting, axis) or "none"), side) for side in sides if side.run.setting)
+    chosen, there = named.split(",") if named else list(by_value), ", ".join(by_value) or "nothing"
+    if unknown := [value for value in chosen if value not in by_value]:
+        near = nearest(unknown[0], list(by_value))
         raise UserError(f"--by {wanted}: no {axis} {unknown[0]!r} in this run{near}: {there}")
     if len(chosen) < 2 or len(set(chosen)) < len(chosen):
         raise UserError(f"--by {wanted}: it takes two values of {axis} in one run; this one has {there}")
     if len(chosen) > 2:
         raise UserError(f"--by {wanted}: this run has {there}: name two of them, --by {axis}={chosen[0]},{chosen[1]}")
-    return axis, found[chosen[0]], found[chosen[1]]
+    return axis, by_value[chosen[0]], by_value[chosen[1]]
 
 
 def name_of(sides: list[Side], first: Side, by: str | None = None) -> str:
@@ -219,17 +219,17 @@ def _of_cards(baseline: Record, candidate: Record) -> list[str]:
         return []
     facts = baseline.facts, candidate.facts
     with_uuid = None not in (own.device_uuid for own in facts)
-    told: dict[str, list[Any]] = {
+    facts_of: dict[str, list[Any]] = {
         "card": [f"{own.device_name} ({own.device_uuid})" if with_uuid else own.device_name for own in facts],
         "arithmetic": [own.arithmetic for own in facts],
         "overrides": [own.overrides for own in facts],
     }
-    if None in told["arithmetic"]:  # which says as much
-        told["compute type"] = [own.compute_type for own in facts]
+    if None in facts_of["arithmetic"]:  # which says as much
+        facts_of["compute type"] = [own.compute_type for own in facts]
     return [
-        f"{name}: {told[name][0] or 'none'} against {told[name][1] or 'none'}"
-        for name in told
-        if None not in told[name] and told[name][0] != told[name][1]
+        f"{name}: {facts_of[name][0] or 'none'} against {facts_of[name][1] or 'none'}"
+        for name in facts_of
+        if None not in facts_of[name] and facts_of[name][0] != facts_of[name][1]
     ]
 
 

@@ -119,11 +119,11 @@ class CaseTimes:
         """Of the book's cell, seconds per sample by part (and the rest) and repeat; empty unless all are known."""
         if any(not case.timing.parts_s for _, case in self.sources):
             return {}
-        found: dict[str, dict[int, float]] = {}
+        by_part: dict[str, dict[int, float]] = {}
         for record, case in self.sources:
             for name, call_s in case.parts_s.items():
-                found.setdefault(name, {})[record.repeat] = call_s / case.timing.rows_per_call
-        return found
+                by_part.setdefault(name, {})[record.repeat] = call_s / case.timing.rows_per_call
+        return by_part
 
     def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""

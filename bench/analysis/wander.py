@@ -36,11 +36,11 @@ def _alike(like: Judged, without: Collection[Path]) -> Iterator[Judged]:
     others = (path for path in there if path.resolve() not in without)
     for path in sorted(others, key=lambda path: path.name, reverse=True)[:10]:
         try:
-            found = judge.read(path)
+            runs = judge.read(path)
         except UserError:  # whoever names that run hears why
             continue
-        if len(found) == 1 and _code(found[0]) is not None and _code(found[0]) == _code(like):
-            yield found[0]
+        if len(runs) == 1 and _code(runs[0]) is not None and _code(runs[0]) == _code(like):
+            yield runs[0]
 
 
 def _code(run: Judged) -> tuple[object, ...] | None:

@@ -70,8 +70,8 @@ def compare(
     check_format(format, as_json=as_json)
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
-    if candidate is not None and (found := analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway)):
-        tell(found, format=format, as_json=as_json, details=details, strict=strict)
+    if candidate is not None and (comparison := analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway)):
+        tell(comparison, format=format, as_json=as_json, details=details, strict=strict)
         return
     here = identity.machine_id()
     typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
@@ -79,12 +79,12 @@ def compare(
     axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
     if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
         console.tell_of_latest(results, here)
-    found = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
-    tell(found, format=format, as_json=as_json, details=details, strict=strict)
+    comparison = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
+    tell(comparison, format=format, as_json=as_json, details=details, strict=strict)
 
 
 def tell(
-    found: Comparison,
+    comparison: Comparison,
     *,
     format: str | None,  # noqa: A002 - the option's name
     as_json: bool,
@@ -93,18 +93,18 @@ def tell(
 ) -> None:
     """Print a comparison. End with 1 where something is slower, and ``strict`` with 4 where it is not known."""
     if as_json:
-        console.print_json(found.as_dict())
+        console.print_json(comparison.as_dict())
     elif format:
-        text = markdown.page(f"{found.candidate} against {found.baseline}", section.blocks(found))
-        _formats()[format](found, text)
+        text = markdown.page(f"{comparison.candidate} against {comparison.baseline}", section.blocks(comparison))
+        _formats()[format](comparison, text)
     else:
-        show(found, details=details)
-        if found.smallest_slowdown:
-            console.out().print(found.smallest_slowdown)
-        console.out().print(Text(found.conclusion, "bold"))
-    if found.slower:
+        show(comparison, details=details)
+        if comparison.smallest_slowdown:
+            console.out().print(comparison.smallest_slowdown)
+        console.out().print(Text(comparison.conclusion, "bold"))
+    if comparison.slower:
         raise typer.Exit(1)
-    if strict and (found.undecided or found.unmatched):
+    if strict and (comparison.undecided or comparison.unmatched):
         raise typer.Exit(4)
 
 
@@ -125,19 +125,19 @@ def _print(_: Comparison, text: str) -> None:
     print(text, end="")  # noqa: T201 - data, to stdout as it is
 
 
-def show(found: Comparison, *, details: bool) -> None:
+def show(comparison: Comparison, *, details: bool) -> None:
     """Print a comparison as a table, with what differs besides, and what weakens it."""
     out = console.out()
-    for difference in found.differences:
+    for difference in comparison.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
-    content = section.table(found)
-    shown = console.report_table(content, content.caption, section.caption(found))
-    for line, row in zip(shown.rows, section.ordered(found), strict=True):
+    content = section.table(comparison)
+    shown = console.report_table(content, content.caption, section.caption(comparison))
+    for line, row in zip(shown.rows, section.ordered(comparison), strict=True):
         line.style = STYLES[row.verdict]
     console.show(shown, content.heads)
-    for note in found.notes:
+    for note in comparison.notes:
         out.print(Text(note, "dim"))
-    for case in found.unmatched if details else ():
+    for case in comparison.unmatched if details else ():
         out.print(Text(f"not compared: {case}", "dim"))
-    if found.unmatched and not details:
-        out.print(Text(f"{words.things(len(found.unmatched), 'case')} not compared: --details says why", "dim"))
+    if comparison.unmatched and not details:
+        out.print(Text(f"{words.things(len(comparison.unmatched), 'case')} not compared: --details says why", "dim"))

@@ -144,10 +144,10 @@ def shared_scatter(groups: Iterable[Values]) -> Scatter:
     from scipy.special import digamma, polygamma
 
     samples = [np.log(positive(group)) for group in groups]
-    found = [(len(x) - 1, max(float(np.var(x, ddof=1)), LEAST_SD**2)) for x in samples if len(x) > 1]
-    if len(found) < 3:
+    known = [(len(x) - 1, max(float(np.var(x, ddof=1)), LEAST_SD**2)) for x in samples if len(x) > 1]
+    if len(known) < 3:
         return ALONE
-    degrees, variances = np.array(found).T
+    degrees, variances = np.array(known).T
     logs = np.log(variances) - digamma(degrees / 2) + np.log(degrees / 2)
     logs = np.clip(logs, *np.quantile(logs, (0.1, 0.9)))
     # 0.6787: the variance of a standard normal whose outer tenths are pulled in, 0.8 - 2 c phi(c) + 0.2 c², c its 90th

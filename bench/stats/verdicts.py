@@ -73,9 +73,9 @@ def judge(
     for (a, b), (_, error, n), p, q in zip(cases, differences, p_values, p_adjusted, strict=True):
         speedup = estimates.ratio(a, b, paired, scatter, wander)
         verdict: Verdict
-        found, decides, needed = estimates.verdict(speedup, border), decided(speedup), None
-        if found in ("faster", "slower") and q <= rate:
-            verdict, decides = found, 0.0
+        seen, decides, needed = estimates.verdict(speedup, border), decided(speedup), None
+        if seen in ("faster", "slower") and q <= rate:
+            verdict, decides = seen, 0.0
         elif math.isnan(decides) if threshold is None else may_be_slower(speedup, threshold):
             verdict = "undecided"
             if error:
@@ -156,7 +156,7 @@ def learnt_wander(runs: Sequence[Mapping[Any, Mapping[int, float]]], prior: Wand
     several = [{case: values for case, values in run.items() if len(values) > 1} for run in runs]
     logs = [{case: np.log(estimates.positive(values)) for case, values in run.items()} for run in several]
     medians = grouped((case, float(np.median(x))) for run in logs for case, x in run.items())
-    usual = {case: float(np.median(found)) for case, found in medians.items() if len(found) > 1}
+    usual = {case: float(np.median(values)) for case, values in medians.items() if len(values) > 1}
     levels = []
     for times, run in zip(several, logs, strict=True):
         scatter = estimates.shared_scatter(times.values())
