@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 
 import pytest
 
@@ -101,6 +102,8 @@ def test_a_kernel_or_record_named_on_one_side_is_meant_on_both(tmp_path, base):
     assert {row.kernels for row in compare(base, Side(other, "numpy")).rows} == {"numpy"}
     with pytest.raises(UserError, match="no kernel 'cupy' in "):
         compare(Side(base), Side(other, "cupy"))
+    copy = simulate.read(shutil.copytree(base.path, tmp_path / base.path.name))
+    assert not compare(Side(base, "numpy"), Side(copy, "numpy")).paired, "a kernel did not run beside itself"
     for folder in (base.path, other.path):
         found = compare(simulate.read(base.path / "numpy.0.json"), simulate.read(folder / "numba.0.json"))
         assert found.paired is (folder == base.path)

@@ -60,6 +60,19 @@ def test_every_case_says_by_how_much_it_is_not_slower():
     assert (slow.verdict, slow.decides) == ("slower", 0.0)
 
 
+def test_a_verdict_is_corrected_for_the_number_of_cases_and_scatter_is_that_of_the_sides():
+    rng = np.random.default_rng(6)
+    near = repeats(rng, 5), repeats(rng, 5, 1.035)
+    equal = [(repeats(rng, 5), repeats(rng, 5)) for _ in range(60)]
+    few, many = judge([near, *equal[:3]], paired=True)[0], judge([near, *equal], paired=True)[0]
+    assert (few.verdict, many.verdict) == ("slower", "not slower")
+    assert many.p < FALSE_DISCOVERY_RATE < many.p_adjusted
+    # Repeats of both sides that suffered the same are no pairs where nothing ran together.
+    rough = [repeats(rng, 5, sd=0.2) for _ in range(6)]
+    for case in judge([(one, one) for one in rough], paired=False):
+        assert case.speedup.high > 1.1
+
+
 def test_what_cannot_be_decided_says_how_many_repeats_would():
     rng = np.random.default_rng(3)
     cases = [(repeats(rng, 3, sd=0.05), repeats(rng, 3, sd=0.05)) for _ in range(20)]

@@ -9,6 +9,7 @@ from contextlib import redirect_stderr, redirect_stdout
 import numpy as np
 import pytest
 
+from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment, identity
@@ -124,6 +125,12 @@ def test_compare_says_it_from_then_on(typed, tmp_path, whole):
     assert "smallest slowdown found in 95% of cases on this machine: 5 %" in out
     assert "with the 3 repeats of this comparison: about " in out
     assert json.loads(typed(*words, "--json")[1])["smallest_slowdown"].startswith("smallest slowdown found")
+    elsewhere = simulate.write_run(tmp_path / "elsewhere", times, noise=0.002, seed=2)
+    found = json.loads(typed("compare", str(elsewhere), str(run), "--anyway", "--json")[1])
+    assert (found["smallest_slowdown"], found["wander"]) == (None, USUAL_WANDER.sd), "of two machines it says nothing"
+    again = shutil.copytree(run, run.with_name("20261124T120009Z-0123abcd"))
+    found = json.loads(typed("compare", str(run), str(again), "--json")[1])
+    assert found["wander"] == calibration.read(calibrated(tmp_path)).wander.sd
     calibrated(tmp_path).write_text("{")
     status, out, err = typed(*words)
     assert (status, err.count("\n")) == (2, 1)
