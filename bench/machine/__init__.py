@@ -1,5 +1,5 @@
 """In: the system, its libraries and devices, as this process or one of its own finds them.
 
-Out: the environment, processors to bind to, threads in use, and the limits of the machine.
+Out: the environment, processors to bind to, threads in use, looks at who else works, and the card.
 May import: `record`, `data` and what lies below, and kernels.
 """

@@ -39,8 +39,7 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
 
 
 def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
-    """Yield the finding, what limits the figure about the book, and what was read."""
-    yield from apart.sentences(kernel)
+    """Yield what limits the figure about the book, and what was read; the finding itself stands in the heading."""
     if apart.of_book is not None:
         yield (
             "The interval of the book's figure covers our share of loading. The book's own share, on its machine and "
