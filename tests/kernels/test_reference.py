@@ -4,16 +4,14 @@ import math
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlpbench.kernels import reference
-from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.reference import bound, seeded
-from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from support.contestants import specs
+from mlpbench.kernels.spec import HAND_WORKED, ForwardSpec
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.floats(-1e4, 1e4)))
@@ -22,12 +20,6 @@ def test_softmax_is_a_distribution_and_ignores_a_shift(a):
     assert y.sum(axis=1) == pytest.approx(np.ones(len(a)))
     assert (y >= 0).all()
     assert reference.softmax(a + 32) == pytest.approx(y, rel=1e-9, abs=1e-300)
-
-
-def test_one_sample_and_a_batch_agree():
-    x = np.random.default_rng(1).random((4, 784))
-    params = seeded(MNIST)
-    assert reference.forward(MNIST, params, x[2]) == pytest.approx(reference.forward(MNIST, params, x)[2])
 
 
 def test_trace_holds_sums_and_values_of_each_layer():
@@ -50,15 +42,6 @@ def test_known_values():
 
 
 # How far a kernel may be from it
-
-
-@given(spec=specs(), seed=st.integers(0, 2**32 - 1))
-@settings(max_examples=150)
-def test_honest_arithmetic_stays_well_inside(spec, seed):
-    params, x = seeded(spec, seed), np.random.default_rng(seed).random((9, spec.n_in)).astype(spec.dtype)
-    allowed, decidable = bound(spec, params, x)
-    error = np.abs(NumpyKernel(spec, params).forward(x) - reference.forward(spec, params, x))
-    assert (error[decidable] <= allowed[decidable] / 2).all()
 
 
 def test_float64_is_held_to_float64():

@@ -27,7 +27,7 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc to find processes"),
 ]
 
-KILLS, SEED = 25, 20261126
+KILLS, SEED = 15, 20261126
 KERNELS, REPEATS = ("numpy", "numpy-out"), 35
 #: Goes on with a run as `mlpbench run --resume` does, with a stand-in for the interpreter that measures.
 DRIVER = """
