@@ -9,6 +9,8 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
+from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Any
@@ -48,7 +50,8 @@ def render(document: Document) -> str:
         legend=kernels if len(kernels) > 1 and drawn else [],
         swatches={item.name: item for item in kernels},
         names=names,
-        most_cards=8,  # at first: two rows of them
+        most_cards=4,  # a row of them: the chart stands on the first screen
+        tab=_tab(document),
         policy=_policy(scripts, css),
     )
 
@@ -59,6 +62,22 @@ def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]
     panels = [(title, _embedded(chart)) for title, chart in charts.items()]
     columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
     return {"panels": panels, "key": _key(charts.values(), kernels), "columns": columns}
+
+
+def _tab(document: Document) -> str:
+    """Return what a tab has room for: ``numpy 16x, EPYC, 2 Dec``."""
+    run, kernels = document.runs[0], document.headline.kernels
+    what = f"{len(document.runs)} runs" if len(document.runs) > 1 else kernels[0].name if kernels else "no times"
+    if len(document.runs) == 1 and kernels and kernels[0].speedup:
+        gain = kernels[0].speedup.value
+        what += f" {gain:.{int(gain < 9.95)}f}x"
+    model = run.measured_in.machine.cpu_model or run.machine
+    family = " ".join(re.sub(r"\([^)]*\)|@.*|\b(AMD|Intel|CPU|Processor)\b", "", model).split()[:2])
+    texts = [what, family]
+    with suppress(ValueError):
+        when = date.fromisoformat(((run.plan and run.plan.started) or "")[:10])
+        texts.append(f"{when.day} {when:%b}")
+    return ", ".join(filter(None, texts))
 
 
 def _unbroken(text: str) -> str:

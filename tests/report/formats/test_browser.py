@@ -55,6 +55,13 @@ def test_both_charts_are_drawn(browser, reports):
     assert len(single.marks("time", "line")) == len(KERNELS)
 
 
+def test_heading_cards_and_the_chart_stand_on_the_first_screen_and_the_tab_says_what_it_is(browser, reports):
+    page = browser.open(reports.file("one"))
+    ends = "Array.from(document.querySelectorAll('h1,.cards,#chart-time svg'), e => e.getBoundingClientRect())"
+    assert page.ask(f"return {ends}.every(r => r.bottom <= 800 || r.height === 0)")
+    assert page.driver.title == "numpy 16x, Test, 24 Nov"
+
+
 def test_the_console_is_silent_and_the_network_too(browser, reports):
     for name in ("one", "two", "single", "sweep"):
         page = browser.open(reports.file(name))
