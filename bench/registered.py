@@ -3,8 +3,9 @@
 The package itself has ``COMMANDS``. ``section`` has ``SECTIONS`` of a report, and ``chart`` ``CHARTS``. In the process
 of a kernel, ``measurement`` has ``of_case``, when all rounds of a case of the first repeat are over, and ``of_kernel``
 at the end, which returns fields of the record. ``after_run`` measures when all processes are over, and ``refusals``
-says which times of a run cannot be. ``foreign`` compares files of other programs, and ``annotations`` has ``FORMATS``
-of a comparison. No list names a wing: whoever deletes its folder takes all of it away.
+says which times of a run cannot be. ``audit`` asks whether a kernel has changed its process, and ``resume`` finds a run
+that stopped. ``foreign`` compares files of other programs, and ``annotations`` has ``FORMATS`` of a comparison. No list
+names a wing: whoever deletes its folder takes all of it away.
 """
 
 from __future__ import annotations

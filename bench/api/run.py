@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from mlpbench.bench.api.results import Results, load
 from mlpbench.bench.errors import UserError, kernels_errors
@@ -18,14 +18,12 @@ from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
-from mlpbench.bench.record.plan import Ending
+from mlpbench.bench.record.plan import Ending, Plan
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import seal
 from mlpbench.bench.run import sweep as sweeps
 from mlpbench.bench.run.process import Outcome
-from mlpbench.bench.wings.resume import resume
-from mlpbench.bench.wings.resume.resume import Stopped
 from mlpbench.kernels import base
 
 Option = str | float | bool | PathLike[str] | Sequence[Any] | None
@@ -62,6 +60,28 @@ class Progress:
         """Return it as a line: ``numpy 1: timing batched 100 (3 of 9 processes ended)``."""
         doing = f"{self.kernel} {self.repeat + 1}: {self.doing} ({self.done} of {self.total} processes ended)"
         return "; ".join((doing, *self.problems))
+
+
+class Stopped(Protocol):
+    """A run that stopped, or a sweep, as the wing `resume` finds it: its folder, and those of its settings."""
+
+    @property
+    def sweep(self) -> Sweep:
+        """What was planned."""
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the whole."""
+
+    @property
+    def folders(self) -> list[Path]:
+        """The folder of each setting."""
+
+    def take_in(self, effort: Effort) -> None:
+        """Tell ``effort`` what has been done."""
+
+    def reopen(self) -> None:
+        """Write down that the run goes on."""
 
 
 @dataclass(frozen=True)
@@ -133,18 +153,24 @@ def _words(options: Mapping[str, Option]) -> Iterator[str]:
 def plan(asked: Request) -> Planned:
     """Return what a request comes to here: nothing is written yet."""
     if asked.resume is not None:
-        return resumed(resume.find(asked))
+        return resumed(asked)
     card.use(asked.device)
     sweep = choose.plan(asked)
     return Planned(sweep, Effort(sweep.plan, sweep.pairs))
 
 
-def resumed(stopped: Stopped, effort: Effort | None = None) -> Planned:
-    """Return a run that goes on, with what it has left taken in."""
+def resumed(asked: Request, below: str = "", effort: Callable[[Plan], Effort] | None = None) -> Planned:
+    """Return the run that a request goes on with, with what it has left taken in. Raises UserError.
+
+    ``below``: the folder of the command's runs in that of a machine; ``effort`` makes another than that of a run.
+    """
+    if not (found := modules("resume")):
+        raise UserError("--resume needs mlpbench's folder bench/wings/resume, and it is not there")
+    stopped: Stopped = found[0].find(asked, below)
     sweep = stopped.sweep
-    effort = effort or Effort(sweep.plan, sweep.pairs)
-    resume.take_in(stopped, effort)
-    return Planned(sweep, effort, stopped)
+    planned = Planned(sweep, effort(sweep.plan) if effort else Effort(sweep.plan, sweep.pairs), stopped)
+    stopped.take_in(planned.effort)
+    return planned
 
 
 def carry_out(
@@ -168,7 +194,7 @@ def carry_out(
         if on_begin is not None:
             on_begin(folder)
         if stopped is not None:
-            resume.reopen(stopped)
+            stopped.reopen()
         finished = _run_processes(planned, folders, on_progress or (lambda _: None))
         close = partial(sweeps.close, sweep, folder, folders, effort, interrupted=not finished)
         try:

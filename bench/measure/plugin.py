@@ -32,7 +32,6 @@ from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
 from mlpbench.bench.record.trust import LookFacts
 from mlpbench.bench.registered import modules
-from mlpbench.bench.wings.audit.audit import Audit
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
@@ -45,7 +44,8 @@ SUITE = pytest.StashKey[Suite]()
 TOLD = pytest.StashKey[str]()
 #: In a process of a run.
 SCHEDULE = pytest.StashKey[Schedule]()
-AUDIT = pytest.StashKey[Audit]()
+#: What the wing `audit` knows of the process before any kernel is in it.
+AUDITS = pytest.StashKey[list[Any]]()
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
 BY_HAND = (
     "by hand: one case after the other, and nobody checks whether the core was shared, or what was timed; in "
@@ -127,7 +127,7 @@ def _schedule(config: pytest.Config, asked: Suite, plan: Plan) -> Schedule:
         case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
         for turn in range(wanted.turns)
     )
-    return Schedule(wanted, list(order), given, config.stash.get(AUDIT, None))
+    return Schedule(wanted, list(order), given)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -233,7 +233,8 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     """Add our block to a result file of the suite."""
     rows = output_json["benchmarks"]
     schedule = config.stash.get(SCHEDULE, None)
-    refusals = () if schedule is None else schedule.refusals()
+    audited = (refusal for audit in config.stash.get(AUDITS, []) for refusal in audit.refusals())
+    refusals = () if schedule is None else (*audited, *schedule.refusals())
     output_json["benchmarks"] = rows if schedule is None else schedule.merged(rows, refusals)
     if SUITE in config.stash:
         asked = config.stash[SUITE]
@@ -303,7 +304,7 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
     if config.getoption("--mlpbench-audit"):
-        config.stash[AUDIT] = Audit()
+        config.stash[AUDITS] = [module.Audit() for module in modules("audit")]
     if config.getoption("--mlpbench-run"):
         child.end_with_parent()
     try:

@@ -26,7 +26,6 @@ from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
 from mlpbench.bench.record.schema import PARTS
 from mlpbench.bench.record.trust import Refusal
-from mlpbench.bench.wings.audit.audit import Audit
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
@@ -224,14 +223,13 @@ class Series:
 class Schedule:
     """The cases of one process and how far they are.
 
-    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``audit``: what
-    `mlpbench audit` asks besides. ``failed``: cases that have no time, because something went wrong.
+    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``failed``: cases that have
+    no time, because something went wrong.
     """
 
     wanted: Wanted
     order: Sequence[Sequence[Case]]
     given: int
-    audit: Audit | None = None
     series: dict[Case, Series] = field(default_factory=dict)
     failed: set[Case] = field(default_factory=set)
     _checks: Checks | None = None
@@ -275,7 +273,7 @@ class Schedule:
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Return what speaks against the kernel, when all rounds are over."""
-        refusals = list(self.audit.refusals()) if self.audit is not None else []
+        refusals: list[Refusal] = []
         for case, series in self.series.items():
             if case in self.failed or not series.rounds_s or self._checks is None:
                 continue

@@ -1,10 +1,12 @@
-"""``calibration.json``: what `mlpbench calibrate` found on a machine. The statistics are `wings.calibrate.trials`'s."""
+"""``calibration.json``: what `mlpbench calibrate` found on a machine."""
 
+import math
 from typing import Annotated, Literal
 
 from msgspec import Meta
 
 from mlpbench.bench.record.fields import SCHEMA, Block, Index, Name, Number, Schema, Text, Whole
+from mlpbench.bench.stats.verdicts import POWER
 
 #: Above it a slowdown is not a share any more.
 MAX_SCATTER = 1000.0
@@ -22,6 +24,11 @@ class TallyEntry(Block, frozen=True, kw_only=True):
         if self.hits > self.cases:
             raise ValueError(f"hits: expected at most the cases, {self.cases}, got {self.hits}")
 
+    @property
+    def rate(self) -> float:
+        """The share of hits; NaN of none."""
+        return self.hits / self.cases if self.cases else math.nan
+
 
 class PlantedEntry(TallyEntry, frozen=True, kw_only=True):
     """In how many cases a slowdown was found."""
@@ -30,12 +37,26 @@ class PlantedEntry(TallyEntry, frozen=True, kw_only=True):
 
 
 class KindEntry(Block, frozen=True, kw_only=True):
-    """One way to compare, paired or not. ``scatter``: what one repeat leaves open."""
+    """One way to compare, paired or not.
+
+    ``false`` counts verdicts faster or slower where there is no difference, ``disjoint`` comparisons with any such
+    verdict among those that share no process. ``scatter``: standard deviation of what one repeat leaves open.
+    """
 
     false: TallyEntry
     disjoint: TallyEntry
     planted: tuple[PlantedEntry, ...] = ()
     scatter: _Scatter
+
+    @property
+    def smallest(self) -> float | None:
+        """The smallest planted slowdown that was found often enough, as were all larger ones; None if none was."""
+        smallest = None
+        for tally in sorted(self.planted, key=lambda tally: -tally.slowdown):
+            if not tally.rate >= POWER:
+                break
+            smallest = tally.slowdown
+        return smallest
 
 
 class SeenEntry(Block, frozen=True):

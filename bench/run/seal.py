@@ -14,8 +14,11 @@ from pathlib import Path
 import msgspec
 
 from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.record import untrusted
 from mlpbench.kernels.files import open_ordinary
 
+#: File, in the folder of an environment, that says who made it and where.
+ENVIRONMENT = "mlpbench-seal.txt"
 _KEY_BYTES = 32
 
 
@@ -37,6 +40,25 @@ def trouble() -> str | None:
     except UserError as error:
         return str(error)
     return None
+
+
+def mark_environment(python: Path) -> None:
+    """Note that this user's mlpbench has made the environment of an interpreter, where a key can be kept."""
+    if trouble() is None:
+        (python.parent.parent / ENVIRONMENT).write_text(make(*_place(python)), encoding="utf-8")
+
+
+def is_own_environment(python: Path) -> bool:
+    """Return whether this user's mlpbench made the environment of an interpreter, and both lie where they were made."""
+    file = python.parent.parent / ENVIRONMENT
+    if not is_private(file.parent.parent) or not file.is_file():
+        return False
+    return fits(untrusted.read_bytes(file).decode(errors="replace"), *_place(python))
+
+
+def _place(python: Path) -> tuple[str, ...]:
+    """Return where an environment lies, and where the link to its interpreter leads."""
+    return "environment", *(str(path.resolve()) for path in (python.parent.parent, python.parent, python))
 
 
 def is_private(path: Path) -> bool:

@@ -212,7 +212,7 @@ def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write(m
     vars(series).update(rounds_s=[1.0, 2.0, 3.0])
     monkeypatch.setattr(schedule.Series, "calls", 10)
     monkeypatch.setattr(schedule.Series, "facts", lambda _: {"kernel": "numpy"})
-    made = Schedule(Wanted(0.001, 3, 0.02), [], 1, None, {ONE: series, TWO: series})
+    made = Schedule(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series})
     rows_of_blocks = [row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)]
     for check, cases in (("values", 1), ("timer", 2)):  # what rests on a time is not decided by one process
         assert len(made.merged(rows_of_blocks, [Refusal.of(TWO, check, "")])) == cases

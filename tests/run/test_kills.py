@@ -40,9 +40,9 @@ folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
 with folders.held(folder):
     found = resume.read(folder)
     effort = Effort(found.sweep.plan)
-    resume.take_in(found, effort)
+    found.take_in(effort)
     print("begun", flush=True)
-    resume.reopen(found)
+    found.reopen()
     for _ in sweep.execute(found.sweep, found.folders, lambda *_: None, effort):
         pass
     sweep.close(found.sweep, folder, found.folders, effort, interrupted=False)

@@ -29,13 +29,11 @@ from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write
-from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, WanderEntry
+from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, TallyEntry, WanderEntry
 from mlpbench.bench.record.plan import Ending, Plan
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.calibrate import trials
-from mlpbench.bench.wings.calibrate.trials import Tally
-from mlpbench.bench.wings.resume import resume
 from mlpbench.kernels import base
 from mlpbench.kernels.spec import MNIST
 
@@ -66,8 +64,7 @@ def calibrate(
     elif repeats is not None:
         raise UserError("--repeats contradicts --resume: a run that is resumed keeps to its plan")
     else:
-        stopped = resume.find(request, BELOW)
-        planned = runs_.resumed(stopped, WholeRounds(stopped.sweep.plan))
+        planned = runs_.resumed(request, BELOW, WholeRounds)
     plan, evaluated = planned.sweep.plan, []
 
     def conclude(folder: Path, ending: Ending) -> None:
@@ -161,8 +158,8 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
         repeats=repeats,
         threshold=verdicts.THRESHOLD,
         false_discovery_rate=verdicts.FALSE_DISCOVERY_RATE,
-        paired=calibration.entry_of(paired),
-        unpaired=calibration.entry_of(unpaired),
+        paired=paired,
+        unpaired=unpaired,
         seen=tuple(SeenEntry(share, shown) for share, shown in sorted(seen.items())),
         wander=WanderEntry(wander.sd, wander.degrees),
     )
@@ -180,20 +177,23 @@ def _print(found: CalibrationHead) -> None:
 
 def _table(found: CalibrationHead) -> Table:
     entries = {"kernels of a run": found.paired, "two runs": found.unpaired}
-    kinds = {name: calibration.kind_of(entry) for name, entry in entries.items() if entry}
+    kinds = {name: entry for name, entry in entries.items() if entry}
     seen = {entry.slowdown: f" (seen: {100 * entry.seen:.2g} %)" for entry in found.seen}
     title = f"{found.kernel}, {found.repeats} repeats on each side, threshold {100 * found.threshold:.3g} %"
     shown = console.table(title, "what was compared", *kinds, right=tuple(kinds))
     shown.add_row("equal: false verdicts", *(_rate(kind.false) for kind in kinds.values()))
     shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for kind in kinds.values()))
-    for share in sorted(next(iter(kinds.values())).planted):
-        rates = (_rate(kind.planted[share]) for kind in kinds.values())
-        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *rates)
+    for planted in zip(*(kind.planted for kind in kinds.values()), strict=True):
+        share = planted[0].slowdown
+        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *map(_rate, planted))
     return shown
 
 
-def _rate(tally: Tally) -> str:
+def _rate(tally: TallyEntry) -> str:
+    """Return a rate with its two-sided 95 % interval, C. J. Clopper and E. S. Pearson, Biometrika 26 (1934)."""
+    from scipy.stats import binomtest
+
     if not tally.cases:
         return "not measured"
-    low, high = tally.bounds()
+    low, high = binomtest(tally.hits, tally.cases).proportion_ci(0.95, method="exact")
     return f"{100 * tally.rate:.2f} % ({100 * low:.2f} to {100 * high:.2f}) of {tally.cases}"

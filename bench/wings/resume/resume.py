@@ -1,7 +1,7 @@
 """A run that goes on where it stopped: found, compared with what it was, and with what it has left taken in."""
 
 import shlex
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from dataclasses import replace as with_
 from itertools import pairwise
@@ -25,13 +25,13 @@ from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import process
-from mlpbench.bench.wings.versions import environments
+from mlpbench.bench.run import process, seal
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 
 #: More differences than a line should have are counted.
 _MOST_NAMED = 8
+_TOO_OLD = "made by a version that could not resume"
 
 
 @dataclass(frozen=True)
@@ -49,11 +49,46 @@ class Stopped:
     runs: list[Run]
 
     @property
+    def name(self) -> str:
+        """The name of the whole."""
+        return self.sweep.plan.run_id
+
+    @property
     def records(self) -> Iterator[tuple[str, Record]]:
         """Yield every record, with what the plan of the whole calls its kernel."""
         for part, run in zip(self.sweep.parts, self.runs, strict=True):
             called = {kernel: name for name, kernel in part.names.items()}
             yield from ((called[record.kernel], record) for record in run.records)
+
+    def take_in(self, effort: Effort) -> None:
+        """Tell ``effort`` what has been done, in the order in which it was done: it yields what is missing.
+
+        A file that cannot be read is not measured again: its name is taken, and the report says what is wrong with it.
+        """
+        for name, record in sorted(self.records, key=lambda pair: pair[1].ran.began_s if pair[1].ran else 0.0):
+            process.take_in(record, effort, name)
+        there = {(record.kernel, record.repeat, record.path.parent) for _, record in self.records}
+        for folder, part in zip(self.folders, self.sweep.parts, strict=True):
+            called = {kernel: name for name, kernel in part.names.items()}
+            for path in sorted(folder.glob("*.json")):
+                at = RECORD_FILE.fullmatch(path.name)
+                if at and at[1] in called and (at[1], int(at[2]), folder) not in there:
+                    effort.note(called[at[1]], int(at[2]), 0.0, {})
+
+    def reopen(self) -> None:
+        """Write down that the run goes on from here, and remove what was being written when it was killed."""
+        now_s = utc_s()
+        if isinstance(self.head, SweepHead):
+            write_atomically(self.folder / PLAN_FILE, RunFile(replace(self.head, ending=None)), replace=True)
+        for folder, head, run in zip(self.folders, self.heads, self.runs, strict=True):
+            resumed = (*head.resumed, Resumed(at_s=now_s, after=len(run.records)))
+            write_atomically(folder / PLAN_FILE, RunFile(replace(head, resumed=resumed, ending=None)), replace=True)
+        for path in self.folder.rglob(".*.partial"):
+            path.unlink()
+
+    def contradiction(self, option: str) -> UserError:
+        """Return the error of an option that is not as it was planned."""
+        return UserError(f"{option} contradicts the plan of {self.name}: a run that is resumed keeps to its plan")
 
 
 def find(request: Request, below: str = "") -> Stopped:
@@ -64,7 +99,7 @@ def find(request: Request, below: str = "") -> Stopped:
     """
     named, machine = request.resume or NEWEST, request.results / identity.machine_id()
     if named == NEWEST:
-        folder = newest(request.results, below)
+        folder = _newest(machine / below)
     elif below and (machine / below / named).is_dir():
         folder = machine / below / named
     else:
@@ -90,8 +125,16 @@ def find(request: Request, below: str = "") -> Stopped:
     if differing := list(dict.fromkeys(_differences(stopped, versions))):
         first, more = "; ".join(differing[:_MOST_NAMED]), len(differing) - _MOST_NAMED
         rest = f"; and {more} more" if more > 0 else ""
-        raise UserError(f"{stopped.sweep.plan.run_id} cannot go on as it was: {first}{rest}; start a new run")
+        raise UserError(f"{stopped.name} cannot go on as it was: {first}{rest}; start a new run")
     return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
+
+
+def _newest(machine: Path) -> Path:
+    """Return the newest run in a folder that has stopped, and was not merged. Raises UserError where there is none."""
+    for path in sorted(machine.glob(f"*/{PLAN_FILE}"), reverse=True):
+        if not (path.parent / MERGED).exists() and _has_stopped(untrusted.read(path, RunFile).mlpbench):
+            return path.parent
+    raise UserError(f"no run of this machine in {machine} has stopped before its end: there is nothing to resume")
 
 
 def _use_device(request: Request, stopped: Stopped) -> None:
@@ -99,7 +142,7 @@ def _use_device(request: Request, stopped: Stopped) -> None:
     words = [part for word in stopped.sweep.plan.command for part in word.split("=", maxsplit=1)]
     planned = next((after for word, after in pairwise(words) if word == "--device"), None)
     if request.device not in (None, planned):
-        _refuse_contradiction("--device", stopped)
+        raise stopped.contradiction("--device")
     card.use(planned)
 
 
@@ -111,32 +154,11 @@ def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
     planned = {env.name: env.python for part in stopped.sweep.parts if (env := part.plan.env) is not None}
     typed = envs.parse(request.env)
     if typed and typed != planned:
-        _refuse_contradiction("--env", stopped)
-    unknown = [name for name, python in planned.items() if name not in typed and not environments.is_own(Path(python))]
-    if unknown:
-        again = " ".join(f"--env {shlex.quote(f'{name}={planned[name]}')}" for name in planned)
-        raise UserError(
-            f"{stopped.sweep.plan.run_id} needs interpreters, and no file says what is started: add {again}"
-        )
+        raise stopped.contradiction("--env")
+    if not typed and not all(seal.is_own_environment(Path(python)) for python in planned.values()):
+        again = " ".join(f"--env {shlex.quote(f'{name}={python}')}" for name, python in planned.items())
+        raise UserError(f"{stopped.name} needs interpreters, and no file says what is started: add {again}")
     return planned
-
-
-def _refuse_contradiction(what: str, stopped: Stopped) -> None:
-    plan = stopped.sweep.plan.run_id
-    raise UserError(f"{what} contradicts the plan of {plan}: a run that is resumed keeps to its plan")
-
-
-def newest(results: Path, below: str = "") -> Path:
-    """Return the newest run of this machine that has stopped, and was not merged. Raises UserError where there is none.
-
-    ``below``: a folder of the machine that the runs are in.
-    """
-    machine = results / identity.machine_id() / below
-    folders = {path.parent for path in machine.glob(f"*/{PLAN_FILE}")} if machine.is_dir() else set()
-    for folder in sorted(folders, key=lambda path: path.name, reverse=True):
-        if not (folder / MERGED).exists() and _has_stopped(untrusted.read(folder / PLAN_FILE, RunFile).mlpbench):
-            return folder
-    raise UserError(f"no run of this machine in {machine} has stopped before its end: there is nothing to resume")
 
 
 def _has_stopped(head: PlanHead | SweepHead) -> bool:
@@ -160,61 +182,44 @@ def read(folder: Path) -> Stopped:
     labels = head.sweep.labels if isinstance(head, SweepHead) else []
     folders = [folder / label for label in labels] or [folder]
     heads = [runs.read_head(child / PLAN_FILE) for child in folders]
-    _refuse_unknown(folders, heads)
-    _refuse_foreign(folder, folders, heads)
-    parts = _parts(heads)
-    made = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
-    found = Stopped(folder, folders, made, head, heads, runs.read_runs(folder))
-    _refuse_records(found)
-    _know_files(found)
-    return found
-
-
-def _refuse_unknown(folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
-    """Refuse plans that are too old to be resumed, or that say what no plan says."""
-    for child, one in zip(folders, heads, strict=True):
-        if one.computed is None:
-            raise UserError(f"{child}: made by a version that could not resume: its plan does not say what it computes")
-        if unknown := one.computed.options.keys() - Options.__dataclass_fields__:
-            raise UserError(f"{child / PLAN_FILE}: mlpbench.computed.options: there is no option {min(unknown)}")
-        if strange := {kernel for kernel, _ in one.plan.order} - set(one.plan.kernels):
-            raise UserError(f"{child / PLAN_FILE}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
-        if one.plan.setting and one.plan.setting.env != (one.plan.env and one.plan.env.name):
-            raise UserError(f"{child / PLAN_FILE}: mlpbench.plan.setting.env: the plan has another environment")
-
-
-def _refuse_records(found: Stopped) -> None:
-    """Refuse records that are too old."""
-    for _, record in found.records:
-        if record.ran is None:
-            raise UserError(f"{record.path}: made by a version that could not resume: it does not say how long it took")
-
-
-def _refuse_foreign(whole: Path, folders: Sequence[Path], heads: Sequence[PlanHead]) -> None:
-    """Refuse what this user's mlpbench did not write, and files that lead out of the run's folder."""
-    for folder, head in zip(folders, heads, strict=True):
-        if not run_folder.is_ours(head):
-            changed = "somebody else made it, or it was changed"
-            why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
-            advice = "only whoever made a run resumes it, so start a new one"
-            raise UserError(f"{folder / PLAN_FILE} is not as your mlpbench writes it: {why}; {advice}")
-        admitted(head.plan.clock)
-    if link := next((path for path in sorted(whole.rglob("*")) if path.is_symlink()), None):
+    for child, planned in zip(folders, heads, strict=True):
+        _refuse_foreign(child, planned)
+    if link := next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None):
         raise UserError(f"{link}: a link, and results are files: take it away")
+    parts = _parts(heads)
+    sweep = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
+    stopped = Stopped(folder, folders, sweep, head, heads, runs.read_runs(folder))
+    if too_old := next((record.path for _, record in stopped.records if record.ran is None), None):
+        raise UserError(f"{too_old}: {_TOO_OLD}: it does not say how long it took")
+    for name, file in (named for part in parts for named in part.plan.files.items()):
+        given = files.KernelFile(file.path, file.attribute, file.sha256)
+        files.read(given)
+        files.restore({name: given})
+    return stopped
 
 
-def _know_files(found: Stopped) -> None:
-    """Make the kernels known that are somebody's files. Raises UnknownKernel for a file that is not what it was."""
-    for part in found.sweep.parts:
-        for name, file in part.plan.files.items():
-            given = files.KernelFile(file.path, file.attribute, file.sha256)
-            files.read(given)
-            files.restore({name: given})
+def _refuse_foreign(folder: Path, head: PlanHead) -> None:
+    """Refuse a plan that is too old, that says what no plan says, and that this user's mlpbench did not write."""
+    file, plan = folder / PLAN_FILE, head.plan
+    if head.computed is None:
+        raise UserError(f"{folder}: {_TOO_OLD}: its plan does not say what it computes")
+    if unknown := head.computed.options.keys() - Options.__dataclass_fields__:
+        raise UserError(f"{file}: mlpbench.computed.options: there is no option {min(unknown)}")
+    if strange := {kernel for kernel, _ in plan.order} - set(plan.kernels):
+        raise UserError(f"{file}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
+    if plan.setting and plan.setting.env != (plan.env and plan.env.name):
+        raise UserError(f"{file}: mlpbench.plan.setting.env: the plan has another environment")
+    if not run_folder.is_ours(head):
+        changed = "somebody else made it, or it was changed"
+        why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
+        advice = "only whoever made a run resumes it, so start a new one"
+        raise UserError(f"{file} is not as your mlpbench writes it: {why}; {advice}")
+    admitted(plan.clock)
 
 
-def _parts(heads: Sequence[PlanHead]) -> list[Part]:
+def _parts(heads: list[PlanHead]) -> list[Part]:
     """Return the plan of each setting, with what it computes. Their environments are not asked yet."""
-    made: list[Part] = []
+    parts: list[Part] = []
     loaded: dict[str, Workload] = {}
     for head in heads:
         plan, computed = head.plan, head.computed
@@ -222,12 +227,11 @@ def _parts(heads: Sequence[PlanHead]) -> list[Part]:
         workload = loaded.setdefault(repr(computed), Workload(Options.of(computed.options), computed.rows))
         spec, env = workload.spec, plan.env.name if plan.env else None
         setting = plan.setting or Setting(spec.label(), plan.threads or 1, spec.dtype, env=env)
-        names = names_of([setting] * len(heads), setting, plan.kernels)
-        made.append(Part(setting, plan, workload, names))
-    return made
+        parts.append(Part(setting, plan, workload, names_of([setting] * len(heads), setting, plan.kernels)))
+    return parts
 
 
-def _whole(head: SweepHead, parts: Sequence[Part]) -> Plan:
+def _whole(head: SweepHead, parts: list[Part]) -> Plan:
     """Return the plan of a sweep, whose kernels are the names of all its parts."""
     called = {(part.setting.label, kernel): name for part in parts for name, kernel in part.names.items()}
     header = head.sweep
@@ -274,31 +278,3 @@ def _changes(which: str, before: Mapping[str, object], here: Mapping[str, object
 def _short(value: object) -> str:
     text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 40 else f"{text[:8]}…"
-
-
-def reopen(stopped: Stopped) -> None:
-    """Write down that the run goes on from here, and remove what was being written when it was killed."""
-    now_s = utc_s()
-    if isinstance(stopped.head, SweepHead):
-        write_atomically(stopped.folder / PLAN_FILE, RunFile(replace(stopped.head, ending=None)), replace=True)
-    for folder, head, run in zip(stopped.folders, stopped.heads, stopped.runs, strict=True):
-        resumed = (*head.resumed, Resumed(at_s=now_s, after=len(run.records)))
-        write_atomically(folder / PLAN_FILE, RunFile(replace(head, resumed=resumed, ending=None)), replace=True)
-    for path in stopped.folder.rglob(".*.partial"):
-        path.unlink()
-
-
-def take_in(found: Stopped, effort: Effort) -> None:
-    """Tell ``effort`` what has been done, in the order in which it was done: it yields what is missing.
-
-    A file that cannot be read is not measured again: its name is taken, and the report says what is wrong with it.
-    """
-    for name, record in sorted(found.records, key=lambda one: one[1].ran.began_s if one[1].ran else 0.0):
-        process.take_in(record, effort, name)
-    there = {(record.kernel, record.repeat, record.path.parent) for _, record in found.records}
-    for folder, part in zip(found.folders, found.sweep.parts, strict=True):
-        called = {kernel: name for name, kernel in part.names.items()}
-        for path in sorted(folder.glob("*.json")):
-            at = RECORD_FILE.fullmatch(path.name)
-            if at and at[1] in called and (at[1], int(at[2]), folder) not in there:
-                effort.note(called[at[1]], int(at[2]), 0.0, {})

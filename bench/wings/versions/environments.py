@@ -15,14 +15,11 @@ from mlpbench.bench.machine import child
 from mlpbench.bench.machine.variables import inherited
 from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.envs import Env
-from mlpbench.bench.record import untrusted
 from mlpbench.bench.run import seal
 from mlpbench.bench.wings.versions.versions import SHORT, Version, git
 
 #: Folder, in that of an environment, of the commit that is installed there.
 WORKTREE = "worktree"
-#: File, in that of an environment, that says who made it and where.
-SEAL = "mlpbench-seal.txt"
 #: Resolving, downloading and perhaps compiling a package.
 TIMEOUT_S = 3600
 #: Of what a tool says when it fails, the most that becomes a line.
@@ -48,25 +45,10 @@ def make(folder: Path, version: Version, more: Sequence[str], repository: Path) 
     else:
         with _worktree(folder / WORKTREE, version.commit, repository) as tree:
             _run([*install, str(wheel), str(tree), *more], who)
-    if seal.trouble() is None:
-        (folder / SEAL).write_text(seal.make(*_place(Path(python))), encoding="utf-8")
+    seal.mark_environment(Path(python))
     installed = envs.installed(python, version.requirement.name) if version.requirement else None
     (folder / envs.MADE_OF).write_text(version.words, encoding="utf-8")
     return envs.inspect(version.name(installed), python)
-
-
-def is_own(python: Path) -> bool:
-    """Return whether this user's mlpbench made the environment of an interpreter, and both lie where they were made."""
-    folder = python.parent.parent
-    if not seal.is_private(folder.parent) or not (folder / SEAL).is_file():
-        return False
-    sealed = untrusted.read_bytes(folder / SEAL).decode(errors="replace")
-    return seal.fits(sealed, *_place(python))
-
-
-def _place(python: Path) -> tuple[str, ...]:
-    """Return where an environment lies, and where the link to its interpreter leads."""
-    return "environment", *(str(path.resolve()) for path in (python.parent.parent, python.parent, python))
 
 
 def _run(command: Sequence[str], who: str) -> None:

@@ -89,9 +89,8 @@ def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
     assert found.repeats == 20
     assert found.paired.false.cases == 2 * 21 * 5, "44 repeats in 14 minutes are two blocks of 20"
     assert found.unpaired.false.cases == 7 * 7 * 5
-    paired, unpaired = map(calibration.kind_of, (found.paired, found.unpaired))
-    assert max(paired.false.rate, unpaired.false.rate) <= 0.01
-    assert paired.planted[0.05].rate >= 0.95
+    assert max(found.paired.false.rate, found.unpaired.false.rate) <= 0.01
+    assert {tally.slowdown: tally.rate for tally in found.paired.planted}[0.05] >= 0.95
     assert re.search(r"the level of a whole run wanders by 0\.[3-9]\d* %", out)
     assert found.wander.degrees > 7, "eight looks of five repeats, beside what is usual"
     assert f"wrote {calibrated(tmp_path)}" in err

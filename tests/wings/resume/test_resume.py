@@ -16,7 +16,6 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import KernelFile
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import seal
-from mlpbench.bench.wings.versions import environments
 from support import processes, simulate
 from support.places import venvs
 from support.processes import SIX, folder_of, measured, stoppable
@@ -148,7 +147,7 @@ def test_an_interpreter_is_typed_again_or_of_an_environment_that_mlpbench_made(r
         assert run("--resume", "--dry-run", *again)[0] == 0
 
     old.parent.chmod(0o700)
-    (old / environments.SEAL).write_text(seal.make(*environments._place(python)))
+    seal.mark_environment(python)
     assert run("--resume", "--dry-run")[0] == 0
     with simulate.edited(folder / "run.json") as content:
         content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"

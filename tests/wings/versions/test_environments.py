@@ -13,6 +13,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import envs
+from mlpbench.bench.run import seal
 from mlpbench.bench.wings.versions import environments, versions
 from support.places import installer, venvs
 from support.sources import ROOT
@@ -114,16 +115,16 @@ def test_an_environment_is_known_again_where_it_was_made_and_by_whom(tmp_path, u
     private.mkdir(mode=0o700)
     wanted, _ = versions.tell_apart(("msgspec==1", "msgspec==2"), tmp_path)
     python = Path(environments.make(private / "old", wanted, (), tmp_path).interpreter.python)
-    assert environments.is_own(python)
-    assert not environments.is_own(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
+    assert seal.is_own_environment(python)
+    assert not seal.is_own_environment(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
     shutil.copytree(private / "old", private / "copy", symlinks=True)
-    assert not environments.is_own(private / "copy" / "bin" / "python")
+    assert not seal.is_own_environment(private / "copy" / "bin" / "python")
     with monkeypatch.context() as patch:
         patch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
-        assert not environments.is_own(python), "another user"
+        assert not seal.is_own_environment(python), "another user"
     private.chmod(0o755)
-    assert not environments.is_own(python), "open to others"
+    assert not seal.is_own_environment(python), "open to others"
     private.chmod(0o700)
     python.rename(python.with_name("moved"))
     python.symlink_to("/bin/sh")
-    assert not environments.is_own(python), "a link that leads elsewhere"
+    assert not seal.is_own_environment(python), "a link that leads elsewhere"
