@@ -54,4 +54,4 @@ def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatc
     with pytest.raises(UserError, match="no kernel that computes on cuda is available: cupy: no driver"):
         planned("no driver")
     line = complaint(*called(capsys, "run", "numpy", "--device", "H100", "--results", tmp_path))
-    assert line.startswith("--device H100: give the index of a card, or its UUID")
+    assert line.startswith("--device H100: give a card's index, or its UUID")

@@ -1,0 +1,44 @@
+"""Each wing deleted, and all of them at once, leaves a program that runs and reports."""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from support.sources import ROOT
+
+WINGS = sorted(path.parent.name for path in (ROOT / "bench" / "wings").glob("*/__init__.py"))
+
+
+def mlpbench(tree, *words):
+    environment = {**os.environ, "PYTHONPATH": str(tree)}
+    command = [sys.executable, "-P", "-m", "mlpbench", *map(str, words)]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tree)
+    assert ended.returncode == 0, ended.stderr
+    return ended.stdout
+
+
+@pytest.fixture
+def tree(tmp_path):
+    """Return a copy of the program."""
+    for name in ("bench", "kernels"):
+        shutil.copytree(ROOT / name, tmp_path / "mlpbench" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "__main__.py"):
+        shutil.copy(ROOT / "mlpbench" / name, tmp_path / "mlpbench" / name)
+    return tmp_path
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize("gone", [*([wing] for wing in WINGS), WINGS], ids=[*WINGS, "all"])
+def test_the_rest_is_a_working_program(tree, gone):
+    for wing in gone:
+        shutil.rmtree(tree / "mlpbench" / "bench" / "wings" / wing)
+    assert ("calibrate" in mlpbench(tree, "--help")) == ("calibrate" not in gone)
+    if len(gone) > 1:
+        mlpbench(tree, "run", "numpy", "--profile", "smoke", "--results", tree / "results")
+        assert "numpy" in mlpbench(tree, "report", "--results", tree / "results")
+    else:
+        reference = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
+        assert all("numpy" in mlpbench(tree, "report", ROOT / "results" / run) for run in reference)
