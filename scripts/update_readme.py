@@ -38,7 +38,7 @@ README = ROOT / "README.md"
 #: The pages with figures.
 PAGES = (README, *(ROOT / "docs" / f"{name}.md" for name in ("book", "explain", "machines")))
 #: The kernels of the run that README shows: those of `mlpbench run`.
-SHOWN = ("numpy", "numpy-out", "numba", "numba-parallel")
+SHOWN = ("numpy", "numba", "numba-parallel", "numba-simd")
 IMAGES = ROOT / "docs" / "images"
 #: A part of a page, with its name: everything between two comments.
 PART = re.compile(r"(<!-- figures of (?P<name>\w+): begin -->\n).*?(<!-- figures of (?P=name): end -->)", re.DOTALL)
