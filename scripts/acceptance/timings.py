@@ -174,7 +174,7 @@ def table(asked: Asked) -> None:
     for one in sorted(kept, key=lambda one: registry.names().index(one["kernel"])):
         share = f"{one['roof_s'] / one['times']['cold']['p50_s']:.0%}" if _is_bound(one) else "-"
         cells = [_us(one, measure, percentile) for _, measure, percentile in COLUMNS]
-        lines.append(f"| {one['kernel']} | {one['rows']:,} | {' | '.join(cells)} | {share} | {one['bound']} |")
+        lines.append(f"| {one['kernel']} | {one['batch_size']:,} | {' | '.join(cells)} | {share} | {one['bound']} |")
     (asked.out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
     for line in lines:
         say(INFO, line)
