@@ -11,8 +11,13 @@ from typing import Any
 
 #: Seconds on the clock that everything here is timed by; only differences mean something.
 now = time.perf_counter
-#: The number of the system's clock that only goes forward, None where there is none.
+#: The number of the system's clock that only goes forward, and of the hardware's own; None where there is none.
 MONOTONIC: int | None = getattr(time, "CLOCK_MONOTONIC", None)
+_RAW: int | None = getattr(time, "CLOCK_MONOTONIC_RAW", None)
+#: The processor time of all threads of this process, and of the calling one, in seconds.
+processor_s, own_s = time.process_time, time.thread_time
+#: The time of day: seconds since 1970 in UTC. For the order of things, never for durations.
+utc_s = time.time
 
 
 @dataclass
@@ -28,30 +33,17 @@ def elapsed() -> Iterator[Elapsed]:
     result = Elapsed()
     start = time.perf_counter()
     yield result
-    result.seconds = max(time.perf_counter() - start, 0.0)  # a clock that jumps back is told elsewhere (`raw_s`)
-
-
-_HAS_RAW = hasattr(time, "CLOCK_MONOTONIC_RAW")
+    result.seconds = max(time.perf_counter() - start, 0.0)  # a clock that jumps back shows elsewhere (`raw_s`)
 
 
 def raw_s() -> float:
     """Return seconds on the hardware's own clock; on the usual one where the system does not show it."""
-    return time.clock_gettime(time.CLOCK_MONOTONIC_RAW) if _HAS_RAW else time.perf_counter()
-
-
-def processor_s() -> float:
-    """Return the processor time of all threads of this process, in seconds."""
-    return time.process_time()
+    return time.perf_counter() if _RAW is None else time.clock_gettime(_RAW)
 
 
 def others_s() -> float:
     """Return the processor time that all threads of this process but the calling one have used."""
     return time.process_time() - time.thread_time()
-
-
-def own_s() -> float:
-    """Return the processor time that the calling thread has used."""
-    return time.thread_time()
 
 
 def used_s(threads: Iterable[threading.Thread]) -> float:
@@ -61,10 +53,9 @@ def used_s(threads: Iterable[threading.Thread]) -> float:
 
 
 def wait_for_others(limit_s: float, idle_s: float = 0.02) -> None:
-    """Wait until this process's other threads have been idle for ``idle_s`` in a row, at most ``limit_s``.
+    """Wait until other threads have used less than a tenth of a processor for ``idle_s``, at most ``limit_s``.
 
-    They are idle when they use less than a tenth of a processor. A pool that spins on behind a call lets go of its
-    processor for 5 to 10 ms in between.
+    A pool that spins on behind a call lets go of its processor for 5 to 10 ms in between.
     """
     idle_since = began = time.perf_counter()
     while idle_since + idle_s > (now := time.perf_counter()) < began + limit_s:
@@ -72,11 +63,6 @@ def wait_for_others(limit_s: float, idle_s: float = 0.02) -> None:
         time.sleep(0.002)
         if others_s() - used >= 0.1 * (time.perf_counter() - now):
             idle_since = time.perf_counter()
-
-
-def utc_s() -> float:
-    """Return the time of day: seconds since 1970 in UTC. For the order of things, never for durations."""
-    return time.time()
 
 
 def times_s(call: Callable[[], object], times: int) -> list[float]:
@@ -90,9 +76,9 @@ def times_s(call: Callable[[], object], times: int) -> list[float]:
 
 
 def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
-    """Return the nanoseconds of single calls, each with two looks at the clock in it: see `clock_pairs_ns`.
+    """Return the nanoseconds of single calls, each with two looks at the clock in it.
 
-    Stops after ``limit_s`` seconds or ``most`` calls. Garbage collection is off, as it is in the rounds.
+    Stops after ``limit_s`` seconds or ``most`` calls, without garbage collection.
     """
     look, calls_ns = time.perf_counter_ns, []
     with no_collection():
@@ -120,7 +106,7 @@ def no_collection() -> Iterator[None]:
 
 
 def clock_pairs_ns(times: int = 1000) -> list[int]:
-    """Return the nanoseconds between two looks at the clock with an empty call between them: what a look costs."""
+    """Return the nanoseconds between two looks at the clock with an empty call between them."""
     return single_calls_ns(lambda: None, 1.0, times)
 
 
@@ -132,10 +118,9 @@ def short_rounds(
     wait: Any = None,
     between: Callable[[], object] = lambda: None,
 ) -> tuple[int, list[float]]:
-    """Warm and time a call without a case of its own: calls in one round, and seconds per call of each round.
+    """Warm and time a call: return how many calls fill a round of ``round_s``, and the seconds per call of each round.
 
-    A round lasts about ``round_s``; the calls in it are as many as fill it. On a machine so busy that the rounds take
-    more than ``most_s``, fewer are made, but one at least. ``wait()``, if given, ends each round, for a device.
+    After ``most_s`` fewer ``rounds`` are made, but one at least. ``wait()``, if given, ends each round, for a device.
     ``between()`` is called before the first round and after each.
     """
     with elapsed() as warming:

@@ -1,8 +1,4 @@
-"""One case, measured. The only file that starts a clock or waits for a device.
-
-The clock itself is pytest-benchmark's: this module prepares inputs, warms, and hands it a callable without
-arguments. Around it stand the figures that the clock must not contain: first call, transfers, construction.
-"""
+"""One case: its inputs, its first call and transfers, and the callable that pytest-benchmark times."""
 
 from __future__ import annotations
 
@@ -37,7 +33,7 @@ TRANSFERS = 5
 
 
 def is_asynchronous(kernel: Kernel) -> bool:
-    """Return whether a call may return before its result is there: only such kernels are waited for."""
+    """Return whether a call may return before its result is there."""
     return type(kernel).synchronize is not Kernel.synchronize
 
 
@@ -56,9 +52,8 @@ class BookCell:
     def __call__(self, batch_size: int) -> tuple[int, tuple[float, ...]]:
         """Run it once; return the number of hits, and the seconds of each of `bench.record.schema.PARTS`.
 
-        Batch size 1 takes rows one at a time, as the book does first. The five looks at the clock are in the time of
-        the whole: some 50 ns each, against milliseconds. Picking the class of a row is part of inferring, because a
-        result is valid only until the next call.
+        Batch size 1 takes rows one at a time. Picking the class of a row is part of inferring, because a result is
+        valid only until the next call.
         """
         look = now
         start = look()
@@ -77,8 +72,8 @@ class BookCell:
 class Prepared:
     """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
 
-    ``batches``: the inputs where the kernel reads them, a batch each, or with one row at a time the list of its rows;
-    ``take()`` takes the next without a call. ``forward`` is one call of the kernel, on a batch or a row.
+    ``batches``: inputs where the kernel reads them, each a batch or the list of its rows; ``take()`` takes the next
+    without a call. ``forward`` is one call of the kernel, on a batch or a row.
     """
 
     call: Callable[[], Any]
@@ -88,10 +83,9 @@ class Prepared:
 
 
 def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
-    """Return how many rows of ``x`` the calls of a case rotate through: whole batches that no cache holds, and no more.
+    """Return how many rows of ``x`` the calls of a case rotate through: whole batches, more than a cache holds.
 
-    A million inputs of one row take a million objects, and minutes to a device. Four times the largest cache, and 64
-    MiB, are as good as more.
+    Four times the largest cache, and 64 MiB, are as good as more; a million rows would take minutes to a device.
     """
     cache = _largest_cache() if kernel.device == CPU else kernel.l2_bytes() or 0
     row_bytes: int = x[0].nbytes
@@ -107,12 +101,9 @@ def _largest_cache() -> int:
 def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     """Return the callable that is timed: one batch, or one block of rows taken one at a time.
 
-    Each call takes the next rows of ``x`` (rows, n_in), and starts over behind those of `rotation`: no call sees the
-    rows of the one before, unless ``x`` has no more than one batch. Rows that do not fill a last batch are left out. To
-    a device they go in one piece, of which the inputs are slices.
-
-    A kernel on the CPU could do its work in `from_host`. Where nobody can write over what that gives, as
-    `bench.measure.checks` does to see it, or it is no copy, it is part of the call.
+    Each call takes the next rows of ``x`` (rows, n_in) in `rotation`; rows that do not fill a last batch are left out.
+    To a device they go in one piece, of which the inputs are slices. On the CPU `from_host` is part of the call where
+    `bench.measure.checks` could not write over what it gives, or it is no copy: the kernel could do its work there.
     """
     size, single = case.batch_size, case.mode == "per_sample"
     forward = kernel.forward_one if single else kernel.forward
@@ -145,7 +136,7 @@ def _can_be_written_over(kernel: Kernel, x: NDArray[Any]) -> bool:
 
 
 def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
-    """Return the memory of a kernel's array as NumPy sees it, to be written to, also where its library forbids that.
+    """Return the memory of a kernel's array, to be written to, also where its library forbids that.
 
     None where it is not the host's, or nobody can tell where it lies.
     """
@@ -217,8 +208,8 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
 class Ready:
     """A case that can be timed: its first call, transfers and warming are over.
 
-    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell. ``parts``: the seconds of each of
-    `bench.record.schema.PARTS`, of every call of that cell.
+    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell, and ``parts`` are of each of its
+    calls.
     """
 
     call: Callable[[], Any]
@@ -250,10 +241,7 @@ def make_ready(kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> R
 
 
 def measure(benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> None:
-    """Time one case with pytest-benchmark, and note the figures that stay out of its clock in ``extra_info``.
-
-    ``x`` is (rows, n_in), C-contiguous, of the specification's dtype. The ``book`` mode times ``book`` instead.
-    """
+    """Time one case on ``x`` (rows, n_in), or ``book``; note what stays out of the clock in ``extra_info``."""
     ready = make_ready(kernel, case, x, book)
     benchmark(ready.call)
     benchmark.extra_info.update(ready.beside.as_dict())
@@ -271,10 +259,7 @@ def _warm(call: Callable[[], Any]) -> float:
 
 
 def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, float]:
-    """Return the seconds that the inputs of a case take to the device, and its results back.
-
-    Those of one batch; of ``per_sample`` those of its rows, one by one, as its calls take them.
-    """
+    """Return the seconds that a batch of a case takes to the device, and its results back; rows go one by one."""
     single = case.mode == "per_sample"
     parts, forward = (list(x), kernel.forward_one) if single else ([x], kernel.forward)
     y = forward(kernel.from_host(parts[-1]))

@@ -1,7 +1,6 @@
 """The schedule of a process of a run: cases take turns in short blocks of rounds, with a look at the core between them.
 
-A spell of noise lasts some ten milliseconds or some seconds. Blocks are short, so that a spell meets all cases and not
-one of them, and each round knows from its looks whether it was alone on the core. pytest-benchmark times every round.
+A spell of noise lasts some ten milliseconds or some seconds: of short blocks, it meets all cases and not one of them.
 """
 
 from __future__ import annotations
@@ -30,15 +29,12 @@ from mlpbench.bench.record.trust import Refusal
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer. Caches are filled
-#: before each, and where a pool spins on, that is waited for: shorter blocks cost more.
+#: How long a block is, and how many a case has at most: of longer measurements, blocks are longer.
 BLOCK_S, MOST_TURNS = 0.04, 60
 #: Untimed calls before a block, as a share of a round's, bring weights and inputs back into the caches.
 WARM_SHARE = 0.25
 #: With so much time of other threads for each second of the one that calls, a case is one of several threads. Its
-#: rounds are this short: its threads meet only while nobody else has a processor of theirs, which is just after a look
-#: on all of them. Beside a program that kept one of two processors busy, rounds of 1 ms left 6 of 24 timings of NumPy
-#: undisturbed, these 13 (2026-12-02).
+#: rounds are this short: its threads meet only while nobody else has a processor of theirs, just after a look on all.
 SEVERAL, ROUND_OF_SEVERAL_S = 0.1, 2e-4
 #: What the name of a block ends with, before the number of its turn.
 TURN = "turn"
@@ -60,11 +56,11 @@ class Wanted:
 
 @dataclass
 class Block:
-    """A block of rounds: between them the round's clocks are read, and a look is taken.
+    """A block of rounds: before and after each, its clocks are read and a look is taken.
 
-    ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock, which no time server bends. ``others``:
-    the processor time of the process's other threads for each second of this one's. ``parts``: where the calls of the
-    book's cell note theirs; ``rounds_parts``: their means over the calls of each round.
+    ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock. ``others``: the processor time of the
+    process's other threads for each second of this one's. ``parts``: where the calls of the book's cell note theirs;
+    ``rounds_parts``: their means over the calls of each round.
     """
 
     look: Look | None
@@ -107,10 +103,10 @@ class Block:
 
 @dataclass
 class Series:
-    """One case in one process. Its rounds grow block by block.
+    """One case in one process, block by block.
 
-    ``given``: the threads that the run gives the kernel. ``several``: whether it uses several threads, which its first
-    block tells. ``result``: what the last timed call returned.
+    ``given``: the threads that the run gives the kernel. ``several``: whether it uses several, which its first block
+    tells. ``result``: what the last timed call returned.
     """
 
     contestant: Contestant
@@ -120,12 +116,7 @@ class Series:
     ready: Ready = field(init=False)
     several: bool = False
     usage: Usage = field(default_factory=Usage)
-    rounds_s: list[float] = field(default_factory=list)
-    spans_s: list[float] = field(default_factory=list)
-    rounds_parts: list[tuple[float, ...]] = field(default_factory=list)
-    looks_ns: list[tuple[int, int]] = field(default_factory=list)
-    waits_ns: list[int] = field(default_factory=list)
-    block_rounds: list[int] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
     result: Any = None
     ended: bool = False
 
@@ -139,6 +130,11 @@ class Series:
         return look_.everywhere() if self.several else look_.here()
 
     @property
+    def rounds_s(self) -> list[float]:
+        """Seconds of each round so far."""
+        return [seconds for block in self.blocks for seconds in block.rounds_s]
+
+    @property
     def calls(self) -> int:
         """Calls in one round."""
         round_s = min(self.wanted.round_s, ROUND_OF_SEVERAL_S) if self.several else self.wanted.round_s
@@ -148,18 +144,15 @@ class Series:
         """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
         if turn == 0 or self.ended:
             return 0
-        done, turns, left = len(self.rounds_s), self.wanted.turns, self._left()
+        rounds_s, turns = self.rounds_s, self.wanted.turns
+        done, mean_s = len(rounds_s), statistics.fmean(rounds_s or [self.ready.call_s * self.calls])
+        # Of rounds of mean length, as pytest-benchmark itself decides.
+        left = max(0, self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(rounds_s)) / mean_s))
         if turn + 1 >= turns:
             return left
         share = (done + left) * turn / (turns - 1) - done
         # A block has two rounds at least: a case of few long rounds is not due in every turn.
         return math.ceil(share) if share >= min(2, left) else 0
-
-    def _left(self) -> int:
-        """Return how many rounds are left: of rounds of mean length, as pytest-benchmark itself decides."""
-        done = len(self.rounds_s)
-        mean_s = statistics.fmean(self.rounds_s) if done else self.ready.call_s * self.calls
-        return max(0, self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
 
     def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
         """Time the rounds that are due in a turn."""
@@ -173,30 +166,27 @@ class Series:
         self.result = block.time(benchmark, round_of(call, self.calls), rounds)
         self.usage.end()
         is_last = turn + 1 >= self.wanted.turns
-        if not self.rounds_s and not is_last and self.given > 1 and not self.several and block.others > SEVERAL:
+        if not self.blocks and not is_last and self.given > 1 and not self.several and block.others > SEVERAL:
             self.several = True
             return  # the looks of this block were on one processor: its rounds are not kept
-        self.rounds_s += block.rounds_s
-        self.spans_s += block.spans_s
-        self.rounds_parts += block.rounds_parts
-        self.looks_ns += itertools.pairwise(block.looks_ns)
-        self.waits_ns += waiting.rounds_ns if waiting else []
-        self.block_rounds.append(rounds)
+        self.blocks.append(block)
         self.ended = not block.rounds_s or is_last or self.due(self.wanted.turns) == 0
 
     def refusals(self) -> list[Refusal]:
         """Return what speaks against its times."""
-        reasons = {"timer": rounds_off(self.rounds_s, self.spans_s), "threads": self.usage.too_many(self.given)}
+        spans_s = [span for block in self.blocks for span in block.spans_s]
+        reasons = {"timer": rounds_off(self.rounds_s, spans_s), "threads": self.usage.too_many(self.given)}
         return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
 
     def facts(self) -> dict[str, Any]:
         """Return the member ``extra_info`` of the case."""
-        parts = dict(zip(PARTS, zip(*self.rounds_parts, strict=True), strict=True)) if self.rounds_parts else {}
+        of_rounds = [parts for block in self.blocks for parts in block.rounds_parts]
+        parts = dict(zip(PARTS, zip(*of_rounds, strict=True), strict=True)) if of_rounds else {}
         facts = replace(
             self.contestant.facts(self.case),
-            looks_ns=tuple(self.looks_ns),
+            looks_ns=tuple(pair for block in self.blocks for pair in itertools.pairwise(block.looks_ns)),
             look_processors=self.look.processors if self.look else None,
-            waits_ns=tuple(self.waits_ns),
+            waits_ns=tuple(wait for block in self.blocks if block.waiting for wait in block.waiting.rounds_ns),
         )
         return {**facts.as_dict(), **replace(self.ready.beside, parts_s=parts).as_dict()}
 
@@ -223,8 +213,8 @@ class Series:
 class Schedule:
     """The cases of one process and how far they are.
 
-    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``failed``: cases that have
-    no time, because something went wrong.
+    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``failed``: cases without a
+    time.
     """
 
     wanted: Wanted
@@ -237,9 +227,7 @@ class Schedule:
 
     def is_due(self, case: Case, turn: int) -> bool:
         """Return whether a case has something to do in a turn."""
-        if case in self.failed:
-            return False
-        return case not in self.series or self.series[case].due(turn) > 0
+        return case not in self.failed and (case not in self.series or self.series[case].due(turn) > 0)
 
     def is_over(self, case: Case) -> bool:
         """Return whether no block of a case is to come."""
@@ -248,15 +236,13 @@ class Schedule:
     def settle(self, case: Case) -> None:
         """Wait until a pool that spins on behind another case is no neighbour of this one, nor taken for its own."""
         before, this = self._last, self.series.get(case)
-        is_first, is_several = this is None or not this.rounds_s, this is not None and this.several
-        if self.given > 1 and not is_several and (is_first or (before is not None and before.several)):
+        if self.given == 1 or (this is not None and this.several):
+            return
+        if this is None or not this.blocks or (before is not None and before.several):
             wait_for_others(0.3)  # a pool of threads gives up spinning within that time
 
     def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
-        """Do what a case has to do in a turn: in its first, also all that comes before its rounds.
-
-        ``benchmark()`` is asked only where there are rounds to time.
-        """
+        """Make a case ready in its first turn, and time its rounds in others: only then is ``benchmark()`` asked."""
         if case not in self.series:
             self.series[case] = Series(contestant, case, self.wanted, self.given)
         series = self.series[case]
@@ -274,15 +260,16 @@ class Schedule:
     def refusals(self) -> tuple[Refusal, ...]:
         """Return what speaks against the kernel, when all rounds are over."""
         refusals: list[Refusal] = []
+        if self._checks is None:
+            return ()
         for case, series in self.series.items():
-            if case in self.failed or not series.rounds_s or self._checks is None:
-                continue
-            refusals += series.refusals()
-            if series.ready.prepared is None:
-                self._checks.examine_book(case)
-            else:
-                self._checks.examine(case, series.ready.prepared)
-        return (*refusals, *(self._checks.refusals if self._checks else ()))
+            if case not in self.failed and series.rounds_s:
+                refusals += series.refusals()
+                if series.ready.prepared is None:
+                    self._checks.examine_book(case)
+                else:
+                    self._checks.examine(case, series.ready.prepared)
+        return (*refusals, *self._checks.refusals)
 
     def looks(self) -> list[Look]:
         """Return the kinds of looks that were taken, the one of more processors last."""

@@ -1,8 +1,4 @@
-"""How processors were used while a case was timed: rounds by the raw clock, threads that wait, threads that work.
-
-Linux tells how long each thread has worked and waited (``/proc/self/task/*/schedstat``). Elsewhere little is known, and
-nothing is refused for it.
-"""
+"""How processors were used while a case was timed, as far as the system tells: Linux, for each thread, in schedstat."""
 
 from __future__ import annotations
 
@@ -20,10 +16,10 @@ SPARE_THREADS = 0.3
 
 
 def rounds_off(rounds_s: Sequence[float], spans_s: Sequence[float]) -> str | None:
-    """Return how rounds do not fit the spans of the raw clock around them; None where they do, or are too few to tell.
+    """Return how rounds do not fit the spans of the raw clock around them; None where they do.
 
-    A round may be off by 2 % and 0.1 ms, in which pytest-benchmark does its own work. In between the two looks, now and
-    then somebody else has the processor: two rounds, and one in four, say nothing.
+    A round may be off by 2 % and 0.1 ms, in which pytest-benchmark does its own work. Two rounds, and one in four, say
+    nothing: somebody else has the processor now and then.
     """
     off = [
         seconds
@@ -37,10 +33,9 @@ def rounds_off(rounds_s: Sequence[float], spans_s: Sequence[float]) -> str | Non
 
 
 class Waiting:
-    """How long threads of this process waited for a processor in each round while they could have run.
+    """How long this thread, or ``every`` thread but those that look for us, waited for a processor in each round.
 
-    This thread alone, or ``every`` one there is but those that look for us. ``rounds_ns`` stays empty where the system
-    keeps no such count.
+    ``rounds_ns`` stays empty where the system keeps no such count.
     """
 
     def __init__(self, *, every: bool) -> None:
@@ -52,11 +47,11 @@ class Waiting:
                 self._files.append(os.open(task / "schedstat", os.O_RDONLY))
 
     def round_begins(self) -> None:
-        """Look, before a round."""
+        """Look before a round."""
         self._began_ns = self._read_ns()
 
     def round_ended(self) -> None:
-        """Look again behind it."""
+        """Look after it."""
         if self._began_ns is not None:
             self.rounds_ns.append(max(0, (self._read_ns() or 0) - self._began_ns))
 
@@ -77,27 +72,26 @@ class Waiting:
 class Usage:
     """How many threads work at a time in the timed blocks of a case, from the processor time of each.
 
-    Beside other load it counts, too. Threads that take turns are no more than one at a time: a library may hand each
-    call to threads of its own. So the time in which threads worked, or could have, is held against the wall clock as
-    well. Threads that look for us do not count; those that have ended do.
+    Threads that take turns are no more than one at a time: so the time in which threads worked, or could have, is held
+    against the wall clock as well. Threads that look for us do not count; those that have ended do.
+    ``worked_s``, ``waited_s``: of each thread that still runs, by its number.
     """
 
     wall_s: float = 0.0
     used_s: float = 0.0
     children_s: float = 0.0
-    #: Of each thread that still runs, by its number: how long it has worked, and waited to.
     worked_s: dict[int, float] = field(default_factory=dict)
     waited_s: dict[int, float] = field(default_factory=dict)
     _began: tuple[float, float, float] = (0.0, 0.0, 0.0)
     _before_s: dict[int, tuple[float, float]] = field(default_factory=dict)
 
     def begin(self) -> None:
-        """Look, before a block."""
+        """Look before a block."""
         self._before_s = threads_s()
         self._began = raw_s(), processor_s() - look.helpers_s(), children_s()
 
     def end(self) -> None:
-        """Look, after it."""
+        """Look after it."""
         wall_s, used_s, of_children_s = self._began
         self.wall_s += raw_s() - wall_s
         self.used_s += processor_s() - look.helpers_s() - used_s

@@ -37,13 +37,6 @@ class Kept:
         self.results.append((case, int(result[0, 0])))
 
 
-def test_the_last_timed_result_of_each_case_is_kept(take):
-    made, _ = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.02))
-    assert [case for case, _ in made._checks.results] == [ONE, TWO]
-    last = [event for event in made.series[TWO].contestant.kernel.events if event[0] == "forward"][-1]
-    assert made._checks.results[1][1] == -last[1]
-
-
 @pytest.fixture
 def take(clock, monkeypatch):
     """Return a maker of turns over kernels whose calls take so long; it times them all, and returns what happened."""
@@ -88,53 +81,65 @@ def take(clock, monkeypatch):
     return run
 
 
+def series_and_rounds(made, case=ONE):
+    """Return a case's series, and how many rounds each of its blocks has."""
+    return made.series[case], [len(block.rounds_s) for block in made.series[case].blocks]
+
+
+def forwards(series):
+    return [event for event in series.contestant.kernel.events if event[0] == "forward"]
+
+
 def test_cases_take_turns_in_blocks_of_forty_milliseconds(take):
     made, blocks = take({1: 1e-5, 2: 3e-4}, Wanted(0.001, 3, 0.2))
     assert [(turn, size) for turn, size, _ in blocks] == [(turn, size) for turn in range(1, 6) for size in (1, 2)]
+    assert all(0.035 < sum(fixture.stats.stats.data) < 0.045 for _, _, fixture in blocks)
     for series in made.series.values():
-        assert all(0.035 < sum(fixture.stats.stats.data) < 0.045 for _, _, fixture in blocks)
         assert 0.2 <= sum(series.rounds_s) < 0.207
-        assert sum(series.block_rounds) == len(series.rounds_s)
         assert series.ended
+    assert [case for case, _ in made._checks.results] == [ONE, TWO]
+    assert made._checks.results[1][1] == -forwards(made.series[TWO])[-1][1], "the last timed result is kept"
+    made.failed.add(TWO)
+    assert not made.is_due(TWO, 0)
+    assert made.is_over(TWO)
 
 
-def test_a_round_is_as_many_calls_as_fill_it(take):
+def test_a_round_is_as_many_calls_as_fill_it_and_before_a_block_inputs_come_back_into_the_caches_untimed(take):
     made, _ = take({1: 1e-4, 2: 2e-3}, Wanted(0.001, 3, 0.05))
     assert made.series[ONE].calls == pytest.approx(10, abs=1)
     assert made.series[TWO].calls == 1
     assert np.median(made.series[ONE].rounds_s) == pytest.approx(1e-3, rel=0.1)
+    series, rounds = series_and_rounds(made)
+    warm = len(rounds) * int(np.ceil(schedule.WARM_SHARE * series.calls)) + 1 + 1 + case_.WARM_S / 1e-4
+    calls = [event for event in forwards(series) if len(event) == 2]
+    assert len(calls) == pytest.approx(sum(rounds) * series.calls + warm, abs=12)
 
 
 def test_looks_are_taken_where_threads_work_and_the_first_block_says_where_that_is(take):
     """The rounds of several threads are made again, beside looks on all processors."""
     made, blocks = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.2), several=[TWO])
-    assert [made.series[case].facts()["look_processors"] for case in (ONE, TWO)] == [1, 2]
-    assert len(blocks) == 1 + sum(len(one.block_rounds) for one in made.series.values()), "the first is not kept"
-    for series in made.series.values():
-        assert len(series.rounds_s) == len(series.looks_ns) == len(series.spans_s) == 200
-
-
-def test_one_block_is_all_there_is_wherever_its_looks_were(take):
+    facts = [made.series[case].facts() for case in (ONE, TWO)]
+    assert [of_case["look_processors"] for of_case in facts] == [1, 2]
+    assert len(blocks) == 1 + sum(len(one.blocks) for one in made.series.values()), "the first is not kept"
+    for series, of_case in zip(made.series.values(), facts, strict=True):
+        spans = sum(len(block.spans_s) for block in series.blocks)
+        assert len(series.rounds_s) == len(of_case["looks_ns"]) == spans == 200
     made, blocks = take({1: 1.0}, Wanted(0.001, 1, 0.001), several=[ONE])
-    assert len(made.series[ONE].rounds_s) == 1
-    assert len(blocks) == len(made.series[ONE].block_rounds)
+    assert len(blocks) == len(made.series[ONE].rounds_s) == 1, "one block is all there is, wherever its looks were"
 
 
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
     made, blocks = take({2: 0.05, 1: 1e-4}, Wanted(0.001, 10, 0.6))
     long = [turn for turn, size, _ in blocks if size == 2]
-    assert sum(made.series[TWO].block_rounds) == 12
-    assert set(made.series[TWO].block_rounds[:-1]) <= {2, 3}
+    series, rounds = series_and_rounds(made, TWO)
+    assert sum(rounds) == 12
+    assert set(rounds[:-1]) <= {2, 3}
     assert all(1 < b - a < 5 for a, b in itertools.pairwise(long[:-1])), "two rounds are due in every third turn or so"
-    assert made.series[TWO].ended
-
-
-def test_a_call_of_a_second_is_made_as_often_as_its_rounds_say(take):
-    made, _ = take({1: 1.0}, Wanted(0.001, 5, 0.15))
-    assert len(made.series[ONE].rounds_s) == 5
-    forwards = [event for event in made.series[ONE].contestant.kernel.events if event[0] == "forward"]
+    assert series.ended
+    series, rounds = series_and_rounds(take({1: 1.0}, Wanted(0.001, 5, 0.15))[0])
+    assert sum(rounds) == 5
     beside = 1 + 1 + 1
-    assert len(forwards) == beside + 5, "first call, one whose result is moved, one to warm: none before each block"
+    assert len(forwards(series)) == beside + 5, "first call, one whose result is moved, one to warm: none before blocks"
 
 
 def test_many_rounds_make_longer_blocks_and_not_more_turns():
@@ -144,38 +149,18 @@ def test_many_rounds_make_longer_blocks_and_not_more_turns():
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + schedule.MOST_TURNS
 
 
-def test_each_round_has_the_look_before_it_and_the_one_after_it(take):
-    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
-    series = made.series[ONE]
-    ends = iter(np.cumsum([0, *(n + 1 for n in series.block_rounds)]))
-    expected = [
-        (first + i + 1, first + i + 2) for first, n in zip(ends, series.block_rounds, strict=False) for i in range(n)
-    ]
-    assert series.looks_ns == expected
-    assert len(series.looks_ns) == len(series.rounds_s)
+def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_clock(take):
+    series, rounds = series_and_rounds(take({1: 1e-3}, Wanted(0.001, 3, 0.02))[0])
+    firsts = np.cumsum([0, *(n + 1 for n in rounds)])
     facts = series.facts()
+    assert [tuple(pair) for pair in facts["looks_ns"]] == [
+        (first + i + 1, first + i + 2) for first, n in zip(firsts, rounds, strict=False) for i in range(n)
+    ]
     assert facts["look_processors"] == 1
-    assert tuple(map(tuple, facts["looks_ns"])) == tuple(series.looks_ns)
-
-
-def test_waits_and_the_raw_clock_belong_to_rounds(take):
-    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
-    series = made.series[ONE]
-    there = bool(Waiting(every=False)._files)
-    assert len(series.waits_ns) == (len(series.rounds_s) if there else 0)
-    assert series.facts().get("waits_ns", ()) == tuple(series.waits_ns)
-    assert min(series.waits_ns, default=0) >= 0
-    assert len(series.spans_s) == len(series.rounds_s)
-
-
-def test_before_a_block_inputs_come_back_into_the_caches_untimed(take):
-    made, _ = take({1: 1e-4, 2: 1e-4}, Wanted(0.001, 3, 0.03))
-    series = made.series[TWO]
-    forwards = [event for event in series.contestant.kernel.events if event[0] == "forward" and len(event) == 3]
-    timed = len(series.rounds_s) * series.calls
-    warm = len(series.block_rounds) * int(np.ceil(schedule.WARM_SHARE * series.calls))
-    rest = 1 + 1 + case_.WARM_S / 1e-4
-    assert len(forwards) == pytest.approx(timed + warm + rest, abs=12)
+    waits = facts.get("waits_ns", ())
+    assert len(waits) == (sum(rounds) if Waiting(every=False)._files else 0)
+    assert min(waits, default=0) >= 0
+    assert [len(block.spans_s) for block in series.blocks] == rounds
 
 
 def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
@@ -184,13 +169,6 @@ def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
     assert len(made.series[ONE].rounds_s) == 20
     assert made.looks() == []
     assert "looks_ns" not in made.series[ONE].facts()
-
-
-def test_a_failed_case_is_due_no_more(take):
-    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
-    made.failed.add(TWO)
-    assert not made.is_due(TWO, 0)
-    assert made.is_over(TWO)
 
 
 def row(case, turn, *seconds, kernel="numpy"):
@@ -209,7 +187,7 @@ def row(case, turn, *seconds, kernel="numpy"):
 
 def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write(monkeypatch):
     series = schedule.Series.__new__(schedule.Series)
-    vars(series).update(rounds_s=[1.0, 2.0, 3.0])
+    vars(series).update(blocks=[SimpleNamespace(rounds_s=[1.0, 2.0]), SimpleNamespace(rounds_s=[3.0])])
     monkeypatch.setattr(schedule.Series, "calls", 10)
     monkeypatch.setattr(schedule.Series, "facts", lambda _: {"kernel": "numpy"})
     made = Schedule(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series})
