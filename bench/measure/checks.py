@@ -1,7 +1,7 @@
 """Checks of what a kernel returns, when its rounds are over (docs/evidence/honesty.md).
 
-New values are written in place over the inputs. A kernel that keeps results, or works in `from_host`, then answers for
-the old ones, and one that puts work off is too late. Nothing here is inside a timed round.
+New values are written over the inputs: a kernel that keeps results then answers for the old ones, and one that puts
+work off is too late.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ class _Calls:
         return list(rows) if self.case.mode == "per_sample" else np.split(rows, len(self.inputs))
 
     def put(self, values: Sequence[_Array]) -> None:
-        """Write values over the inputs. Inputs that cannot be written to, as JAX's, become others."""
+        """Write values over the inputs; those that cannot be written to, as JAX's, become others."""
         for number, x in enumerate(values):
             if not self.write(self.inputs[number], x):
                 self.inputs[number] = self.kernel.from_host(x)
@@ -83,10 +83,7 @@ class _Calls:
 
 @dataclass
 class Checks:
-    """The checks of one kernel in one process. ``x``: the timed inputs, (rows, n_in).
-
-    `keep` comes just after the last timed call of a case, `examine` when the rounds of all cases are over.
-    """
+    """The checks of one kernel in one process. ``x``: the timed inputs, (rows, n_in)."""
 
     kernel: Kernel
     params: Params
@@ -96,14 +93,14 @@ class Checks:
     _last: dict[Case, tuple[_Array, _Array]] = field(default_factory=dict, repr=False)
 
     def keep(self, case: Case, prepared: Prepared, result: Any) -> None:
-        """Keep what the last timed call of a case returned, and its inputs."""
+        """Keep what the last timed call of a case returned, just after it, and its inputs."""
         following = prepared.take()
         last = next(n for n, batch in enumerate(prepared.batches) if batch is following) - 1
         x = self._rows(case, last % len(prepared.batches), 1)
         self._last[case] = x[-1] if case.mode == "per_sample" else x, snapshot(self.kernel, result)
 
     def examine(self, case: Case, prepared: Prepared) -> None:
-        """Check the last timed result of a case, and call it on values that the kernel has not seen."""
+        """Check a case when all rounds are over: its last timed result, and calls on values that are new."""
         if case in self._last:
             self._judge(case, "the last timed result", [self._last.pop(case)])
         first = int(self.rng.integers(len(prepared.batches)))
@@ -118,7 +115,7 @@ class Checks:
         calls.put(calls.split(calls.rows))
 
     def examine_book(self, case: Case) -> None:
-        """Call as the book's cell does, whose own results are classes: its batches may be of a size of their own."""
+        """Call as the book's cell does: its batches may be of a size of their own."""
         kernel, x = self.kernel, self.x[: case.batch_size].copy()
         if case.batch_size == 1:
             x = x[0]
@@ -130,12 +127,12 @@ class Checks:
         return self.x[first * case.batch_size : (first + batches) * case.batch_size]
 
     def _new_values(self, calls: _Calls) -> list[_Array]:
-        """Return values that no call has seen: zeros stay zeros, and nothing becomes a denormal."""
+        """Return values that no call has seen; zeros stay zeros."""
         factors = self.rng.uniform(0.75, 1, (1, calls.rows.shape[1])).astype(calls.rows.dtype)
         return calls.split(self.kernel.nearest(calls.rows * factors))
 
     def _remembers(self, calls: _Calls) -> float:
-        """Return how many times as long as on the same values again the calls take on new ones, the fastest of each."""
+        """Return how many times as long calls take on new values as on the same again: the fastest of each."""
         fresh = again = math.inf
         for _ in range(TRIES):
             others, new = self._new_values(calls), self._new_values(calls)
@@ -161,17 +158,16 @@ class Checks:
         for _ in range(2):  # a kernel may use two buffers in turn
             calls.put(self._new_values(calls))
             calls.call(calls.inputs[0])
-        now = (snapshot(self.kernel, y) for y in results)
-        if self.kernel.returns == "new" and not all(map(_same, now, (got for _, got in copies))):
-            self._refuse(
-                calls.case, "aliasing", 'it says that it returns new arrays, and a later call changed one ("kept")'
-            )
+        is_same = (
+            np.array_equal(snapshot(self.kernel, y), got, equal_nan=True)
+            for y, (_, got) in zip(results, copies, strict=True)
+        )
+        if self.kernel.returns == "new" and not all(is_same):
+            reason = 'it says that it returns new arrays, and a later call changed one ("kept")'
+            self._refuse(calls.case, "aliasing", reason)
 
     def _judge(self, case: Case, what: str, results: Sequence[tuple[_Array, _Array]], most: int | None = None) -> None:
-        """Hold what calls returned against the reference: pairs of inputs and outputs, of a row or a batch each.
-
-        Of more than ``most`` rows, or than the reference can compute soon, so many are drawn.
-        """
+        """Hold pairs of inputs and outputs against the reference; draw ``most`` rows, or as many as take a second."""
         spec = self.kernel.spec
         for x, got in results:
             shape = (*x.shape[:-1], spec.n_out)
@@ -220,22 +216,17 @@ def _puts_off(calls: _Calls) -> str | None:
     return f"to_host takes {1e6 * back_s:.3g} us, a copy {1e6 * copy_s:.2g} us, a call {1e6 * call_s:.3g} us"
 
 
-def _same(a: _Array, b: _Array) -> bool:
-    return np.array_equal(a, b, equal_nan=True)
-
-
 def snapshot(kernel: Kernel, y: Any) -> _Array:
-    """Return a copy of a result. Of NumPy's arrays the memory itself is read: `to_host` could still work on it.
+    """Return a copy of a result, of NumPy's arrays without `to_host`, which could still work on it.
 
-    What is no array on the host either, as a list, becomes an empty array of bool: NumPy would make an array of the
-    right dtype of it.
+    What is no array on the host, as a list, becomes an empty array of bool.
     """
     host = y if isinstance(y, np.ndarray) else kernel.to_host(y)
     return np.array(host, ndmin=1) if isinstance(host, np.ndarray) else np.empty(0, np.bool_)
 
 
 def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> list[Refusal]:
-    """Return what a run would refuse a kernel for that is not timed: all but what rests on a time, causes first."""
+    """Return what a run would refuse a kernel for, but for what rests on a time; causes first."""
     checks = Checks(kernel, params, x.copy())
     prepared = {case: prepare(kernel, case, checks.x) for case in cases}
     for case, ready in prepared.items():
@@ -245,6 +236,5 @@ def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> l
     for case, ready in prepared.items():
         checks.examine(case, ready)
     refusals = [refusal for refusal in checks.refusals if not refusal.by_time]
-    return sorted(
-        refusals, key=lambda refusal: refusal.check != "inputs"
-    )  # where there are others, that is their cause
+    # Where there are others, that inputs are written to is their cause.
+    return sorted(refusals, key=lambda refusal: refusal.check != "inputs")

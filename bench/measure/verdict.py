@@ -19,28 +19,19 @@ from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
-from mlpbench.kernels.own import files
 
-#: What a kernel is called with that has passed the gate: a run would refuse its times for what comes out wrong then.
+#: What a kernel that has passed the gate is called with, as a run would.
 CASES = (Case("per_sample", 100), *(Case("batched", size) for size in (1, 100, 1000, 5000)))
 
 
 class _Answer(msgspec.Struct):
-    """What a process says of a kernel. The kernel may have printed anything in its place."""
+    """What a process says of a kernel, which may have printed anything in its place."""
 
     verdict: Literal["conforms", "unavailable", "non-conforming"] = "non-conforming"
     reason: str | None = None
     traceback: str | None = None
     conformance: dict[str, Number] = {}
     accuracy: Accuracy | None = None
-
-
-def of(suite: Suite, name: str) -> dict[str, Any]:
-    """Return the verdict on a kernel: conforms, unavailable or non-conforming, with its figures or its reason.
-
-    ``traceback`` is what it raised. A kernel in a file that ends its process, or does not end, is non-conforming.
-    """
-    return ask(suite.workload.options, name) if name in files.given() else here(suite, name)
 
 
 def ask(options: Options, name: str) -> dict[str, Any]:
@@ -67,8 +58,9 @@ def _refused(name: str, reason: str, traceback: str | None = None, verdict: str 
     return {"kernel": name, "verdict": verdict, "reason": reason, "traceback": traceback}
 
 
-def here(suite: Suite, name: str) -> dict[str, Any]:
-    """Return the verdict on a kernel that runs in this process."""
+def here(workload: Workload, name: str) -> dict[str, Any]:
+    """Return the verdict on a kernel, with its figures, or its reason and what it raised (``traceback``)."""
+    suite = Suite(workload, [name], [], named=True)
     try:
         contestant = suite.admit(name)
     except KernelUnavailable as reason:
@@ -81,7 +73,7 @@ def here(suite: Suite, name: str) -> dict[str, Any]:
             return _refused(name, why)
         return _refused(name, f"{why} ({_place(raised, name)})", "".join(format_exception(raised)))
     inputs = contestant.inputs[: max(case.batch_size for case in CASES)]
-    if refusals := checks.wrong(contestant.kernel, suite.workload.params, inputs, CASES):
+    if refusals := checks.wrong(contestant.kernel, workload.params, inputs, CASES):
         first = refusals[0]
         where = "" if first.mode is None else f"{words.case(first.mode, first.batch_size or 1)}: "
         return _refused(name, f"{first.check}: {where}{first.reason}")
@@ -100,5 +92,4 @@ def _place(raised: BaseException, kernel: str) -> str:
 
 if __name__ == "__main__":
     asked = question.question()
-    workload, kernel = Workload(Options.of(asked["options"])), asked["kernel"]
-    question.tell(here(Suite(workload, [kernel], [], named=True), kernel))
+    question.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]))

@@ -16,7 +16,6 @@ from mlpbench import __version__
 from mlpbench.bench.cli import app
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.measure import verdict
-from mlpbench.bench.measure.session import Suite
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import doubles, simulate
@@ -44,10 +43,6 @@ def results(tmp_path, monkeypatch):
     return tmp_path / "results"
 
 
-def _suite(options, name):
-    return Suite(Workload(options), [name], [], named=True)
-
-
 @pytest.fixture
 def kernels(monkeypatch):
     """Replace all kernels by the classes given."""
@@ -57,7 +52,7 @@ def kernels(monkeypatch):
         monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
         monkeypatch.setattr(registry, "load", classes.__getitem__)
         # Processes of their own would not know them.
-        monkeypatch.setattr(verdict, "ask", lambda options, name: verdict.here(_suite(options, name), name))
+        monkeypatch.setattr(verdict, "ask", lambda options, name: verdict.here(Workload(options), name))
 
     return install
 
