@@ -19,7 +19,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import arguments, instruments
+from mlpbench.bench.measure import instruments
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.plan import profiles
@@ -35,6 +35,7 @@ from mlpbench.bench.registered import modules
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
+from mlpbench.kernels.spec import MNIST
 
 if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
@@ -47,17 +48,30 @@ SCHEDULE = pytest.StashKey[Schedule]()
 #: What the wing `audit` knows of the process before any kernel is in it.
 AUDITS = pytest.StashKey[list[Any]]()
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
-BY_HAND = (
-    "by hand: one case after the other, and nobody checks whether the core was shared, or what was timed; in "
-    "`mlpbench run` cases take turns, with a look beside each round, and kernels that do other work lose their times"
-)
+BY_HAND = "by hand: nobody checks whether the core was shared, or what was timed; `mlpbench run` does"
 #: pytest-benchmark's options that write a file.
 SAVING = ("--benchmark-json", "--benchmark-save", "--benchmark-autosave")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """Add the suite's own options; the clock's are pytest-benchmark's."""
-    arguments.add(parser)
+    add, many = parser.getgroup("mlpbench").addoption, {"action": "append", "default": []}
+    single, modes = str(cases_.PER_SAMPLE_ROWS), ", ".join(cases_.MODES)
+    usual = "a kernel to time, may be repeated; default: every available one but peers"
+    add("--kernel", metavar="NAME", help=usual, **many)
+    add("--mode", metavar="MODE", help=f"{modes}; may be repeated; default: the first two", **many)
+    add("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
+    add("--per-sample-rows", metavar="N", default=single, help=f"rows of a round of per_sample; default: {single}")
+    add("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
+    add("--model", metavar="FILE", type=Path, help="weights or a network; default: those shipped")
+    add("--spec", help=f"sizes of the layers and activations; default: {MNIST.text}")
+    add("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
+    add("--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to")
+    add("--mlpbench-repeat", metavar="K", type=int, default=0, help="which repeat of that run this is")
+    add("--mlpbench-looks", metavar="FILE", type=Path, help="look.json, the fastest looks of this machine so far")
+    add("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
+    add("--mlpbench-audit", action="store_true", help="ask too whether the kernel changes what measures it")
+    add("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -80,6 +94,8 @@ def suite(config: pytest.Config) -> Suite:
 
 def _read_options(config: pytest.Config) -> Suite:
     option = config.getoption
+    if option("--p99"):
+        values.parse_duration(option("--p99"))
     instruments.plant()
     # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
@@ -93,9 +109,7 @@ def _read_options(config: pytest.Config) -> Suite:
     options = Options(**{name: option(f"--{name}") for name in ("spec", "dtype", "data", "model")})
     workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
-    plan = None
-    if option("--mlpbench-run"):
-        plan = runs.read_plan(option("--mlpbench-run"))
+    plan = runs.read_plan(option("--mlpbench-run")) if option("--mlpbench-run") else None
     asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
     asked.tell = partial(_tell, config)
     if plan is not None:
@@ -104,7 +118,7 @@ def _read_options(config: pytest.Config) -> Suite:
 
 
 def _tell(config: pytest.Config, phase: str) -> None:
-    """Say on stdout what is done now, to the `mlpbench run` that started us: past what pytest captures."""
+    """Say on stdout what is done now, to the `mlpbench run` that started us."""
     reporter, capture = map(config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
     if config.stash[SUITE].plan is None or reporter is None or capture is None or phase == config.stash.get(TOLD, ""):
         return
@@ -164,9 +178,9 @@ def turn() -> int | None:
 
 @pytest.fixture
 def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytestconfig: pytest.Config) -> Contestant:
-    """Return the kernel, which has just agreed with the reference; else fail, or skip if nobody named it.
+    """Return the kernel, which agrees with the reference and has no more threads than it was given; else fail or skip.
 
-    Raises TooManyThreads where the libraries have more threads than the run gave them, before a case's first rounds.
+    It is skipped if nobody named it. Raises TooManyThreads.
     """
     asked = suite(pytestconfig)
     try:
@@ -250,7 +264,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
 
 
 def _head(asked: Suite, config: pytest.Config) -> RecordHead:
-    """Return our block, with what wings measure of the kernel when all rounds are over."""
+    """Return our block, with what wings measure of the kernel."""
     (name,) = asked.kernels
     found = asked.admitted(name)
     beside: dict[str, Any] = {}
@@ -302,20 +316,16 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Read the options where pytest tells a mistake in one line; note what times, before a kernel could change it."""
+    """Note what times, before a kernel could change it."""
     if config.getoption("--mlpbench-audit"):
         config.stash[AUDITS] = [module.Audit() for module in modules("audit")]
     if config.getoption("--mlpbench-run"):
         child.end_with_parent()
-    try:
-        _ = config.getoption("--p99") and values.parse_duration(config.getoption("--p99"))
-    except UserError as error:
-        raise pytest.UsageError(f"mlpbench: {error}") from None
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    """Say what is done; where that is kept, look closer at the kernel when a case has been timed."""
+    """Say what is done; where times are saved, look closer at the kernel when a case has been timed."""
     fixtures, config = getattr(item, "funcargs", {}), item.config
     if "contestant" not in fixtures or SUITE not in config.stash or not any(map(config.getoption, SAVING)):
         return (yield)
