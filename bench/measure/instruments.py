@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from functools import cache
+from collections.abc import Callable
 from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, ClassVar
@@ -24,7 +24,7 @@ KNOWN = {"per_sample": PER_SAMPLE_ROWS, "batched": 1}
 
 
 class NullKernel(Kernel):
-    """Returns what it is given: what is timed is the harness and one call of an empty method."""
+    """Computes nothing: what is timed is the harness and one call of an empty method."""
 
     backend = "none"
 
@@ -60,11 +60,6 @@ SLOWED = {"planted-2": 0.02, "planted-3": 0.03, "planted-5": 0.05, "planted-10":
 LOOKS = 201
 
 
-def look_ns() -> float:
-    """Return how long a look at the clock takes, in nanoseconds: a spin cannot end between two."""
-    return statistics.median(b - a for a, b in pairwise([perf_counter_ns() for _ in range(LOOKS)]))
-
-
 class Planted(Kernel):
     """The kernel `BASE`, slower by `share` of its time."""
 
@@ -78,48 +73,40 @@ class Planted(Kernel):
         self._forward, self._forward_one = inner.forward, inner.forward_one
         # A spin comes after what it takes without a slowdown, too; and it ends half a look late in the mean.
         self._own_ns = 0.0
+        look_ns = statistics.median(b - a for a, b in pairwise([perf_counter_ns() for _ in range(LOOKS)]))
         looks = (perf_counter_ns() for _ in range(LOOKS))
-        self._own_ns = statistics.median(self._spin(now, now) for now in looks) - look_ns() / 2
+        self._own_ns = statistics.median(self._spin(now, now) for now in looks) - look_ns / 2
 
     def forward(self, x: Any) -> Any:
         """Return the outputs of a batch, a little later."""
-        began = perf_counter_ns()
-        y = self._forward(x)
-        self._spin(began, perf_counter_ns())
-        return y
+        return self._late(self._forward, x)
 
     def forward_one(self, x: Any) -> Any:
         """Return the output of one sample, a little later."""
+        return self._late(self._forward_one, x)
+
+    def _late(self, forward: Callable[[Any], Any], x: Any) -> Any:
         began = perf_counter_ns()
-        y = self._forward_one(x)
+        y = forward(x)
         self._spin(began, perf_counter_ns())
         return y
 
     def _spin(self, began: int, ended: int) -> int:
-        """Look at the clock until this share of the time between two moments has passed since the second.
-
-        Returns the nanoseconds since the second.
-        """
+        """Wait for this share of the time between two moments; return the nanoseconds since the second."""
         until = ended + self.share * (ended - began) + self._own_ns
         while (now := perf_counter_ns()) < until:
             pass
         return now - ended
 
 
-@cache
-def slowed(share: float) -> type[Planted]:
-    """Return the kernel that is slower by ``share``."""
-
-    class Slowed(Planted):
-        pass
-
-    Slowed.share = share
-    return Slowed
+#: The planted kernels, by name; no list shows them.
+PLANTED: dict[str, type[Planted]] = dict.fromkeys(SAME, Planted)
+PLANTED |= {
+    name: type("Slowed", (Planted,), {"share": share, "__module__": __name__}) for name, share in SLOWED.items()
+}
 
 
 def plant() -> None:
-    """Make the planted kernels known by their names in this process; no list shows them."""
-    for name in SAME:
-        registry.add(name, Planted)
-    for name, share in SLOWED.items():
-        registry.add(name, slowed(share))
+    """Make the planted kernels known in this process."""
+    for name, kernel_class in PLANTED.items():
+        registry.add(name, kernel_class)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import msgspec
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
@@ -75,14 +73,6 @@ def _source(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
     return SourceFile(name=Path(file.path).name, sha256=file.sha256, commit=git.commit, dirty=git.dirty)
 
 
-class _Vcs(msgspec.Struct, frozen=True):
-    commit_id: str | None = None
-
-
-class _DirectUrl(msgspec.Struct, frozen=True):
-    vcs_info: _Vcs = _Vcs()
-
-
 def _of_package(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
     """Return the module of a kernel of another package, with the commit that the package was installed from."""
     package, module = registry.package_of(name), sys.modules.get(kernel_class.__module__)
@@ -96,9 +86,10 @@ def _of_package(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
 
 def _installed_from(package: Distribution) -> str | None:
     """Return the commit that pip has noted of a package from a repository (PEP 610); None for any other."""
-    with suppress(msgspec.MsgspecError):
-        return msgspec.json.decode(package.read_text("direct_url.json") or "{}", type=_DirectUrl).vcs_info.commit_id
-    return None
+    try:
+        return str(json.loads(package.read_text("direct_url.json") or "")["vcs_info"]["commit_id"])
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 @dataclass
@@ -119,10 +110,7 @@ class Suite:
     _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)
 
     def admit(self, name: str) -> Contestant:
-        """Return a kernel that has agreed with the reference in this process; the gate is passed once.
-
-        Raises KernelUnavailable or NonConforming, the same one again for every further case.
-        """
+        """Return a kernel that has passed the gate, once; raise KernelUnavailable or NonConforming each time."""
         if name not in self._admitted:
             try:
                 self._admitted[name] = self._try(name)
@@ -138,7 +126,7 @@ class Suite:
         return outcome
 
     def fail(self, kernel: str, case: Case, phase: str, reason: str) -> None:
-        """Note why a case has no time. A record with all that a kernel can say may be larger than any that is read."""
+        """Note why a case has no time, in words that a record has room for."""
         self.failures.append(Failure(kernel, case.mode, case.batch_size, phase, clean_text(reason)))
 
     def check_threads(self, contestant: Contestant) -> None:
