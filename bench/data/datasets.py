@@ -25,11 +25,10 @@ MAX_INPUT_BYTES = 2**33
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to feed a network with.
+    """Rows to feed a network with, read-only.
 
-    ``images`` has shape (n, n_in): uint8 in 0..255, or float in (0, 1). ``labels`` has shape (n,), uint8, or is
-    None where there is nothing to be right about. ``source`` says where they come from, without naming folders of
-    this machine. The arrays are read-only.
+    ``images``: (n, n_in), uint8 in 0..255 or float in (0, 1). ``labels``: (n,), None where there are none. ``source``:
+    where they come from, without folders of this machine.
     """
 
     name: str
@@ -59,9 +58,8 @@ class Dataset:
         return digest.hexdigest()
 
     def inputs(self, dtype: DTypeLike, rows: int | None = None) -> NDArray[Any]:
-        """Return ``rows`` rows (all by default) as a new C-contiguous array (rows, n_in) of ``dtype`` in [0, 1].
+        """Return ``rows`` rows (all by default), repeated in order, as a new array (rows, n_in) of ``dtype`` in [0, 1].
 
-        Where more rows are asked for than there are, they are repeated in order.
         Raises UserError for fewer than one row, and for more than fit into 8 GiB.
         """
         dtype = np.dtype(dtype)
@@ -100,11 +98,7 @@ def digits(part: Part = "test") -> Dataset:
 
 
 def mnist() -> Dataset:
-    """Return the test half of MNIST, 10,000 images as rows of 784 bytes.
-
-    The other half may be missing. Raises UserError where the folder or a file is missing, and where a file is damaged
-    or does not belong to the other.
-    """
+    """Return the test half of MNIST, 10,000 images as rows of 784 bytes. Raises UserError."""
     images, labels, files = read_part("test")
     return Dataset("mnist", images, labels, f"MNIST test half: {files}")
 
@@ -112,26 +106,20 @@ def mnist() -> Dataset:
 def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
     """Return ``rows`` rows of uniform random numbers in (0, 1), of the width and dtype of ``spec``, without labels.
 
-    The same seed gives the same rows. Never exactly 0: some backends skip zeros, and would be timed on less work.
-    Raises UserError for fewer than one row, for more than fit into 8 GiB, and for a negative seed.
+    None is 0: some backends skip zeros, and would be timed on less work. Raises UserError.
     """
     _checked_rows(rows, spec.input_bytes(1))
-    if seed < 0:
-        raise UserError(f"cannot seed random data with {seed}: use 0 or more")
     images = np.random.default_rng(seed).random((rows, spec.n_in), dtype=spec.np_dtype.type)
     np.maximum(images, np.finfo(spec.np_dtype).epsneg, out=images)
     return Dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")
 
 
-def load(name: str, spec: ForwardSpec, *, rows: int | None = None, seed: int = 0) -> Dataset:
-    """Return the data set called ``name``: ``rows`` and ``seed`` are for "random".
-
-    Raises UserError for a name that is not one of `NAMES`, and for images that are not as wide as ``spec`` takes.
-    """
+def load(name: str, spec: ForwardSpec, *, rows: int = 1000) -> Dataset:
+    """Return the data set of this name; ``rows`` are for "random". Raises UserError."""
     if name not in NAMES:
         raise UserError(f"unknown data set {name!r}{nearest(name, list(NAMES))}; there are {', '.join(NAMES)}")
     if name == "random":
-        return random(spec, 1000 if rows is None else rows, seed)
+        return random(spec, rows)
     if spec.n_in != SIDE * SIDE:
         raise UserError(
             f"{name} has {SIDE * SIDE} inputs in each row, the specification {spec.label()} takes {spec.n_in}:"

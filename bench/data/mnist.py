@@ -34,10 +34,7 @@ MAX_BYTES = 2**26
 
 
 def data_folder() -> Path:
-    """Return the folder of the MNIST files: ``$MLPBENCH_DATA``, else the user's cache folder.
-
-    Raises UserError where a home folder is meant and this user has none.
-    """
+    """Return the folder of the MNIST files: ``$MLPBENCH_DATA``, else the user's cache folder. Raises UserError."""
     try:
         named = os.environ.get("MLPBENCH_DATA")
         return Path(named).expanduser() if named else _cache_folder()
@@ -54,10 +51,7 @@ def _cache_folder() -> Path:
 
 
 def spellings(name: str) -> tuple[str, ...]:
-    """Return the file names under which an IDX file goes about, in the order in which they are looked for.
-
-    What `fetch` writes comes first, so that fetching mends a folder whatever else lies in it.
-    """
+    """Return the names that an IDX file goes by, in the order of looking: what `fetch` writes comes first."""
     dotted = name.replace("-idx", ".idx")
     return (f"{name}.gz", name, f"{dotted}.gz", dotted)
 
@@ -82,15 +76,11 @@ def has_part(part: Part) -> bool:
 
 def part_files(part: Part) -> list[Path]:
     """Return the files of one half, images before labels. Raises UserError as `find`."""
-    folder = data_folder()
-    return [find(folder, name) for name in FILES[part]]
+    return [find(data_folder(), name) for name in FILES[part]]
 
 
 def read_part(part: Part) -> tuple[NDArray[np.uint8], NDArray[np.uint8], str]:
-    """Return the images (n, 784) and labels (n,) of one half, and the names of the files they came from.
-
-    Raises UserError for a missing folder or file, and for files that are damaged or do not belong together.
-    """
+    """Return the images (n, 784) and labels (n,) of one half, and the names of their files. Raises UserError."""
     images_file, labels_file = part_files(part)
     images = read(images_file, ndim=3)
     labels = read(labels_file, ndim=1)
@@ -118,8 +108,7 @@ def load_part(part: Part) -> tuple[NDArray[np.float32], NDArray[np.uint8]]:
 def read(path: Path, ndim: int) -> NDArray[np.uint8]:
     """Return the unsigned bytes of an IDX file with ``ndim`` axes: 3 for images (n, rows, columns), 1 for labels.
 
-    Whether the file is gzipped is told from its first two bytes, not from its name: browsers unpack ``.gz`` files
-    and keep the name. Raises UserError where the file is missing, damaged, empty, too large or of another kind.
+    Its first two bytes say if it is gzipped: browsers unpack files and keep the name. Raises UserError.
     """
     try:
         with open_ordinary(path) as file:
@@ -139,10 +128,7 @@ def read(path: Path, ndim: int) -> NDArray[np.uint8]:
 
 
 def _parse(content: bytes, ndim: int) -> NDArray[np.uint8]:
-    """Return the array of a file: two zero bytes, the type (8, unsigned bytes), the axes, each size, and the data.
-
-    Raises ValueError with what is wrong.
-    """
+    """Return the array of a file, whose header has two zeros, the type 8, the axes and each size. Raises ValueError."""
     kind, expected, head = {1: "labels", 3: "images"}[ndim], bytes((0, 0, 8, ndim)), 4 + 4 * ndim
     if len(content) >= 4 and content[:4] != expected:
         raise ValueError(f"is not an IDX file of {kind}: it begins with {content[:4].hex()}, not {expected.hex()}")

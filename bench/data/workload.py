@@ -23,10 +23,7 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 @dataclass(frozen=True)
 class Options:
-    """The options that say what is computed, as the command line and pytest take them; None where not given.
-
-    ``spec``: sizes, perhaps with activations. ``model``: the file of the weights, which may name the network as well.
-    """
+    """The options that say what is computed; None where not given. ``model`` may name the network, too."""
 
     spec: str | None = None
     dtype: str = MNIST.dtype
@@ -48,10 +45,7 @@ class Options:
         return [f"--{name}={text}" for name, text in self.texts().items() if text is not None]
 
     def read_spec(self) -> ForwardSpec:
-        """Return the specification: as typed, as the model's file names it, or the book's.
-
-        Raises SpecError and ParamsError.
-        """
+        """Return the specification, typed, of the model or the book's. Raises SpecError and ParamsError."""
         if self.spec is not None:
             return ForwardSpec.parse(self.spec, dtype=self.dtype)
         named = network.spec_of(self.model) if self.model and network.is_network(self.model) else MNIST
@@ -60,10 +54,7 @@ class Options:
 
 @dataclass(frozen=True)
 class Workload:
-    """A specification with the parameters and data that it runs on.
-
-    ``rows`` inputs are timed; a data set with fewer has its rows repeated, and `facts` say so.
-    """
+    """A specification with its parameters and data. ``rows`` inputs are timed, repeated where there are fewer."""
 
     options: Options
     rows: int = ALL_ROWS
@@ -116,10 +107,7 @@ class Workload:
         return self.rows > len(self.dataset)
 
     def gate(self, kernel_class: type[Kernel], kernel: Kernel) -> conformance.Conformance:
-        """Hold a kernel against the reference: on data made to catch mistakes, then on what will be timed.
-
-        Raises NonConforming.
-        """
+        """Hold a kernel against the reference, on data that catch mistakes and what is timed. Raises NonConforming."""
         x = self.inputs
         own = self.params if self.weights_source == "seeded" else None
         result = conformance.check(kernel_class, self.spec, 0, own)
@@ -179,10 +167,7 @@ class Workload:
 
 
 def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
-    """Return the class with the largest output for each row of ``x`` (rows, n_in), as (rows,) integers.
-
-    ``batch_size=None`` gives the rows to ``forward_one``, one at a time.
-    """
+    """Return the class with the largest output for each row of ``x`` (rows, n_in): (rows,). None: one at a time."""
     if batch_size is None:
         return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]

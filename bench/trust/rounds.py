@@ -1,10 +1,8 @@
 """The time of every case in every process: one quantile of its quiet rounds, and the one mark, "disturbed".
 
-A look is a fixed piece of work that fills a core, done just before and just after each round: it slows down where
-somebody else works on the same core, which no counter shows. A round is quiet where both its looks were about as fast
-as the best look, and its threads did not wait for processors meanwhile. A case with too few quiet rounds is
-disturbed: its time is made of all its rounds, and other repeats are preferred. The looks also tell how fast the
-processor was. docs/evidence/statistics.md has what each rule is worth.
+A round is quiet where the looks before and after it were about as fast as the best look, and its threads did not wait
+for processors. A case with too few quiet rounds is disturbed: its time is made of all its rounds, and other repeats are
+preferred. docs/evidence/statistics.md has what each rule is worth.
 """
 
 from collections import defaultdict
@@ -18,14 +16,12 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
 
-#: Of the rounds that count: what disturbs makes slower, and the fastest of many is luck.
+#: Of the rounds that count, and of looks: what disturbs makes slower, and the fastest of many is luck.
 QUANTILE = 0.1
 #: Quiet rounds that make a time, or half of all if these are fewer.
 ENOUGH = 5
 #: A round is not quiet where its threads waited for processors for more than this share of it.
 WAITED = 0.1
-#: Of a process's looks on one processor: how fast the processor was while nobody disturbed it.
-LEVEL_QUANTILE = 0.1
 
 #: (mode, batch size)
 At = tuple[str, int]
@@ -85,7 +81,7 @@ def fastest_looks(records: Iterable[Record]) -> dict[Kind, float]:
     for record in records:
         for timing in record.cases:
             kind, best = _kind(record, timing), record.trust.look.best_of(timing.look_processors or 1)
-            looks[kind] += [look for pair in timing.looks_ns for look in pair]
+            looks[kind] += _looks(timing)
             known[kind] += [best] if best else []
     return {kind: min([best_look(found), *known[kind]]) for kind, found in looks.items() if found}
 
@@ -93,20 +89,22 @@ def fastest_looks(records: Iterable[Record]) -> dict[Kind, float]:
 def slowness(record: Record, best: Mapping[Kind, float]) -> float:
     """Return how many times as long as the ``best`` look the looks of a process took while nobody disturbed it.
 
-    A processor's clock wanders by some percent within minutes, and what is timed wanders with it: a time divided by
-    this is a time at the machine's best speed. Looks on one processor count where there are any: all cases of a process
-    share them, so they cancel in its speedups. 1 of kernels on a device, and of files without looks. This is a control
-    variate with its coefficient set to 1, which is what work inside a core has (J. M. Hammersley and D. C. Handscomb,
-    "Monte Carlo Methods" (1964), chapter 5).
+    A time divided by this is a time at the processor's best speed: a control variate with coefficient 1 (Hammersley and
+    Handscomb, "Monte Carlo Methods", 1964, chapter 5). Looks on one processor come first: all cases of a process share
+    them. 1 of kernels on a device, and of files without looks.
     """
     looks: dict[Kind, list[float]] = defaultdict(list)
     for timing in record.cases:
-        looks[_kind(record, timing)] += [look for pair in timing.looks_ns for look in pair]
+        looks[_kind(record, timing)] += _looks(timing)
     known = [kind for kind, found in looks.items() if found and best.get(kind)]
     if record.device not in (None, CPU) or not known:
         return 1.0
     kind = min(known, key=lambda kind: kind[1])
-    return max(1.0, float(np.quantile(looks[kind], LEVEL_QUANTILE)) / best[kind])
+    return max(1.0, float(np.quantile(looks[kind], QUANTILE)) / best[kind])
+
+
+def _looks(timing: Timing) -> list[int]:
+    return [look for pair in timing.looks_ns for look in pair]
 
 
 def _kind(record: Record, timing: Timing) -> Kind:
@@ -122,9 +120,7 @@ def _fastest_beside(records: Sequence[Record]) -> dict[tuple[Kind, str, str, int
     looks: dict[tuple[Kind, str, str, int], list[float]] = defaultdict(list)
     for record in records:
         for timing in record.cases:
-            looks[(_kind(record, timing), *_case(record, timing))] += [
-                look for pair in timing.looks_ns for look in pair
-            ]
+            looks[(_kind(record, timing), *_case(record, timing))] += _looks(timing)
     return {case: best_look(found) for case, found in looks.items() if found}
 
 

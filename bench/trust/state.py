@@ -13,9 +13,8 @@ from mlpbench.bench.trust.rounds import At, CaseTime
 class State:
     """A machine in one run. ``left_out``: the share of rounds that other programs disturbed, None without looks.
 
-    ``disturbed`` of ``timings``, one for each case and process, had too few quiet rounds. ``width``: half the width of
-    the interval of half of the cases, as a share; None without intervals. ``card_others``: the most other processes
-    that were seen on the card.
+    ``disturbed`` of ``timings``, one for each case and process, had too few quiet rounds. ``width``: the median case's
+    half interval, as a share; None without intervals. ``card_others``: most other processes seen on the card.
     """
 
     left_out: float | None

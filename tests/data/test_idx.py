@@ -38,15 +38,11 @@ def test_images_and_labels_come_back_as_written(tmp_path, zipped):
     assert images.flags.writeable
 
 
-def test_gzip_is_told_by_content_not_by_name(tmp_path):
+def test_gzip_is_told_by_content_not_by_name_and_what_is_missing_is_told(tmp_path):
     data = idx_files.packed(idx_files.images(2))
-    (tmp_path / "plain.gz").write_bytes(data)
-    (tmp_path / "zipped").write_bytes(gzip.compress(data))
-    np.testing.assert_array_equal(mnist.read(tmp_path / "plain.gz", 3), idx_files.images(2))
-    np.testing.assert_array_equal(mnist.read(tmp_path / "zipped", 3), idx_files.images(2))
-
-
-def test_missing_file_and_folder(tmp_path):
+    for name, content in (("plain.gz", data), ("zipped", gzip.compress(data))):
+        (tmp_path / name).write_bytes(content)
+        np.testing.assert_array_equal(mnist.read(tmp_path / name, 3), idx_files.images(2))
     assert "No such file" in fails(tmp_path / "nothing")
     assert "cannot read" in fails(tmp_path)
 

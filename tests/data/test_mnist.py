@@ -32,9 +32,6 @@ def half(tmp_path):
     return tmp_path
 
 
-# MNIST from its files
-
-
 @pytest.mark.parametrize("zipped", [False, True])
 @pytest.mark.parametrize("dotted", [False, True])
 def test_mnist_needs_the_test_half_only_and_its_hash_is_of_the_content_not_the_packing(tmp_path, zipped, dotted):
@@ -99,16 +96,10 @@ def test_a_half_is_loaded_as_the_book_does_and_needs_no_other(half):
     np.testing.assert_array_equal(t, idx_files.labels(5))
     with pytest.raises(UserError, match="train-images-idx3-ubyte"):
         mnist.load_part("train")
-
-
-def test_has_part_looks_for_both_files(half):
     assert mnist.has_part("test")
     assert not mnist.has_part("train")
-    (half / f"{idx_files.TEST[1]}.gz").unlink()
+    (half / f"{LABELS}.gz").unlink()
     assert not mnist.has_part("test")
-
-
-# Where the files are looked for
 
 
 def test_the_data_folder_is_the_one_that_the_variable_names(monkeypatch, tmp_path):
@@ -128,9 +119,6 @@ def test_data_folder_is_the_users_cache_by_default(monkeypatch, cache, folder):
     if cache is not None:
         monkeypatch.setenv("XDG_CACHE_HOME", cache)
     assert mnist.data_folder() == Path(folder).expanduser() / "mlpbench"
-
-
-# The real thing
 
 
 def test_the_books_weights_score_what_the_book_says(mnist_dir, tmp_path, monkeypatch):
