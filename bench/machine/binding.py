@@ -1,8 +1,6 @@
 """Which processors the processes of a run are bound to: all of a setting to the same ones, as many as it has threads.
 
-A library that counts processors then counts these, whatever variables it reads, and the system moves no process to
-another core while it is timed. Linux binds a thread, and what it starts inherits that: so the thread that starts a
-process is bound for that moment, and a process finds its processors before it has loaded any library.
+What a thread starts inherits its processors: the one that starts a process is bound for that moment.
 """
 
 import os

@@ -1,8 +1,4 @@
-"""The GPU in use: which card it is, how another one is chosen, and what is seen of it while it is timed.
-
-NVML tells: the package ``nvidia-ml-py``, which the extras cuda12 and cuda13 bring. Without it nothing is watched, and
-the record says so.
-"""
+"""The GPU in use: which card it is, how another one is chosen, and what NVML (``nvidia-ml-py``) sees of it."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -33,9 +29,9 @@ SLOWED, CHOSEN = 0x8 | 0x20 | 0x40 | 0x80, 0x2
 
 
 def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that make a card the only one: by its index among those visible, or by its UUID.
+    """Return the variables that make a card the only one, by its UUID or its index among those visible.
 
-    Without a choice of somebody else's, such as a scheduler's, the index is that of `nvidia-smi`. Raises UserError.
+    Where all are visible, the index is that of `nvidia-smi`. Raises UserError.
     """
     visible = [word.strip() for word in environ.get(VISIBLE, "").split(",") if word.strip()]
     if text.startswith(("GPU-", "MIG-")):
@@ -112,7 +108,7 @@ class Card:
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     def is_throttled(self) -> bool:
-        """Look; return whether the clock is lowered so far, or for such a reason, that a sample says nothing."""
+        """Look; return whether the clock is so low, or for such a reason, that a sample says nothing."""
         mhz = self._ask("DeviceGetClockInfo", float, self._nvml and self._nvml.NVML_CLOCK_SM)
         bits = self._ask("DeviceGetCurrentClocksThrottleReasons", int)
         if mhz is None or bits is None:

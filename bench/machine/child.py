@@ -1,7 +1,7 @@
 """A process under limits: of time, of memory, of what it prints. It ends with us, and all that it started with it.
 
-Its memory is looked at from outside, once in `TICK_S`: what it and its children hold in RAM, the children's children
-with them. The system's own limits count addresses: CUDA, JIT compilers and sanitizers reserve far more than they use.
+Its memory is what it and its children hold in RAM, looked at from outside: the system's own limits count addresses, of
+which CUDA and JIT compilers reserve far more than they use.
 """
 
 import ctypes
@@ -33,8 +33,7 @@ PHASE = "mlpbench now: "
 TICK_S = 1.0
 #: What a process may print: a whole run of pytest prints some kilobytes.
 OUTPUT_BYTES = 16 * 2**20
-#: For so long a process may go on when its work is done. Interpreters end within a second; on a busy machine, with
-#: threads that are waited for and caches that are written, it takes some more. One that hangs then would use its limit.
+#: For so long a process may go on when its work is done: on a busy machine, ending takes seconds.
 GRACE_S = 10.0
 #: What is left to read of a process that has ended, though its output is open still.
 _REST_S = 0.5
@@ -47,7 +46,7 @@ _RUNNING: set[int] = set()
 class Ended:
     """How a process ended. ``stopped``: which limit it went beyond, in words; ``status`` is None then.
 
-    ``late``: that was the limit of time. ``left``: how many processes it had left behind, which are killed.
+    ``late``: that was the limit of time. ``left``: how many processes it had left behind.
     """
 
     status: int | None
@@ -71,8 +70,7 @@ class Ended:
 def scratch(room_bytes: int = 0) -> Iterator[Scratch]:
     """Make the folder for the temporary files of one process; it goes with the block.
 
-    Raises UserError where it cannot be made, or has no room for so many bytes: that is known before anything is
-    measured.
+    Raises UserError where it cannot be made, or has no room for so many bytes.
     """
     with ExitStack() as at_end:
         with user_error("no room for temporary files", "; make some there, or name another folder with TMPDIR"):
@@ -111,9 +109,8 @@ def run(
     """Start a process in a group of its own, wait for its end, and leave nothing running that it has started.
 
     It is stopped after so many ``seconds``, and where it prints or holds too much. ``within``: the folder for its
-    temporary files, by default one that is gone behind the call. ``merged``: what it says on stderr goes to ``out``.
-    ``on_line`` is called with each line of ``out`` as it comes. ``is_done()``: whether its work is done; from then on
-    it has `GRACE_S`.
+    temporary files, by default a new one. ``merged``: stderr goes to ``out``. ``on_line`` is called with each line of
+    ``out``. ``is_done()``: whether its work is done; from then on it has `GRACE_S`.
     """
     with ExitStack() as at_end:
         within = within or at_end.enter_context(scratch())
@@ -162,7 +159,7 @@ def _watch(
 ) -> tuple[str | None, bool]:
     """Read what a process says until it has ended; return the limit that it went beyond, in words, and if it is late.
 
-    The end of its output may never come: whatever it has started may hold it open.
+    What it has started may hold its output open for ever.
     """
     end, look, most_bytes = now() + seconds, now() + TICK_S, memory_limit()
     done_s = None
@@ -215,28 +212,22 @@ def _end(process: subprocess.Popen[bytes]) -> None:
 
 
 def _end_what_is_left(folder: Path) -> int:
-    """Kill what a process that has ended had started, in sessions of their own too; return how many they were.
-
-    Helpers of libraries, such as that of `multiprocessing`, end a moment later by themselves.
-    """
+    """Kill what a process that has ended had started, in sessions of their own too; return how many they were."""
     if cleanup.processes_in(folder):
-        threading.Event().wait(_REST_S)
+        threading.Event().wait(_REST_S)  # helpers of libraries end a moment later by themselves
     left = cleanup.processes_in(folder)
     cleanup.kill(left)
     return len(left)
 
 
 def _offer_to_the_system(number: int) -> None:
-    """Let a system that is out of memory kill this process, and not us: it then has a record that says so."""
+    """Let a system that is out of memory kill this process, and not us."""
     with suppress(OSError):  # not Linux, or it has ended
         Path(f"/proc/{number}/oom_score_adj").write_text("1000", encoding="ascii")
 
 
 def end_with_parent() -> None:
-    """Let the system kill this process when the one that has started it ends, where the system can (Linux).
-
-    Where it cannot, and for what this process has started, the parent's guard does the same a moment later.
-    """
+    """Let the system kill this process when the one that has started it ends (Linux; elsewhere the guard does)."""
     parent = os.environ.get(PARENT)
     if parent is None or sys.platform != "linux":
         return
@@ -247,21 +238,18 @@ def end_with_parent() -> None:
 
 
 def whole(record: Path) -> Path:
-    """Return the mark that a measuring process makes when its record is whole, and all that is to come is its end."""
+    """Return the mark that a measuring process makes when its record is whole."""
     return record.with_suffix(".whole")
 
 
 def mark_whole(record: Path) -> None:
-    """Make that mark. On a full disk there is none: then the record counts only if the process ends well."""
+    """Make that mark; on a full disk there is none, and the record counts only if the process ends well."""
     with suppress(OSError):
         whole(record).touch()
 
 
 def memory_limit() -> int | None:
-    """Return the bytes that a process which is started now may hold: nine tenths of what nobody uses.
-
-    None where the system does not tell.
-    """
+    """Return the bytes that a new process may hold, nine tenths of what nobody uses; None if the system is silent."""
     try:
         lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
     except OSError:  # not Linux
@@ -274,7 +262,7 @@ def memory_limit() -> int | None:
 
 
 def resident_bytes(number: int) -> int:
-    """Return the bytes that a process holds in RAM, and all that it has started; 0 where the system does not tell."""
+    """Return the bytes that a process holds in RAM, and all that it has started; 0 if the system is silent."""
     total, ahead = 0, [number]
     while ahead:
         process = Path(f"/proc/{ahead.pop()}")

@@ -1,9 +1,8 @@
 """A folder for temporary files: it goes with its block, or with us, and so does whatever was started in it.
 
-Nothing that a process means to do at its end is done where it is killed. So each folder has a guard: this module as a
-program, which waits at the other end of a pipe that the system closes whatever ends us, and then does what we would
-have done. It has a session of its own, so that what kills our group leaves it, and imports nothing of ours: it starts
-in a few milliseconds. Processes are known by the variable TMPDIR, which they hand on to all that they start.
+Each folder has a guard: this module as a program with a session of its own. It waits at the other end of a pipe, which
+the system closes whatever ends us, and then does what we would have done. It imports nothing of ours, and so starts in
+milliseconds. Processes are known by the variable TMPDIR, which they hand on to all that they start.
 """
 
 import fcntl
@@ -35,7 +34,7 @@ class Scratch:
         return {**environ, _TEMPORARY: str(self.folder)}
 
     def watch(self, group: int) -> None:
-        """Let the guard end a process group too: on macOS no process sees the variables of another."""
+        """Let the guard end a process group, too: macOS shows nobody the variables of a process."""
         with suppress(BrokenPipeError):  # somebody has ended the guard
             if self._guard is not None:
                 self._guard.write(b"%d\n" % group)
@@ -43,10 +42,7 @@ class Scratch:
 
 @contextmanager
 def scratch() -> Iterator[Scratch]:
-    """Make a folder for temporary files; the first one removes what a kill of us and of the guards has left.
-
-    Raises OSError where it cannot be made.
-    """
+    """Make a folder for temporary files; the first call removes what a kill has left. Raises OSError."""
     import subprocess  # here, because a guard needs neither
     import tempfile
 
@@ -99,7 +95,7 @@ def kill_group(number: int) -> bool:
 
 
 def _clean(folder: Path, groups: Iterable[int] = (), least_scans: int = 1) -> None:
-    """End what works in a folder, and remove it: what still writes into it would keep it from being removed."""
+    """End what works in a folder, and remove it."""
     for scan in range(50):  # killed processes are gone within a moment; one that is stuck in a driver may never be
         groups = [group for group in groups if kill_group(group)]
         kill(numbers := processes_in(folder))

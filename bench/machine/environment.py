@@ -28,10 +28,7 @@ LIBRARIES = (
 
 
 def collect(used: Facts | None = None) -> Environment:
-    """Return everything, as it is now in this process: BLAS builds show once their library is loaded.
-
-    ``used``: what a kernel on a device says of its card (`Kernel.describe`); else it is the first visible card.
-    """
+    """Return everything, as it is now in this process. ``used``: what a kernel on a device says of its card."""
     import threadpoolctl
 
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
@@ -82,10 +79,7 @@ def commit() -> Commit:
 
 
 def commit_of(file: Path, *, tracked: bool = False) -> Commit:
-    """Return the commit of the repository that a file is in, and whether the file differs from it.
-
-    ``tracked``: nothing where the repository does not hold the file, as of an environment that lies in somebody's.
-    """
+    """Return the commit of the repository that a file is in, and whether it differs; ``tracked``: only if it has it."""
     if tracked and not _git(file.parent, "ls-files", "--error-unmatch", "--", str(file)):
         return Commit()
     return _commit(file.parent, "--", str(file))

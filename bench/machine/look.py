@@ -1,7 +1,6 @@
 """A look at the core: a short piece of wide work beside each round. What slows it down also disturbs the round.
 
-A neighbour on the other half of a core takes execution slots, not time: no counter shows it. A look fills the core as
-numerical code does, so it takes up to twice as long then.
+A neighbour on the other half of a core takes execution slots, which no counter shows: a look takes twice as long then.
 """
 
 import ctypes
@@ -140,11 +139,10 @@ def _engine(code: str) -> llvm.ExecutionEngine:
 
 
 def code() -> str:
-    """Return the look in LLVM's assembly: ``@wide`` is the work, ``@look`` times it.
+    """Return the look in LLVM's assembly: ``@wide`` is the work, ``@look`` times it without Python's lock.
 
-    Each of the `CHAINS` is Marsaglia's xorshift64, step by step: it has no closed form, and no optimisation is asked
-    for (G. Marsaglia, "Xorshift RNGs", Journal of Statistical Software 8, 2003). The look reads the clock by itself:
-    Python's lock, for which threads that look at once wait, is in no time.
+    Each of the `CHAINS` is xorshift64, which has no closed form (G. Marsaglia, "Xorshift RNGs", Journal of Statistical
+    Software 8, 2003).
     """
     each = range(CHAINS)
     words = {

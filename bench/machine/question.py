@@ -33,9 +33,8 @@ def ask(
 ) -> Answer:
     """Run a module, in which `question` is ``what``, and return what it tells last.
 
-    The process has our environment and ``variables``. It is stopped where it takes longer than ``timeout_s``, prints
-    without end, or takes all memory (`bench.machine.child`). With ``threads``, every library in it starts with so many;
-    with ``binding``, it is bound to these processors. ``python``: another interpreter than ours.
+    The process has our environment and ``variables``, and the limits of `bench.machine.child`. With ``threads``, every
+    library in it starts with so many. ``python``: another interpreter than ours.
     """
     environ = {**inherited(python), **(variables or {})}
     if threads is not None:

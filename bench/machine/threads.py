@@ -1,10 +1,7 @@
 """How many threads the libraries of this process really use, held against what the run gave them.
 
-Thread counts are set in the environment before any library loads; whether a library has followed shows only once it is
-there. So it is asked, outside the clock: the pools of BLAS and OpenMP (`threadpoolctl`), Numba, PyTorch, and the kernel
-itself (`Kernel.describe`: ONNX Runtime's session, OpenVINO's compiled model, XLA's pool). More threads than were given
-are a failure: the times would belong to another setting. Fewer are none, because a pool may hold less than it is
-allowed to: OpenBLAS and PyTorch have no more threads than there are processors, and a kernel may use one by design.
+More than were given are a failure: the times would belong to another setting. Fewer are none: OpenBLAS and PyTorch have
+no more than there are processors, and a kernel may use one by design.
 """
 
 import sys
