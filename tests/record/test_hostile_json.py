@@ -22,7 +22,7 @@ def short(value):
     """Return JSON with two items of every list: enough to have each field, and to be read quickly."""
     if isinstance(value, dict):
         return {key: item if key == "cases" else short(item) for key, item in value.items()}  # those of the plan
-    return [short(item) for item in value[:2]] if isinstance(value, list) else value
+    return [short(item) for item in value[:3]] if isinstance(value, list) else value
 
 
 def reference(name):
