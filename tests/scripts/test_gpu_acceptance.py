@@ -157,7 +157,7 @@ def test_a_kernel_that_loses_the_device_does_not_take_the_next_one_with_it(tmp_p
 def test_what_was_timed_is_kept_where_the_time_is_over(tmp_path, monkeypatch, capsys):
     """The second size is not done in time, and nobody has measured roofs."""
     spread = {f"p{percent}_s": 1e-6 for percent in (50, 99)}
-    case = {"kernel": "cupy-fused", "rows": 1, "roof_s": 0.0, "bound": "-", "times": {"cold": spread}}
+    case = {"kernel": "cupy-fused", "batch_size": 1, "roof_s": 0.0, "bound": "-", "times": {"cold": spread}}
 
     def ran(words, seconds):
         if words[words.index("--sizes") + 1] == "1":
