@@ -77,7 +77,7 @@ def test_commands_of_the_docs(tmp_path, quicker):
     (tmp_path / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
     pages = sorted((ROOT / "docs").rglob("*.md"))
     shown = [line for page in pages for line in consoles(page) if line.startswith("mlpbench ")]
-    commands = [line for line in dict.fromkeys(["mlpbench run numpy numba", *shown]) if not NEEDS.search(line)]
+    commands = [line for line in dict.fromkeys(["mlpbench run numba numpy", *shown]) if not NEEDS.search(line)]
     assert len(commands) >= 20
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": quicker}
     assert type_commands(commands, tmp_path, **path) == []
