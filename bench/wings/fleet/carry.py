@@ -1,9 +1,9 @@
 """Carries one plan out on every worker: side by side on different hosts, one after the other on one host."""
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock
 from typing import Protocol
@@ -16,12 +16,10 @@ from mlpbench.bench.record.untrusted import NAME, clean_text
 from mlpbench.bench.wings.fleet import record
 from mlpbench.bench.wings.fleet.merge import merge
 from mlpbench.bench.wings.fleet.record import FleetHead, WorkerEntry
-from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Facts, Request, WorkerLost
+from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Request, WorkerLost
 
 #: How deep the files of a run lie below its machine: those of a setting one deeper.
 _DEPTHS = (2, 3)
-#: Is called with the name of a worker and a line about it.
-Tell = Callable[[str, str], None]
 
 
 class Transport(Protocol):
@@ -29,11 +27,8 @@ class Transport(Protocol):
 
     workers: Sequence[str]
 
-    def facts(self, worker: str) -> Facts:
-        """Return what a worker is. Raises WorkerLost."""
-
-    def execute(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
-        """Return how a run on a worker ended; ``tell`` is called with what it says. Raises WorkerLost."""
+    def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
+        """Return what a worker answers; ``tell`` is called with each line that it says. Raises WorkerLost."""
 
     def close(self) -> None:
         """Let go of what reaching workers took."""
@@ -45,74 +40,72 @@ def entries_of(transport: Transport, before: Sequence[WorkerEntry] = ()) -> tupl
     A worker of Dask that was started again has another address: one that has no results yet and is gone, is forgotten.
     """
     kept = {entry.name: entry for entry in before if entry.done or entry.name in transport.workers}
-    # The suffix keeps runs of two workers apart that start in the same second.
-    new = [
-        WorkerEntry(name=name, suffix=hashlib.sha256(name.encode()).hexdigest()[:6])
-        for name in transport.workers
-        if name not in kept
-    ]
+    new = [WorkerEntry(name=name) for name in transport.workers if name not in kept]
     if not (kept or new):
         raise UserError("there are no workers: start some, or add hosts to the list")
     return (*kept.values(), *new)
 
 
-def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Tell) -> FleetHead:
+def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Callable[[str, str], None]) -> FleetHead:
     """Run the plan on every worker that has no results yet; return the head with what became of each.
 
-    The file of the fleet is written after each worker, so that whatever ends this, what is done stays done. Raises
-    UserError where it cannot be. A worker whose results cannot be kept is lost, and the others go on.
+    ``tell`` is called with the name of a worker and a line about it. The file of the fleet is written after each
+    worker: what is done stays done. Raises UserError where it cannot be. A worker whose results cannot be kept is lost,
+    and the others go on.
     """
     lock, waiting = Lock(), [entry for entry in head.workers if not entry.done]
     entries = {entry.name: entry for entry in head.workers}
 
-    def note(entry: WorkerEntry) -> None:
-        entry = replace(entry, problem=entry.problem and clean_text(entry.problem))
+    def note(entry: WorkerEntry, problem: object = None) -> None:
+        entry = replace(entry, problem=None if problem is None else clean_text(str(problem)))
         with lock:
             entries[entry.name] = entry
             record.write(results, replace(head, workers=tuple(entries.values())))
         tell(entry.name, entry.problem or f"done, {', '.join(entry.runs)}")
 
-    def run_in_turn(workers: Sequence[tuple[WorkerEntry, Facts]]) -> None:
-        for entry, facts in workers:
-            tell(entry.name, f"starts on {facts.machine}")
+    def find(entry: WorkerEntry) -> Answer | None:
+        try:
+            return _found(transport, entry, head)
+        except WorkerLost as lost:
+            note(entry, lost)
+            return None
+
+    def run_in_turn(workers: Sequence[tuple[WorkerEntry, Answer]]) -> None:
+        for entry, found in workers:
+            tell(entry.name, f"starts on {found.machine}")
             try:
-                answer = _answer(transport, entry, head, tell)
+                answer = _answer(transport, entry, head, partial(tell, entry.name))
                 with lock:
-                    runs = _keep(answer, facts.machine, results)
-                note(replace(entry, runs=runs, problem=None))
+                    runs = _keep(answer, found.machine, results)
+                note(replace(entry, runs=runs))
             except WorkerLost as lost:
-                note(replace(entry, problem=str(lost)))
+                note(entry, lost)
             except UserError as error:
-                note(replace(entry, problem=f"its results were not taken: {error}"))
+                note(entry, f"its results were not taken: {error}")
 
     with ThreadPoolExecutor(max(1, len(waiting))) as pool:
-        known: list[tuple[WorkerEntry, Facts]] = []
-        for entry, facts in zip(waiting, pool.map(lambda entry: _facts(transport, entry, head), waiting), strict=True):
-            if isinstance(facts, WorkerLost):
-                note(replace(entry, problem=str(facts)))
-            else:
-                known.append((entry, facts))
-        hosts = grouped((facts.host or entry.name, (entry, facts)) for entry, facts in known)
+        found = zip(waiting, pool.map(find, waiting), strict=True)
+        hosts = grouped((there.host or entry.name, (entry, there)) for entry, there in found if there is not None)
         list(pool.map(run_in_turn, hosts.values()))
     return replace(head, workers=tuple(entries.values()))
 
 
-def _facts(transport: Transport, entry: WorkerEntry, head: FleetHead) -> Facts | WorkerLost:
-    """Return what a worker is, or why it cannot take part."""
+def _found(transport: Transport, entry: WorkerEntry, head: FleetHead) -> Answer:
+    """Return what a worker is. Raises WorkerLost where it cannot take part."""
     try:
-        facts = transport.facts(entry.name)
+        found = transport.ask(entry.name, Request(), lambda _: None)
     except WorkerLost as lost:
-        return WorkerLost(f"not reached: {lost}")
-    if facts.version != head.version:
-        return WorkerLost(f"it has mlpbench {facts.version}, and not {head.version}: install that there")
-    return facts
+        raise WorkerLost(f"not reached: {lost}") from None
+    if found.version != head.version:
+        raise WorkerLost(f"it has mlpbench {found.version}, and not {head.version}: install that there")
+    return found
 
 
-def _answer(transport: Transport, entry: WorkerEntry, head: FleetHead, tell: Tell) -> Answer:
+def _answer(transport: Transport, entry: WorkerEntry, head: FleetHead, tell: Callable[[str], None]) -> Answer:
     """Return the answer of a worker whose run came to its end. Raises WorkerLost."""
     request = Request(head.words, f"mlpbench-fleet-{head.fleet}-{entry.suffix}", entry.suffix)
     try:
-        answer = transport.execute(entry.name, request, lambda line: tell(entry.name, line))
+        answer = transport.ask(entry.name, request, tell)
     except WorkerLost as lost:
         raise WorkerLost(f"lost: {lost}") from None
     if answer.status not in FINISHED:

@@ -10,20 +10,18 @@ import logging
 import pickle
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import Any
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.wings.fleet import worker
-from mlpbench.bench.wings.fleet.worker import Answer, Facts, Request, WorkerLost
+from mlpbench.bench.wings.fleet.worker import Answer, Request, WorkerLost, answer
 
 NEEDS = "clusters of Dask need distributed: pip install -e '.[dask]'"
 _CONNECT_S = 15
 _ANSWER_S = 60
 #: The only way of distributed's to write and read values that involves no pickle.
 _PLAIN = ["msgpack"]
-T = TypeVar("T")
 
 
 class _Reply(msgspec.Struct, frozen=True):
@@ -54,14 +52,6 @@ class Cluster:
             self.close()
             raise UserError(f"no Dask scheduler answers at {address}: {_reason(error)}") from None
 
-    def facts(self, name: str) -> Facts:
-        """Return what a worker is. Raises WorkerLost."""
-        return self._answer(name, Request(), Facts, _ANSWER_S)
-
-    def execute(self, name: str, request: Request, tell: Callable[[str], None]) -> Answer:  # noqa: ARG002 - a run's lines stay in the worker's log
-        """Return how a run on a worker ended. Raises WorkerLost."""
-        return self._answer(name, request, Answer, None)
-
     def close(self) -> None:
         """Let this process read pickles again: every request has a connection of its own."""
         self._open = False
@@ -71,14 +61,15 @@ class Cluster:
         if self._open and event == "pickle.find_class":
             raise pickle.UnpicklingError(f"a pickle that asks for {arguments[0]}.{arguments[1]} is not read")
 
-    def _answer(self, name: str, request: Request, kind: type[T], timeout_s: float | None) -> T:
+    def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:  # noqa: ARG002 - a run's lines stay in the worker's log
+        """Return what a worker answers. Raises WorkerLost."""
         arguments = (msgspec.json.encode(request),)
-        call = {"op": "run", "function": pickle.dumps(worker.answer), "args": pickle.dumps(arguments)}
+        call = {"op": "run", "function": pickle.dumps(answer), "args": pickle.dumps(arguments)}
         try:
-            replies = self._ask(timeout_s, op="broadcast", msg=call, workers=[name])
-            reply = msgspec.convert(replies.get(name, replies), _Reply)
+            replies = self._ask(None if request.words else _ANSWER_S, op="broadcast", msg=call, workers=[worker])
+            reply = msgspec.convert(replies.get(worker, replies), _Reply)
             if reply.status == "OK":
-                return msgspec.msgpack.decode(reply.result, type=kind)
+                return msgspec.msgpack.decode(reply.result, type=Answer)
         except OSError as error:
             raise WorkerLost(_reason(error)) from None
         except Exception as error:  # noqa: BLE001 - whatever the bytes of a stranger lead to

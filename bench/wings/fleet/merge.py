@@ -13,26 +13,27 @@ from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.write import write_bytes
+from mlpbench.bench.trust import calibration
 
-#: What `mlpbench calibrate` found of a machine, in the machine's folder.
-CALIBRATION = "calibration.json"
+#: Every other file of a run is a record.
 _KINDS: dict[str, type[Block]] = {
     runs.PLAN_FILE: RunFile,
     runs.ROOFS_FILE: RoofsFile,
-    CALIBRATION: CalibrationFile,
+    calibration.FILE: CalibrationFile,
 }
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What became of the runs of all sources: the folders with something new, and the others."""
+    """What became of the runs of all sources: the folders with something new, and the others.
+
+    ``calibrations``: the machines whose calibration is new; ``notes``: what was left out, a sentence each.
+    """
 
     added: tuple[Path, ...]
     same: tuple[Path, ...]
-    #: The machines whose calibration is new.
-    calibrations: tuple[str, ...] = ()
-    #: What was left out, a sentence each.
-    notes: tuple[str, ...] = ()
+    calibrations: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def merge(sources: Sequence[Path], results: Path) -> Merged:
@@ -43,21 +44,20 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
     """
     contents: dict[Path, tuple[bytes, Path]] = {}
     notes: list[str] = []
-    folders: dict[Path, None] = {}
+    folders: list[Path] = []
     for run in (run for source in sources for run in _runs(source)):
         machine, files, others = _read(run)
-        folder = results / machine / run.name
-        folders[folder] = None
-        notes += [f"{run}: not copied, no result of this run: {', '.join(path.name for path in others)}"] * bool(others)
+        folders.append(results / machine / run.name)
+        if others:
+            notes.append(f"{run}: not copied, no result of this run: {', '.join(path.name for path in others)}")
         for file in files:
-            target = folder / file.relative_to(run)
-            if (other := _differs(file, target, contents)) is not None:
+            if (other := _differs(file, folders[-1] / file.relative_to(run), contents)) is not None:
                 raise UserError(f"{file} and {other} are two results of one name: take one of them away")
     for file, machine in _calibrations(sources):
-        if (other := _differs(file, results / machine / CALIBRATION, contents)) is not None:
+        if (other := _differs(file, results / machine / calibration.FILE, contents)) is not None:
             notes.append(f"{file}: not taken, {other} is another calibration of that machine")
     new = [target for target in contents if not target.exists()]
-    added = tuple(folder for folder in folders if any(target.is_relative_to(folder) for target in new))
+    added = tuple(folder for folder in dict.fromkeys(folders) if any(path.is_relative_to(folder) for path in new))
     for folder in added:
         with user_error(f"cannot write to {folder}"):
             folder.mkdir(parents=True, exist_ok=True)
@@ -67,8 +67,8 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
         with user_error(f"cannot write to {target.parent}"):
             target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(target, contents[target][0])
-    same = tuple(folder for folder in folders if folder not in added)
-    calibrations = tuple(target.parent.name for target in new if target.name == CALIBRATION)
+    same = tuple(folder for folder in dict.fromkeys(folders) if folder not in added)
+    calibrations = tuple(target.parent.name for target in new if target.name == calibration.FILE)
     return Merged(added, same, calibrations, tuple(notes))
 
 
@@ -86,9 +86,7 @@ def _runs(source: Path) -> list[Path]:
 
 def _folders(folder: Path) -> list[Path]:
     """Return the folders in a folder. Raises UserError for one that is a link, and as `_entries`."""
-    folders = [path for path in _entries(folder) if path.is_dir()]
-    _refuse_links(folders)
-    return folders
+    return _no_links(path for path in _entries(folder) if path.is_dir())
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -97,12 +95,11 @@ def _entries(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "report.")))
 
 
-def _refuse_links(paths: Iterable[Path]) -> None:
-    for path in paths:
-        if path.is_symlink():
-            raise UserError(
-                f"{path}: a link, and links are not copied: put what it leads to in its place, or remove it"
-            )
+def _no_links(paths: Iterable[Path]) -> list[Path]:
+    checked = list(paths)
+    if link := next((path for path in checked if path.is_symlink()), None):
+        raise UserError(f"{link}: a link, and links are not copied: put what it leads to in its place, or remove it")
+    return checked
 
 
 def _read(run: Path) -> tuple[str, list[Path], list[Path]]:
@@ -111,7 +108,7 @@ def _read(run: Path) -> tuple[str, list[Path], list[Path]]:
     Raises UserError where any of it cannot be read, and for a run that was renamed.
     """
     for folder in (run, *_folders(run)):
-        _refuse_links(_entries(folder))
+        _no_links(_entries(folder))
     parts = runs.read_runs(run)
     if damaged := [line for part in parts for line in part.damaged]:
         raise UserError(damaged[0])
@@ -130,18 +127,17 @@ def _read(run: Path) -> tuple[str, list[Path], list[Path]]:
 
 def _calibrations(sources: Sequence[Path]) -> Iterator[tuple[Path, str]]:
     """Yield the calibrations of folders of results or of machines, with their machines. Raises UserError as `merge`."""
-    for source in sources:
-        for folder in (source, *_folders(source)):
-            path = folder / CALIBRATION
-            if os.path.lexists(path):
-                _refuse_links([path])
-                yield path, untrusted.read(path, CalibrationFile, "a calibration").mlpbench.machine
+    for folder in (folder for source in sources for folder in (source, *_folders(source))):
+        path = folder / calibration.FILE
+        if os.path.lexists(path):
+            _no_links([path])
+            yield path, calibration.read(path).machine
 
 
 def _differs(file: Path, target: Path, contents: dict[Path, tuple[bytes, Path]]) -> Path | None:
     """Return what is, or will be, under a name and has another content than a file; note the content of a new one.
 
-    A file may not be any more as it was read: what is written later is checked once more. Raises UserError for that.
+    A file may have changed since it was read: what is written later is checked once more. Raises UserError for that.
     """
     content = untrusted.read_bytes(file)
     untrusted.decode(content, file, _KINDS.get(file.name, RecordFile))

@@ -1,5 +1,6 @@
 """``fleet-<stamp>.json``: one plan on many workers, and what became of each: a second start makes up the rest."""
 
+import hashlib
 from pathlib import Path
 from typing import Literal
 
@@ -10,13 +11,12 @@ from mlpbench.bench.record.write import write_atomically
 
 
 class WorkerEntry(Block, frozen=True, kw_only=True):
-    """A worker: its ``name`` in the list or its address, and the ``suffix`` of its run's name.
+    """A worker: its ``name`` in the list, or its address.
 
     ``runs``: where its results are, below the folder of results; ``problem`` says why it has none.
     """
 
     name: Text
-    suffix: Name
     runs: tuple[Text, ...] = ()
     problem: Text | None = None
 
@@ -24,6 +24,11 @@ class WorkerEntry(Block, frozen=True, kw_only=True):
     def done(self) -> bool:
         """Whether its results are here."""
         return bool(self.runs) and self.problem is None
+
+    @property
+    def suffix(self) -> str:
+        """The end of its run's name: two workers may start in one second."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:6]
 
 
 class FleetHead(Block, frozen=True, kw_only=True):
@@ -43,13 +48,11 @@ class FleetFile(Block, frozen=True):
     mlpbench: FleetHead
 
 
-def write(results: Path, head: FleetHead) -> Path:
-    """Write the file of a fleet over the one before it; return its path. Raises UserError where it cannot be."""
+def write(results: Path, head: FleetHead) -> None:
+    """Write the file of a fleet over the one before it. Raises UserError where it cannot be."""
     with user_error(f"cannot write results to {results}", "; choose another --results"):
         results.mkdir(parents=True, exist_ok=True)
-    path = results / f"fleet-{head.fleet}.json"
-    write_atomically(path, FleetFile(head), replace=True)
-    return path
+    write_atomically(results / f"fleet-{head.fleet}.json", FleetFile(head), replace=True)
 
 
 def newest(results: Path) -> FleetHead:

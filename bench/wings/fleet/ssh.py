@@ -8,14 +8,13 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TypeVar, cast
+from typing import IO, cast
 
 import msgspec
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.untrusted import MAX_LINE, clean_text, in_short, read_toml
-from mlpbench.bench.wings.fleet import worker
-from mlpbench.bench.wings.fleet.worker import Answer, Facts, Request, WorkerLost
+from mlpbench.bench.wings.fleet.worker import TAIL, Answer, Request, WorkerLost
 
 NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
 #: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
@@ -26,9 +25,9 @@ _NOT_REACHED = 255
 #: The files of several thousand processes.
 MAX_ANSWER = 2**30
 _LONGEST_LINE = 2**20
+_WORKER = Answer.__module__
 #: Where a host has no mlpbench, Python says so in a line like this.
 _NO_MODULE = "No module named"
-T = TypeVar("T")
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,13 +52,13 @@ class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 def read(path: Path) -> dict[str, Host]:
     """Return the hosts of a list by name. Raises UserError, one line that names the key, for what is none."""
     try:
-        found = msgspec.convert(read_toml(path), _List).hosts
+        hosts = msgspec.convert(read_toml(path), _List).hosts
+        wrong = None if hosts else "there are no hosts"
     except msgspec.ValidationError as error:
         wrong = in_short(str(error), MAX_LINE)
-        raise UserError(f"{path}: {wrong}; a host is a table such as [hosts.node1] with its address") from None
-    if not found:
-        raise UserError(f"{path}: there are no hosts; one is a table such as [hosts.node1] with its address")
-    return found
+    if wrong:
+        raise UserError(f"{path}: {wrong}; a host is a table such as [hosts.node1] with its address")
+    return hosts
 
 
 def _command(host: Host) -> list[str]:
@@ -68,7 +67,7 @@ def _command(host: Host) -> list[str]:
     words = ["ssh", *_OPTIONS, *(word for option, value in given.items() if value for word in (option, value))]
     if host.known_hosts:
         words += ["-o", f"UserKnownHostsFile={Path(host.known_hosts).expanduser()}"]
-    return [*words, "--", host.address, shlex.join([host.python, "-m", worker.__name__])]
+    return [*words, "--", host.address, shlex.join([host.python, "-m", _WORKER])]
 
 
 class Hosts:
@@ -81,25 +80,18 @@ class Hosts:
             raise UserError(NEEDS)
         self.workers: Sequence[str] = list(self._hosts)
 
-    def facts(self, name: str) -> Facts:
-        """Return what a host is. Raises WorkerLost."""
-        return self._answer(name, Request(), Facts, lambda _: None)
-
-    def execute(self, name: str, request: Request, tell: Callable[[str], None]) -> Answer:
-        """Return how a run on a host ended. Raises WorkerLost."""
-        return self._answer(name, request, Answer, tell)
-
     def close(self) -> None:
         """Do nothing: every request has a connection of its own."""
 
-    def _answer(self, name: str, request: Request, kind: type[T], tell: Callable[[str], None]) -> T:
-        host = self._hosts[name]
+    def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
+        """Return what a host answers. Raises WorkerLost."""
+        host = self._hosts[worker]
         content, said, status = _ask(host, request, tell)
         last = next((line for line in reversed(said) if line.strip()), "")
         if status == _NOT_REACHED:
             raise WorkerLost(f"{host.address}: {last or 'ssh did not reach it'}")
         try:
-            return msgspec.msgpack.decode(content, type=kind)
+            return msgspec.msgpack.decode(content, type=Answer)
         except (msgspec.MsgspecError, RecursionError):
             silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench knows"
         if any(_NO_MODULE in line for line in said):
@@ -112,7 +104,7 @@ def _ask(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[byt
 
     Raises WorkerLost where it answers more than any run does.
     """
-    said: deque[str] = deque(maxlen=worker.TAIL)
+    said: deque[str] = deque(maxlen=TAIL)
     with subprocess.Popen(
         _command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:

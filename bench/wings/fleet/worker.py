@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from collections import deque
+from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
@@ -34,18 +35,10 @@ class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became
     """A worker cannot be reached, or died; the text says how."""
 
 
-class Facts(msgspec.Struct, frozen=True):
-    """What a worker is; ``host``: its start of the system, which containers on one host share."""
-
-    machine: Name
-    host: Text | None
-    version: Text
-
-
 class Request(msgspec.Struct, frozen=True):
     """The words of a run, the name of the folder that it works in, and the end of the run's name.
 
-    Without words only `Facts` are asked for.
+    Without words nothing runs.
     """
 
     words: tuple[str, ...] = ()
@@ -54,11 +47,17 @@ class Request(msgspec.Struct, frozen=True):
 
 
 class Answer(msgspec.Struct, frozen=True):
-    """How a run ended: its exit ``status``, what it ``said`` last, and its files by path."""
+    """What a worker is, and how a run ended: its exit ``status``, what it ``said`` last, and its files by path.
 
-    status: int
-    said: tuple[str, ...]
-    files: dict[str, bytes]
+    ``host``: its start of the system, which containers on one host share.
+    """
+
+    machine: Name
+    host: Text | None
+    version: Text
+    status: int = 0
+    said: tuple[str, ...] = ()
+    files: dict[str, bytes] = {}
 
 
 def execute(request: Request) -> Answer:
@@ -87,7 +86,11 @@ def execute(request: Request) -> Answer:
     files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*/**/*.json"))}
     if status in FINISHED:
         shutil.rmtree(folder)
-    return Answer(status, tuple(said), files)
+    return _answer(status, said, files)
+
+
+def _answer(status: int, said: Iterable[str], files: dict[str, bytes]) -> Answer:
+    return Answer(identity.machine_id(), identity.boot() or identity.host(), __version__, status, tuple(said), files)
 
 
 def _folder(name: str) -> Path:
@@ -111,14 +114,10 @@ async def answer(request: bytes) -> bytes:
 def main() -> None:
     """Answer one request."""
     request = msgspec.json.decode(sys.stdin.buffer.read(), type=Request)
-    content: Answer | Facts
     try:
-        if request.words:
-            content = execute(request)
-        else:
-            content = Facts(identity.machine_id(), identity.boot() or identity.host(), __version__)
+        content = execute(request) if request.words else _answer(0, (), {})
     except (OSError, UserError) as error:
-        content = Answer(FAILED, (str(error),), {})
+        content = _answer(FAILED, [str(error)], {})
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stdout:
         stdout.write(msgspec.msgpack.encode(content))
 

@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet import carry, record
-from mlpbench.bench.wings.fleet.worker import Answer, Facts, WorkerLost
+from mlpbench.bench.wings.fleet.worker import Answer, WorkerLost
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
@@ -26,13 +26,12 @@ class Pretended:
         self.versions = {}
         self.lock = threading.Lock()
 
-    def facts(self, name):
+    def ask(self, name, request, tell):
+        host, version = self.hosts[name], self.versions.get(name, "1")
         if self.spoil.get(name) == "gone":
             raise WorkerLost("connection refused")
-        return Facts("testbox", self.hosts[name], self.versions.get(name, "1"))
-
-    def execute(self, name, request, tell):
-        host = self.hosts[name]
+        if not request.words:
+            return Answer("testbox", host, version)
         with self.lock:
             self.asked.append((name, request))
             self.at_once[host] = self.at_once.get(host, 0) + 1
@@ -49,13 +48,13 @@ class Pretended:
         if how == "dies":
             raise WorkerLost("its process died")
         if how == "refuses":
-            return Answer(2, ("mlpbench: no kernel 'nunpy'", ""), {})
+            return Answer("testbox", None, "1", 2, ("mlpbench: no kernel 'nunpy'", ""))
         environment = simulate.environment(machine={"name": "testbox", "host": (self.hosts[name] * 12)[:12]})
         results = self.folder / name
         if not results.exists():
             simulate.write_run(results, TIMES, seed=self.workers.index(name), environment=environment)
         files = {str(path.relative_to(results)): path.read_bytes() for path in results.rglob("*.json")}
-        return Answer(0, (), files | how if isinstance(how, dict) else files)
+        return Answer("testbox", None, "1", files=files | how if isinstance(how, dict) else files)
 
 
 @pytest.fixture

@@ -31,7 +31,6 @@ class Evil(Exception):
         return exec, (f"import os, pathlib; pathlib.Path({str(folder / 'owned')!r}, str(os.getpid())).touch()",)
 
 evil = pickle.dumps(Evil())
-ours.facts = Evil
 fine = {"status": "OK"}
 of_a_type = {"serializer": "dask", "type": "bytes", "type-serialized": evil, "sub-header": {}}
 answers = {

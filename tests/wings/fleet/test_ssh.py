@@ -94,7 +94,7 @@ SAID = {
 def test_a_host_that_answers_nothing_too_much_or_something_else_is_lost_with_a_reason(hosts, monkeypatch, host):
     monkeypatch.setattr(ssh, "MAX_ANSWER", 4 * 2**20)
     with pytest.raises(WorkerLost) as lost:
-        ssh.Hosts(hosts).execute(host, Request(("numpy",), "x"), [].append)
+        ssh.Hosts(hosts).ask(host, Request(("numpy",), "x"), [].append)
     assert str(lost.value) == SAID[host]
 
 
