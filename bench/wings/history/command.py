@@ -50,7 +50,7 @@ def history(
         console.print_json({"schema": 1, **asdict(found)})
     else:
         _tell_history(found, verbose=verbose)
-    for line in (*found.problems, *([found.trouble] if found.trouble else [])):
+    for line in found.problems:
         console.say(line, "yellow")
     if slower:
         names = ", ".join(dict.fromkeys(f"{one.kernel} {one.mode} {one.batch_size}" for one in slower))

@@ -19,6 +19,7 @@ from mlpbench.bench.analysis import compare, judge, sides, times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.stats import estimates
@@ -95,20 +96,18 @@ class Series:
 
 @dataclass(frozen=True)
 class History:
-    """Everything that is known of a machine's runs. ``problems``: runs that could not be read, a line each."""
+    """Everything that is known of a machine's runs. ``problems``: what could not be read, or kept, a line each."""
 
     machine: str
     runs: tuple[str, ...]
     series: tuple[Series, ...]
     problems: tuple[str, ...]
-    #: Why what was derived could not be kept.
-    trouble: str | None = None
 
     @property
     def changed(self) -> tuple[Series, ...]:
         """The series with changes, the newest change first."""
-        found = (one for one in self.series if one.changes)
-        return tuple(sorted(found, key=lambda one: one.started[one.changes[-1].at], reverse=True))
+        changed = (series for series in self.series if series.changes)
+        return tuple(sorted(changed, key=lambda series: series.started[series.changes[-1].at], reverse=True))
 
 
 def find(folder: Path, kernels: Sequence[str] = ()) -> History:
@@ -116,22 +115,23 @@ def find(folder: Path, kernels: Sequence[str] = ()) -> History:
 
     Raises UserError where the folder has no runs, and for a kernel that none of them has.
     """
-    paths = sorted(
-        (path for path in runs.find_runs(folder.parent) if path.parent == folder), key=lambda path: path.name
-    )
+    paths = sorted(path for path in runs.find_runs(folder.parent) if path.parent == folder)
     if not paths:
         raise UserError(f"no runs in {folder}: `mlpbench run` makes one")
     packages = (Path(package.__path__[0]) for package in (record, stats, trust, analysis))
-    found, trouble = index.derived(folder, paths, tuple[RunLevels, ...], _levels, index.code_of(*packages))
-    of_runs = [one for path in paths for one in found[path]]
-    known = {level.kernel for one in of_runs for level in one.levels}
+    kept, trouble = index.derived(folder, paths, tuple[RunLevels, ...], _levels, index.code_of(*packages))
+    of_runs = [levels for path in paths for levels in kept[path]]
+    known = {level.kernel for run in of_runs for level in run.levels}
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
-    calibrated, machine = calibration.of_machine(folder), clean_text(folder.name)
-    wander = calibration.wander(calibrated) or USUAL_WANDER
-    series = _series(machine, of_runs, wander, kernels)
-    problems = tuple(one.problem for one in of_runs if one.problem)
-    return History(machine, tuple(clean_text(path.name) for path in paths), tuple(series), problems, trouble)
+    wander, machine = calibration.wander(calibration.of_machine(folder)) or USUAL_WANDER, clean_text(folder.name)
+    problems = (*(run.problem for run in of_runs), trouble)
+    return History(
+        machine,
+        tuple(clean_text(path.name) for path in paths),
+        tuple(_series(machine, of_runs, wander, kernels)),
+        tuple(filter(None, problems)),
+    )
 
 
 def _levels(path: Path) -> tuple[RunLevels, ...]:
@@ -147,16 +147,16 @@ def _levels_of(run: Judged) -> RunLevels:
     every, best = times.cases([run]), fastest_looks(run.records)
     look_ns = best[min(best, key=lambda kind: kind[1])] if best else None
     shared = estimates.shared_scatter(case.by_repeat for case in every)
-    found: list[Level] = []
+    levels: list[Level] = []
     for case in every:
         logs = np.log(list(case.by_repeat.values()))
         scatter = math.sqrt(shared.of(logs).square) if len(logs) > 1 else None
-        middle_s, at = math.exp(float(np.median(logs))), (case.mode, case.batch_size)
-        found.append(Level(_task(run), case.kernel, *at, middle_s, len(logs), scatter, look_ns))
+        middle_s = math.exp(float(np.median(logs)))
+        levels.append(Level(_task(run), case.kernel, *case.at, middle_s, len(logs), scatter, look_ns))
     started = run.plan.started if run.plan and run.plan.started else run.id
-    kernels = {one.kernel: sides.of_kernel(one) for one in reversed(run.records)}
+    kernels = {record.kernel: sides.of_kernel(record) for record in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}
-    return RunLevels(run.id, started, run.environment.machine.host, tuple(found), facts, kernels)
+    return RunLevels(run.id, started, run.environment.machine.host, tuple(levels), facts, kernels)
 
 
 def _task(run: Judged) -> tuple[str, ...]:
@@ -167,27 +167,31 @@ def _task(run: Judged) -> tuple[str, ...]:
 
 
 def _series(machine: str, of_runs: Sequence[RunLevels], wander: Wander, kernels: Sequence[str]) -> Iterator[Series]:
-    grouped: dict[tuple[Any, ...], list[tuple[RunLevels, Level]]] = {}
-    several = len({one.host for one in of_runs if one.host}) > 1
-    for one in of_runs:
-        host = f"host {one.host or 'not known'}" if several else ""
-        for level in one.levels:
-            if not kernels or level.kernel in kernels:
-                key = ((*level.task[:3], host, *level.task[3:]), level.kernel, level.mode, level.batch_size)
-                grouped.setdefault(key, []).append((one, level))
-    for (task, kernel, mode, batch_size), found in grouped.items():
-        samples = _at_one_speed([level for _, level in found])
-        changes = change_points.find(np.log(samples).tolist(), _scatter([level for _, level in found], wander))
+    """Yield a series for each case that computed the same, on each host where there are several."""
+    several = len({run.host for run in of_runs if run.host}) > 1
+    points = grouped(
+        (((*level.task, run.host if several else ""), level.kernel, level.mode, level.batch_size), (run, level))
+        for run in of_runs
+        for level in run.levels
+        if not kernels or level.kernel in kernels
+    )
+    for ((spec, threads, data, *_, host), kernel, mode, batch_size), levels_of in points.items():
+        own, levels = [run for run, _ in levels_of], [level for _, level in levels_of]
+        samples, scatters = _at_one_speed(levels), [level.scatter for level in levels if level.scatter is not None]
+        changes = change_points.find(
+            np.log(samples).tolist(), math.hypot(median(scatters) if scatters else 0.0, wander.sd)
+        )
+        on_host = f"host {host or 'not known'}" if several else ""
         yield Series(
             machine,
-            ", ".join(filter(None, task[:4])),
+            ", ".join(filter(None, (spec, threads, data, on_host))),
             kernel,
             mode,
             batch_size,
-            tuple(one.run for one, _ in found),
-            tuple(one.started for one, _ in found),
+            tuple(run.run for run in own),
+            tuple(run.started for run in own),
             tuple(samples),
-            tuple(_change(at, ratio, [one for one, _ in found], kernel) for at, ratio in changes.items()),
+            tuple(_change(at, ratio, own[at - 1], own[at], kernel) for at, ratio in changes.items()),
         )
 
 
@@ -199,14 +203,7 @@ def _at_one_speed(levels: Sequence[Level]) -> list[float]:
     return [level.sample_s * min(looks) / look for level, look in zip(levels, looks, strict=True)]
 
 
-def _scatter(levels: Sequence[Level], wander: Wander) -> float:
-    """Return the standard deviation that a level should have: of its repeats, and of whole runs."""
-    own = [level.scatter for level in levels if level.scatter is not None]
-    return math.hypot(median(own) if own else 0.0, wander.sd)
-
-
-def _change(at: int, ratio: Ratio, of_runs: Sequence[RunLevels], kernel: str) -> Change:
-    before, after = of_runs[at - 1], of_runs[at]
+def _change(at: int, ratio: Ratio, before: RunLevels, after: RunLevels, kernel: str) -> Change:
     besides = sides.unequal("", before.facts, after.facts)
     besides += sides.unequal(kernel, before.of_kernels.get(kernel, {}), after.of_kernels.get(kernel, {}))
     return Change(at, before.run, after.run, ratio, tuple(besides))
