@@ -108,8 +108,9 @@ def fails(server, folder, *mirrors, **options):
 
 @pytest.mark.parametrize("mirror", ["good", "good/", "unsized", "repacked"])
 def test_download(server, tmp_path, mirror):
-    assert get(server, tmp_path / "new" / "folder", mirror) == [tmp_path / "new" / "folder" / NAME]
-    assert gzip.decompress((tmp_path / "new" / "folder" / NAME).read_bytes()) == gzip.decompress(IMAGES)
+    (path,) = get(server, tmp_path / "new" / "folder", mirror)
+    assert path == tmp_path / "new" / "folder" / NAME
+    assert gzip.decompress(path.read_bytes()) == gzip.decompress(IMAGES)
 
 
 def test_all_files_are_fetched_once_and_can_be_read(server, tmp_path, monkeypatch):
@@ -130,8 +131,10 @@ def test_all_files_are_fetched_once_and_can_be_read(server, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("there", [b"", IMAGES[:-20], b"something else", gzip.compress(b"something else", mtime=0)])
-def test_damaged_file_that_is_there_is_replaced(server, tmp_path, there):
+def test_a_damaged_file_is_replaced_once_a_good_one_is_there(server, tmp_path, there):
     (tmp_path / NAME).write_bytes(there)
+    fails(server, tmp_path, "corrupt")
+    assert (tmp_path / NAME).read_bytes() == there
     get(server, tmp_path, "good")
     assert (tmp_path / NAME).read_bytes() == IMAGES
 
@@ -171,21 +174,9 @@ def test_files_that_fail_alike_are_told_together_and_the_others_are_fetched(serv
     assert (tmp_path / NAME).read_bytes() == IMAGES
     message = fails(server, tmp_path / "other", "missing", remotes=(FAKES[0], FAKES[2]))
     assert "t10k-images-idx3-ubyte.gz, train-images-idx3-ubyte.gz (" in message
-
-
-def test_a_folder_that_is_a_file(server, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match="cannot write to"):
         get(server, tmp_path / "file", "good")
-
-
-def test_damaged_file_stays_until_a_good_one_is_there(server, tmp_path):
-    (tmp_path / NAME).write_bytes(b"damaged, but mine")
-    fails(server, tmp_path, "corrupt")
-    assert (tmp_path / NAME).read_bytes() == b"damaged, but mine"
-
-
-# What is fetched when nothing else is said
 
 
 def test_the_files_are_those_that_are_read_later():

@@ -1,4 +1,4 @@
-from __future__ import annotations
+"""One digit in the terminal, and as JSON."""
 
 import io
 import json
@@ -46,16 +46,13 @@ def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
     assert not ink[drawn == 0].any()
 
 
-def test_darker_pixels_get_darker_characters():
+def test_pixels_are_characters_or_in_a_terminal_greys(digits):
     gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "")
     text = printed(0, gradient, one_hot(0))
     picture = "".join(line[:28].ljust(28) for line in text.splitlines()[2:16])
     levels = [show.RAMP.index(character) for character in picture]
     assert levels == sorted(levels)
     assert (levels[0], levels[-1]) == (0, len(show.RAMP) - 1)
-
-
-def test_in_a_terminal_every_pixel_has_its_grey(digits):
     text = printed(0, digits, one_hot(7), plain=False)
     assert text.count("▀") == 28 * 14
     for value in np.unique(digits.images[0]):

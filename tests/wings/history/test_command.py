@@ -50,7 +50,7 @@ def test_json_has_every_level_and_every_change(history):
     ("words", "said"),
     [
         (("--fail-if-slower", "soon"), "cannot read"),
-        (("nunpy",), "no kernel 'nunpy' in the runs of testbox"),
+        (("nunpy",), "no kernel 'nunpy' in the runs of testbox; they have numba, numpy"),
         (("--machine", "nobody"), "nobody: `mlpbench run` makes one"),
     ],
 )
