@@ -132,17 +132,6 @@ def test_one_file_that_is_no_result_is_refused_by_its_name_and_nothing_is_copied
     assert not (tmp_path / "all").exists()
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2])
-def test_a_folder_that_is_a_link_is_refused_by_its_name(tmp_path, depth):
-    folder = simulate.write_sweep(tmp_path / "box", TIMES, SETTINGS)
-    path = (folder.parent, folder, folder / SETTINGS[0].label)[depth]
-    path.rename(tmp_path / "elsewhere")
-    path.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=f"{path}: a link, and links are not copied"):
-        merge([tmp_path / "box"], tmp_path / "all")
-    assert not (tmp_path / "all").exists()
-
-
 def test_what_is_no_result_of_a_run_is_named_and_left_where_it_is(there, tmp_path):
     run = runs.find_runs(there[1])[0]
     (run / "more" / "deeper").mkdir(parents=True)
@@ -155,12 +144,21 @@ def test_what_is_no_result_of_a_run_is_named_and_left_where_it_is(there, tmp_pat
     assert there_now == {"run.json", "numpy.0.json", "numpy.1.json", "numpy.2.json", runs.MERGED}
 
 
-def test_a_sweep_comes_whole_and_has_one_mark(tmp_path):
+def test_a_sweep_comes_whole_and_has_one_mark_and_no_folder_of_it_is_a_link(tmp_path):
     folder = simulate.write_sweep(tmp_path / "box", TIMES, SETTINGS)
     found = merge([tmp_path / "box"], tmp_path / "all")
     assert contents(tmp_path / "all") == contents(tmp_path / "box")
     assert [*(tmp_path / "all").rglob(runs.MERGED)] == [tmp_path / "all" / "testbox" / folder.name / runs.MERGED]
     assert (len(found.added), found.notes) == (1, ())
+    for number, path in enumerate((folder / SETTINGS[0].label, folder, folder.parent)):
+        elsewhere = tmp_path / f"elsewhere-{number}"
+        path.rename(elsewhere)
+        path.symlink_to(elsewhere)
+        with pytest.raises(UserError, match=f"{path}: a link, and links are not copied"):
+            merge([tmp_path / "box"], tmp_path / f"all-{number}")
+        assert not (tmp_path / f"all-{number}").exists()
+        path.unlink()
+        elsewhere.rename(path)
 
 
 def test_what_changes_behind_the_reading_is_not_copied_unread(there, tmp_path, monkeypatch):
