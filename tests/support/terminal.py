@@ -38,6 +38,13 @@ def typed(*words, cwd, **changes):
     )
 
 
+def git(folder, *words):
+    """Run git in a folder as somebody; return what it prints."""
+    who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
+    ran = subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True, text=True)
+    return ran.stdout.strip()
+
+
 def refused(*found):
     """Return the times of real runs that are refused: beside other tests, limits of the machine can be too low.
 

@@ -2,7 +2,6 @@
 
 import os
 import re
-import subprocess
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.stats.verdicts import judge
 from mlpbench.bench.wings.versions import command as ab
 from support.places import installer
-from support.terminal import called, complaint, typed
+from support.terminal import called, complaint, git, typed
 
 SMALL = ("--profile", "smoke", "--batch-size", "10", "--spec", "20-10-3")
 PROJECT = '[project]\nname = "mine"\nversion = "{}"\n[project.kernels]\nnumpy-mine = "mine:Mine"\n'
@@ -24,12 +23,6 @@ class Mine(NumpyKernel):
     def forward(self, x):
         return [super(Mine, self).forward(x) for _ in range({})][-1]
 """
-
-
-def git(folder, *words):
-    who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
-    ran = subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True, text=True)
-    return ran.stdout.strip()
 
 
 @pytest.fixture

@@ -5,7 +5,6 @@ import csv
 import hashlib
 import io
 import shutil
-import subprocess
 import zipfile
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from mlpbench.bench.run import seal
 from mlpbench.bench.wings.versions import environments, versions
 from support.places import installer, venvs
 from support.sources import ROOT
+from support.terminal import git
 
 
 @pytest.fixture
@@ -72,42 +72,34 @@ def test_the_failures_of_pip_uv_and_git(output, expected):
     assert environments._said(output).startswith(expected)
 
 
-def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
-    def git(*words):
-        who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
-        return subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True, text=True).stdout
+def repository(folder, name):
+    """Make a repository with a file of this name; return its folder."""
+    (folder / name).parent.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_text("", encoding="utf-8")
+    for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "all")):
+        git(folder, *words)
+    return folder
 
-    git("init", "--quiet", ".")
-    (tmp_path / "pyproject.toml").write_text("", encoding="utf-8")
-    git("add", ".")
-    git("commit", "--quiet", "-m", "all")
+
+def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
+    repository(tmp_path, "pyproject.toml")
     killed, theirs = (tmp_path / name / "old" / environments.WORKTREE for name in ("mlpbench-1a2b", "other"))
     for folder in (killed, theirs):
-        git("worktree", "add", "--quiet", "--detach", str(folder))
+        git(tmp_path, "worktree", "add", "--quiet", "--detach", folder)
         shutil.rmtree(folder.parent)
     with environments._worktree(tmp_path / "new", "HEAD", tmp_path):
-        listed = git("worktree", "list", "--porcelain")
+        listed = git(tmp_path, "worktree", "list", "--porcelain")
     assert str(killed) not in listed
     assert str(theirs) in listed, "what somebody else has lost stays listed"
 
 
 def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv):
-    def commit(files):
-        repository = tmp_path / f"repository-{len(files)}"
-        for name in files:
-            (repository / name).parent.mkdir(parents=True, exist_ok=True)
-            (repository / name).write_text("", encoding="utf-8")
-        who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
-        for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "all")):
-            subprocess.run(["git", *who, "-C", repository, *words], check=True)
-        return repository, versions._version("HEAD", repository)
-
     expected = {"file": "no pyproject.toml in this folder", "mlpbench/bench": "this is mlpbench's own repository"}
-    for number, (name, said) in enumerate(expected.items(), start=1):
-        repository, version = commit([name, *map(str, range(number))])
+    for number, (name, said) in enumerate(expected.items()):
+        folder = repository(tmp_path / str(number), name)
         with pytest.raises(UserError, match=said):
-            environments.make(tmp_path / f"env-{number}", version, (), repository)
-        assert versions.git(repository, "worktree", "list").stdout.count("\n") == 1
+            environments.make(tmp_path / f"env-{number}", versions._version("HEAD", folder), (), folder)
+        assert git(folder, "worktree", "list").count("\n") == 0
 
 
 def test_an_environment_is_known_again_where_it_was_made_and_by_whom(tmp_path, uv, monkeypatch):

@@ -1,17 +1,10 @@
 """Two versions as people type them: commits of a repository, or requirements; what is unclear is refused in a line."""
 
-import subprocess
-
 import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.versions import versions
-
-
-def git(folder, *words):
-    who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
-    ran = subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True, text=True)
-    return ran.stdout.strip()
+from support.terminal import git
 
 
 @pytest.fixture(scope="module")
