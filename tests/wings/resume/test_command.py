@@ -67,15 +67,6 @@ def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
     assert "there is nothing to resume" in complaint(*run("--resume"))
 
 
-def test_a_run_may_stop_more_than_once(run, tmp_path):
-    run(*SIX, stop_after=1)
-    run("--resume", stop_after=2)
-    status, _, _ = run("--resume", folder_of(tmp_path).name[:12])
-    assert status == 0
-    assert [one["after"] for one in head(folder_of(tmp_path))["resumed"]] == [1, 3]
-    assert len(finished(folder_of(tmp_path))) == 6
-
-
 def test_the_budget_that_was_spent_counts(run, tmp_path):
     words = ("numpy", "numpy-out", "--profile", "quick", "--budget", "20s", "--seed", "1")
     run(*words, stop_after=7)
@@ -86,8 +77,9 @@ def test_the_budget_that_was_spent_counts(run, tmp_path):
     assert head(folder_of(tmp_path))["ending"]["spent_s"] <= 20
 
 
-def test_options_do_not_contradict_the_plan(run, tmp_path):
+def test_a_run_may_stop_more_than_once_and_options_do_not_contradict_the_plan(run, tmp_path):
     run(*SIX, stop_after=1)
+    run("--resume", stop_after=2)
     name = folder_of(tmp_path).name
     for words, what in (
         (("--threads", "2"), "--threads"),
@@ -97,7 +89,9 @@ def test_options_do_not_contradict_the_plan(run, tmp_path):
     ):
         told = complaint(*run(*words, "--resume", name))
         assert told == f"{what} contradicts --resume: a run that is resumed keeps to its plan"
-    assert run("--resume", name)[0] == 0
+    assert run("--resume", name[:12])[0] == 0
+    assert [one["after"] for one in head(folder_of(tmp_path))["resumed"]] == [1, 3]
+    assert len(finished(folder_of(tmp_path))) == 6
 
 
 def test_the_card_of_the_plan_is_used_again(run, tmp_path, monkeypatch):
@@ -126,16 +120,18 @@ def of_plan(change):
         (of_plan(lambda head: head["computed"].update(weights_sha256="0" * 64)), ("weights was 00000000…, is ",)),
         (of_plan(lambda head: head["computed"].update(data_sha256="0" * 64)), ("data was 00000000…, is ",)),
         (of_plan(lambda head: head["environment"]["variables"].update(OMP_X="1")), ("OMP_X was 1, is none",)),
+        (of_plan(lambda head: head["computed"]["options"].update(extra="x")), ("options: there is no option extra",)),
+        (of_plan(lambda head: head["plan"].update(kernels=["numpy"])), ("order: numpy-out is no kernel of this plan",)),
     ],
 )
-def test_where_something_is_not_as_it_was_the_run_does_not_go_on(run, tmp_path, damage, words):
+def test_where_something_is_not_as_it_was_or_damaged_the_run_does_not_go_on(run, tmp_path, damage, words):
     run(*SIX, stop_after=2)
     folder = folder_of(tmp_path)
     damage(folder)
     before = contents(folder)
     told = complaint(*run("--resume"))
     assert all(word in told for word in words), told
-    assert told.endswith("; start a new run")
+    assert told.endswith("; start a new run") or " no " in words[0]
     assert contents(folder) == before
 
 
@@ -153,22 +149,6 @@ def test_who_may_not_go_on(run, tmp_path):
     assert complaint(*run("--resume")).startswith(f"{folder}: made by a version that could not resume")
     assert "no run, file or folder" in complaint(*run("--resume", "nothing"))
     assert "no run in this folder" in complaint(*run("--resume", tmp_path))
-
-
-@pytest.mark.parametrize(
-    ("damage", "words"),
-    [
-        (lambda head: head["computed"]["options"].update(extra="x"), "computed.options: there is no option extra"),
-        (lambda head: head["plan"].update(kernels=["numpy"]), "plan.order: numpy-out is no kernel of this plan"),
-    ],
-)
-def test_a_damaged_plan_is_told(run, tmp_path, damage, words):
-    run(*SIX, stop_after=2)
-    with simulate.edited(folder_of(tmp_path) / "run.json") as content:
-        damage(content["mlpbench"])
-    before = contents(folder_of(tmp_path))
-    assert words in complaint(*run("--resume"))
-    assert contents(folder_of(tmp_path)) == before
 
 
 def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
