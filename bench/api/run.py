@@ -65,17 +65,9 @@ class Progress:
 class Stopped(Protocol):
     """A run that stopped, or a sweep, as the wing `resume` finds it: its folder, and those of its settings."""
 
-    @property
-    def sweep(self) -> Sweep:
-        """What was planned."""
-
-    @property
-    def folder(self) -> Path:
-        """The folder of the whole."""
-
-    @property
-    def folders(self) -> list[Path]:
-        """The folder of each setting."""
+    sweep: Sweep
+    folder: Path
+    folders: list[Path]
 
     def take_in(self, effort: Effort) -> None:
         """Tell ``effort`` what has been done."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import typer
 from rich.text import Text
@@ -32,6 +32,7 @@ CHECKS = {
     "priority": "it runs as it was scheduled",
 }
 PASSED, REFUSED, NOT_CHECKED = "passed", "refused", "not checked"
+STYLES = {PASSED: "green", REFUSED: "bold red", NOT_CHECKED: "yellow"}
 #: Two processes: what rests on a time needs both.
 REPEATS = 2
 
@@ -60,14 +61,13 @@ def audit(request: Request, as_json: options.AsJson = False) -> None:
         run = judge(runs.read_run(carried.folder))
         found = {kernel: list(verdicts(run, kernel)) for kernel in planned.sweep.plan.kernels}
     if as_json:
-        content: dict[str, Any] = {
-            name: [{"check": check, "verdict": verdict, "why": why} for check, verdict, why in own]
-            for name, own in found.items()
-        }
-        console.print_json({"kernels": content})
-    else:
-        for kernel, own in found.items():
-            _show(kernel, own)
+        as_dicts = {kernel: [{"check": c, "verdict": v, "why": w} for c, v, w in own] for kernel, own in found.items()}
+        console.print_json({"kernels": as_dicts})
+    for kernel, lines in found.items() if not as_json else ():
+        shown = console.table(kernel, "check", "verdict", "")
+        for check, verdict, why in lines:
+            shown.add_row(check, Text(verdict, STYLES[verdict]), Text(why))
+        console.show(shown)
     if any(verdict == REFUSED for own in found.values() for _, verdict, _ in own):
         raise typer.Exit(1)
 
@@ -114,11 +114,3 @@ def _impossible(run: Judged, kernel: str) -> dict[str, str]:
     if not hasattr(os, "sched_getaffinity"):
         found |= dict.fromkeys(("affinity", "priority"), "the system does not tell")
     return found
-
-
-def _show(kernel: str, found: list[tuple[str, str, str]]) -> None:
-    styles = {PASSED: "green", REFUSED: "bold red", NOT_CHECKED: "yellow"}
-    shown = console.table(kernel, "check", "verdict", "")
-    for check, verdict, why in found:
-        shown.add_row(check, Text(verdict, styles[verdict]), Text(why))
-    console.show(shown)

@@ -30,7 +30,7 @@ MAX_BYTES = 2**26
 
 @dataclass(frozen=True)
 class Remote:
-    """A file to download: its name, the hash of its content, unpacked if the name ends in ``.gz``, and its folders."""
+    """A file to download: its name, the hash of its unpacked content, and the folders that have it."""
 
     name: str
     sha256: str
@@ -81,10 +81,9 @@ def fetch(
 ) -> list[Path]:
     """Make sure that `data_folder` holds the files, downloading what is missing or damaged; return their paths.
 
-    ``timeout_s`` is how long a mirror may say nothing. ``say`` is called with a line for each thing that is done.
-
-    Each file is verified before it gets its name. Where one cannot be had, the others are fetched all the same. Raises
-    UserError then, with what each mirror said, and where the folder cannot be written.
+    ``timeout_s`` is how long a mirror may be silent; ``say`` is called with a line for each thing that is done. A file
+    is verified before it gets its name. Raises UserError with what each mirror said, once all others are fetched, and
+    where the folder cannot be written.
     """
     folder = data_folder()
     paths: list[Path] = []

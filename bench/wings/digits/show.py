@@ -28,11 +28,10 @@ def check_index(index: int, dataset: Dataset) -> None:
 def as_dict(index: int, dataset: Dataset, probabilities: NDArray[Any]) -> dict[str, Any]:
     """Return row ``index`` as JSON can hold it. ``pixels`` are 28 rows of 28 numbers, 0 (paper) to 255 (ink).
 
-    ``label`` and ``right`` are None where the data has no labels; of two classes equally probable, the first is
-    the ``answer``. Raises UserError as `check_index` does.
+    ``label`` and ``right`` are None where the data has no labels; of two classes equally probable, the first is the
+    ``answer``.
     """
-    check_index(index, dataset)
-    values = [float(p) for p in np.asarray(probabilities).reshape(-1)]
+    values = np.asarray(probabilities, np.float64).reshape(-1).tolist()
     label = None if dataset.labels is None else int(dataset.labels[index])
     answer = int(np.argmax(values))
     image = dataset.images[index].reshape(SIDE, SIDE)

@@ -95,6 +95,6 @@ def test_as_dict_is_json_and_complete(digits):
 @pytest.mark.parametrize("index", [-1, 1000, 10**9])
 def test_rows_that_are_no_images(digits, index):
     with pytest.raises(UserError, match=f"there is no image {index}: digits has rows 0 to 999"):
-        show.as_dict(index, digits, one_hot(0))
+        show.check_index(index, digits)
     with pytest.raises(UserError, match="no images"):
-        show.as_dict(0, datasets.random(HAND_WORKED, rows=1), one_hot(0))
+        show.check_index(0, datasets.random(HAND_WORKED, rows=1))
