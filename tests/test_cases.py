@@ -16,44 +16,22 @@ from mlpbench.bench.record.untrusted import NAME, decode
 MNIST = "784-50-100-10"
 
 
-def test_every_combination_once_networks_outermost():
+def test_every_combination_once_networks_outermost_named_by_the_axes_that_vary():
     found = make_settings([MNIST, "20-10", MNIST], [1, 2, 1], ["float32"])
     points = [(spec, threads, "float32", None) for spec in (MNIST, "20-10") for threads in (1, 2)]
     assert [setting.point for setting in found] == points
     assert {setting.varies for setting in found} == {("spec", "threads")}
-
-
-def test_one_setting_has_no_label_and_says_all():
     (only,) = make_settings([MNIST], [2, 2], ["float64"])
     assert (only.label, only.words) == ("", f"{MNIST}, 2 threads, float64")
-
-
-@pytest.mark.parametrize(
-    ("specs", "threads", "dtypes", "labels", "words"),
-    [
-        ([MNIST], [1, 2], ["float32"], ["threads-1", "threads-2"], ["1 thread", "2 threads"]),
-        ([MNIST], [1], ["float32", "float64"], ["float32", "float64"], ["float32", "float64"]),
-        (["20-10", "9-3"], [1], ["float32"], ["20-10", "9-3"], ["20-10", "9-3"]),
-        (
-            [MNIST],
-            [1, 2],
-            ["float32", "float64"],
-            ["threads-1_float32", "threads-1_float64", "threads-2_float32", "threads-2_float64"],
-            ["1 thread, float32", "1 thread, float64", "2 threads, float32", "2 threads, float64"],
-        ),
-        (
-            ["20-10", "9-3"],
-            [1, 2],
-            ["float32"],
-            ["20-10_threads-1", "20-10_threads-2", "9-3_threads-1", "9-3_threads-2"],
-            ["20-10, 1 thread", "20-10, 2 threads", "9-3, 1 thread", "9-3, 2 threads"],
-        ),
-    ],
-)
-def test_names_are_made_of_the_axes_that_vary(specs, threads, dtypes, labels, words):
-    found = make_settings(specs, threads, dtypes)
-    assert [setting.label for setting in found] == labels
-    assert [setting.words for setting in found] == words
+    for specs, threads, dtypes, names in (
+        ([MNIST], [1, 2], ["float32"], ["threads-1: 1 thread", "threads-2: 2 threads"]),
+        ([MNIST], [1], ["float32", "float64"], ["float32: float32", "float64: float64"]),
+        (["20-10", "9-3"], [1], ["float32"], ["20-10: 20-10", "9-3: 9-3"]),
+        ([MNIST], [2, 1], ["float32", "float64"], ["threads-2_float32: 2 threads, float32"]),
+        (["20-10", "9-3"], [1, 2], ["float32"], ["20-10_threads-1: 20-10, 1 thread"]),
+    ):
+        made = [f"{setting.label}: {setting.words}" for setting in make_settings(specs, threads, dtypes)]
+        assert made[: len(names)] == names
 
 
 sizes = st.lists(st.integers(1, 10**6), min_size=2, max_size=60).map(lambda layers: "-".join(map(str, layers)))
@@ -73,32 +51,16 @@ def test_labels_tell_settings_apart_and_fit_behind_the_name_of_a_run(specs, thre
         assert not any("/" in label or label.startswith(".") for label in labels)
 
 
-def read(content):
-    return decode(json.dumps(content).encode(), Path("run.json"), SettingEntry)
+def test_a_setting_is_read_back_and_a_damaged_one_is_refused_in_one_line():
+    def read(content):
+        return decode(json.dumps(content).encode(), Path("run.json"), SettingEntry)
 
-
-def test_a_setting_is_read_back_from_its_json():
     for setting in make_settings([MNIST, "20-10"], [1, 2], ["float32", "float64"]):
         assert read(to_builtins(SettingEntry.of(setting))).setting == setting
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"label": "threads-2"},
-        {"label": "../threads-1"},
-        {"threads": 0},
-        {"threads": "1"},
-        {"spec": "../.."},
-        {"dtype": "float16"},
-        {"varies": ["threads", "kernels"]},
-        {"varies": ["dtype"]},
-        {"label": None},
-    ],
-    ids=str,
-)
-def test_a_damaged_setting_is_refused_in_one_line(change):
     good = to_builtins(SettingEntry.of(Setting(MNIST, 1, "float32", ("threads",))))
-    with pytest.raises(UserError, match=r"^run\.json: ") as error:
-        read({**good, **change})
-    assert "\n" not in str(error.value)
+    for change in (
+        *({"label": "threads-2"}, {"label": "../threads-1"}, {"label": None}, {"threads": 0}, {"threads": "1"}),
+        *({"spec": "../.."}, {"dtype": "float16"}, {"varies": ["threads", "kernels"]}, {"varies": ["dtype"]}),
+    ):
+        with pytest.raises(UserError, match=r"^run\.json: .*$"):
+            read({**good, **change})

@@ -44,34 +44,27 @@ def test_it_returns_results_and_tells_each_step(measured, capsys, tmp_path):
     assert run.plan.command == (*words, "--batch-size=1", "--batch-size=10", "--threads=1")
 
 
-def test_a_settings_file_counts(measured, tmp_path):
-    (tmp_path / "mlpbench.toml").write_text('[run]\nresults = "perf"\nkernels = ["numpy"]\n')
-    (run,) = mlpbench.run(**OPTIONS).runs
-    assert run.path.parts[0] == "perf"
-    assert "mlpbench.toml: run.kernels" in run.plan.options_from_file
-
-
-def test_a_failure_is_a_problem_of_the_results(measured):
+def test_a_settings_file_counts_and_a_failure_leaves_other_times(measured, tmp_path):
     measured(lambda plan, at, case: None if case[1] == "batched" else 1e-6)
-    found = mlpbench.run("numpy", **OPTIONS)
+    (tmp_path / "mlpbench.toml").write_text('[run]\nresults = "perf"\nkernels = ["numpy"]\n')
+    found = mlpbench.run(**OPTIONS)
+    assert found.runs[0].path.parts[0] == "perf"
+    assert "mlpbench.toml: run.kernels" in found.runs[0].plan.options_from_file
     assert set(found.cases()["mode"]) == {"per_sample"}
 
 
-def test_ctrl_c_is_raised_and_what_was_finished_is_kept(measured):
-    measured(interrupts=lambda at, folder: at[1] == 1)
-    with pytest.raises(KeyboardInterrupt):
-        mlpbench.run("numpy", repeats=3, **OPTIONS)
-    assert [record.repeat for record in mlpbench.load().runs[0].records] == [0]
-
-
-def test_what_the_callback_raises_ends_the_run(measured):
+def test_ctrl_c_and_what_the_callback_raises_end_the_run_and_what_was_finished_is_kept(measured, tmp_path):
     def stop(progress):
         if progress.doing == "ended":
             raise ValueError("enough")
 
     with pytest.raises(ValueError, match="enough"):
-        mlpbench.run("numpy", repeats=3, on_progress=stop, **OPTIONS)
-    assert len(mlpbench.load("results").runs[0].records) == 1
+        mlpbench.run("numpy", repeats=3, on_progress=stop, results=tmp_path / "raised", **OPTIONS)
+    measured(interrupts=lambda at, folder: at[1] == 1)
+    with pytest.raises(KeyboardInterrupt):
+        mlpbench.run("numpy", repeats=3, **OPTIONS)
+    for results in ("raised", "results"):
+        assert [record.repeat for record in mlpbench.load(tmp_path / results).runs[0].records] == [0]
 
 
 def test_it_runs_in_another_thread_too(measured):

@@ -40,20 +40,16 @@ def test_an_output_that_is_full(run, words):
     assert (ended.returncode, ended.stderr) == (2, "mlpbench: cannot write: No space left on device\n")
 
 
-def test_a_home_of_nobody(capsys, monkeypatch, tmp_path):
+def test_odd_names_of_homes_and_machines_and_a_budget_that_is_null(capsys, monkeypatch, tmp_path, run):
     monkeypatch.chdir(tmp_path)
     assert complaint(*called(capsys, "report", "~nobody9")).startswith("no run, file or folder '~nobody9'")
     assert "~nobody9: no such file or folder" in complaint(*called(capsys, "run", "numpy", "--env", "a=~nobody9"))
-
-
-def test_a_machine_of_three_hundred_letters(capsys, tmp_path):
-    environment = simulate.environment(machine={"name": "m" * 300})
-    simulate.write_run(tmp_path, TIMES, environment=environment)
-    status, _, err = called(capsys, "compare", "numpy", "numba", "--results", tmp_path)
-    assert (status, err) == (1, "")
-
-
-def test_a_budget_that_is_null(capsys, run):
+    long = simulate.environment(machine={"name": "m" * 300, "cpu_model": "\uff1d1+1"})
+    weights = {"source": "\uff1d1+1", "sha256": "e" * 64}
+    there = simulate.write_run(tmp_path / "long", TIMES, environment=long, weights=weights)
+    assert called(capsys, "compare", "numpy", "numba", "--results", tmp_path / "long")[::2] == (1, "")
+    _, out, _ = called(capsys, "report", there, "--format", "csv")
+    assert "\uff1d" not in out.replace("'\uff1d", ""), "a formula of full width is none"
     with simulate.edited(run / "run.json") as content:
         content["mlpbench"]["ending"] = {"target": 0.02, "budget_s": None, "spent_s": 1, "order": [], "cases": []}
     assert "budget_s: expected the seconds" in complaint(*called(capsys, "report", run))
@@ -70,20 +66,6 @@ def test_names_of_files_move_no_text(capsys, run, tmp_path, name):
         renamed = run.rename(run.with_name(f"20270101T000000Z-{name}"))
         assert called(capsys, "report", renamed, "--format", format_)[0] == 0
         renamed.rename(run)
-
-
-def test_a_formula_of_full_width_is_none(capsys, tmp_path):
-    environment = simulate.environment(machine={"cpu_model": "\uff1d1+1"})
-    found = simulate.write_run(
-        tmp_path, TIMES, environment=environment, weights={"source": "\uff1d1+1", "sha256": "e" * 64}
-    )
-    _, out, _ = called(capsys, "report", found, "--format", "csv")
-    assert "\uff1d" not in out.replace("'\uff1d", "")
-
-
-def contradict(run, path, change):
-    with simulate.edited(run / path) as content:
-        change(content["mlpbench"])
 
 
 @pytest.mark.parametrize(
@@ -104,7 +86,8 @@ def contradict(run, path, change):
 )
 def test_what_contradicts_itself_is_named(capsys, run, path, change, words):
     assert runs.read_run(run).contradictions == ()
-    contradict(run, path, change)
+    with simulate.edited(run / path) as content:
+        change(content["mlpbench"])
     (first, *_) = runs.read_run(run).contradictions
     assert first.startswith(words)
     status, out, _ = called(capsys, "report", run)

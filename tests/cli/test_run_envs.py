@@ -36,16 +36,13 @@ def new(tmp_path_factory):
     return folder
 
 
-def test_bad_environments_are_one_line(capsys, tmp_path):
+def test_what_environments_lack_is_one_line(capsys, tmp_path, old):
     for word in ("old", f"old={tmp_path}", f"old={tmp_path}/none"):
         said = complaint(*called(capsys, "run", "numpy", "--env", word, "--results", tmp_path / "results"))
         assert said.startswith("--env old")
+    words = ("numpy-twice", "--env", f"old={old}", *SMALL, "--results", tmp_path / "results")
+    assert complaint(*called(capsys, "run", *words)).startswith("numpy-twice is unavailable: unknown kernel")
     assert not (tmp_path / "results").exists()
-
-
-def test_a_kernel_that_no_environment_has_is_told(capsys, tmp_path, old):
-    said = complaint(*called(capsys, "run", "numpy-twice", "--env", f"old={old}", *SMALL, "--results", tmp_path / "r"))
-    assert said.startswith("numpy-twice is unavailable: unknown kernel 'numpy-twice'")
 
 
 @pytest.mark.heavy

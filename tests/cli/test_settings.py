@@ -56,13 +56,14 @@ def test_the_command_line_wins_over_the_file_and_the_file_over_the_default(capsy
         "mlpbench.toml: results": "perf",
     }
     assert from_file(capsys, "--no-settings", "run", "numpy") == {}
-
-
-def test_pyproject_has_a_table_for_it_and_mlpbench_toml_goes_first(capsys, here):
+    for text, words in (("repeats = 5", "--budget=5m"), ("budget = '5m'", "--repeats=3")):  # rules out its rival
+        (here / "mlpbench.toml").write_text(f"[run]\n{text}\n")
+        assert from_file(capsys, "run", "numpy", words) == {}
+    (here / "mlpbench.toml").unlink()
     (here / "pyproject.toml").write_text('[tool.other]\nrun = 1\n[tool.mlpbench.run]\nprofile = "smoke"\n')
     assert from_file(capsys, "run", "numpy") == {"pyproject.toml: tool.mlpbench.run.profile": "smoke"}
     (here / "mlpbench.toml").write_text('[run]\nprofile = "full"\n')
-    assert from_file(capsys, "run", "numpy") == {"mlpbench.toml: run.profile": "full"}
+    assert from_file(capsys, "run", "numpy") == {"mlpbench.toml: run.profile": "full"}, "which goes first"
 
 
 def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, here, monkeypatch):
@@ -180,13 +181,6 @@ def test_what_a_run_took_from_the_file_is_recorded_and_env_shows_it(capsys, here
     assert ["settings", "mlpbench.toml:", "run.profile", "smoke"] in lines
 
 
-def test_an_option_rules_out_what_the_file_says_of_its_rival(capsys, here):
-    (here / "mlpbench.toml").write_text("[run]\nrepeats = 5\n")
-    assert from_file(capsys, "run", "numpy", "--budget", "5m") == {}
-    (here / "mlpbench.toml").write_text('[run]\nbudget = "5m"\n')
-    assert from_file(capsys, "run", "numpy", "--repeats=3") == {}
-
-
 @pytest.mark.parametrize(
     ("text", "said"),
     [
@@ -229,40 +223,30 @@ def test_another_command_has_its_own_options_and_a_file_may_be_no_table(capsys, 
         assert complaint(*called(capsys, "compare", "numpy", "numba")).startswith(said)
 
 
-@pytest.fixture
-def completed(capsys, monkeypatch):
-    """Return what bash would complete a line to."""
-
-    def complete(line):
-        monkeypatch.setenv(app.COMPLETES, "complete_bash")
-        monkeypatch.setenv("COMP_WORDS", line)
-        monkeypatch.setenv("COMP_CWORD", str(len(f"{line}x".split()) - 1))
-        _, out, err = called(capsys)
-        assert err == ""
-        return out.split()
-
-    return complete
-
-
-def test_a_shell_completes_runs_and_profiles(completed, here):
+def test_a_shell_completes_commands_kernels_runs_and_profiles(capsys, monkeypatch, here):
     times = {("numpy", "per_sample", 100): 12e-6, ("numpy", "batched", 100): 1e-6}
-    older, newer = (simulate.write_run(here / "results", times, seed=seed) for seed in (0, 9))
-    names = [newer.name, older.name]
-    assert completed("mlpbench report ") == ["latest", *names]
-    assert completed("mlpbench explain 2026") == names
-    assert completed("mlpbench compare lat") == ["latest"]
-    assert completed("mlpbench compare latest numba-s")[:1] == ["numba-simd"]
-    assert completed("mlpbench run --profile s") == ["smoke"]
-    assert completed("mlpbench report --results elsewhere ") == ["latest"]
-    (here / "mlpbench.toml").write_text("results = \n")
-    assert completed("mlpbench report 2026") == names, "a file that is wrong is told another time"
-    assert completed("mlpbench ca") == ["calibrate"]
-    assert completed("mlpbench run numpy") == ["numpy", "numpy-out"]
+    older, newer = (simulate.write_run(here / "results", times, seed=seed).name for seed in (0, 9))
+    (here / "mlpbench.toml").write_text("results = \n")  # what is wrong with a file is told another time
+    monkeypatch.setenv(app.COMPLETES, "complete_bash")
+    for line, words in {
+        "report ": ["latest", newer, older],
+        "explain 2026": [newer, older],
+        "compare lat": ["latest"],
+        "compare latest numba-s": ["numba-simd"],
+        "run --profile s": ["smoke"],
+        "report --results elsewhere ": ["latest"],
+        "ca": ["calibrate"],
+        "run numpy": ["numpy", "numpy-out"],
+    }.items():
+        monkeypatch.setenv("COMP_WORDS", f"mlpbench {line}")
+        monkeypatch.setenv("COMP_CWORD", str(len(f"{line}x".split())))
+        _, out, err = called(capsys)
+        assert (err, out.split()[: len(words)]) == ("", words)
 
 
-def test_completing_reads_no_record_and_needs_no_heavy_library(here):
+def test_completing_needs_no_heavy_library(here):
     code = """
-import os, sys
+import sys
 from mlpbench.bench.cli.app import main
 try:
     main([])

@@ -40,8 +40,9 @@ def probe_all(tmp_path, monkeypatch):
 
     def probe(body, *names):
         loop = f"names = json.loads(words[-1])['names']\nfor name in names:\n    {body}"
-        monkeypatch.setattr(probing.question.sys, "executable", interpreter(tmp_path, loop))
-        return {answer.name: answer for answer in probing.probe_all(list(names))}
+        with monkeypatch.context() as patch:
+            patch.setattr(probing.question.sys, "executable", interpreter(tmp_path, loop))
+            return {answer.name: answer for answer in probing.probe_all(list(names))}
 
     return probe
 
@@ -63,20 +64,23 @@ def test_every_kind_of_kernel_gets_its_answer_whatever_its_neighbours_do(offered
         assert (found[name].backend, found[name].device, found[name].version) == ("numpy", "cpu", np.__version__)
 
 
-def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all):
-    answers = probe_all(NEIGHBOURS, "numpy", "numba", "numpy-out")
-    reasons = {name: answer.reason for name, answer in answers.items()}
-    assert reasons == {"numpy": "numpy numpy-out", "numpy-out": "numpy numpy-out", "numba": "numba"}
+def test_kernels_of_one_library_share_a_process_and_libraries_do_not(probe_all, monkeypatch):
+    def neighbours(*names):
+        return {name: answer.reason for name, answer in probe_all(NEIGHBOURS, *names).items()}
 
-
-def test_a_library_is_asked_apart_for_a_device_and_all_of_cupy_together(probe_all, monkeypatch):
-    """A process of JAX computes in one place, and says so of every kernel that is asked there."""
+    assert neighbours("numpy", "numba", "numpy-out") == {
+        "numpy": "numpy numpy-out",
+        "numpy-out": "numpy numpy-out",
+        "numba": "numba",
+    }
     monkeypatch.setattr(probing, "find_spec", lambda library: True)
-    names = ("jax", "jax-cuda", "jax-array", "cupy", "cupy-fused", "torch-cuda")
-    reasons = {name: answer.reason for name, answer in probe_all(NEIGHBOURS, *names).items()}
+    reasons = neighbours("jax", "jax-cuda", "jax-array", "cupy", "cupy-fused", "torch-cuda")
     assert reasons["jax"] == reasons["jax-array"] == "jax jax-array"
-    assert reasons["jax-cuda"] == "jax-cuda"
+    assert reasons["jax-cuda"] == "jax-cuda", "a process of JAX computes in one place"
     assert reasons["cupy"] == reasons["cupy-fused"] == "cupy cupy-fused"
+    monkeypatch.setattr(probing, "find_spec", lambda library: None)
+    reasons = neighbours("numpy", "cupy", "numba")
+    assert set(reasons.values()) == {"numpy cupy numba"}, "what is not installed costs no process"
 
 
 def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
@@ -92,12 +96,6 @@ def test_modules_are_asked_side_by_side(tmp_path, probe_all, monkeypatch):
     assert all(answer.available for answer in answers.values())
 
 
-def test_libraries_that_are_not_installed_cost_no_process(probe_all, monkeypatch):
-    monkeypatch.setattr(probing, "find_spec", lambda library: None)
-    answers = probe_all(NEIGHBOURS, "numpy", "cupy", "numba")
-    assert {answer.reason for answer in answers.values()} == {"numpy cupy numba"}
-
-
 def test_a_probe_that_never_answers(probe_all, monkeypatch):
     over_when_heard(monkeypatch)
     answers = probe_all(f"{ANSWER} if name == 'numpy' else time.sleep(60)", "numpy", "numpy-out")
@@ -105,27 +103,19 @@ def test_a_probe_that_never_answers(probe_all, monkeypatch):
     assert answers["numpy-out"].reason == "the probe failed: the process was stopped after 120 s"
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
+def test_a_probe_without_an_answer(probe_all):
+    for body, reason in (
         ("sys.exit('first line\\nlast line')", "the process ended with 1: last line"),
         ('print(\'{"name": "numpy"}\')', "it gave no answer"),
         ('print(\'{"name": "other", "backend": 1}\')', "it gave no answer"),
         ("print('{\"a\":' + 100_000 * '[')", "the process ended with 0: it gave no answer"),
-    ],
-)
-def test_a_probe_without_an_answer(probe_all, body, reason):
-    answers = probe_all(body, "numpy")
-    assert answers["numpy"].reason == f"the probe failed: {reason}"
-    assert not answers["numpy"].available
+    ):
+        (answer,) = probe_all(body, "numpy").values()
+        assert (answer.reason, answer.available) == (f"the probe failed: {reason}", False)
+        assert json.loads(json.dumps(answer.as_dict()))["available"] is False
 
 
 def test_an_unknown_kernel_is_told_before_anything_is_asked(monkeypatch):
     monkeypatch.setattr(probing, "_ask", lambda names, *_: pytest.fail(f"{names} were asked"))
     with pytest.raises(UnknownKernel, match="did you mean numpy"):
         list(probing.probe_all(["numpy", "numpyy"]))
-
-
-def test_an_answer_as_json():
-    facts = {"name": "cupy", "backend": "cupy", "device": "cuda", "version": "14.0", "reason": "no driver"}
-    assert json.loads(json.dumps(probing.Probed(**facts).as_dict())) == {**facts, "available": False}
