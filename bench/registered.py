@@ -1,11 +1,14 @@
 """How the core asks its wings. Each folder of `bench/wings` is one, and the names of its modules say what it has.
 
-The package itself has ``COMMANDS``. ``section`` has ``SECTIONS`` of a report, and ``chart`` ``CHARTS``. In the process
-of a kernel, ``measurement`` has ``of_case``, when all rounds of a case of the first repeat are over, and ``of_kernel``
-at the end, which returns fields of the record. ``after_run`` measures when all processes are over, and ``refusals``
-says which times of a run cannot be. ``audit`` asks whether a kernel has changed its process, and ``resume`` finds a run
-that stopped. ``foreign`` compares files of other programs, and ``annotations`` has ``FORMATS`` of a comparison. No list
-names a wing: whoever deletes its folder takes all of it away.
+The package has ``COMMANDS``. Its modules, each optional:
+
+- ``section`` has ``SECTIONS`` of a report, ``chart`` has ``CHARTS``, ``annotations`` has ``FORMATS`` of a comparison.
+- ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel`` at
+  the end; it returns fields of the record. ``audit`` checks there whether the kernel changed its process.
+- ``after_run`` measures after all processes; ``roofs`` measures the limits of one ``DEVICE``.
+- ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares other programs' files.
+
+No list names a wing: whoever deletes its folder takes all of it away.
 """
 
 from __future__ import annotations
