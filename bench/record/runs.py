@@ -379,7 +379,7 @@ def _setting(argument: str, runs: list[Path], results_dir: Path, here: str | Non
         folder = resolve(sweep, results_dir, here)
     except UserError:  # told about the whole argument
         return None
-    return _below(folder, label) if folder.is_dir() else None
+    return _below(folder, label) if folder in runs or _exists(folder / PLAN_FILE) else None
 
 
 def _below(sweep: Path, label: str) -> Path:

@@ -51,6 +51,9 @@ def test_a_setting_that_is_not_there(results):
     assert refusal("latest/threads-3", results) == told
     assert refusal(f"{newest.name}.threads-3", results) == told
     assert refusal(f"{old.name}/threads-1", results).endswith("it is a run of one")
+    assert refusal(f"{results}/nowhere", results).startswith("no run, file or folder "), (
+        "a folder that is no run has none"
+    )
 
 
 @pytest.mark.parametrize("argument", ["latest/..", "latest/.", "latest/", "/threads-1", "latest//threads-1", "no/such"])
