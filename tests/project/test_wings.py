@@ -35,10 +35,10 @@ def tree(tmp_path):
 def test_the_rest_is_a_working_program(tree, gone):
     for wing in gone:
         shutil.rmtree(tree / "mlpbench" / "bench" / "wings" / wing)
-    assert ("calibrate" in mlpbench(tree, "--help")) == ("calibrate" not in gone)
     if len(gone) > 1:
+        assert "calibrate" not in mlpbench(tree, "--help")
         mlpbench(tree, "run", "numpy", "--profile", "smoke", "--results", tree / "results")
         assert "numpy" in mlpbench(tree, "report", "--results", tree / "results")
     else:
-        reference = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
-        assert all("numpy" in mlpbench(tree, "report", ROOT / "results" / run) for run in reference)
+        run, *_ = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
+        assert "numpy" in mlpbench(tree, "report", ROOT / "results" / run)
