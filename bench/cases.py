@@ -7,10 +7,17 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from itertools import product
-from typing import Any
+from typing import Annotated, Any, get_args
+
+from msgspec import Meta
 
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.registry import nearest
+from mlpbench.kernels.spec import DType
+
+#: Kernels, modes, runs, profiles, settings: they end up in file names and tables.
+NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
+Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Letters, digits, '.', '_' and '-'.")]
 
 #: What kernels call the device that they compute on, if they say nothing else.
 CPU = "cpu"
@@ -32,11 +39,11 @@ class Setting:
     ``env``: the name of the Python environment that is measured, None for the one of mlpbench itself.
     """
 
-    spec: str
-    threads: int
-    dtype: str
-    varies: tuple[str, ...] = ()
-    env: str | None = None
+    spec: Name
+    threads: Annotated[int, Meta(ge=1, le=2**53)]
+    dtype: Annotated[str, Meta(pattern=f"^(?:{'|'.join(get_args(DType))})$")]
+    varies: tuple[Annotated[str, Meta(pattern=f"^(?:{'|'.join(AXES)})$")], ...] = ()
+    env: Name | None = None
 
     @property
     def point(self) -> Point:

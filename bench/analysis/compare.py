@@ -396,7 +396,7 @@ def _cases(
 def _absent(side: Side, alike: bool, at: tuple[str | None, int | None]) -> str:
     """Return on which side a case (or of None a whole kernel) has no time, and why."""
     run, kernel = side.run, side.kernel
-    reasons = [f"skipped: {skipped.reason}" for skipped in run.skipped if skipped.kernel == kernel]
+    reasons = [f"skipped: {run.skipped[kernel]}"] if kernel is not None and kernel in run.skipped else []
     reasons += [
         f"failed ({failure.phase}): {failure.why}"
         for failure in run.failures

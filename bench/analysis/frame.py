@@ -289,9 +289,8 @@ def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
         "disturbed": case.disturbed if case.quiet is not None else None,
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,
+        "joules": case.timing.joules,
     }
-    for one in (one for one in trust.spent if (one.mode, one.batch_size) == at):
-        row["joules"] = one.joules
     for start in trust.starts:
         row |= _start(start, at)
     return row

@@ -104,5 +104,5 @@ def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
         cases=kept(record.cases),
         failures=tuple(dict.fromkeys((*record.failures, *failures))),
         device_times=device_times and changed(device_times, cases=kept(device_times.cases)),
-        trust=changed(trust, singles=kept(trust.singles), starts=starts),
+        trust=changed(trust, starts=starts),
     )

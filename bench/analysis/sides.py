@@ -52,7 +52,7 @@ def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[S
 
 def kernels_of(run: Run) -> tuple[str, ...]:
     """Return every kernel that the run knows something about, measured or not."""
-    planned = (*run.plan.kernels, *(item.kernel for item in run.skipped)) if run.plan else ()
+    planned = (*run.plan.kernels, *run.skipped) if run.plan else ()
     return tuple(dict.fromkeys((*run.kernels, *planned)))
 
 

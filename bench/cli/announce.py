@@ -64,12 +64,12 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
         setting = f" with {part.setting.words}" if sweep.several else ""
         # Where no library of any is installed, one line says what brings them all.
         every, skipped = set(registry.peers()), part.plan.skipped
-        none = bool(every) and every <= {skip.kernel for skip in skipped}
+        none = bool(every) and every <= skipped.keys()
         if none:
             yield f"no peer is installed{setting}: pip install -e '.[peers]'"
-        for skip in skipped:
-            if not (none and skip.kernel in every):
-                yield f"{skip.kernel} is skipped{setting}: {skip.reason}"
+        for kernel, reason in skipped.items():
+            if not (none and kernel in every):
+                yield f"{kernel} is skipped{setting}: {reason}"
 
 
 def _repeats(plan: Plan, fewest: int) -> str:

@@ -122,7 +122,7 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
         out.print(Text(line, style))
     for run in document.runs:
         before = f"{run.name}: " if len(document.runs) > 1 else ""
-        ending = (run.ending.shortfall(), run.ending.sentence() if verbose else None) if run.ending else ()
+        ending = (run.shortfall, run.outcome if verbose else None)
         for text in filter(None, ending):
             out.print(Text(before + text))
 

@@ -112,14 +112,10 @@ class Helper(threading.Thread):
 
 def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
     """Return what a record says of the looks that were ``taken``, with the fastest ones that are known."""
-    taken, known = list(taken), {(entry.name, entry.processors): entry.best_ns for entry in best}
-    several = max((look.processors for look in taken), default=1)
-    return LookFacts(
-        name=taken[0].name if taken else None,
-        best_ns=known.get((taken[0].name, 1)) if taken else None,
-        processors=several if several > 1 else None,
-        several_ns=known.get((taken[0].name, several)) if several > 1 else None,
-    )
+    kinds = {look.processors: look.name for look in taken}
+    name = next(iter(kinds.values()), None)
+    known = sorted((entry.processors, entry.best_ns) for entry in best if entry.name == name)
+    return LookFacts(name=name, best_ns=tuple(entry for entry in known if entry[0] in (1, *kinds)))
 
 
 def compiled(code: str, name: str) -> Callable[[int], int]:

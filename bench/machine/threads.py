@@ -5,10 +5,9 @@ no more than there are processors, and a kernel may use one by design.
 """
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from mlpbench.bench.record.schema import ThreadCount, ThreadUse
 from mlpbench.kernels.base import Kernel
 
 #: Libraries that are asked if this process has loaded them. Asking Numba for the threads in use would start them.
@@ -22,15 +21,15 @@ class TooManyThreads(Exception):  # noqa: N818 - as KernelUnavailable
     """More threads are in use than the run gave."""
 
 
-def check(use: ThreadUse) -> None:
+def check(in_use: Iterable[tuple[str, int]], given: int) -> None:
     """Raise TooManyThreads where more are in use than were given."""
-    if use.more:
-        given = f"{use.given} {'was' if use.given == 1 else 'were'} given"
-        raise TooManyThreads(f"more threads than the run gave, {given}: {', '.join(use.more)}")
+    if more := [f"{who} {threads}" for who, threads in in_use if threads > given]:
+        were = "was" if given == 1 else "were"
+        raise TooManyThreads(f"more threads than the run gave, {given} {were} given: {', '.join(more)}")
 
 
-def observe(kernel: Kernel, given: int) -> ThreadUse:
-    """Return what is in use now, as far as the libraries of this process tell."""
+def observe(kernel: Kernel) -> tuple[tuple[str, int], ...]:
+    """Return who uses how many threads now, as far as the libraries of this process tell; the kernel is the last."""
     import threadpoolctl
 
     pools = [pool for pool in threadpoolctl.threadpool_info() if isinstance(pool.get("num_threads"), int)]
@@ -39,4 +38,4 @@ def observe(kernel: Kernel, given: int) -> ThreadUse:
     counts += [(name, ask(sys.modules[name])) for name, ask in _ASK.items() if name in sys.modules]
     if (own := kernel.describe().threads) is not None:
         counts.append(("the kernel", own))
-    return ThreadUse(given, tuple(ThreadCount(what, threads) for what, threads in counts))
+    return tuple(counts)

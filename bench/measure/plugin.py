@@ -252,11 +252,13 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     output_json["benchmarks"] = rows if schedule is None else schedule.merged(rows, refusals)
     if SUITE in config.stash:
         asked = config.stash[SUITE]
+        for info in (row["extra_info"] for row in output_json["benchmarks"]):
+            info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
         asked.tell("looking closer")
         asked.trust = replace(
             asked.trust,
             look=LookFacts() if schedule is None else look.facts(schedule.looks(), _best_looks(config)),
-            self_test=() if asked.repeat else instruments.harness(),
+            call_costs_s={} if asked.repeat else instruments.harness(),
             refusals=refusals,
         )
         head = _head(asked, config)

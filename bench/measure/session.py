@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
+from collections import defaultdict
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
@@ -18,16 +19,10 @@ from mlpbench.bench.machine import environment, threads
 from mlpbench.bench.measure.case import BookCell, rotation
 from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.schema import (
-    Accuracy,
-    ExtraInfo,
-    Failure,
-    KernelInfo,
-    ThreadUse,
-)
+from mlpbench.bench.record.schema import Accuracy, ExtraInfo, Failure, KernelInfo
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.record.untrusted import clean_text
-from mlpbench.kernels import base, registry
+from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.own import files
@@ -94,7 +89,10 @@ def _installed_from(package: Distribution) -> str | None:
 
 @dataclass
 class Suite:
-    """What this process was asked to time, and what came of it. ``plan``: of the run it belongs to, None by hand."""
+    """What this process was asked to time, and what came of it. ``plan``: of the run it belongs to, None by hand.
+
+    ``beside``: members of ``extra_info``, of cases that were looked at closer.
+    """
 
     workload: Workload
     kernels: list[str]
@@ -103,7 +101,8 @@ class Suite:
     repeat: int = 0
     plan: Plan | None = None
     failures: list[Failure] = field(default_factory=list)
-    thread_use: ThreadUse | None = None
+    thread_use: tuple[tuple[str, int], ...] | None = None
+    beside: defaultdict[Case, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     trust: Trust = NOTHING
     #: Is told what is done now, for people who wait.
     tell: Callable[[str], None] = field(default=lambda _: None)
@@ -134,10 +133,9 @@ class Suite:
 
         Raises TooManyThreads where that is more than the run gave them. By hand nobody gave them a number.
         """
-        given = self.plan.threads if self.plan else None
-        self.thread_use = threads.observe(contestant.kernel, base.threads_given() if given is None else given)
-        if given is not None:
-            threads.check(self.thread_use)
+        self.thread_use = threads.observe(contestant.kernel)
+        if self.plan is not None and self.plan.threads is not None:
+            threads.check(self.thread_use, self.plan.threads)
 
     def _try(self, name: str) -> Contestant:
         params = self.workload.params  # loaded before the clock below starts

@@ -16,7 +16,7 @@ from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
-from mlpbench.bench.record.plan import KernelFile, Plan, Skipped
+from mlpbench.bench.record.plan import KernelFile, Plan
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base, registry
 from mlpbench.kernels.errors import ParamsError
@@ -88,7 +88,7 @@ def _whole(
 
 def _finished(part: Part, answers: Sequence[Probed], inspected: Mapping[str, Env]) -> Part:
     """Return a part with the kernels that it skips, and with its environment."""
-    skipped = tuple(Skipped(answer.name, answer.reason or "") for answer in answers if not answer.available)
+    skipped = {answer.name: answer.reason or "" for answer in answers if not answer.available}
     part = replace(part, plan=replan(part.plan, skipped=skipped))
     return sweep.measured_in(part, inspected.get(part.setting.env or ""))
 

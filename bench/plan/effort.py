@@ -178,8 +178,6 @@ class Effort:
         names = {name: name for name in self._plan.kernels} if kernels is None else kernels
         cases = [(case.mode, case.batch_size) for case in self._plan.cases]
         return Ending(
-            target=self._plan.target,
-            budget_s=self._plan.budget_s,
             spent_s=round(sum(self._spent.get(name, 0.0) for name in names), 3),
             interrupted=interrupted,
             ended=self._ended,

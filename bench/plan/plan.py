@@ -13,7 +13,7 @@ from mlpbench.bench import values
 from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import Profile
-from mlpbench.bench.record.plan import Plan, SettingEntry
+from mlpbench.bench.record.plan import Plan
 
 #: The variable that ends the name of a run: it keeps runs apart that start in one second on machines of one model.
 SUFFIX = "MLPBENCH_RUN_SUFFIX"
@@ -111,7 +111,7 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str]) -> Plan:
         repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
         threads=setting.threads,
         sweep=whole.run_id,
-        part=SettingEntry.of(setting),
+        setting=setting,
     )
 
 

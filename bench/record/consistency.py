@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.cases import Case
+from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Plan, PlanHead, SettingEntry, SweepHeader
+from mlpbench.bench.record.plan import Plan, PlanHead, SweepHead
 from mlpbench.bench.record.schema import Record
 
 #: The facts of an environment that processes of one run may have differently: they are bound to other processors.
@@ -46,17 +46,11 @@ def check_run(record: Record, plan: Plan | None, first: Record) -> None:
         raise UserError(f"{record.path}: other specification, data or weights than {first.path.name}; take it away")
 
 
-def check_sweep(
-    folder: Path, plan: Plan | None, records: Sequence[Record], header: SweepHeader, entry: SettingEntry
-) -> None:
+def check_sweep(folder: Path, plan: Plan | None, records: Sequence[Record], head: SweepHead, setting: Setting) -> None:
     """Raise UserError for a folder that was renamed, or that is of another sweep or another setting."""
-    name, setting = f"{header.run_id}.{entry.label}", entry.setting
-    if (plan and (plan.run_id, plan.sweep, plan.setting, plan.threads)) != (
-        name,
-        header.run_id,
-        setting,
-        setting.threads,
-    ):
+    name = f"{head.run_id}.{setting.label}"
+    expected = name, head.run_id, setting, setting.threads
+    if (plan and (plan.run_id, plan.sweep, plan.setting, plan.threads)) != expected:
         there = plan.run_id if plan else folder.stem
         raise UserError(f"{folder}: holds {there}, not {name}: it was renamed or copied; take it away")
     for record in records[:1]:  # all others are of the same network
@@ -93,14 +87,12 @@ def credible(
 
 def _alone(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
     """Yield what cannot be true of one record, whatever the others say."""
-    hits, rows, threads = record.kernel_info.accuracy, record.data.rows, record.threads
-    given = record.thread_use.given if record.thread_use else threads
+    hits, rows = record.kernel_info.accuracy, record.data.rows
     repeats = plan.repeats if plan and plan.budget_s is None else math.inf
     planned = {(case.mode, case.batch_size) for case in plan.cases} if plan else set()
     refused = any(failure.phase in ("gate", "construct") for failure in record.failures)
     checks: list[tuple[str, object]] = [
         ("its kernel was not admitted", record.cases and refused),
-        (f"it has {threads} threads, and was given {given}", record.cases and threads not in (None, given)),
         (f"accuracy of {hits.rows} rows, and {rows} of data", record.cases and hits.rows > rows),
         (
             f"accuracy is {hits.per_sample} one at a time, and {hits.batched} in batches",

@@ -46,21 +46,13 @@ class Spread(Block, frozen=True, kw_only=True):
             raise ValueError("expected percentiles that ascend, from min_s to max_s")
 
 
-class Lost(Block, frozen=True, kw_only=True):
-    """A measurement of which no sample was left, or that could not be made; and why."""
-
-    reason: Text
-    timed_out: Index = 0
-    throttled: Index = 0
-
-
 class DeviceCase(Block, frozen=True, kw_only=True):
-    """One case: ``times`` and ``lost`` by the names of `MEASURES`."""
+    """One case: ``times`` by the names of `MEASURES`; ``lost``: why the others are not known."""
 
     mode: Mode
     batch_size: Whole
     times: dict[Name, Spread] = field(default_factory=dict)
-    lost: dict[Name, Lost] = field(default_factory=dict)
+    lost: dict[Name, Text] = field(default_factory=dict)
 
     @property
     def rows(self) -> int:
@@ -70,14 +62,12 @@ class DeviceCase(Block, frozen=True, kw_only=True):
     @property
     def throttled(self) -> int:
         """How many samples were dropped because the card's clock was lowered."""
-        of_times = sum(one.throttled for one in self.times.values())
-        return of_times + sum(one.throttled for one in self.lost.values())
+        return sum(spread.throttled for spread in self.times.values())
 
     @property
     def dropped(self) -> int:
         """How many samples were dropped."""
-        of_times = sum(one.timed_out for one in self.times.values())
-        return self.throttled + of_times + sum(one.timed_out for one in self.lost.values())
+        return self.throttled + sum(spread.timed_out for spread in self.times.values())
 
     @property
     def samples(self) -> int:

@@ -1,64 +1,86 @@
-"""What files of schema 1 hold, as schema 2 has it."""
+"""What files of schema 1 and 2 hold, as schema 3 has it."""
 
-from collections.abc import Iterable
+from collections import Counter
 from statistics import median
 from typing import Any
 
-from mlpbench.bench.record.fields import MAX_INTEGER
-from mlpbench.bench.record.trust import counted
+from mlpbench.bench.record.fields import SCHEMA
 
-#: Members of a record's block that are members of ``kernel_info`` now.
-_OF_KERNEL = ("conformance", "timings")
+_Object = dict[str, Any]
+#: What Python raises where a file does not hold what its schema says.
+DAMAGED = (TypeError, ValueError, KeyError, AttributeError, ArithmeticError)
 
 
-def from_1(content: dict[str, Any]) -> None:
-    """Rewrite the content of a file of schema 1 in place; what goes is ignored by the reader.
-
-    A member that is not what it should be stays as it is: its type is checked later.
-    """
+def from_older(content: _Object) -> None:
+    """Rewrite the content of an older file in place; what goes is ignored by the reader. Raises `DAMAGED`."""
     block = content["mlpbench"]
-    block["schema"] = 2
+    block["schema"] = SCHEMA
     if "kernel" in block and "repeat" in block:
-        _record(block)
-    for plan in _objects([block.get("plan")]):
-        setting = plan.get("setting")
-        if isinstance(setting, dict) and "sweep" in setting:
-            plan["sweep"] = setting.pop("sweep")
+        _record(content, block)
+    if "plan" in block:
+        _plan(block["plan"])
+    block |= block.get("sweep", {})
+    if block.get("kind") == "roofs":
+        cpu = {"device": "cpu", "roofs": block.get("roofs"), "reason": block.get("reason")}
+        block["devices"] = [_roofs(entry) for entry in (cpu, *block.get("devices", ()))]
 
 
-def _record(block: dict[str, Any]) -> None:
-    info = block.get("kernel_info", {})
-    if isinstance(info, dict):
-        for member in _objects(map(block.get, _OF_KERNEL)):
-            info |= member
-        if "accuracy" in block:
-            info["accuracy"] = block["accuracy"]
-        block["kernel_info"] = info
-    trust = block.get("trust")
-    if not isinstance(trust, dict):
-        return
-    known = trust.get("self_test")
-    if isinstance(known, list):  # work of known lengths, which other entries are, is not measured any more
-        trust["self_test"] = [entry for entry in known if not (isinstance(entry, dict) and entry.get("length"))]
-    for singles in _objects(trust.get("singles")):
-        calls, readings = singles.get("calls_ns"), singles.get("clock_ns")
-        if (lasted := _numbers(calls)) and (read := _numbers(readings)):
-            singles |= {"calls": counted(lasted), "clock_ns": round(median(read))}
-    for start in _objects(trust.get("starts")):
-        calls = start.get("first_calls")
-        if isinstance(calls, list):
-            names = ("mode", "batch_size", "first_call_s")
-            start["first_calls"] = [
-                [call.get(name) for name in names] if isinstance(call, dict) else call for call in calls
-            ]
+def _plan(plan: _Object) -> None:
+    if "sweep" in plan.get("setting", {}):
+        plan["sweep"] = plan["setting"].pop("sweep")
+    plan["skipped"] = {skip["kernel"]: skip.get("reason", "") for skip in plan.get("skipped", ())}
 
 
-def _objects(values: object) -> list[dict[str, Any]]:
-    """Return the objects of a list."""
-    return [value for value in values if isinstance(value, dict)] if isinstance(values, Iterable) else []
+def _roofs(entry: _Object) -> _Object:
+    if (roofs := entry.get("roofs")) is not None:
+        return {**_with_look(roofs), "device": entry["device"]}
+    return {"device": entry["device"], "reason": entry.get("reason") or "no reason given"}
 
 
-def _numbers(values: object) -> list[int]:
-    """Return the whole numbers of a list; none where it holds anything else."""
-    numbers = values if isinstance(values, list) else []
-    return numbers if all(type(value) is int and 0 <= value <= MAX_INTEGER for value in numbers) else []
+def _with_look(owner: _Object) -> _Object:
+    if look := owner.get("look"):
+        best = [[1, look.get("best_ns")], [look.get("processors"), look.get("several_ns")]]
+        look["best_ns"] = [known for known in best if None not in known]
+    return owner
+
+
+def _record(content: _Object, block: _Object) -> None:
+    info = block.setdefault("kernel_info", {})
+    info |= {**block.get("conformance", {}), **block.get("timings", {})}  # schema 1
+    if "accuracy" in block:
+        info["accuracy"] = block["accuracy"]
+    if "thread_use" in block:
+        block["thread_use"] = [[count["what"], count["threads"]] for count in block["thread_use"].get("found", ())]
+    for name in ("two_neurons", "in_l1"):
+        if network := block.get("anatomy", {}).get(name):
+            cases = {case["mode"]: case for case in network["cases"]}
+            rows = {mode: [call_s / case["batch_size"] for call_s in case["data"]] for mode, case in cases.items()}
+            batch_size = cases["batched"]["batch_size"]
+            network |= {"batch_size": batch_size, "one_s": rows["per_sample"], "batch_s": rows["batched"]}
+    for case in block.get("device_times", {}).get("cases", ()):
+        case["lost"] = {name: lost["reason"] for name, lost in case.get("lost", {}).items()}
+    if "trust" in block:
+        _trust(content, _with_look(block["trust"]))
+
+
+def _trust(content: _Object, trust: _Object) -> None:
+    """Move what was measured of single cases into these, and keep the costs of calls alone."""
+    infos = [row["extra_info"] for row in content.get("benchmarks", ())]
+    cases = {(info["mode"], info["batch_size"]): info for info in infos}
+    for spent in trust.get("spent", ()):
+        cases.get((spent["mode"], spent["batch_size"]), {}).update(
+            {name: spent[name] for name in ("joules", "no_joules") if name in spent}
+        )
+    for one in trust.get("singles", ()):
+        calls, clock_ns = one.get("calls"), one["clock_ns"]
+        if calls is None:  # schema 1
+            calls, clock_ns = sorted(Counter(one["calls_ns"]).items()), round(median(clock_ns))
+        case = cases.get((one["mode"], one["batch_size"]), {})
+        case |= {"single_calls": calls, "clock_ns": clock_ns}
+    known = [one for one in trust.get("self_test", ()) if not one.get("length")]  # what has one is no call
+    trust["call_costs_s"] = {one["mode"]: median(one["rounds_s"]) / one["calls"] for one in known}
+    for start in trust.get("starts", ()):
+        start["first_calls"] = [
+            [call["mode"], call["batch_size"], call["first_call_s"]] if isinstance(call, dict) else call
+            for call in start.get("first_calls", ())
+        ]

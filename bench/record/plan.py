@@ -5,9 +5,8 @@ least number of repeats. A run with such a plan and without an ending was interr
 """
 
 from collections import Counter, defaultdict
-from dataclasses import asdict
 from datetime import UTC, datetime
-from typing import Annotated, Literal, Self
+from typing import Annotated
 
 from msgspec import Meta, field
 from msgspec.structs import force_setattr
@@ -33,16 +32,6 @@ from mlpbench.bench.record.fields import (
     Text,
     Whole,
 )
-from mlpbench.kernels.spec import DType
-
-Axis = Literal["spec", "threads", "dtype", "env"]
-
-
-class Skipped(Block, frozen=True):
-    """A kernel that the run left out, and why."""
-
-    kernel: Name
-    reason: Text = ""
 
 
 class Binding(Block, frozen=True):
@@ -61,31 +50,6 @@ class Binding(Block, frozen=True):
             return f"not bound to processors: {self.reason}"
         plural = "" if len(self.processors) == 1 else "s"
         return f"bound to processor{plural} {', '.join(map(str, self.processors))}"
-
-
-class SettingEntry(Block, frozen=True):
-    """A setting as files hold it: with the label that its folder has."""
-
-    spec: Name
-    threads: Whole
-    dtype: DType
-    varies: tuple[Axis, ...]
-    label: Text
-    env: Name | None = None
-
-    def __post_init__(self) -> None:
-        if self.label != self.setting.label:
-            raise ValueError(f"label: expected {self.setting.label!r}, the setting's own, got {self.label!r}")
-
-    @classmethod
-    def of(cls, setting: Setting) -> Self:
-        """Return the entry of a setting."""
-        return cls(**asdict(setting), label=setting.label)
-
-    @property
-    def setting(self) -> Setting:
-        """The setting."""
-        return Setting(self.spec, self.threads, self.dtype, self.varies, self.env)
 
 
 class KernelFile(Block, frozen=True):
@@ -117,11 +81,10 @@ class Plan(Block, frozen=True, kw_only=True):
 
     ``clock``: pytest-benchmark's options. ``target``: half the width that intervals are to have, as a share, and
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
-    None: exactly ``repeats``. ``binding``: the processors that every process is bound to, None where that was not
-    wanted. ``sweep`` and ``part``: of one setting of a sweep over several, the sweep's name, and which one it is.
-    ``options_from_file``: options that a settings file gave, by their places in it. ``env``: the environment whose
-    interpreter every process is started with; None: the one of mlpbench itself. ``timeout_s``: the seconds after which
-    a process is stopped. ``files``: where those of the kernels are that are somebody's files.
+    ``binding``: the processors that every process is bound to, None where that was not wanted. ``skipped``: kernels
+    that are left out, and why. ``sweep``, ``setting``: the sweep over several settings that a run is part of, and its
+    own one. ``env``: the environment whose interpreter every process is started with; None: the one of mlpbench itself.
+    ``timeout_s``: the seconds after which a process is stopped. ``files``: where the kernels are that are files.
     """
 
     run_id: Name
@@ -132,14 +95,14 @@ class Plan(Block, frozen=True, kw_only=True):
     seed: Index | None = None
     order: tuple[Process, ...] = ()
     threads: Whole | None = None
-    skipped: tuple[Skipped, ...] = ()
+    skipped: dict[Name, Text] = field(default_factory=dict)
     command: tuple[Text, ...] = ()
     started: Text | None = None
     clock: tuple[Text, ...] = ()
     target: SomeShare | None = None
     budget_s: Seconds | None = None
     sweep: Name | None = None
-    part: SettingEntry | None = field(default=None, name="setting")
+    setting: Setting | None = None
     binding: Binding | None = None
     options_from_file: dict[Text, Text] = field(default_factory=dict)
     files: dict[Name, KernelFile] = field(default_factory=dict)
@@ -147,7 +110,7 @@ class Plan(Block, frozen=True, kw_only=True):
     timeout_s: Seconds | None = None
 
     def __post_init__(self) -> None:
-        if (self.sweep is None) != (self.part is None):
+        if (self.sweep is None) != (self.setting is None):
             raise ValueError("setting: expected a setting and the sweep that it is of, or neither")
         for case in self.cases:
             if case.mode not in MODES or not 1 <= case.batch_size <= MAX_INTEGER:
@@ -155,33 +118,6 @@ class Plan(Block, frozen=True, kw_only=True):
         if not self.order:
             every = tuple((kernel, repeat) for repeat in range(self.repeats) for kernel in self.kernels)
             force_setattr(self, "order", every)
-
-    @property
-    def setting(self) -> Setting | None:
-        """The setting of a sweep over several, None where there is only one."""
-        return self.part.setting if self.part else None
-
-
-class SweepHeader(Block, frozen=True, kw_only=True):
-    """What ``run.json`` of a sweep over several settings says: its name, and its settings in order.
-
-    ``order``: label of the setting, kernel and repeat of every process, in running order. All else is in the plan of
-    each setting.
-    """
-
-    run_id: Name
-    repeats: Whole | None = None
-    settings: tuple[SettingEntry, ...]
-    order: tuple[tuple[Text, Name, Index], ...] = ()
-
-    def __post_init__(self) -> None:
-        if len(self.labels) < 2 or "" in self.labels or len(set(self.labels)) < len(self.labels):
-            raise ValueError("settings: expected two settings or more, each with its own label")
-
-    @property
-    def labels(self) -> list[str]:
-        """The labels of the settings in order, which their folders have as names."""
-        return [entry.label for entry in self.settings]
 
 
 #: What can end the repeats of a case, and the words for it.
@@ -192,6 +128,8 @@ LIMITS = {
     "failed": "failed",
     "interrupted": "were interrupted",
 }
+#: Those that stop the repeats of a case whose number was open.
+STOPPED = frozenset({"target", "budget", "interrupted"})
 
 
 class CaseEnd(Block, frozen=True):
@@ -208,14 +146,10 @@ class CaseEnd(Block, frozen=True):
 class Ending(Block, frozen=True, kw_only=True):
     """How a run ended, or a sweep, which has neither processes nor cases of its own.
 
-    ``spent_s``: the seconds of its processes. ``target`` and ``budget_s`` are None where the number of repeats was
-    given. ``order`` holds (kernel, repeat) of every process that ended, in running order. ``left_out``: those planned
-    processes for which the budget had no time. ``sweep_s``, of one setting of a sweep over several: the seconds of all
-    of them, which share the budget.
+    ``spent_s``: the seconds of its processes. ``order``: (kernel, repeat) of every process that ended. ``left_out``:
+    those for which the budget had no time. ``sweep_s``: the seconds of all settings of a sweep, which share the budget.
     """
 
-    target: SomeShare | None = None
-    budget_s: Seconds | None = None
     spent_s: Seconds
     interrupted: bool = False
     ended: Text | None = None
@@ -224,16 +158,12 @@ class Ending(Block, frozen=True, kw_only=True):
     left_out: tuple[Process, ...] = ()
     sweep_s: Seconds | None = None
 
-    def __post_init__(self) -> None:
-        if self.target is not None and self.budget_s is None:
-            raise ValueError("budget_s: expected the seconds that the target was sought in")
-
     def limit(self, kernel: str, mode: str, batch_size: int) -> str | None:
         """Return what ended a case, a key of `LIMITS`; None for a case that is not there."""
         at = kernel, mode, batch_size
         return next((case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == at), None)
 
-    def shortfall(self) -> str | None:
+    def shortfall(self, budget_s: float | None) -> str | None:
         """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""
         repeats = grouped((kernel, str(repeat + 1)) for kernel, repeat in self.left_out)
         alike: dict[str, list[str]] = defaultdict(list)
@@ -244,23 +174,23 @@ class Ending(Block, frozen=True, kw_only=True):
                 f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(numbers)}" if kernel in ran else "every repeat"
             )
             alike[which].append(kernel)
-        if not alike or self.budget_s is None:
+        if not alike or budget_s is None:
             return None
         told = "; ".join(f"{which} of {', '.join(kernels)}" for which, kernels in alike.items())
-        return f"Left out, the budget of {self.budget_s:.0f} s was spent: {told}."
+        return f"Left out, the budget of {budget_s:.0f} s was spent: {told}."
 
-    def sentence(self) -> str | None:
+    def sentence(self, target: float | None, budget_s: float | None) -> str | None:
         """Say how many cases reached the target and what stopped the others; None where there was no target."""
-        if self.target is None:
+        if target is None or budget_s is None:
             return None
         ends = Counter(case.limit for case in self.cases)
-        said = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * self.target:.3g} %"
+        said = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * target:.3g} %"
         others = [f"{count} {why}" for limit, why in LIMITS.items() if (count := ends[limit]) and limit != "target"]
         if not others:
             return f"{said}, after {self.spent_s:.0f} s."
         all_s = self.spent_s if self.sweep_s is None else self.sweep_s
         here = "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
-        told = f"{said}; {', '.join(others)} ({all_s:.0f} s used{here}, {self.budget_s:.0f} s planned)"
+        told = f"{said}; {', '.join(others)} ({all_s:.0f} s used{here}, {budget_s:.0f} s planned)"
         wide = [(case.half_width, case) for case in self.cases if case.half_width is not None]
         if not wide:
             return f"{told}."
@@ -328,11 +258,27 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
 
 
 class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
-    """The block "mlpbench" in ``run.json`` of a sweep over several settings."""
+    """The block "mlpbench" in ``run.json`` of a sweep over several settings: its name, and its settings in order.
+
+    ``order``: label of the setting, kernel and repeat of every process, in running order. All else is in the plan of
+    each setting.
+    """
 
     schema: Schema = SCHEMA
-    sweep: SweepHeader
+    run_id: Name
+    repeats: Whole | None = None
+    settings: tuple[Setting, ...]
+    order: tuple[tuple[Text, Name, Index], ...] = ()
     ending: Ending | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.labels) < 2 or "" in self.labels or len(set(self.labels)) < len(self.labels):
+            raise ValueError("settings: expected two settings or more, each with its own label")
+
+    @property
+    def labels(self) -> list[str]:
+        """The labels of the settings in order, which their folders have as names."""
+        return [setting.label for setting in self.settings]
 
 
 class RunFile(Block, frozen=True):

@@ -5,11 +5,9 @@ from typing import Literal
 from msgspec import field
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
-    Mode,
     Name,
     Nanoseconds,
     Network,
@@ -63,31 +61,27 @@ class Measured(Block, frozen=True, kw_only=True):
         return tuple(one for one, pair in zip(self.data, self.looks_ns, strict=True) if max(pair) <= limit)
 
 
-class MeasuredRoofs(Block, frozen=True, kw_only=True):
-    """What was measured of the CPU, or of a device. ``caches``: bytes by name. ``look``: the best looks then."""
+class DeviceRoofs(Block, frozen=True, kw_only=True):
+    """What was measured of the CPU, or of another device; ``reason``: why nothing was.
 
+    ``caches``: bytes by name. ``facts``: what the device says of itself. ``look``: the best looks then.
+    """
+
+    device: Name = CPU
+    reason: Text | None = None
     dtype: Text | None = None
     caches: dict[Text, Whole] = field(default_factory=dict)
     facts: dict[Text, Text | None] = field(default_factory=dict)
-    measured: tuple[Measured, ...]
-    environment: Environment = Environment()
+    measured: tuple[Measured, ...] = ()
     look: LookFacts = LookFacts()
 
     def __post_init__(self) -> None:
-        if not self.measured:
+        if not self.measured and self.reason is None:
             raise ValueError("nothing was measured; this is a damaged file")
-        without = {one.threads for one in self.measured}
-        without -= {one.threads for one in self.measured if one.name in ARITHMETIC}
+        without = {limit.threads for limit in self.measured}
+        without -= {limit.threads for limit in self.measured if limit.name in ARITHMETIC}
         if without:
             raise ValueError(f"no arithmetic for {min(without)} threads; this is a damaged file")
-
-
-class OfDevice(Block, frozen=True):
-    """What was measured of another device than the CPU, or the reason why nothing was."""
-
-    device: Name
-    roofs: MeasuredRoofs | None = None
-    reason: Text | None = None
 
 
 class RoofsHead(Block, frozen=True, kw_only=True):
@@ -95,18 +89,21 @@ class RoofsHead(Block, frozen=True, kw_only=True):
 
     schema: Schema = SCHEMA
     kind: Literal["roofs"] = "roofs"
-    roofs: MeasuredRoofs | None = None
-    reason: Text | None = None
-    devices: tuple[OfDevice, ...] = ()
+    devices: tuple[DeviceRoofs, ...] = ()
 
     def __post_init__(self) -> None:
-        names = [entry.device for entry in self.devices]
-        if CPU in names or len(set(names)) < len(names):
-            raise ValueError("devices: expected every device once, and the CPU elsewhere")
+        if len(self.by_device) < len(self.devices):
+            raise ValueError("devices: expected every device once")
 
-    def of(self, device: str) -> MeasuredRoofs | None:
-        """Return what was measured of the CPU or of another device."""
-        return self.roofs if device == CPU else next((e.roofs for e in self.devices if e.device == device), None)
+    @property
+    def by_device(self) -> dict[str, DeviceRoofs]:
+        """The devices by the names that kernels call them."""
+        return {entry.device: entry for entry in self.devices}
+
+    def of(self, device: str) -> DeviceRoofs | None:
+        """Return what was measured of the CPU or of another device, None where nothing was."""
+        entry = self.by_device.get(device)
+        return entry if entry and entry.measured else None
 
 
 class RoofsFile(Block, frozen=True):
@@ -115,27 +112,13 @@ class RoofsFile(Block, frozen=True):
     mlpbench: RoofsHead
 
 
-class SmallCase(Block, frozen=True):
-    """One case of a small network. ``data``: seconds per call of each round."""
-
-    mode: Mode
-    batch_size: Whole
-    data: Rounds
-
-
-class SmallNetwork(Block, frozen=True):
-    """A small network, timed one row at a time and in a batch."""
+class SmallNetwork(Block, frozen=True, kw_only=True):
+    """A small network. ``one_s``: seconds per row of each round, one row at a time; ``batch_s``: in a batch."""
 
     network: Network = field(name="spec")
-    cases: tuple[SmallCase, ...]
-
-    def __post_init__(self) -> None:
-        if missing := [mode for mode in ("per_sample", "batched") if mode not in {case.mode for case in self.cases}]:
-            raise ValueError(f"the case {missing[0]} is missing; this is a damaged record")
-
-    def case(self, mode: str) -> SmallCase:
-        """Return the case of a mode, per_sample or batched."""
-        return next(case for case in self.cases if case.mode == mode)
+    batch_size: Whole
+    one_s: Rounds
+    batch_s: Rounds
 
 
 class Anatomy(Block, frozen=True, kw_only=True):

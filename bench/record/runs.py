@@ -8,7 +8,7 @@ a folder of its own for each setting. Folders are only ever listed: nothing that
 import difflib
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import consistency, schema, untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, Skipped, SweepHead
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, SweepHead
 from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
@@ -104,14 +104,24 @@ class Run:
         return tuple(sorted(found, key=lambda name: planned.index(name) if name in planned else len(planned)))
 
     @property
-    def skipped(self) -> tuple[Skipped, ...]:
-        """The kernels that the run left out."""
-        return self.plan.skipped if self.plan else ()
+    def skipped(self) -> Mapping[str, str]:
+        """The kernels that the run left out, and why."""
+        return self.plan.skipped if self.plan else {}
 
     @property
     def left_out(self) -> tuple[tuple[str, int], ...]:
         """The planned (kernel, repeat) for which the budget had no time."""
         return self.ending.left_out if self.ending else ()
+
+    @property
+    def shortfall(self) -> str | None:
+        """Which planned processes the budget had no time for, as a sentence."""
+        return self.ending.shortfall(self.plan.budget_s) if self.ending and self.plan else None
+
+    @property
+    def outcome(self) -> str | None:
+        """How many cases reached the target, and what stopped the others, as a sentence."""
+        return self.ending.sentence(self.plan.target, self.plan.budget_s) if self.ending and self.plan else None
 
     @property
     def failures(self) -> tuple[Failure, ...]:
@@ -152,7 +162,7 @@ def read_run(path: Path) -> Run:
         return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
     head = _head(path)
     if isinstance(head, SweepHead):
-        one = f"name one of them, as {path.name}/LABEL ({', '.join(head.sweep.labels)})"
+        one = f"name one of them, as {path.name}/LABEL ({', '.join(head.labels)})"
         raise UserError(f"{path}: a sweep over several settings: {one}")
     return _run(path, head)
 
@@ -167,9 +177,9 @@ def read_runs(path: Path) -> list[Run]:
     head = _head(path)
     if not isinstance(head, SweepHead):
         return [_run(path, head)]
-    runs = [read_run(child) for child in _children(path, head.sweep.labels)]
-    for run, entry in zip(runs, head.sweep.settings, strict=True):
-        consistency.check_sweep(run.path, run.plan, run.records, head.sweep, entry)
+    runs = [read_run(child) for child in _children(path, head.labels)]
+    for run, setting in zip(runs, head.settings, strict=True):
+        consistency.check_sweep(run.path, run.plan, run.records, head, setting)
     return runs
 
 
@@ -319,7 +329,7 @@ def _not_ended(run: Path) -> str | None:
     if head.ending is not None:
         return "was interrupted" if head.ending.interrupted else None
     if isinstance(head, SweepHead):
-        return next(filter(None, (_not_ended(run / label) for label in head.sweep.labels)), None)
+        return next(filter(None, (_not_ended(run / label) for label in head.labels)), None)
     if head.plan.budget_s is None and all((run / f"{name}.{k}.json").is_file() for name, k in head.plan.order):
         return None
     return "has not ended: it still runs, or was killed"
@@ -333,7 +343,7 @@ def _has_repeats(run: Path) -> bool:
         return True
     if head is None:
         return run.is_dir() and len(list(run.glob("*.1.json"))) > 0
-    repeats = head.sweep.repeats if isinstance(head, SweepHead) else head.plan.repeats
+    repeats = head.repeats if isinstance(head, SweepHead) else head.plan.repeats
     return repeats is None or repeats > 1
 
 

@@ -51,16 +51,23 @@ class Beside(Block, frozen=True, kw_only=True):
     """What was measured of a case beside its rounds: its first call, and moving a batch and its result.
 
     ``parts_s``: of the book's cell, the seconds of each of `PARTS` for one call, one number for each round.
+    ``single_calls``: nanoseconds, rounded to three digits, and how many calls took as long, each with a reading of the
+    clock (``clock_ns``) in it. ``joules``: what a sample cost of the processors' packages, or the card; ``no_joules``:
+    why that is not known.
     """
 
     first_call_s: Seconds | None = None
     from_host_s: Seconds | None = None
     to_host_s: Seconds | None = None
     parts_s: dict[Name, tuple[Duration, ...]] = field(default_factory=dict)
+    single_calls: tuple[tuple[Nanoseconds, Whole], ...] = ()
+    clock_ns: Nanoseconds | None = None
+    joules: Amount | None = None
+    no_joules: Text | None = None
 
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it, without what was not measured."""
-        return {name: value for name, value in super().as_dict().items() if value not in (None, (), [], {})}
+        return {name: value for name, value in super().as_dict().items() if value not in (None, [], {})}
 
 
 class ExtraInfo(Beside, frozen=True, kw_only=True):
@@ -95,6 +102,11 @@ class Timing(ExtraInfo, frozen=True, kw_only=True):
 
     iterations: int
     rounds_s: tuple[float, ...]
+
+    @property
+    def calls_ns(self) -> list[int]:
+        """The nanoseconds of each single call, ascending."""
+        return [lasted for lasted, count in self.single_calls for _ in range(count)]
 
     @property
     def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
@@ -205,32 +217,11 @@ class KernelInfo(Block, frozen=True, kw_only=True):
         return Facts.of(**self.describe)
 
 
-class ThreadCount(Block, frozen=True):
-    """How many threads a pool, a library or the kernel has."""
-
-    what: Text
-    threads: Index
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.threads}"
-
-
-class ThreadUse(Block, frozen=True):
-    """Threads that were ``given``, and what each library has: in order, the kernel itself last."""
-
-    given: Whole
-    found: tuple[ThreadCount, ...] = ()
-
-    @property
-    def more(self) -> tuple[str, ...]:
-        """Who uses more than was given, in words."""
-        return tuple(str(count) for count in self.found if count.threads > self.given)
-
-
 class RecordHead(Block, frozen=True, kw_only=True):
     """The block "mlpbench" of a record: one kernel in one repeat. ``plan`` is None for pytest by hand.
 
-    ``thread_use``: what the libraries had, beside the threads of the environment, which they were given.
+    ``thread_use``: threads of each pool and library, and of the kernel itself; the environment has those they were
+    given. ``device_times``: of kernels on a device.
     """
 
     schema: Schema = SCHEMA
@@ -241,7 +232,7 @@ class RecordHead(Block, frozen=True, kw_only=True):
     data: Data
     weights: Weights = Weights()
     kernel_info: KernelInfo = KernelInfo()
-    thread_use: ThreadUse | None = None
+    thread_use: tuple[tuple[Text, Index], ...] | None = None
     anatomy: Anatomy | None = None
     device_times: DeviceTimes | None = None
     plan: Plan | None = None

@@ -3,35 +3,22 @@
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
-from collections import Counter
 from collections.abc import Iterable
-from statistics import median
-from typing import Annotated, Self
+from typing import Self
 
-from msgspec import Meta
+from msgspec import field
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record.fields import (
-    Amount,
     Block,
     Bytes,
     Mode,
     Name,
     Nanoseconds,
-    Rounds,
     Seconds,
     Text,
     Whole,
 )
-
-
-class Known(Block, frozen=True, kw_only=True):
-    """One measurement of the harness itself: a null kernel called as ``mode``."""
-
-    mode: Name
-    calls: Whole
-    iterations: Whole = 1
-    rounds_s: Rounds
 
 
 class Start(Block, frozen=True, kw_only=True):
@@ -54,33 +41,6 @@ class Start(Block, frozen=True, kw_only=True):
     def first_calls_s(self) -> dict[tuple[str, int], float]:
         """The seconds of the first calls, by (mode, batch size)."""
         return {(mode, batch_size): seconds for mode, batch_size, seconds in self.first_calls}
-
-
-class Singles(Block, frozen=True):
-    """Single calls of one case, each with a reading of the clock (``clock_ns``, the median) in it.
-
-    ``calls``: nanoseconds, rounded to three digits, and how many calls took as long.
-    """
-
-    mode: Mode
-    batch_size: Whole
-    clock_ns: Nanoseconds
-    calls: Annotated[tuple[tuple[Nanoseconds, Whole], ...], Meta(min_length=1)]
-
-    @classmethod
-    def of(cls, case: Case, clock_ns: int, calls_ns: Iterable[int]) -> Self:
-        """Return the calls of a case that took so many nanoseconds."""
-        return cls(case.mode, case.batch_size, clock_ns, counted(calls_ns))
-
-    @property
-    def calls_ns(self) -> list[int]:
-        """The nanoseconds of each call, ascending."""
-        return [lasted for lasted, count in self.calls for _ in range(count)]
-
-
-def counted(calls_ns: Iterable[int]) -> tuple[tuple[int, int], ...]:
-    """Return how many calls took how many nanoseconds, ascending and rounded to three digits."""
-    return tuple(sorted(Counter(int(float(f"{ns:.3g}")) for ns in calls_ns).items()))
 
 
 #: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
@@ -136,55 +96,33 @@ def quiet_up_to(best_ns: float, beside_ns: float) -> float:
 
 
 class LookFacts(Block, frozen=True, kw_only=True):
-    """What a look is: its name, None where none could be taken, and the fastest that this machine was known to have.
+    """What a look is: its name, None where none could be taken, and the fastest that were known of this machine.
 
-    ``best_ns`` is of looks on the one processor that works, ``several_ns`` of those on ``processors`` at once, beside
-    cases of several threads. Each is None where it was not known when the process began.
+    ``best_ns``: how many processors looked at once, and the nanoseconds.
     """
 
     name: Text | None = None
-    best_ns: Nanoseconds | None = None
-    processors: Whole | None = None
-    several_ns: Nanoseconds | None = None
+    best_ns: tuple[tuple[Whole, Nanoseconds], ...] = ()
 
     def best_of(self, processors: int) -> int | None:
         """Return the fastest known look on so many processors."""
-        return self.best_ns if processors == 1 else self.several_ns if processors == self.processors else None
-
-
-class Spent(Block, frozen=True, kw_only=True):
-    """The energy that a sample of one case costs, counted apart from the timed rounds.
-
-    ``joules``: of all that the processors' packages, or the card, drew; ``no_joules``: why that is not known.
-    """
-
-    mode: Mode
-    batch_size: Whole
-    joules: Amount | None = None
-    no_joules: Text | None = None
+        return dict(self.best_ns).get(processors)
 
 
 class Trust(Block, frozen=True, kw_only=True):
     """All of it.
 
-    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none. ``refusals``: what the checks
-    found.
+    ``call_costs_s``: what a call of a kernel that does nothing took, by mode. ``starts``: of the kernel in processes of
+    its own; ``no_starts``: why there are none. ``refusals``: what the checks found.
     """
 
     look: LookFacts = LookFacts()
-    self_test: tuple[Known, ...] = ()
+    call_costs_s: dict[Name, Seconds] = field(default_factory=dict)
     compile_s: Seconds | None = None
     pool_bytes: Bytes | None = None
-    singles: tuple[Singles, ...] = ()
-    spent: tuple[Spent, ...] = ()
     starts: tuple[Start, ...] = ()
     no_starts: Text | None = None
     refusals: tuple[Refusal, ...] = ()
-
-    @property
-    def call_costs_s(self) -> dict[str, float]:
-        """What one call of the harness cost in this process, in seconds, by mode."""
-        return {known.mode: median(known.rounds_s) / known.calls for known in self.self_test}
 
 
 NOTHING = Trust()

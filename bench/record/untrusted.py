@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
+from mlpbench.bench.cases import NAME_PATTERN
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import migrate
-from mlpbench.bench.record.fields import MAX_TEXT, NAME_PATTERN, SCHEMA
+from mlpbench.bench.record.fields import MAX_TEXT, SCHEMA
 from mlpbench.kernels.files import read_ordinary
 
 _Content = TypeVar("_Content")
@@ -104,8 +105,8 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
                 raise UserError(f"{path}: {_place_first(error)}") from None
         data = _tidy(msgspec.json.decode(text))
         _refuse_foreign(data, path, is_called)
-        if is_called != PYTESTS and isinstance(data["mlpbench"], dict) and data["mlpbench"].get("schema") == 1:
-            migrate.from_1(data)
+        if is_called != PYTESTS and isinstance(data["mlpbench"], dict) and data["mlpbench"].get("schema") in (1, 2):
+            _migrate(data, path)
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise UserError(f"{path}: {_place_first(error)}") from None
@@ -113,6 +114,14 @@ def decode(raw: bytes, path: Path, kind: type[_Content], is_called: str = "a res
         raise UserError(f"{path}: not JSON: {in_short(str(error), MAX_LINE)}") from None
     except RecursionError:
         raise UserError(f"{path}: {_TOO_DEEP}") from None
+
+
+def _migrate(data: dict[str, Any], path: Path) -> None:
+    schema = data["mlpbench"]["schema"]
+    try:
+        migrate.from_older(data)
+    except migrate.DAMAGED as error:
+        raise UserError(f"{path}: damaged: not as schema {schema} says ({in_short(repr(error))})") from None
 
 
 def clean_text(text: str) -> str:

@@ -36,7 +36,7 @@ def render(
     if p99_s is not None and format == "csv":
         raise UserError("a CSV has no place for the answer to --p99: choose md, html or json")
     for run in runs if p99_s is not None else ():
-        if not any(single.mode == "batched" for record in run.records for single in record.trust.singles):
+        if not any(case.single_calls and case.mode == "batched" for record in run.records for case in record.cases):
             raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")
     return write(build(list(runs), p99_s), format)
 

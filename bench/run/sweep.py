@@ -13,7 +13,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, PlanHead, SettingEntry, SweepHead, SweepHeader
+from mlpbench.bench.record.plan import Ending, PlanHead, SweepHead
 from mlpbench.bench.record.runs import RECORD_FILE
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
@@ -38,7 +38,7 @@ def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, li
         made = PlanHead(plan=part.plan, computed=run_folder.computed(part.workload))
         run_folder.write_head(child, made, _environment(part))
     # Last: a sweep with a header has all its settings.
-    run_folder.write_head(folder, SweepHead(sweep=_header(sweep)))
+    run_folder.write_head(folder, _header(sweep))
     return folder, folders
 
 
@@ -46,12 +46,12 @@ def _environment(part: Part) -> Environment | None:
     return part.env.environment if part.env else None
 
 
-def _header(sweep: Sweep) -> SweepHeader:
+def _header(sweep: Sweep) -> SweepHead:
     order = ((sweep.find(name)[1], name, repeat) for name, repeat in sweep.plan.order)
-    return SweepHeader(
+    return SweepHead(
         run_id=sweep.plan.run_id,
         repeats=sweep.plan.repeats,
-        settings=tuple(SettingEntry.of(part.setting) for part in sweep.parts),
+        settings=tuple(part.setting for part in sweep.parts),
         order=tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in order),
     )
 
@@ -98,5 +98,4 @@ def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *
         return
     for child, part in zip(folders, sweep.parts, strict=True):
         run_folder.close_run(child, effort.ending(interrupted=interrupted, kernels=part.names))
-    names = ("target", "budget_s", "spent_s", "interrupted", "ended")
-    run_folder.close_run(folder, Ending(**{name: getattr(whole, name) for name in names}))
+    run_folder.close_run(folder, Ending(spent_s=whole.spent_s, interrupted=interrupted, ended=whole.ended))

@@ -123,7 +123,7 @@ def timer(asked: Asked) -> None:
     rows = min(TIMER_ROWS, max(asked.sizes))
     x = kernel.nearest(made_up(asked.spec, rows))
     pair = [_case(kernel, rows, x) for _ in range(2)]
-    lost = [one.lost["cold"].reason for one in pair if "cold" in one.lost]
+    lost = [one.lost["cold"] for one in pair if "cold" in one.lost]
     if lost:
         say(FAIL, f"timer: no time on the device: {lost[0]}")
         return
@@ -193,7 +193,7 @@ def timed(asked: Asked) -> None:
         found = _case(kernel, rows, inputs, moves=name in MOVED)
         roof_s, bound = _binding(kernel, rows, rates)
         with (asked.out / CASES).open("a", encoding="utf-8") as cases:
-            told = {"kernel": name, "roof_s": roof_s, "bound": bound, **msgspec.to_builtins(found)}
+            told = {"kernel": name, "rows": rows, "roof_s": roof_s, "bound": bound, **msgspec.to_builtins(found)}
             cases.write(json.dumps(told) + "\n")
         kernel.to_host(kernel.from_host(inputs[:1]))  # raises where the device is lost
 

@@ -30,12 +30,12 @@ WHOLE = {"check": "accuracy", "reason": "one at a time it answers 0.175 right, i
 TIMER = {"mode": "batched", "batch_size": 100, "check": "timer", "reason": "9 of 20 rounds are off"}
 
 
-def judged(folder, *processes, repeats=3, **blocks):
-    """Return a run of two kernels in which the processes of "fast" have these refusals, and other blocks of trust."""
-    folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0)
+def judged(folder, *processes, repeats=3, **settings):
+    """Return a run of two kernels in which the processes of "fast" have these refusals."""
+    folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0, **settings)
     for repeat, refusals in enumerate(processes):
         with simulate.edited(folder / f"fast.{repeat}.json") as content:
-            content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals), **blocks)
+            content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals))
     return simulate.read(folder)
 
 
@@ -97,7 +97,9 @@ def test_each_kernel_and_check_has_one_line_whatever_its_numbers_say(tmp_path):
 
 def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_path):
     """It would lead the headline: 18,000 times as fast in batches, and the fastest of all."""
-    run = judged(tmp_path, [MEMO], singles=[single("batched", 100), single("per_sample", 100)])
+    calls = {"clock_ns": 40, "single_calls": [[1000, 100]]}
+    extra = {("fast", mode, 100): calls for mode in ("batched", "per_sample")}
+    run = judged(tmp_path, [MEMO], extra_info=extra)
     text = render.render([run], "md")
     assert "> Refused: fast, batched 100: values: off by 0.7 at output 3." in text
     assert "| fast | batched 100, every repeat: refused | values: off by 0.7 at output 3 |" in text
@@ -115,10 +117,6 @@ def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_p
     whole = judged(tmp_path / "whole", [WHOLE])
     with pytest.raises(NothingComparable, match="accuracy"):
         compare(Side(whole, "numpy"), Side(whole, "fast"))
-
-
-def single(mode, batch_size):
-    return {"mode": mode, "batch_size": batch_size, "clock_ns": 40, "calls": [[1000, 100]]}
 
 
 def test_one_absurd_record_costs_that_record(tmp_path):

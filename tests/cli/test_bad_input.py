@@ -201,7 +201,7 @@ def _with(**changes):
 RECORDS = {
     "truncated": (lambda path: _cut(path, 700), "not JSON: "),
     "not text": (lambda path: path.write_bytes(b"\xff\xfe\x00"), "not JSON: byte 0 is not UTF-8"),
-    "of a newer schema": (_with(schema=3), "written in schema 3; this version reads"),
+    "of a newer schema": (_with(schema=9), "written in schema 9; this version reads"),
     "HTML for a name": (_with(kernel="<script>alert(1)</script>"), "mlpbench.kernel: Expected"),
     "lines in a name": (_with(kernel="a\nmlpbench: all is well"), "mlpbench.kernel: Expected"),
 }

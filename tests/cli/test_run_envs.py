@@ -64,7 +64,7 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old, new):
             assert "pandas" not in record.environment.libraries
             assert record.environment.libraries.get("twice") == ("2.5" if folder == new else None)
     # All processes of a repeat run next to each other, whatever their environment.
-    header = json.loads((there[0].path.parent / "run.json").read_text())["mlpbench"]["sweep"]
+    header = json.loads((there[0].path.parent / "run.json").read_text())["mlpbench"]
     assert [repeat for *_, repeat in header["order"]] == [0, 0, 0, 1, 1, 1]
     at = ("--results", tmp_path / "results")
     status, out, err = called(capsys, "compare", "latest", "--by", "env", *at)

@@ -22,7 +22,7 @@ PARTNER = {name: other for one, two in PAIRS for name, other in ((one, two), (tw
 
 def run(budget_s, lasts=lambda name, repeat: 2.0, fails=(), stopped=()):
     """Return the processes of a plan of four pairs, as `Effort` names them; ``lasts``: seconds of each of them."""
-    how = {"repeats": 3, "seed": 0, "threads": 1, "skipped": [], "command": ["mlpbench"], "commit": None}
+    how = {"repeats": 3, "seed": 0, "threads": 1, "skipped": {}, "command": ["mlpbench"], "commit": None}
     aim = {"target": 0.02, "budget_s": budget_s}
     plan = make_plan(profiles.profile("quick"), NAMES, CASES, together=PAIRS, **how, **aim)
     rng, effort, order = np.random.default_rng(0), Effort(plan, PAIRS), []

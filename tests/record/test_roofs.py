@@ -23,7 +23,6 @@ ENTRY = {"name": PEAK, "threads": 1, "work": 10, "data": [1.0]}
         (files.roofs([{**ENTRY, "work": 0}]), "work: Expected `int` >= 1"),
         (files.roofs([{**ENTRY, "name": "L2"}]), "no arithmetic for 1 threads; this is a damaged file"),
         (files.roofs(devices=[files.of_device(), files.of_device()]), "expected every device once"),
-        (files.roofs(devices=[files.of_device(device="cpu")]), "and the CPU elsewhere"),
         ({"mlpbench": {"schema": 99}}, "upgrade mlpbench"),
         ({}, 'no "mlpbench" block'),
         (None, "not JSON: Input data was truncated"),

@@ -5,6 +5,7 @@ import json
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.compare import compare
@@ -27,14 +28,14 @@ def full():
     content = good()
     content["benchmarks"].append(simulate.benchmark(BOOK, [3.0, 3.1, 3.2], parts_s=copy.deepcopy(KNOWN), reads=READS))
     content["benchmarks"][1]["extra_info"]["looks_ns"] = [[25_000, 26_000]] * 3
-    singles = {"mode": "batched", "batch_size": 1, "clock_ns": 50, "calls": [[900, 2], [1010, 1]]}
+    content["benchmarks"][0]["extra_info"] |= {"clock_ns": 50, "single_calls": [[900, 2], [1010, 1]], "joules": 2.0}
     start = {"fresh": True, "import_s": 1.0, "construct_s": 2.0, "first_calls": [["batched", 100, 0.1]]}
-    trust = trusting.block(singles=[singles], starts=[start])
+    trust = trusting.block(starts=[start])
     failure = {"kernel": "numpy", **mode(1), "phase": "measure", "reason": "no memory"}
-    use = {"given": 2, "found": [{"what": "openblas (blas)", "threads": 2}]}
+    use = [["openblas (blas)", 2]]
     more = {"trust": trust, "failures": [failure], "thread_use": use, "anatomy": evidence_files.anatomy()}
     content["mlpbench"] |= copy.deepcopy(more)
-    plan = {"skipped": [{"kernel": "cupy", "reason": "no driver"}], "clock": ["--a"], "target": 0.02, "budget_s": 90.0}
+    plan = {"skipped": {"cupy": "no driver"}, "clock": ["--a"], "target": 0.02, "budget_s": 90.0}
     content["mlpbench"]["plan"]["cases"].append({"mode": BOOK[1], "batch_size": BOOK[2]})
     content["mlpbench"]["plan"] |= plan | {"binding": {"processors": [0, 1], "reason": None}}
     return content
@@ -61,7 +62,7 @@ def put(content, way, value):
 def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     found = runs.read(written(tmp_path, full()))
     assert (found.kernel, found.repeat, found.backend, found.device) == ("numpy", 0, "numpy", "cpu")
-    assert (found.machine, found.threads, found.thread_use.more) == ("testbox", 2, ())
+    assert (found.machine, found.threads, found.thread_use) == ("testbox", 2, (("openblas (blas)", 2),))
     assert found.spec.label() == "784-50-100-10"
     assert (found.data.name, found.weights.source, found.kernel_info.accuracy.batched) == ("digits", "trained", 0.94)
     assert [(case.mode, case.batch_size) for case in found.plan.cases] == [("batched", 100), ("book", 100)]
@@ -72,9 +73,9 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert book.reads == READS
     assert {name: values.shape for name, values in book.part_rounds_s.items()} == dict.fromkeys([*KNOWN, "rest"], (3,))
     assert np.median(book.part_rounds_s["rest"]) == pytest.approx(0.28)
-    assert found.trust.singles[0].calls_ns == [900, 900, 1010]
+    assert case.calls_ns == [900, 900, 1010]
     assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
-    assert found.anatomy.in_l1.case("per_sample").batch_size == 100
+    assert found.anatomy.in_l1.batch_size == 100
 
 
 def test_the_frame_has_the_parts_of_the_books_cell_alone(tmp_path):
@@ -91,22 +92,52 @@ def test_what_is_not_said_is_not_known(tmp_path):
     assert (found.trust, found.thread_use, found.anatomy, found.kernel_info) == (NOTHING, None, None, KernelInfo())
 
 
-def test_schema_1_is_read_as_schema_2_has_it(tmp_path):
+@pytest.mark.parametrize("version", [1, 2])
+def test_older_schemas_are_read_as_this_one_has_it(tmp_path, version):
     content = full()
     block = content["mlpbench"]
-    info, trust = block["kernel_info"], block["trust"]
-    block["schema"], block["accuracy"] = 1, info.pop("accuracy")
-    block["conformance"] = {name: info.pop(name) for name in ("max_error", "max_error_ratio")}
-    block["timings"] = {name: info.pop(name) for name in ("import_s", "construct_s")}
-    trust["singles"] = [{"mode": "batched", "batch_size": 1, "clock_ns": [49, 50, 60], "calls_ns": [901, 900, 1011]}]
-    trust["starts"][0]["first_calls"] = [{**mode(100), "first_call_s": 0.1}]
-    trust["self_test"].append({"mode": "spin", "length": 2, "calls": 1, "rounds_s": [1e-3]})
-    old = runs.read(written(tmp_path, content))
-    (tmp_path / "2").mkdir()
-    new = runs.read(written(tmp_path / "2", full()))
-    assert (old.kernel_info, old.trust.starts, old.cases) == (new.kernel_info, new.trust.starts, new.cases)
-    assert old.trust.self_test == new.trust.self_test
-    assert (old.trust.singles[0].clock_ns, old.trust.singles[0].calls) == (50, ((900, 1), (901, 1), (1010, 1)))
+    block["schema"], trust, case = version, block["trust"], content["benchmarks"][0]["extra_info"]
+    single = {**mode(100), "clock_ns": case.pop("clock_ns"), "calls": case.pop("single_calls")}
+    if version == 1:
+        info = block["kernel_info"]
+        block["accuracy"] = info.pop("accuracy")
+        block["conformance"] = {name: info.pop(name) for name in ("max_error", "max_error_ratio")}
+        block["timings"] = {name: info.pop(name) for name in ("import_s", "construct_s")}
+        single = {**mode(100), "clock_ns": [49, 50, 60], "calls_ns": [900, 900, 1010]}
+        trust["starts"][0]["first_calls"] = [{**mode(100), "first_call_s": 0.1}]
+    calls = {"per_sample": 100, "batched": 1}
+    costs = trust.pop("call_costs_s").items()
+    known = [{"mode": mode, "calls": calls[mode], "rounds_s": [seconds * calls[mode]]} for mode, seconds in costs]
+    trust["self_test"] = [*known, {"mode": "spin", "length": 2, "calls": 1, "rounds_s": [1e-3]}]
+    trust |= {"singles": [single], "spent": [{**mode(100), "samples": 9, "joules": case.pop("joules")}]}
+    trust["look"] |= {"best_ns": 7, "processors": 2, "several_ns": 9}
+    block["thread_use"] = {"given": 2, "found": [{"what": who, "threads": n} for who, n in block["thread_use"]]}
+    for network in (block["anatomy"][name] for name in ("two_neurons", "in_l1")):
+        sizes = {
+            "per_sample": (100, network.pop("one_s")),
+            "batched": (network.pop("batch_size"), network.pop("batch_s")),
+        }
+        network["cases"] = [
+            {"mode": name, "batch_size": size, "data": [size * s for s in rows]} for name, (size, rows) in sizes.items()
+        ]
+    block["plan"]["skipped"] = [{"kernel": "cupy", "reason": "no driver"}]
+    new = full()
+    new["mlpbench"]["trust"]["look"]["best_ns"] = [[1, 7], [2, 9]]
+    (tmp_path / "new").mkdir()
+    old, new = runs.read(written(tmp_path, content)), runs.read(written(tmp_path / "new", new))
+    assert old.trust.call_costs_s == pytest.approx(new.trust.call_costs_s)
+    assert old.anatomy.in_l1.batch_s == pytest.approx(new.anatomy.in_l1.batch_s)
+    alike = {"path": None, "anatomy": None, "trust": None}
+    assert replace(old, **alike) == replace(new, **alike)
+    assert replace(old.trust, call_costs_s={}) == replace(new.trust, call_costs_s={})
+
+
+def test_an_older_file_that_is_damaged_is_refused_in_one_line(tmp_path):
+    content = full()
+    content["mlpbench"] |= {"schema": 2, "trust": {"singles": [3]}}
+    with pytest.raises(UserError, match="damaged: not as schema 2 says") as error:
+        runs.read(written(tmp_path, content))
+    one_line(error)
 
 
 def test_a_record_that_pytest_wrote_by_hand_has_no_plan(tmp_path):
@@ -127,7 +158,7 @@ def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
 
 
 A_NAME, SECONDS = "Expected `str` matching regex", "Expected `float` >= 1e-12"
-DATA, INFO, TRUST = "benchmarks.0.stats.data", "benchmarks.0.extra_info", "mlpbench.trust"
+DATA, INFO = "benchmarks.0.stats.data", "benchmarks.0.extra_info"
 
 
 @pytest.mark.parametrize(
@@ -148,7 +179,7 @@ DATA, INFO, TRUST = "benchmarks.0.stats.data", "benchmarks.0.extra_info", "mlpbe
         ("benchmarks.1.extra_info.looks_ns", [[1, 2]], "looks_ns: expected one for each of 3 rounds, got 1"),
         ("benchmarks.1.extra_info.waits_ns", [1], "waits_ns: expected one for each of 3 rounds, got 1"),
         ("mlpbench.schema", "2", "mlpbench.schema: Expected `int`, got `str`"),
-        ("mlpbench.schema", 0, "Expected `int` >= 2"),
+        ("mlpbench.schema", 0, "Expected `int` >= 3"),
         *(("mlpbench.kernel", value, A_NAME) for value in ("../../etc/passwd", "C:\\numpy", "..", "", "a" * 200)),
         *(("mlpbench.kernel", value, A_NAME) for value in ("nümpy", "<script>", "numpy/../..")),
         ("mlpbench.repeat", -1, "Expected `int` >= 0"),
@@ -164,8 +195,8 @@ DATA, INFO, TRUST = "benchmarks.0.stats.data", "benchmarks.0.extra_info", "mlpbe
         ("mlpbench.plan.cases", [mode(0)], "plan: cases: expected a mode and a batch size"),
         ("mlpbench.plan.sweep", "20261124T120000Z-0123abcd", "expected a setting and the sweep that it is of"),
         ("mlpbench.plan.binding", {}, "neither processors nor a reason"),
-        (f"{TRUST}.singles.0.calls", [[900]], "calls[0]: Expected `array` of length 2"),
-        ("mlpbench.anatomy.in_l1.cases", [], "the case per_sample is missing"),
+        (f"{INFO}.single_calls", [[900]], "single_calls[0]: Expected `array` of length 2"),
+        ("mlpbench.anatomy.in_l1.one_s", [], "Expected `array` of length >= 1"),
         ("mlpbench.anatomy.in_l1.spec.sizes", [0, 1], "Expected `int` >= 1"),
     ],
 )

@@ -1,6 +1,5 @@
 """The block ``trust`` in files, in the frame and in reports: refusals, what is disturbed, and files that have none."""
 
-import msgspec
 import pandas as pd
 import pytest
 
@@ -8,7 +7,7 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.trust import BY_TIME, NOTHING, Refusal, Trust
+from mlpbench.bench.record.trust import BY_TIME, NOTHING, Refusal
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import trust
 from support import simulate, trusting
@@ -78,9 +77,3 @@ def test_what_a_call_of_the_harness_costs_is_told(tmp_path):
     run = trusting.write_disturbed(tmp_path, [], [])
     (sentence,) = trust.harness([trust.of_run(run, summarize([run]))])
     assert sentence == "A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch, in every time here."
-
-
-def test_what_a_call_of_the_harness_costs():
-    costs = msgspec.convert(trusting.block(), Trust).call_costs_s
-    assert costs == pytest.approx({"per_sample": 23e-9, "batched": 79e-9})
-    assert NOTHING.call_costs_s == {}

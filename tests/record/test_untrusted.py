@@ -44,7 +44,7 @@ TEXT = json.dumps(good(), indent=1)
         ('{"mlpbench": null}', "JSON, but no record"),
         ('{"benchmarks": []}', "a plain pytest-benchmark file: "),
         ('{"mlpbench": 3}', "mlpbench: Expected `object`, got `int`"),
-        ('{"mlpbench": {"schema": 3}}', "written in schema 3; this version reads up to 2: upgrade mlpbench"),
+        ('{"mlpbench": {"schema": 9}}', "written in schema 9; this version reads up to 3: upgrade mlpbench"),
         ('{"mlpbench": {"kind": "plan"}}', "the plan of a run, not a record; name its folder"),
         (TEXT.replace('"testbox"', "[" * 40 + "]" * 40), "nested deeper than 32 levels"),
         (TEXT.replace('"testbox"', "[" * 100_000 + "]" * 100_000), "nested deeper than 32 levels"),

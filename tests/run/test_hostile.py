@@ -105,7 +105,7 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypat
     assert status == 1
     assert "Traceback" not in err
     run = runs.read_run(runs.latest(tmp_path / "results"))
-    told = {item.kernel: item.reason for item in run.skipped} | {one.kernel: one.reason for one in run.failures}
+    told = {**run.skipped} | {one.kernel: one.reason for one in run.failures}
     for name, (_, _, words) in HOSTILE.items():
         assert words is None or words in told[name], (name, told.get(name))
     timed = {record.kernel for record in run.records if len(record.cases) == len(run.plan.cases)}

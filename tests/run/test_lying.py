@@ -28,7 +28,7 @@ def process(tmp_path, monkeypatch):
 
     def run(kernel_class, repeats=1, clock=()):
         offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
-        how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": [], "command": [], "commit": None}
+        how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": {}, "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how, clock=clock)
         folder = folder_.open_run(tmp_path / "results", plan)
         workload = Workload(Options(spec="300-100-10"))

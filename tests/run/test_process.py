@@ -27,7 +27,7 @@ CASES = [cases_.Case("per_sample", 100), cases_.Case("batched", 1), cases_.Case(
 
 
 def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
-    settings = {"seed": seed, "threads": threads, "skipped": [], "command": ["mlpbench"], "commit": None}
+    settings = {"seed": seed, "threads": threads, "skipped": {}, "command": ["mlpbench"], "commit": None}
     return make_plan(profiles.profile("smoke"), list(kernels or ["numpy"]), cases, repeats=repeats, **settings)
 
 

@@ -137,8 +137,8 @@ def test_the_files_say_the_whole_order_and_how_it_ended(execute):
     block = json.loads((folder / "run.json").read_text())["mlpbench"]
     expected = [[*name.split("/"), repeat] for name, repeat in planned.plan.order]
     assert block["kind"] == "sweep"
-    assert block["sweep"]["order"] == expected
-    assert [setting["label"] for setting in block["sweep"]["settings"]] == ["threads-1", "threads-2"]
+    assert block["order"] == expected
+    assert [setting["threads"] for setting in block["settings"]] == [1, 2]
     assert block["ending"]["interrupted"] is False
     runs = record.read_runs(folder)
     for run, part in zip(runs, planned.parts, strict=True):
@@ -153,7 +153,7 @@ def test_a_kernel_that_one_setting_cannot_express_is_skipped_in_that_one_only(ex
     planned = made(threads=(1,), dtypes=("float32", "float64"), skip=[("float64", "numpy-out")])
     folder, _ = execute(DONE, planned)
     single, double = record.read_runs(folder)
-    assert (single.kernels, single.skipped) == (("numpy", "numpy-out"), ())
+    assert (single.kernels, single.skipped) == (("numpy", "numpy-out"), {})
     assert double.kernels == ("numpy",)
 
 
@@ -213,7 +213,7 @@ def test_one_budget_is_spent_where_intervals_are_widest():
     assert (quiet.spent_s, noisy.spent_s, noisy.sweep_s) == (6.0, 24.0, 30.0)
     by_kernel = [{repeat for kernel, repeat in noisy.order if kernel == name} for name in ("numpy", "numpy-out")]
     assert by_kernel[0] == by_kernel[1], "rounds of the same number ran next to each other"
-    assert "(30 s used with the other settings, 24 s of them here, 30 s planned)" in noisy.sentence()
+    assert "(30 s used with the other settings, 24 s of them here, 30 s planned)" in noisy.sentence(0.02, 30.0)
 
 
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):

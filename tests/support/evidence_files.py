@@ -22,12 +22,8 @@ WORK = 10**9
 
 def network(sizes, one_s, batch_s, rows):
     """Return one small network: seconds per sample one at a time, and of a call on a batch of ``rows``."""
-
-    def case(mode, size, call_s):
-        return {"mode": mode, "batch_size": size, "data": [call_s] * 3}
-
-    cases = [case("per_sample", 100, 100 * one_s), case("batched", rows, batch_s)]
-    return {"spec": {**simulate.SPEC, "sizes": sizes}, "cases": cases}
+    spec = {**simulate.SPEC, "sizes": sizes}
+    return {"spec": spec, "batch_size": rows, "one_s": [one_s] * 3, "batch_s": [batch_s / rows] * 3}
 
 
 def anatomy(**changes):
@@ -52,11 +48,11 @@ def measured(threads, peak=PEAK, read=READ, spread=1.0):
     return [{"name": name, "threads": threads, **timed(rate, spread)} for name, rate in rates.items()]
 
 
-def roofs(entries=None, **changes):
-    """Return the content of ``roofs.json``."""
+def roofs(entries=None, devices=(), **changes):
+    """Return the content of ``roofs.json``: the CPU's, in which ``changes`` replace members, and those of devices."""
     entries = measured(1) + measured(2, 2 * PEAK, {k: 2 * v for k, v in READ.items()}) if entries is None else entries
-    found = {"dtype": "float32", "caches": CACHES, "measured": entries, "environment": {}}
-    return {"mlpbench": {"schema": SCHEMA, "kind": "roofs", "roofs": found, "reason": None, **changes}}
+    cpu = {"device": "cpu", "dtype": "float32", "caches": CACHES, "measured": entries, **changes}
+    return {"mlpbench": {"schema": SCHEMA, "kind": "roofs", "devices": [cpu, *devices]}}
 
 
 #: A device: operations, bytes/s by level, and what its L2 holds. Read faster than copied.
@@ -71,8 +67,7 @@ def of_device(spread=1.0, entries=None, **changes):
         rates += [(name, "copy", 0.8 * rate), (name, "read", rate), (name, "copyto", 0.5 * rate)]
     made = [{"name": name, "how": how, **timed(rate, spread)} for name, how, rate in rates]
     facts = {"dtype": "float32", "facts": {"device_name": "NVIDIA Stand-In"}, "caches": {"L2": DEVICE_L2}}
-    found = {**facts, "measured": made if entries is None else entries}
-    return {"device": "cuda", "roofs": found, "reason": None, **changes}
+    return {"device": "cuda", **facts, "measured": made if entries is None else entries, **changes}
 
 
 def write_run(folder, times, *, roofs_file=None, with_roofs=True, **settings):

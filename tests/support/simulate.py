@@ -107,7 +107,7 @@ def plan(times, repeats, seed, skipped, **changes):
         "seed": seed,
         "order": [[kernel, repeat] for repeat in range(repeats) for kernel in kernels],
         "threads": 2,
-        "skipped": skipped,
+        "skipped": {skip["kernel"]: skip["reason"] for skip in skipped},
         "command": ["mlpbench", "run"],
         "started": started.isoformat(),
         **changes,
@@ -252,7 +252,7 @@ def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, ski
         parent.mkdir(exist_ok=True)
         made.rename(parent / setting.label)
     content = {"run_id": sweep_id, "settings": [setting.as_dict() for setting in settings]}
-    header = {"schema": SCHEMA, "kind": "sweep", "sweep": content}
+    header = {"schema": SCHEMA, "kind": "sweep", **content}
     (parent / "run.json").write_text(json.dumps({"mlpbench": header}))
     return parent
 

@@ -105,7 +105,7 @@ def test_it_is_plain_json_and_read_back(tmp_path):
     ("change", "told"),
     [
         (lambda block: block.update(kind="plan"), "no calibration; `mlpbench calibrate` writes one"),
-        (lambda block: block.update(schema=3), "written in schema 3; this version reads up to 2: upgrade"),
+        (lambda block: block.update(schema=9), "written in schema 9; this version reads up to 3: upgrade"),
         (lambda block: block.update(repeats=1), "repeats: Expected `int` >= 2"),
         (lambda block: block.update(threshold=25), "threshold: Expected `float` < 1.0"),
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),

@@ -42,7 +42,7 @@ def not_checked(runs: Sequence[Judged]) -> tuple[str, ...]:
 
 def gaps(run: Judged) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
-    skipped = ((item.kernel, "skipped", item.reason) for item in run.skipped)
+    skipped = ((kernel, "skipped", reason) for kernel, reason in run.skipped.items())
     failed = (
         (first.kernel, f"{cases}, {_repeats(repeats, run)}: {_PHASES.get(first.phase, first.phase)}", first.why)
         for first, cases, repeats in _alike(run, _failures(run))

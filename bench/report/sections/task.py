@@ -78,12 +78,13 @@ def _kernel(record: Record) -> tuple[str, ...]:
 
 def _threads(run: Run, kernel: str) -> str:
     """Return how many threads a kernel was given, and who reported how many: ``2; openblas 2, the kernel 1``."""
-    uses = [record.thread_use for record in run.records if record.kernel == kernel and record.thread_use]
+    records = [record for record in run.records if record.kernel == kernel]
+    uses = [record.thread_use for record in records if record.thread_use is not None]
     if not uses:
         return "not recorded"
-    counts = grouped((item.what, item.threads) for use in uses for item in use.found)
+    counts = grouped(count for use in uses for count in use)
     texts = (f"{who} {' or '.join(map(str, sorted(set(threads))))}" for who, threads in counts.items())
-    return f"{uses[0].given}; {', '.join(texts) or 'nobody'}"
+    return f"{records[0].threads}; {', '.join(texts) or 'nobody'}"
 
 
 def _accuracy(record: Record) -> str:

@@ -8,7 +8,7 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.plan import Ending
+from mlpbench.bench.record.plan import STOPPED, Ending
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Paragraph, Points, Table, pivot, table
@@ -31,7 +31,7 @@ _NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
 def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = MappingProxyType({})) -> Table:
     """Return the table of all cases. ``endings``, by run: what stopped repeats whose number was open."""
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
-    stopped = any(ending.target is not None for ending in endings.values())
+    stopped = any(case.limit in STOPPED for ending in endings.values() for case in ending.cases)
     rows = [(*_case_row(case), *([_limit(endings.get(case.run), case)] if stopped else [])) for case in cases]
     caption = (
         "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest; "
@@ -137,7 +137,7 @@ def _cases(findings: Findings) -> tuple[Block, ...]:
     if not findings.cases:
         return ()
     endings = {run.name: run.ending for run in findings.runs if run.ending}
-    texts = [f"{run.title}: {text}" for run in findings.runs if run.ending and (text := run.ending.sentence())]
+    texts = [f"{run.title}: {run.outcome}" for run in findings.runs if run.outcome]
     return (case_table(findings.cases, endings), *map(Paragraph, texts))
 
 

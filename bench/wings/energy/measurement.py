@@ -2,14 +2,11 @@
 
 from pathlib import Path
 
-from msgspec.structs import replace
-
 from mlpbench.bench.cases import CUDA, Case
 from mlpbench.bench.clock import times_s
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
-from mlpbench.bench.record.trust import Spent
 
 POWERCAP = Path("/sys/class/powercap")
 
@@ -17,26 +14,25 @@ POWERCAP = Path("/sys/class/powercap")
 def of_case(suite: Suite, contestant: Contestant, case: Case, _: object) -> None:
     """Note the energy of a case; the book's is mostly reading files."""
     if case.mode != "book":
-        suite.trust = replace(suite.trust, spent=(*suite.trust.spent, joules(contestant, case)))
+        suite.beside[case] |= joules(contestant, case)
 
 
-def joules(contestant: Contestant, case: Case) -> Spent:
-    """Return the energy of a case. Where the system shows none, nothing runs."""
+def joules(contestant: Contestant, case: Case) -> dict[str, float | str]:
+    """Return the energy of a case as members of its ``extra_info``. Where the system shows none, nothing runs."""
     kernel = contestant.kernel
     card = Card.of(kernel.describe().device_uuid) if kernel.device == CUDA else None
     before = drawn_j(card)
     if isinstance(before, str):
-        return Spent(mode=case.mode, batch_size=case.batch_size, no_joules=before)
+        return {"no_joules": before}
     call = prepare(kernel, case, contestant.inputs).call
     calls = max(1, round(0.15 / min(times_s(call, 3))))  # the counters of processors move 1000 times a second
     before = drawn_j(card)
     for _ in range(calls):
         call()
-    after, samples = drawn_j(card), calls * case.batch_size
+    after = drawn_j(card)
     if isinstance(before, str) or isinstance(after, str) or after < before:
-        reason = "an energy counter stopped, or began again, meanwhile"
-        return Spent(mode=case.mode, batch_size=case.batch_size, no_joules=reason)
-    return Spent(mode=case.mode, batch_size=case.batch_size, joules=(after - before) / samples)
+        return {"no_joules": "an energy counter stopped, or began again, meanwhile"}
+    return {"joules": (after - before) / (calls * case.batch_size)}
 
 
 def drawn_j(card: Card | None = None) -> float | str:

@@ -12,15 +12,13 @@ _CAPTION = (
 
 def blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the table of all cases, or why nothing was counted; nothing of files that do not know."""
-    cases = [
-        (run, record.kernel, spent) for run in findings.runs for record in run.records for spent in record.trust.spent
-    ]
-    reasons = dict.fromkeys(spent.no_joules for _, _, spent in cases if spent.no_joules)
+    cases = [(run, record.kernel, case) for run in findings.runs for record in run.records for case in record.cases]
+    reasons = dict.fromkeys(case.no_joules for _, _, case in cases if case.no_joules)
     missing = tuple(Paragraph(f"Not counted here: {reason}.") for reason in reasons)
     rows = [
-        (run.name, kernel, words.case(spent.mode, spent.batch_size), f"{spent.joules:.3g}")
-        for run, kernel, spent in cases
-        if spent.joules is not None
+        (run.name, kernel, words.case(case.mode, case.batch_size), f"{case.joules:.3g}")
+        for run, kernel, case in cases
+        if case.joules is not None
     ]
     if not rows:
         return missing

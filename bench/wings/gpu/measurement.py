@@ -19,7 +19,7 @@ from mlpbench.bench.clock import no_collection, now
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
-from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Lost, Spread
+from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.wings.gpu import transfers
 from mlpbench.bench.wings.gpu.transfers import Sample
 from mlpbench.kernels.base import Kernel
@@ -43,7 +43,7 @@ class Sampler:
     timeout_s: float = TIMEOUT_S
     clock: Callable[[], float] = now
 
-    def take(self, sample: Sample) -> list[Spread | Lost]:
+    def take(self, sample: Sample) -> list[Spread | str]:
         """Return each of the measurements that ``sample`` makes: its percentiles, or why none was left."""
         kept: list[tuple[float, ...]] = []
         timed_out = throttled = in_a_row = 0
@@ -67,7 +67,7 @@ class Sampler:
         reason = "the card's clock was lowered in every sample"
         if timed_out >= throttled:
             reason = f"the device was held for {HOLD_S:g} s and the host was not ready: the call waits, or takes memory"
-        return [Lost(reason=reason, timed_out=timed_out, throttled=throttled)]
+        return [reason]
 
 
 def spread(samples: Sequence[float], timed_out: int, throttled: int) -> Spread:
@@ -148,7 +148,7 @@ def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, 
     """Return what is measured of one case, without ``moves`` no transfers, or what goes wrong in its own words."""
     rows = 1 if case.mode == "per_sample" else case.batch_size
     times: dict[str, Spread] = {}
-    lost: dict[str, Lost] = {}
+    lost: dict[str, str] = {}
     try:
         for name, measured in _measured(kernel, Case(case.mode, rows), x, sampler, moves=moves):
             if isinstance(measured, Spread):
@@ -157,13 +157,13 @@ def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, 
                 lost[name] = measured
     except ERRORS as error:  # the device is lost, or its memory: what was measured before stays
         reason = " ".join(str(error).split()) or type(error).__name__
-        lost |= {name: Lost(reason=reason) for name in MEASURES if name not in times and name not in lost}
+        lost |= {name: reason for name in MEASURES if name not in times and name not in lost}
     return DeviceCase(mode=case.mode, batch_size=case.batch_size, times=times, lost=lost)
 
 
 def _measured(
     kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool
-) -> Iterator[tuple[str, Spread | Lost]]:
+) -> Iterator[tuple[str, Spread | str]]:
     queue = Queue(int(kernel.stream() or 0), events=2 + transfers.DEPTH)
     batches = prepare(kernel, case, x).batches
     single = case.mode == "per_sample"
@@ -191,14 +191,14 @@ def _measured(
         yield name, sampler.take(sample)[0]
 
 
-def _graph(queue: Queue, kernel: Kernel, call: Callable[[], object], sampler: Sampler) -> Spread | Lost:
+def _graph(queue: Queue, kernel: Kernel, call: Callable[[], object], sampler: Sampler) -> Spread | str:
     """Return the latency of a replay. It is captured once: the replays read the same inputs."""
     if not kernel.capturable:
-        return Lost(reason="the kernel does not say that its calls can be captured")
+        return "the kernel does not say that its calls can be captured"
     try:
         replay = queue.captured(call)
     except ERRORS as error:
-        return Lost(reason=f"not captured: {' '.join(str(error).split())}")
+        return f"not captured: {' '.join(str(error).split())}"
     replay()
     queue.wait()
     return sampler.take(latency(queue, replay, sampler.clock))[0]

@@ -15,7 +15,7 @@ import numpy as np
 from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import question
-from mlpbench.bench.record.roofs import LAUNCH, LAUNCH_AND_WAIT, Measured, MeasuredRoofs, OfDevice
+from mlpbench.bench.record.roofs import LAUNCH, LAUNCH_AND_WAIT, DeviceRoofs, Measured
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
@@ -41,23 +41,23 @@ BLOCKS = 4
 Limit = tuple["partial[Measured]", Callable[[], None]]
 
 
-def answer(dtype: str, seconds: float) -> OfDevice:
+def answer(dtype: str, seconds: float) -> DeviceRoofs:
     """Return the roofs of the current device, or why they cannot be measured."""
     try:
         CupyKernel.probe()
     except KernelUnavailable as error:
-        return OfDevice(CUDA, reason=str(error))
+        return DeviceRoofs(device=CUDA, reason=str(error))
     import cupy
 
     try:
-        return OfDevice(CUDA, measure(dtype, seconds))
+        return measure(dtype, seconds)
     except KernelUnavailable as error:
-        return OfDevice(CUDA, reason=str(error))
+        return DeviceRoofs(device=CUDA, reason=str(error))
     except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
-        return OfDevice(CUDA, reason=device.words(error))
+        return DeviceRoofs(device=CUDA, reason=device.words(error))
 
 
-def measure(dtype: str, seconds: float) -> MeasuredRoofs:
+def measure(dtype: str, seconds: float) -> DeviceRoofs:
     """Return the roofs of the current device for ``dtype``, each measured for about ``seconds``."""
     import cupy
 
@@ -76,7 +76,7 @@ def measure(dtype: str, seconds: float) -> MeasuredRoofs:
         measured.append(limit(data=tuple(data)))
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     texts = {name: None if value is None else str(value) for name, value in facts.items()}
-    return MeasuredRoofs(dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
+    return DeviceRoofs(device=CUDA, dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:

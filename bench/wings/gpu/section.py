@@ -92,7 +92,7 @@ def _sentences(run: Run, kernel: str, times: Sequence[DeviceTimes], *, several: 
         low = sum(case.throttled for case in cases)
         why = f"{low:,} at a lowered clock, {dropped - low:,} because the host was not ready in time"
         yield f"{of}: {dropped:,} of {dropped + samples:,} samples were dropped: {why}."
-    lost = grouped((lost.reason, _NAMES.get(name, name).strip()) for case in cases for name, lost in case.lost.items())
+    lost = grouped((reason, _NAMES.get(name, name).strip()) for case in cases for name, reason in case.lost.items())
     for reason, names in lost.items():
         yield f"{of}: not measured, {words.listed(dict.fromkeys(names))}: {reason}."
     yield from (f"{of}: {text}" for of_repeat in times for text in _card(of_repeat))

@@ -44,12 +44,15 @@ class Budget:
 def latencies(records: Sequence[Record]) -> list[Latency]:
     """Return the latency of each case of each kernel whose single calls were timed, in the order of the records."""
     singles = grouped(
-        ((record.kernel, one.mode, one.batch_size), one) for record in records for one in record.trust.singles
+        ((record.kernel, case.mode, case.batch_size), case)
+        for record in records
+        for case in record.cases
+        if case.single_calls
     )
     found = []
     for at, of_case in singles.items():
-        calls = np.concatenate([np.maximum(np.array(one.calls_ns) - one.clock_ns, 0) / 1e9 for one in of_case])
-        clock_s = median(one.clock_ns for one in of_case) / 1e9
+        calls = np.concatenate([np.maximum(np.array(one.calls_ns) - (one.clock_ns or 0), 0) / 1e9 for one in of_case])
+        clock_s = median(one.clock_ns or 0 for one in of_case) / 1e9
         found.append(Latency(*at, len(calls), clock_s, percentiles(calls)))
     return found
 

@@ -1,6 +1,7 @@
 """What a caller waits for: single calls of the first process, one by one, and the kernel's starts."""
 
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import Callable, Iterable
 from statistics import median
 from typing import Any
 
@@ -10,7 +11,6 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
-from mlpbench.bench.record.trust import Singles
 from mlpbench.bench.wings.latency import cold
 
 #: Enough for p99.9 (`bench.stats.percentiles`), and no more than this long.
@@ -23,7 +23,7 @@ def of_case(suite: Suite, contestant: Contestant, case: Case, option: Callable[[
     """Time the single calls of a case at batch size 1, and for a budget (``--p99``) at every size."""
     at_one = case.mode == "per_sample" or case.batch_size == 1
     if case.mode != "book" and (at_one or option("--p99") is not None):
-        suite.trust = replace(suite.trust, singles=(*suite.trust.singles, single_calls(contestant, case)))
+        suite.beside[case] |= single_calls(contestant, case)
 
 
 def of_kernel(suite: Suite, contestant: Contestant, option: Callable[[str], Any]) -> dict[str, Any]:
@@ -35,11 +35,16 @@ def of_kernel(suite: Suite, contestant: Contestant, option: Callable[[str], Any]
     return {}
 
 
-def single_calls(contestant: Contestant, case: Case) -> Singles:
-    """Return the nanoseconds of single calls of a case; ``per_sample`` is a call on one row."""
+def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
+    """Return single calls as members of the case's ``extra_info``; ``per_sample`` is a call on one row."""
     single = Case(case.mode, 1) if case.mode == "per_sample" else case
     call = prepare(contestant.kernel, single, contestant.inputs[: max(single.batch_size, 1000)]).call
     for _ in range(DROPPED if single.batch_size == 1 else 1):
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
-    return Singles.of(case, round(median(clock_pairs_ns())), calls)
+    return {"single_calls": counted(calls), "clock_ns": round(median(clock_pairs_ns()))}
+
+
+def counted(calls_ns: Iterable[int]) -> list[tuple[int, int]]:
+    """Return how many calls took how many nanoseconds, ascending and rounded to three digits."""
+    return sorted(Counter(int(float(f"{ns:.3g}")) for ns in calls_ns).items())

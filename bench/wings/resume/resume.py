@@ -177,9 +177,9 @@ def read(folder: Path) -> Stopped:
     head = untrusted.read(folder / PLAN_FILE, RunFile).mlpbench
     if not _has_stopped(head):
         raise UserError(f"{folder}: this run is complete: there is nothing to resume")
-    if isinstance(head, PlanHead) and head.plan.part is not None:
+    if isinstance(head, PlanHead) and head.plan.setting is not None:
         raise UserError(f"{folder}: one setting of a sweep: resume the sweep, {folder.parent}")
-    labels = head.sweep.labels if isinstance(head, SweepHead) else []
+    labels = head.labels if isinstance(head, SweepHead) else []
     folders = [folder / label for label in labels] or [folder]
     heads = [runs.read_head(child / PLAN_FILE) for child in folders]
     for child, planned in zip(folders, heads, strict=True):
@@ -234,18 +234,17 @@ def _parts(heads: list[PlanHead]) -> list[Part]:
 def _whole(head: SweepHead, parts: list[Part]) -> Plan:
     """Return the plan of a sweep, whose kernels are the names of all its parts."""
     called = {(part.setting.label, kernel): name for part in parts for name, kernel in part.names.items()}
-    header = head.sweep
-    if strange := {(kernel, label) for label, kernel, _ in header.order if (label, kernel) not in called}:
-        raise UserError(f"{header.run_id}: mlpbench.sweep.order: no plan has {' in '.join(min(strange))}")
+    if strange := {(kernel, label) for label, kernel, _ in head.order if (label, kernel) not in called}:
+        raise UserError(f"{head.run_id}: mlpbench.order: no plan has {' in '.join(min(strange))}")
     return replace(
         parts[0].plan,
-        run_id=header.run_id,
+        run_id=head.run_id,
         kernels=tuple(called.values()),
-        order=tuple((called[label, kernel], repeat) for label, kernel, repeat in header.order),
-        repeats=header.repeats or parts[0].plan.repeats,
-        skipped=(),
+        order=tuple((called[label, kernel], repeat) for label, kernel, repeat in head.order),
+        repeats=head.repeats or parts[0].plan.repeats,
+        skipped={},
         sweep=None,
-        part=None,
+        setting=None,
     )
 
 

@@ -11,7 +11,7 @@ from mlpbench.bench.machine import question
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import OfDevice, RoofsFile, RoofsHead
+from mlpbench.bench.record.roofs import DeviceRoofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.registered import modules
@@ -67,19 +67,19 @@ def write(
     asked = {"dtype": dtype, "seconds": seconds}
     cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})
     others = tuple(_ask(device, threads, binding, asked) for device in devices)
-    file = RoofsFile(RoofsHead(roofs=cpu.roofs, reason=cpu.reason, devices=others))
+    file = RoofsFile(RoofsHead(devices=(cpu, *others)))
     for folder in folders:
         write_atomically(folder / ROOFS_FILE, file)
     of_devices = (f"{other.device}: {other.reason}" for other in others if other.reason)
     return "; ".join(filter(None, (cpu.reason, *of_devices))) or None
 
 
-def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> OfDevice:
+def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, Any]) -> DeviceRoofs:
     """Run the module `roofs` of the wing that measures a device; return what it measured, or why it did not."""
     name = next((module.__name__ for module in modules("roofs") if device == module.DEVICE), None)
     if name is None:
-        return OfDevice(device, reason="nothing here measures the limits of such a device")
+        return DeviceRoofs(device=device, reason="nothing here measures the limits of such a device")
     answer = question.ask(name, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
     if answer.found is None:
-        return OfDevice(device, reason=answer.reason)
-    return msgspec.convert(answer.found, OfDevice)
+        return DeviceRoofs(device=device, reason=answer.reason)
+    return msgspec.convert(answer.found, DeviceRoofs)

@@ -12,7 +12,7 @@ import numpy as np
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import ALL_ROWS, CPU
-from mlpbench.bench.record.roofs import ARITHMETIC, LAUNCH_AND_WAIT, Anatomy, Measured, OfDevice, SmallNetwork
+from mlpbench.bench.record.roofs import ARITHMETIC, LAUNCH_AND_WAIT, Anatomy, DeviceRoofs, Measured, SmallNetwork
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.rounds import QUANTILE, At
@@ -126,20 +126,20 @@ def read(run: Run) -> Evidence:
     missing = [f"{r.kernel}: the small network was not measured: {a.reason}" for r, a in anatomies if a.reason]
     if run.records and not small and not missing:
         missing.append("the cost of a call was not measured: the results are of an earlier version")
-    content = run.roofs.roofs if run.roofs else None
-    every, caches = (content.measured, content.caches) if content else ((), {})
+    devices = run.roofs.by_device if run.roofs else {}
+    cpu = devices.pop(CPU, DeviceRoofs(reason=f"there is no {ROOFS_FILE} beside the results"))
+    every, caches = cpu.measured, cpu.caches
     refused = [*(one for one in every if one.refused is not None), *_below_refused(every)]
     for one in refused:
         which = f"{one.name} with {words.things(one.threads, 'thread')}"
         missing.append(f"{which} was not measured: {one.refused or BELOW}")
     if not every:
-        why = run.roofs.reason or "no reason given" if run.roofs else f"there is no {ROOFS_FILE} beside the results"
-        missing.append(f"the machine's roofs were not measured: {why}")
+        missing.append(f"the machine's roofs were not measured: {cpu.reason}")
     missing += [f"a file was left out: {line}" for line in run.damaged]
     return Evidence(
         small,
         _roofs(every, refused, caches),
-        {one.device: _of_device(one) for one in run.roofs.devices} if run.roofs else {},
+        {name: _of_device(roofs) for name, roofs in devices.items()},
         tuple(dict.fromkeys(missing)),
     )
 
@@ -166,9 +166,8 @@ def _small(anatomy: Anatomy, two_neurons: SmallNetwork) -> SmallNetworks:
 
 def _seconds(network: SmallNetwork) -> tuple[float, float, int]:
     """Return seconds per sample one at a time and in a batch, by the quantile of all times, and the batch's rows."""
-    one, batch = network.case("per_sample"), network.case("batched")
-    one_s, batch_s = (float(np.quantile(case.data, QUANTILE)) / case.batch_size for case in (one, batch))
-    return one_s, batch_s, batch.batch_size
+    one_s, batch_s = (float(np.quantile(rounds, QUANTILE)) for rounds in (network.one_s, network.batch_s))
+    return one_s, batch_s, network.batch_size
 
 
 def _roofs(every: Sequence[Measured], refused: Sequence[Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
@@ -214,11 +213,10 @@ def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[s
     return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches)
 
 
-def _of_device(entry: OfDevice) -> Roofs | str:
+def _of_device(content: DeviceRoofs) -> Roofs | str:
     """Return the roofs of a device: those of the run's own dtype, and beside them the peak of each arithmetic."""
-    if entry.roofs is None:
-        return entry.reason or "no reason given"
-    content = entry.roofs
+    if not content.measured:
+        return content.reason or "no reason given"
     own = "fp64" if content.dtype == "float64" else "fp32"
     kept = tuple(one for one in content.measured if one.arithmetic in (None, own))
     roofs = _peak_and_levels(_rates(kept)[1], 1, content.caches)
@@ -229,7 +227,7 @@ def _of_device(entry: OfDevice) -> Roofs | str:
             peaks[one.arithmetic] = (rate, f"{one.arithmetic} {one.name}")
     return replace(
         roofs,
-        device=entry.device,
+        device=content.device,
         name=content.facts.get("device_name"),
         disturbed=_disturbed(kept),
         peaks=peaks,

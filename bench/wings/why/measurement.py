@@ -15,7 +15,7 @@ from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.fields import Network
-from mlpbench.bench.record.roofs import Anatomy, SmallCase, SmallNetwork
+from mlpbench.bench.record.roofs import Anatomy, SmallNetwork
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
@@ -85,9 +85,11 @@ def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...
     x = kernel.nearest(conformance.probe_inputs(spec, 200, seed=0))
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
-    return SmallNetwork(Network(**spec.as_dict()), tuple(_case(kernel, case, x) for case in cases))
+    one_s, batch_s = (_rounds_s(kernel, case, x) for case in cases)
+    return SmallNetwork(network=Network(**spec.as_dict()), batch_size=cases[1].batch_size, one_s=one_s, batch_s=batch_s)
 
 
-def _case(kernel: Kernel, case: Case, x: Any) -> SmallCase:
+def _rounds_s(kernel: Kernel, case: Case, x: Any) -> tuple[float, ...]:
+    """Return the seconds per row of each round of a case."""
     _, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
-    return SmallCase(case.mode, case.batch_size, tuple(seconds))
+    return tuple(call_s / case.batch_size for call_s in seconds)

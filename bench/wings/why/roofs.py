@@ -25,7 +25,7 @@ from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record.look import BestLook, fastest
-from mlpbench.bench.record.roofs import Measured, MeasuredRoofs, OfDevice
+from mlpbench.bench.record.roofs import DeviceRoofs, Measured
 from mlpbench.bench.record.trust import LookFacts, best_look
 
 DEVICE = CPU
@@ -47,7 +47,7 @@ TURNS = 2_000_000
 _NONE = (math.inf,)
 
 
-def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] = ()) -> MeasuredRoofs:
+def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] = ()) -> DeviceRoofs:
     """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
 
     ``best``: the fastest looks that are known. A level that this processor has no cache for is left out.
@@ -70,9 +70,7 @@ def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] =
                         best = fastest(best, limit.take(rounds, seconds, kind))
         measured += [replace(limit.measured, refused=limit.doubt(look.facts(taken, best))) for limit in limits]
     facts = look.facts(taken, best)
-    return MeasuredRoofs(
-        dtype=dtype, caches=caches, measured=tuple(measured), environment=environment.collect(), look=facts
-    )
+    return DeviceRoofs(dtype=dtype, caches=caches, measured=tuple(measured), look=facts)
 
 
 @dataclass
@@ -166,4 +164,4 @@ def _aligned(size: int) -> NDArray[np.float64]:
 if __name__ == "__main__":
     asked = question.question()
     known = msgspec.convert(asked.pop("best"), list[BestLook])
-    question.tell(OfDevice(CPU, measure(**asked, best=known)).as_dict())
+    question.tell(measure(**asked, best=known).as_dict())

@@ -11,9 +11,8 @@ from support import simulate
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 
 
-def use(given, **found):
-    found = [{"what": what.replace("_", " "), "threads": threads} for what, threads in found.items()]
-    return {"given": given, "found": found, "fewer": []}
+def use(**found):
+    return [[what.replace("_", " "), threads] for what, threads in found.items()]
 
 
 def write(folder, uses, **settings):
@@ -28,9 +27,9 @@ def write(folder, uses, **settings):
 @pytest.mark.parametrize(
     ("uses", "cell"),
     [
-        ({("numpy", n): use(2, openblas=2, the_kernel=1) for n in (0, 1)}, "2; openblas 2, the kernel 1"),
-        ({("numpy", 0): use(2, numba=2), ("numpy", 1): use(2, numba=1)}, "2; numba 1 or 2"),
-        ({("numpy", 0): use(2)}, "2; nobody"),
+        ({("numpy", n): use(openblas=2, the_kernel=1) for n in (0, 1)}, "2; openblas 2, the kernel 1"),
+        ({("numpy", 0): use(numba=2), ("numpy", 1): use(numba=1)}, "2; numba 1 or 2"),
+        ({("numpy", 0): use()}, "2; nobody"),
         ({}, "not recorded"),
     ],
 )

@@ -2,20 +2,20 @@
 
 import errno
 import re
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Paragraph
 from mlpbench.bench.wings.energy import measurement
 from mlpbench.kernels import registry
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support import simulate, trusting
+from support import simulate
 
 SPEC = ForwardSpec((7, 5, 3))
 NO_COUNTER = "the system shows no energy counter (powercap)"
@@ -72,32 +72,31 @@ def test_joules_are_of_one_sample(ready, monkeypatch, case):
 
     monkeypatch.setattr(measurement, "drawn_j", lambda _: drawn[0])
     monkeypatch.setattr(measurement, "prepare", prepared)
-    spent = measurement.joules(ready, case)
-    assert (spent.joules, spent.no_joules) == (pytest.approx(1e-6), None)
+    assert measurement.joules(ready, case) == {"joules": pytest.approx(1e-6)}
 
 
 def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatch, tmp_path):
     monkeypatch.setattr(measurement, "POWERCAP", tmp_path)
     monkeypatch.setattr(measurement, "prepare", pytest.fail)
-    suite = SimpleNamespace(trust=NOTHING)
+    suite = SimpleNamespace(beside=defaultdict(dict))
     for case in (Case("batched", 10), Case("book", 100)):
         measurement.of_case(suite, ready, case, None)
-    assert [(one.mode, one.no_joules) for one in suite.trust.spent] == [("batched", NO_COUNTER)]
+    assert suite.beside == {Case("batched", 10): {"no_joules": NO_COUNTER}}
 
 
 @pytest.mark.parametrize("last", [0.5, "lost"])
 def test_a_counter_that_begins_again_or_stops_meanwhile_has_a_reason(ready, monkeypatch, last):
     drawn_in_turn(monkeypatch, 1.0, 1.0, last)
-    spent = measurement.joules(ready, Case("batched", 10))
-    assert (spent.joules, spent.no_joules) == (None, "an energy counter stopped, or began again, meanwhile")
+    reason = "an energy counter stopped, or began again, meanwhile"
+    assert measurement.joules(ready, Case("batched", 10)) == {"no_joules": reason}
 
 
 def test_joules_are_a_table_and_the_rest_has_a_reason(tmp_path):
-    times, one = {("numpy", "batched", 100): 2e-6}, {"mode": "batched", "batch_size": 100}
-    counted = [{**one, "joules": 1.5e-6}, {**one, "batch_size": 1, "no_joules": "hidden"}]
-    document = render.build([simulate.read(simulate.write_run(tmp_path, times, trust=trusting.block(spent=counted)))])
+    counted = {("numpy", "batched", 100): {"joules": 1.5e-6}, ("numpy", "batched", 1): {"no_joules": "hidden"}}
+    run = simulate.write_run(tmp_path, dict.fromkeys(counted, 2e-6), extra_info=counted)
+    document = render.build([simulate.read(run)])
     (table, reason), *_ = (section.blocks for section in document.sections if section.slug == "spent")
     assert table.rows[0] == ("numpy", "batch 100", "1.5e-06")
     assert reason == Paragraph("Not counted here: hidden.")
     heads, *rows = (line.split(",") for line in render.write(document, "csv").splitlines())
-    assert {row[heads.index("joules")] for row in rows} == {"1.5e-06"}
+    assert {row[heads.index("joules")] for row in rows} == {"1.5e-06", ""}

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.record.device import MEASURES, Lost, Spread
+from mlpbench.bench.record.device import MEASURES, Spread
 from mlpbench.bench.wings.gpu import measurement as device
 from mlpbench.bench.wings.gpu.measurement import Sampler
 from mlpbench.kernels.cuda.queue import Queue
@@ -97,9 +97,7 @@ def test_a_host_that_is_held_up_costs_the_sample_and_one_that_waits_for_its_own_
         world.spend(device.HOLD_S * 1.01)
 
     (found,) = sampler(world, timeout_s=10).take(device.on_device(queue, waits, 1, flushed=True))
-    assert isinstance(found, Lost)
-    assert found.timed_out == device.MOST_DROPPED
-    assert "the call waits" in found.reason
+    assert "the call waits" in found
 
 
 def test_samples_at_a_lowered_clock_are_dropped_and_counted(world):
@@ -109,9 +107,8 @@ def test_samples_at_a_lowered_clock_are_dropped_and_counted(world):
     assert (found.throttled, found.timed_out, found.samples) == (2, 0, device.MOST_SAMPLES)
     found = of_case(world, kernel, throttled=lambda: True)
     assert not found.times
-    assert found.lost["cold"].reason == "the card's clock was lowered in every sample"
+    assert found.lost["cold"] == "the card's clock was lowered in every sample"
     assert found.lost["latency"] == found.lost["enqueue"]
-    assert found.throttled >= device.MOST_DROPPED
 
 
 # When it stops
@@ -184,16 +181,16 @@ def test_what_goes_wrong_is_told_and_what_was_measured_stays(world, monkeypatch)
     monkeypatch.setattr(Queue, "make_room", lambda *_: (_ for _ in ()).throw(MemoryError("Out of memory")))
     found = of_case(world, kernel)
     assert list(found.times) == ["latency", "enqueue"]
-    assert found.lost["cold"].reason == "Out of memory"
+    assert found.lost["cold"] == "Out of memory"
     assert found.times.keys() | found.lost.keys() == MEASURES.keys()
 
 
 def test_a_kernel_that_cannot_be_captured_has_no_graph(world):
     kernel = clockwork.SimulatedKernel(world)
     kernel.capturable = False
-    assert "captured" in of_case(world, kernel).lost["graph"].reason
+    assert "captured" in of_case(world, kernel).lost["graph"]
     kernel.capturable = True
     kernel.own.begin_capture = lambda: (_ for _ in ()).throw(clockwork.DeviceError("not permitted"))
     found = of_case(world, kernel)
-    assert found.lost["graph"].reason == "not captured: not permitted"
+    assert found.lost["graph"] == "not captured: not permitted"
     assert isinstance(found.times["end_to_end"], Spread)

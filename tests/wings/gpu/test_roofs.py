@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlpbench.bench.record.roofs import OfDevice
+from mlpbench.bench.record.roofs import DeviceRoofs
 from mlpbench.bench.wings.gpu import roofs as cuda_roofs
 from mlpbench.kernels.cuda import device as cupy_device
 from mlpbench.kernels.cuda import peak
@@ -135,12 +135,14 @@ def test_what_goes_wrong_is_told_in_the_devices_own_words_but_for_a_mistake_of_o
 
     device.RawModule = raw_module
     if error is not None:
-        assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason=str(error))
+        assert cuda_roofs.answer("float32", 1e-4) == DeviceRoofs(device="cuda", reason=str(error))
         return
     with pytest.raises(TypeError):
         cuda_roofs.answer("float32", 1e-4)
     fake_cupy.install(monkeypatch, devices=0)
-    assert cuda_roofs.answer("float32", 1e-4) == OfDevice("cuda", reason="no CUDA device: the driver counts 0 of them")
+    assert cuda_roofs.answer("float32", 1e-4) == DeviceRoofs(
+        device="cuda", reason="no CUDA device: the driver counts 0 of them"
+    )
 
 
 # The code of the device kernels, run on the CPU

@@ -22,10 +22,10 @@ def device_times(scale=1.0, card=None, lost=None):
     """Return the block of a process: each measurement takes as many microseconds as its place says, and one is lost."""
     times = {name: spread(scale * 1e-6 * (n + 1)) for n, name in enumerate(MEASURES) if name != "graph"}
     times["hot"] |= {"samples": 100, "timed_out": 2, "throttled": 3}
-    lost = {"graph": {"reason": "the kernel does not say that its calls can be captured"}} if lost is None else lost
+    lost = {"graph": "the kernel does not say that its calls can be captured"} if lost is None else lost
     cases = [
-        {"mode": mode, "batch_size": size, "rows": rows, "times": times, "lost": lost}
-        for mode, size, rows in (("per_sample", 100, 1), ("batched", 1000, 1000))
+        {"mode": mode, "batch_size": size, "times": times, "lost": lost}
+        for mode, size in (("per_sample", 100), ("batched", 1000))
     ]
     return {"cases": cases, "card": card or {}}
 

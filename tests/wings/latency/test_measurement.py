@@ -2,6 +2,7 @@
 
 import itertools
 import json
+from collections import defaultdict
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,15 +13,12 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.trust import NOTHING, Singles
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.latency import latency, measurement
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support import processes
-from support.trusting import block as quiet
-from support.trusting import write
+from support import processes, simulate
 
 SPEC = ForwardSpec((3, 2))
 
@@ -46,11 +44,10 @@ def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
     monkeypatch.setattr(measurement, "MOST", 50)
     kernel, inputs = Doubled(), np.arange(40, dtype=np.float32)[:, None].repeat(3, 1)
     singles = measurement.single_calls(SimpleNamespace(kernel=kernel, inputs=inputs), Case("per_sample", 100))
-    assert (singles.mode, singles.batch_size) == ("per_sample", 100)
     assert len(kernel.seen) == 50 + measurement.DROPPED
     assert kernel.seen[:3] == [0, 1, 2], "inputs rotate"
-    assert sum(count for _, count in singles.calls) == 50
-    assert all(isinstance(ns, int) and ns > 0 for ns, _ in singles.calls)
+    assert sum(count for _, count in singles["single_calls"]) == 50
+    assert all(isinstance(ns, int) and ns > 0 for ns, _ in singles["single_calls"])
 
 
 def test_single_calls_stop_at_the_limit(monkeypatch):
@@ -62,22 +59,29 @@ def test_single_calls_stop_at_the_limit(monkeypatch):
 
 @pytest.mark.parametrize(("budget", "count"), [(None, 2), ("5ms", 4)])
 def test_which_cases_have_their_single_calls_timed(monkeypatch, budget, count):
-    monkeypatch.setattr(measurement, "single_calls", lambda _, case: case)
+    monkeypatch.setattr(measurement, "single_calls", lambda _, case: {"clock_ns": 1})
     cases = [Case("per_sample", 100), *(Case("batched", n) for n in (1, 10, 100)), Case("book", 1)]
-    suite = SimpleNamespace(trust=NOTHING)
+    suite = SimpleNamespace(beside=defaultdict(dict))
     for case in cases:
         measurement.of_case(suite, None, case, {"--p99": budget}.get)
-    assert list(suite.trust.singles) == cases[:count]
+    assert list(suite.beside) == cases[:count]
 
 
-def single_block(size, calls_us, clock_ns=0):
-    calls = [round(us * 1000) + clock_ns for us in calls_us]
-    return Singles.of(Case("batched", size), clock_ns, calls).as_dict()
+def called(calls_us, clock_ns=0):
+    """Return the single calls of a case as its record has them."""
+    return {"single_calls": measurement.counted(round(us * 1000) + clock_ns for us in calls_us), "clock_ns": clock_ns}
+
+
+def write(folder, calls, repeats=1, plan_changes=None):
+    """Write and read a run whose batches have these single calls, by their sizes; those of 100 may have none."""
+    extra = {("numpy", "batched", size): info for size, info in calls.items()}
+    times = {("numpy", "per_sample", 100): 18e-6, **dict.fromkeys(extra, 2e-6), ("numpy", "batched", 100): 2e-6}
+    folder = simulate.write_run(folder, times, repeats, 0, extra_info=extra, plan_changes=plan_changes)
+    return simulate.read(folder)
 
 
 def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
-    block = quiet(singles=[single_block(1, range(1, 401), clock_ns=50), single_block(100, range(1, 31))])
-    run = write(tmp_path, [block, block])
+    run = write(tmp_path, {1: called(range(1, 401), clock_ns=50), 100: called(range(1, 31))}, repeats=2)
     one, hundred = latency.latencies(run.records)
     assert (one.batch_size, one.calls, one.clock_s) == (1, 800, pytest.approx(50e-9))
     less_clock = [p.value for p in one.percentiles[:3]]
@@ -89,8 +93,8 @@ def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
 
 
 def test_the_largest_batch_within_the_budget_of_the_run_or_the_reader_is_told(tmp_path, capsys):
-    block = quiet(singles=[single_block(n, [n] * 700) for n in (1, 10)] + [single_block(1000, [1] * 30)])
-    run = write(tmp_path, [block], plan_changes={"clock": ["--p99=50us"]})
+    calls = {n: called([n] * 700) for n in (1, 10)} | {1000: called([1] * 30)}
+    run = write(tmp_path, calls, plan_changes={"clock": ["--p99=50us"]})
     (budget,) = latency.budgets(run.records, latency.asked_budget_s(run.plan))
     assert (budget.batch_size, budget.too_few, budget.untimed) == (10, (1000,), (100,))
     text = render.render([run], "md")
@@ -111,16 +115,16 @@ def test_the_largest_batch_within_the_budget_of_the_run_or_the_reader_is_told(tm
     ("words", "part"), [(["--p99=1ns"], "no batch size that was timed is sure"), (["--p99=soon"], ""), ([], "")]
 )
 def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, part):
-    run = write(tmp_path, [quiet(singles=[single_block(1, [5] * 700)])], plan_changes={"clock": words})
+    run = write(tmp_path, {1: called([5] * 700)}, plan_changes={"clock": words})
     text = render.render([run], "md")
     assert part in text
     assert ("p99 under" in text, "p99 stays" in text) == (bool(part), False)
 
 
-@pytest.mark.parametrize(("singles", "format_"), [([], "md"), ([single_block(1, [1] * 700)], "csv")])
-def test_a_budget_without_an_answer_is_refused(tmp_path, singles, format_):
+@pytest.mark.parametrize(("calls", "format_"), [({}, "md"), ({1: called([1] * 700)}, "csv")])
+def test_a_budget_without_an_answer_is_refused(tmp_path, calls, format_):
     with pytest.raises(UserError, match=r"no single calls of batches|a CSV has no place"):
-        render.render([write(tmp_path, [quiet(singles=singles)])], format_, 5e-3)
+        render.render([write(tmp_path, calls)], format_, 5e-3)
 
 
 def test_the_suite_times_single_calls_and_starts(tmp_path):
@@ -128,8 +132,10 @@ def test_the_suite_times_single_calls_and_starts(tmp_path):
     words += ["--p99=5ms", "--cold", "--benchmark-max-time=0.01", f"--benchmark-json={tmp_path / 'numpy.0.json'}"]
     ran = processes.bench("-q", *words)
     assert ran.returncode == 0, ran.stdout
-    trust = runs.read(tmp_path / "numpy.0.json").trust
-    assert [(s.mode, s.batch_size) for s in trust.singles] == [("per_sample", 100), ("batched", 1), ("batched", 100)]
+    record = runs.read(tmp_path / "numpy.0.json")
+    trust = record.trust
+    timed = [(case.mode, case.batch_size) for case in record.cases if case.single_calls and case.clock_ns]
+    assert timed == [("per_sample", 100), ("batched", 1), ("batched", 100)]
     assert ([start.fresh for start in trust.starts], trust.no_starts) == ([True, False], None)
     mistaken = processes.bench("-q", "--p99=soon")
     assert mistaken.returncode == 4

@@ -117,7 +117,7 @@ def refused(*names, threads):
     """Return the entries of the machine, some of them refused."""
     return [
         {**entry, "refused": "busy"} if entry["name"] in names and entry["threads"] == threads else entry
-        for entry in files.roofs()["mlpbench"]["roofs"]["measured"]
+        for entry in files.roofs()["mlpbench"]["devices"][0]["measured"]
     ]
 
 
@@ -158,7 +158,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path):
     assert all(share.verdict is None for share in kernel.shares)
     assert all(render.render([run], name) for name in render.FORMATS)
     assert "Missing: the cost of a call was not measured" in render.render([run], "md")
-    roofs = files.roofs(roofs=None, reason="ended with 1: MemoryError")
+    roofs = files.roofs([], reason="ended with 1: MemoryError")
     run = write(tmp_path / "b", anatomy=files.anatomy(two_neurons=None, reason="2-2-2-2: no"), roofs_file=roofs)
     text = " ".join(run_sentences(explained(run)))
     assert "Missing: numpy: the small network was not measured: 2-2-2-2: no." in text
@@ -174,8 +174,7 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path):
     [
         ({}, "they were not measured"),
         ({"devices": [files.of_device(device="mps")]}, "they were not measured"),
-        ({"devices": [files.of_device(roofs=None, reason="no CUDA device: no driver")]}, "no CUDA device: no driver"),
-        ({"devices": [files.of_device(roofs=None)]}, "no reason given"),
+        ({"devices": [files.of_device(entries=[], reason="no CUDA device: no driver")]}, "no CUDA device: no driver"),
     ],
 )
 def test_a_kernel_on_a_device_without_roofs_says_why(tmp_path, devices, why):
@@ -188,8 +187,8 @@ def test_a_kernel_on_a_device_without_roofs_says_why(tmp_path, devices, why):
     "changes",
     [
         {"device": "../cuda"},
-        {"roofs": "fast"},
-        {"roofs": None, "reason": [1]},
+        {"measured": "fast"},
+        {"entries": [], "reason": [1]},
         {"entries": []},
         {"entries": [{**PRODUCT, "name": "L2"}]},
         {"entries": [{**PRODUCT, "data": [1e99]}]},

@@ -92,15 +92,15 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
 
 
 def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
-    roofs = files.roofs(roofs=None, reason="the process ended with 1", devices=[files.of_device()])
+    roofs = files.roofs([], reason="the process ended with 1", devices=[files.of_device()])
     whole = explained(write(tmp_path, roofs_file=roofs))
     assert not whole.evidence.roofs
     assert whole.devices["cuda"].flop_s == pytest.approx(files.DEVICE_PEAK)
     assert any("the process ended with 1" in line for line in run_sentences(whole))
     # A device may have no cache that is known.
     device = files.of_device()
-    device["roofs"]["caches"] = {}
-    device["roofs"]["measured"] = [entry for entry in device["roofs"]["measured"] if entry["name"] != "L2"]
+    device["caches"] = {}
+    device["measured"] = [entry for entry in device["measured"] if entry["name"] != "L2"]
     kernel = only(write(tmp_path, devices=[device], seed=1))
     assert (kernel.weights_in, kernel.attribution.parts["weights"]) == ("DRAM", None), "nothing to compare with"
 
@@ -116,7 +116,7 @@ def entries(*launches):
         ("multiply-add", "FFMA in registers", "fp32", 1.1 * files.DEVICE_PEAK),
     )
     return [
-        *files.of_device()["roofs"]["measured"],
+        *files.of_device()["measured"],
         *({"name": n, "how": how, "arithmetic": kind, **files.timed(rate, 1.0)} for n, how, kind, rate in peaks),
         *({"name": "launch and wait", "how": how, "work": 1, "data": [s, 2 * s]} for how, s in launches),
     ]
@@ -165,7 +165,7 @@ def device_times(measure, seconds):
     times = {f"{name}_s": seconds for name in ("min", "p5", "p50", "p95", "p99", "max")}
     cases = [
         {"mode": "batched", "batch_size": 1000, "rows": 1000, "times": {measure: {**times, "samples": 50}}},
-        {"mode": "batched", "batch_size": 10, "rows": 10, "lost": {measure: {"reason": "the call waits"}}},
+        {"mode": "batched", "batch_size": 10, "rows": 10, "lost": {measure: "the call waits"}},
     ]
     return {"cases": cases}
 

@@ -43,8 +43,7 @@ def test_all_networks_are_timed_with_all_their_rounds(quick):
     small = measurement.measure(NumpyKernel, MNIST)
     assert (small.reason, small.two_neurons.network.sizes) == (None, [2, 2, 2, 2])
     for network in (small.two_neurons, small.in_l1):
-        assert [case.mode for case in network.cases] == ["per_sample", "batched"]
-        assert all(len(case.data) == 3 and min(case.data) > 0 for case in network.cases)
+        assert all(len(rounds) == 3 and min(rounds) > 0 for rounds in (network.one_s, network.batch_s))
     elsewhere = measurement.measure(type("Elsewhere", (NumpyKernel,), {"device": "cuda"}), MNIST)
     assert (elsewhere.in_l1, elsewhere.reason) == (None, None), "the CPU's cache says nothing about it"
     assert elsewhere.two_neurons is not None
@@ -54,7 +53,7 @@ def test_more_work_takes_longer_than_none(quick, monkeypatch):
     """Not how long: which of two. One round of many has the processor for itself."""
     monkeypatch.setattr(measurement, "ROUNDS", 30)
     small = measurement.measure(NumpyKernel, ForwardSpec((784, 400, 10)))
-    assert min(small.in_l1.cases[1].data) > min(small.two_neurons.cases[1].data)
+    assert min(small.in_l1.batch_s) * small.in_l1.batch_size > min(small.two_neurons.batch_s)
 
 
 class NotOnSmallNetworks(NumpyKernel):
@@ -94,6 +93,6 @@ def test_short_rounds_wait_once_a_round_for_a_device():
 
 def test_as_many_repeats_have_it_as_make_an_interval(tmp_path):
     small = suite_by_hand(tmp_path / "first.json")["mlpbench"]["anatomy"]
-    assert len(small["two_neurons"]["cases"][0]["data"]) == measurement.ROUNDS
+    assert len(small["two_neurons"]["one_s"]) == measurement.ROUNDS
     last = suite_by_hand(tmp_path / "last.json", f"--mlpbench-repeat={measurement.REPEATS}")["mlpbench"]
     assert last["anatomy"] is None

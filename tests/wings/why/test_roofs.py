@@ -1,7 +1,6 @@
 """The process that measures the machine's limits. How fast the machine is, is no matter of these tests."""
 
 import json
-import os
 import re
 
 import numpy as np
@@ -14,6 +13,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import LookFacts
 from mlpbench.bench.wings.why import after_run, roofs
@@ -82,24 +82,24 @@ def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to_or_a_reason(tmp_
     reason = after_run.write([tmp_path], 1, "float32", 1e-3, binding=bound)
     assert reason is None or roofs.BUSY in reason, "as the machine of the tests may be"
     block = block_of(tmp_path)
-    assert (block["kind"], block["schema"], block["reason"]) == ("roofs", SCHEMA, None)
-    assert {entry["threads"] for entry in block["roofs"]["measured"]} == {1}
-    if hasattr(os, "sched_setaffinity"):
-        assert block["roofs"]["environment"]["machine"]["affinity"] == list(bound.processors)
+    (cpu,) = block["devices"]
+    assert (block["kind"], block["schema"], cpu["device"], cpu["reason"]) == ("roofs", SCHEMA, "cpu", None)
+    assert {entry["threads"] for entry in cpu["measured"]} == {1}
     (tmp_path / runs.ROOFS_FILE).unlink()
     reason = after_run.write([tmp_path], 1, "float31", 1e-3)
     assert re.search("ended with 1.*float31", reason)
-    assert (block_of(tmp_path)["roofs"], block_of(tmp_path)["reason"]) == (None, reason)
+    (cpu,) = block_of(tmp_path)["devices"]
+    assert (cpu["measured"], cpu["reason"]) == ([], reason)
 
 
 MEASURED = {"dtype": "float64", "measured": [{"name": "multiply-add", "work": 10, "data": [1.0]}]}
-CPU = question.Answer({"device": "cpu", "roofs": MEASURED}, None)
+CPU = question.Answer(MEASURED, None)
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (question.Answer({"device": "cuda", "roofs": MEASURED}, None), ""),
+        (question.Answer({"device": "cuda", **MEASURED}, None), ""),
         (question.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "cuda: no CUDA device: none; "),
         (question.Answer(None, "the process ended with 1: killed"), "cuda: the process ended with 1: killed; "),
     ],
@@ -108,23 +108,24 @@ def test_devices_are_measured_in_processes_of_their_own_or_have_a_reason(tmp_pat
     asked = []
 
     def ask(module, what, threads, binding, timeout_s):
-        asked.append((module, threads, what))
+        asked.append((module, threads, binding, what))
         return CPU if module == roofs.__name__ else answer
 
     monkeypatch.setattr(after_run.question, "ask", ask)
+    bound = Binding((1,))
     cannot = "nothing here measures the limits of such a device"
-    assert after_run.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"]) == f"{why}mps: {cannot}"
+    assert after_run.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"], bound) == f"{why}mps: {cannot}"
     what = {"dtype": "float64", "seconds": 0.5}
-    assert asked == [(roofs.__name__, 2, {**what, "threads": 2, "best": []}), (CUDA_ROOFS, 2, what)]
-    cuda, mps = block_of(tmp_path)["devices"]
-    assert (cuda["roofs"] is not None, mps) == (not why, {"device": "mps", "roofs": None, "reason": cannot})
+    assert asked == [(roofs.__name__, 2, bound, {**what, "threads": 2, "best": []}), (CUDA_ROOFS, 2, bound, what)]
+    _, cuda, mps = block_of(tmp_path)["devices"]
+    assert (bool(cuda["measured"]), mps["device"], mps["reason"]) == (not why, "mps", cannot)
 
 
 def test_without_a_device_its_process_says_why():
     """The real one, where there is no GPU, with or without CuPy."""
     answer = question.ask(CUDA_ROOFS, {"dtype": "float32", "seconds": 0.001}, timeout_s=after_run.TIMEOUT_S)
     assert answer.reason is None
-    assert answer.found["reason"] or answer.found["roofs"]["measured"]
+    assert answer.found["reason"] or answer.found["measured"]
 
 
 BEST_NS = 25_000
@@ -165,7 +166,7 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
     first, second, *_ = order
     assert order[-2:] == [first, second]
     assert {one.refused for one in found.measured} == {None}
-    assert found.look.best_ns == BEST_NS
+    assert found.look.best_of(1) == BEST_NS
 
 
 @pytest.mark.parametrize(
@@ -188,6 +189,6 @@ def test_a_limit_that_no_other_round_confirms_is_doubted(name, data, why):
 def test_only_rounds_between_quiet_looks_confirm_a_limit():
     looks = [(25, 25), (25, 50), (50, 25), (25, 25), (26, 25)]
     one = Measured(name="L2", work=1, data=(1.0, 1.0, 1.0, 1.4, 1.4), looks_ns=looks, look_processors=1)
-    assert one.quiet_s(LookFacts(name="look", best_ns=25)) == (1.0, 1.4, 1.4)
+    assert one.quiet_s(LookFacts(name="look", best_ns=((1, 25),))) == (1.0, 1.4, 1.4)
     with pytest.raises(ValueError, match="expected two for each of 5 rounds, got 4"):
         replace(one, looks_ns=tuple(looks[:4]))
