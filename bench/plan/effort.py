@@ -283,7 +283,7 @@ class Effort:
             limit = "failed"
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
-        return CaseEnd(kernel, *case, len(by_repeat), self._shown_width(name, case), limit)
+        return CaseEnd(kernel, *case, len(by_repeat), limit, self._shown_width(name, case))
 
 
 class WholeRounds(Effort):

@@ -1,5 +1,7 @@
 """The types of the fields of result files: what a number counts, in which unit, and between which bounds."""
 
+from collections import Counter
+from collections.abc import Iterable
 from typing import Annotated, Any
 
 import msgspec
@@ -79,3 +81,8 @@ class Network(Block, frozen=True):
 def as_json(value: Any) -> Any:
     """Return what JSON holds in place of a value that it does not know: NumPy's numbers, and paths."""
     return value.item() if hasattr(value, "item") else str(value)
+
+
+def counted(calls_ns: Iterable[int]) -> list[tuple[int, int]]:
+    """Return how many calls took how many nanoseconds, ascending and rounded to three digits."""
+    return sorted(Counter(int(float(f"{ns:.3g}")) for ns in calls_ns).items())

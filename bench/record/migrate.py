@@ -1,10 +1,9 @@
 """What files of schema 1 and 2 hold, as schema 3 has it."""
 
-from collections import Counter
 from statistics import median
 from typing import Any
 
-from mlpbench.bench.record.fields import SCHEMA
+from mlpbench.bench.record.fields import SCHEMA, counted
 
 _Object = dict[str, Any]
 #: What Python raises where a file does not hold what its schema says.
@@ -74,7 +73,7 @@ def _trust(content: _Object, trust: _Object) -> None:
     for one in trust.get("singles", ()):
         calls, clock_ns = one.get("calls"), one["clock_ns"]
         if calls is None:  # schema 1
-            calls, clock_ns = sorted(Counter(one["calls_ns"]).items()), round(median(clock_ns))
+            calls, clock_ns = counted(one["calls_ns"]), round(median(clock_ns))
         case = cases.get((one["mode"], one["batch_size"]), {})
         case |= {"single_calls": calls, "clock_ns": clock_ns}
     known = [one for one in trust.get("self_test", ()) if not one.get("length")]  # what has one is no call

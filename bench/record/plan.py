@@ -139,8 +139,8 @@ class CaseEnd(Block, frozen=True):
     mode: Mode
     batch_size: Whole
     repeats: Index
-    half_width: Amount | None
     limit: Annotated[str, Meta(pattern=f"^(?:{'|'.join(LIMITS)})$")]
+    half_width: Amount | None = None
 
 
 class Ending(Block, frozen=True, kw_only=True):

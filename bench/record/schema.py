@@ -67,7 +67,7 @@ class Beside(Block, frozen=True, kw_only=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it, without what was not measured."""
-        return {name: value for name, value in super().as_dict().items() if value not in (None, [], {})}
+        return {name: value for name, value in super().as_dict().items() if value not in (None, (), {})}
 
 
 class ExtraInfo(Beside, frozen=True, kw_only=True):

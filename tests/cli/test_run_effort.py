@@ -81,7 +81,7 @@ def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(
     _, out, err, found = run("--repeats", "2")
     assert "2 repeats, " in err
     assert count(found) == {"numpy": 2, "numba": 2}
-    assert (found.ending.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
+    assert (found.plan.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
     table, _, rest = out.partition("\n\n")
     title, head, *rows = table.splitlines()
     assert title.startswith("Time per sample, the fastest kernel first")

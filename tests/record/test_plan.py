@@ -20,8 +20,8 @@ ENDING = Ending(
     ended="2026-11-24T12:30:00+00:00",
     order=(("numpy", 0), ("numpy", 1), ("numpy", 2)),
     cases=(
-        CaseEnd("numpy", "per_sample", 100, 3, 0.011, "target"),
-        CaseEnd("numpy", "batched", 100, 3, 0.143, "budget"),
+        CaseEnd("numpy", "per_sample", 100, 3, "target", 0.011),
+        CaseEnd("numpy", "batched", 100, 3, "budget", 0.143),
     ),
 )
 
@@ -49,6 +49,15 @@ def test_it_is_read_back(tmp_path):
         "1 of 2 cases have an interval within 2 %; 1 ran out of budget (88 s used, 90 s planned). "
         "Widest: numpy batched 100, ±14 % after 3 repeats."
     )
+
+
+def test_a_case_without_an_interval_is_read_from_an_older_file_too(tmp_path):
+    path = write(tmp_path)
+    amend(path, lambda block: block["ending"]["cases"][0].update(half_width=None))
+    amend(path, lambda block: block.update(schema=2))
+    amend(path, lambda block: block["plan"].update(skipped=[{"kernel": "cupy", "reason": "no driver"}]))
+    run = runs.read_run(path)
+    assert ([case.half_width for case in run.ending.cases], run.skipped) == ([None, 0.143], {"cupy": "no driver"})
 
 
 def test_without_an_ending_it_was_interrupted(tmp_path):

@@ -1,7 +1,6 @@
 """What a caller waits for: single calls of the first process, one by one, and the kernel's starts."""
 
-from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
@@ -11,6 +10,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.record.fields import counted
 from mlpbench.bench.wings.latency import cold
 
 #: Enough for p99.9 (`bench.stats.percentiles`), and no more than this long.
@@ -43,8 +43,3 @@ def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
     return {"single_calls": counted(calls), "clock_ns": round(median(clock_pairs_ns()))}
-
-
-def counted(calls_ns: Iterable[int]) -> list[tuple[int, int]]:
-    """Return how many calls took how many nanoseconds, ascending and rounded to three digits."""
-    return sorted(Counter(int(float(f"{ns:.3g}")) for ns in calls_ns).items())

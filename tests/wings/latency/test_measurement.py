@@ -13,6 +13,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.fields import counted
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.latency import latency, measurement
 from mlpbench.kernels.base import Kernel
@@ -69,7 +70,7 @@ def test_which_cases_have_their_single_calls_timed(monkeypatch, budget, count):
 
 def called(calls_us, clock_ns=0):
     """Return the single calls of a case as its record has them."""
-    return {"single_calls": measurement.counted(round(us * 1000) + clock_ns for us in calls_us), "clock_ns": clock_ns}
+    return {"single_calls": counted(round(us * 1000) + clock_ns for us in calls_us), "clock_ns": clock_ns}
 
 
 def write(folder, calls, repeats=1, plan_changes=None):

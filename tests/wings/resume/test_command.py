@@ -157,4 +157,4 @@ def test_one_setting_of_a_sweep_alone_is_not_resumed(run, tmp_path):
     assert "one setting of a sweep: resume the sweep" in told
     with simulate.edited(folder_of(tmp_path) / "run.json") as content:
         content["mlpbench"]["order"].append(["threads-9", "numpy", 0])
-    assert "sweep.order: no plan has numpy in threads-9" in complaint(*run("--resume", folder_of(tmp_path)))
+    assert "mlpbench.order: no plan has numpy in threads-9" in complaint(*run("--resume", folder_of(tmp_path)))
