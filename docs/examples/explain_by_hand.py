@@ -16,9 +16,9 @@ run = max(Path("results").glob("*/*/run.json"), key=lambda file: file.parent.nam
 records = [json.loads(file.read_text()) for file in sorted(run.glob("numpy.*.json"))]
 
 
-def table(source: dict[str, Any]) -> dict[tuple[str, int], float]:
-    """Return seconds for one call, by what was timed."""
-    return {(c["mode"], c["batch_size"]): np.quantile(c["data"], 0.1) / c["batch_size"] for c in source["cases"]}
+def seconds(rounds: list[float]) -> float:
+    """Return the time of a repeat: the fastest tenth of its rounds."""
+    return float(np.quantile(rounds, 0.1))
 
 
 rows = []
@@ -26,18 +26,18 @@ for record in records:
     small = record["mlpbench"]["anatomy"]
     if small is None:  # later repeats spend their time on the cases
         continue
-    calls, l1 = table(small["two_neurons"]), table(small["in_l1"])
-    in_l1_spec = small["in_l1"]["spec"]
-    cases = [{**c["extra_info"], "data": c["stats"]["data"]} for c in record["benchmarks"]]
-    times = table({"cases": cases})
+    calls, l1 = small["two_neurons"], small["in_l1"]
+    in_l1_spec = l1["spec"]
+    cases = [(c["extra_info"], c["stats"]["data"]) for c in record["benchmarks"]]
+    times = {(info["mode"], info["batch_size"]): seconds(data) / info["batch_size"] for info, data in cases}
     rows.append(
         {
             "times": times,
             "one": times["per_sample", 100],
-            "call": calls["per_sample", 100],
-            "call_batch": calls["batched", 1],
-            "l1_one": l1["per_sample", 100],
-            "l1_batch": l1["batched", 100],
+            "call": seconds(calls["one_s"]),
+            "call_batch": seconds(calls["batch_s"]),
+            "l1_one": seconds(l1["one_s"]),
+            "l1_batch": seconds(l1["batch_s"]),
         }
     )
 r = pd.DataFrame(rows)  # one row for each repeat
@@ -45,7 +45,7 @@ samples = pd.DataFrame([pd.Series(times)["batched"] for times in r["times"]]).me
 best = int(samples.idxmin())
 r["batch"] = [times["batched", best] for times in r["times"]]
 
-roofs = json.loads((run / "roofs.json").read_text())["mlpbench"]["roofs"]
+roofs = json.loads((run / "roofs.json").read_text())["mlpbench"]["devices"][0]  # the CPU's
 rate = {m["name"]: m["work"] / min(m["data"]) for m in roofs["measured"] if m["threads"] == 1}
 peak = max(rate["matrix product"], rate["multiply-add"])
 

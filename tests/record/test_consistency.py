@@ -183,6 +183,7 @@ OF_THE_RUN, OF_ANOTHER = {"a case that is missing"}, {"rows of the data"}
 #: The same of the plan, run.json.
 IMPOSSIBLE_PLANS = {
     "target": (block("plan", "target", 5), "plan.target: Expected `float` <= 1.0"),
+    "budget": (block("plan", "budget_s", "long"), "plan.budget_s: Expected `float"),
     "kernel": (block("plan", "kernels", lambda names: names[1:]), "its plan does not have this kernel"),
     "repeats": (
         both(block("plan", "repeats", 1), block("plan", "budget_s", None)),
@@ -216,10 +217,6 @@ def test_nothing_is_said_of_runs_as_they_were_recorded(path):
     assert there == {file.name for file in path.glob("*.json")} - {"run.json", "roofs.json"}
     for name in there:
         assert runs.read_run(path / name).damaged == ()
-
-
-def test_there_are_as_many_as_were_once_tried():
-    assert len(IMPOSSIBLE) >= 48
 
 
 @pytest.mark.parametrize("name", IMPOSSIBLE)
