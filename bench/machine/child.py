@@ -1,4 +1,4 @@
-"""A process under limits: of time, of memory, of what it prints. It ends with us, and all that it started with it.
+"""A process under limits: of time, of memory, of what it prints. It ends with us, and so does all that it has started.
 
 Its memory is what it and its children hold in RAM, looked at from outside: the system's own limits count addresses, of
 which CUDA and JIT compilers reserve far more than they use.
@@ -11,23 +11,21 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
 
 from mlpbench.bench.clock import now
-from mlpbench.bench.errors import user_error
-from mlpbench.bench.machine import cleanup
 from mlpbench.bench.machine.binding import bound
-from mlpbench.bench.machine.cleanup import Scratch
+from mlpbench.bench.machine.scratch import VARIABLE, kill_all_in, processes_in, scratch
 from mlpbench.bench.machine.variables import with_compiled_code
 from mlpbench.bench.record.plan import Binding
 
 #: The variable in which a process finds the number of the one that has started it.
 PARENT = "MLPBENCH_PARENT"
-#: How a line begins in which a measuring process says, among pytest's lines, what it does now.
+#: What a line begins with in which a measuring process says, among pytest's lines, what it does now.
 PHASE = "mlpbench now: "
 #: Seconds between two looks at a process that says nothing.
 TICK_S = 1.0
@@ -66,21 +64,6 @@ class Ended:
         return f"died of {names[0] if names else f'signal {-self.status}'}"
 
 
-@contextmanager
-def scratch(room_bytes: int = 0) -> Iterator[Scratch]:
-    """Make the folder for the temporary files of one process; it goes with the block.
-
-    Raises UserError where it cannot be made, or has no room for so many bytes.
-    """
-    with ExitStack() as at_end:
-        with user_error("no room for temporary files", "; make some there, or name another folder with TMPDIR"):
-            temporary = at_end.enter_context(cleanup.scratch())
-            room = temporary.folder / "room"
-            room.write_bytes(bytes(room_bytes))
-            room.unlink()
-        yield temporary
-
-
 class _Output:
     """What comes out of one pipe, told line by line."""
 
@@ -100,7 +83,7 @@ def run(
     environ: Mapping[str, str],
     seconds: float,
     *,
-    within: Scratch | None = None,
+    within: Path | None = None,
     binding: Binding | None = None,
     merged: bool = False,
     on_line: Callable[[str], None] | None = None,
@@ -113,8 +96,8 @@ def run(
     ``out``. ``is_done()``: whether its work is done; from then on it has `GRACE_S`.
     """
     with ExitStack() as at_end:
-        within = within or at_end.enter_context(scratch())
-        variables = {**within.variables(with_compiled_code(environ)), PARENT: str(os.getpid())}
+        folder = within or at_end.enter_context(scratch())
+        variables = {**with_compiled_code(environ), VARIABLE: str(folder), PARENT: str(os.getpid())}
         try:
             with bound(binding):
                 process = subprocess.Popen(
@@ -130,14 +113,12 @@ def run(
         at_end.enter_context(process)
         at_end.callback(_end, process)
         _RUNNING.add(process.pid)
-        within.watch(process.pid)
-        _offer_to_the_system(process.pid)
         pipes = filter(None, (process.stdout, process.stderr))
         outputs = {pipe: _Output(on_line if pipe is process.stdout else None) for pipe in pipes}
         stopped, late = _watch(process, outputs, seconds, is_done)
         if stopped:
             _end(process)
-        status, left = process.wait(), _end_what_is_left(within.folder)
+        status, left = process.wait(), _end_what_is_left(folder)
     texts = [output.read.decode(errors="replace") for output in outputs.values()]
     # One that has ended by itself at the last moment was not stopped.
     if stopped and status < 0:
@@ -148,7 +129,7 @@ def run(
 def stop_all() -> None:
     """Kill all that runs now: whoever waits for it in other threads comes back."""
     for number in tuple(_RUNNING):
-        cleanup.kill_group(number)
+        _kill_group(number)
 
 
 def _watch(
@@ -161,8 +142,7 @@ def _watch(
 
     What it has started may hold its output open for ever.
     """
-    end, look, most_bytes = now() + seconds, now() + TICK_S, memory_limit()
-    done_s = None
+    end, look, most_bytes, done = now() + seconds, now() + TICK_S, memory_limit(), False
     with selectors.DefaultSelector() as selector:
         for pipe, output in outputs.items():
             selector.register(pipe, selectors.EVENT_READ, output)
@@ -170,14 +150,13 @@ def _watch(
             _read(selector, max(0.0, min(look, end) - now()))
             if _printed(outputs) > OUTPUT_BYTES:
                 return f"was stopped: it printed more than {OUTPUT_BYTES / 2**20:.3g} MiB", False
-            if now() >= end and done_s:
-                return f"was stopped {done_s:.4g} s after its work was done", False
             if now() >= end:
-                return f"was stopped after {seconds:.4g} s", True
+                when = f"{GRACE_S:.4g} s after its work was done" if done else f"after {seconds:.4g} s"
+                return f"was stopped {when}", not done
             if now() >= look:
                 look = now() + TICK_S
-                if done_s is None and now() + GRACE_S < end and is_done():
-                    done_s, end = GRACE_S, now() + GRACE_S
+                if not done and now() + GRACE_S < end and is_done():
+                    done, end = True, now() + GRACE_S
                 if most_bytes and (held := resident_bytes(process.pid)) > most_bytes:
                     has = f"it held {held / 2**30:.3g} GiB of memory"
                     return f"was stopped: {has}, and {most_bytes / 2**30:.3g} GiB were left for it", False
@@ -205,29 +184,27 @@ def _read(selector: selectors.BaseSelector, seconds: float) -> bool:
     return bool(ready)
 
 
+def _kill_group(number: int) -> None:
+    """Kill a process and all of its group, also what has outlived it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(number, signal.SIGKILL)
+
+
 def _end(process: subprocess.Popen[bytes]) -> None:
-    cleanup.kill_group(process.pid)
+    _kill_group(process.pid)
     process.wait()
     _RUNNING.discard(process.pid)
 
 
 def _end_what_is_left(folder: Path) -> int:
     """Kill what a process that has ended had started, in sessions of their own too; return how many they were."""
-    if cleanup.processes_in(folder):
+    if processes_in(folder):
         threading.Event().wait(_REST_S)  # helpers of libraries end a moment later by themselves
-    left = cleanup.processes_in(folder)
-    cleanup.kill(left)
-    return len(left)
-
-
-def _offer_to_the_system(number: int) -> None:
-    """Let a system that is out of memory kill this process, and not us."""
-    with suppress(OSError):  # not Linux, or it has ended
-        Path(f"/proc/{number}/oom_score_adj").write_text("1000", encoding="ascii")
+    return kill_all_in(folder)
 
 
 def end_with_parent() -> None:
-    """Let the system kill this process when the one that has started it ends (Linux; elsewhere the guard does)."""
+    """Let the system kill this process when the one that has started it ends (Linux)."""
     parent = os.environ.get(PARENT)
     if parent is None or sys.platform != "linux":
         return
@@ -240,12 +217,6 @@ def end_with_parent() -> None:
 def whole(record: Path) -> Path:
     """Return the mark that a measuring process makes when its record is whole."""
     return record.with_suffix(".whole")
-
-
-def mark_whole(record: Path) -> None:
-    """Make that mark; on a full disk there is none, and the record counts only if the process ends well."""
-    with suppress(OSError):
-        whole(record).touch()
 
 
 def memory_limit() -> int | None:

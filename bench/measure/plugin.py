@@ -301,7 +301,7 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         pytest_benchmark_update_json(config, content)
         path.write_text(json.dumps(content), encoding="utf-8")
     if config.getoption("--mlpbench-run") and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        child.mark_whole(Path(path))
+        child.whole(Path(path)).touch()
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

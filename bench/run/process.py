@@ -18,7 +18,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment
 from mlpbench.bench.machine.child import PHASE, Ended
-from mlpbench.bench.machine.cleanup import Scratch
+from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.machine.variables import inherited, with_threads
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
@@ -230,8 +230,8 @@ def _process(
     on_phase("starting")
     timeout_s = plan.timeout_s or TIMEOUT_S
     seconds = min(timeout_s, limit_s or timeout_s)
-    with child.scratch(ROOM_BYTES) as scratch:
-        raw = scratch.folder / RECORD
+    with scratch(ROOM_BYTES) as temporary:
+        raw = temporary / RECORD
         words = [
             *_words(plan, workload.options, at[0]),
             *_shorter(plan, share),
@@ -243,9 +243,9 @@ def _process(
             f"--mlpbench-repeat={at[1]}",
             f"--mlpbench-looks={looks.path_for(folder)}",
             f"--benchmark-json={raw}",
-            f"--benchmark-storage=file://{scratch.folder}",  # by default, a folder wherever we were started
+            f"--benchmark-storage=file://{temporary}",  # by default, a folder wherever we were started
         ]
-        ended = _start(words, plan, on_phase, seconds, scratch)
+        ended = _start(words, plan, on_phase, seconds, temporary)
         if ended.left:
             told.append(f"it left {things(ended.left, 'process', 'processes')} behind: killed")
         came_to_its_end = ended.status in TOLD
@@ -292,7 +292,7 @@ def _shorter(plan: Plan, share: float) -> list[str]:
     return [] if planned is None or share == 1 else [f"{option}{share * float(planned):.3g}"]
 
 
-def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, scratch: Scratch) -> Ended:
+def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], seconds: float, temporary: Path) -> Ended:
     """Run the interpreter's pytest, with its threads set before any library loads, and none of pytest's variables."""
 
     def told(line: str) -> None:
@@ -306,11 +306,11 @@ def _start(words: list[str], plan: Plan, on_phase: Callable[[str], None], second
         [python or sys.executable, "-P", "-m", "pytest", *words],
         with_threads({**kept, **ours}, plan.threads or processors()),
         seconds,
-        within=scratch,
+        within=temporary,
         binding=plan.binding,
         merged=True,
         on_line=told,
-        is_done=child.whole(scratch.folder / RECORD).exists,
+        is_done=child.whole(temporary / RECORD).exists,
     )
 
 

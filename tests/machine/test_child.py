@@ -126,20 +126,6 @@ def test_one_whose_work_is_done_has_a_moment_to_end(monkeypatch, seconds, late, 
     assert (ended.status, ended.late, ended.how()) == (None, late, how)
 
 
-@LINUX
-def test_a_child_without_a_guard_ends_with_its_parent():
-    """The system does it: as far as it goes, whatever has ended the guard."""
-    body = (
-        "import os, subprocess, sys\n"
-        "child = 'from mlpbench.bench.machine import child; import time; child.end_with_parent();"
-        " print(1, flush=True); time.sleep(60)'\n"
-        "env = {**os.environ, 'MLPBENCH_PARENT': str(os.getpid())}\n"
-        "started = subprocess.Popen([sys.executable, '-c', child], env=env, stdout=subprocess.PIPE)\n"
-        "started.stdout.readline(); print(started.pid, flush=True); os._exit(0)"
-    )
-    gone(int(python("-c", body).stdout))
-
-
 def test_a_child_whose_parent_has_ended_before_it_could_look():
     body = "from mlpbench.bench.machine import child; child.end_with_parent(); print('still here')"
     found = python("-c", body, MLPBENCH_PARENT="1")

@@ -1,4 +1,4 @@
-"""kill -9 at any moment, of whoever runs: nothing finished is lost, nothing is left behind, and the run goes on."""
+"""kill -9 at any moment, of whoever runs: nothing finished is lost, the next start ends what is left, and the run goes on."""
 
 import hashlib
 import json
@@ -15,6 +15,7 @@ import pytest
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.machine import scratch
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
@@ -77,18 +78,6 @@ def stopped(tmp_path):
     return folder, processes.interpreter(tmp_path, MEASURES), env
 
 
-def all_of(env):
-    """Return the numbers of all processes whose folder for temporary files is ours, or one in it."""
-    mark, found = f"TMPDIR={env['TMPDIR']}".encode(), []
-    for path in Path("/proc").glob("[0-9]*/environ"):
-        try:
-            if any(one.startswith(mark) for one in path.read_bytes().split(b"\0")):
-                found.append(int(path.parent.name))
-        except OSError:  # it has just ended
-            continue
-    return found
-
-
 def results(folder):
     """Return the names of the results that there are."""
     return {path.name for path in folder.glob("*.json")} - {"run.json"}
@@ -100,25 +89,18 @@ def finished(folder):
     return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in results(folder)}
 
 
-def kill(whom, driver, env):
-    """Kill the one that drives, its group, what it has started just now, or all of these, the guard too."""
+def kill(whom, driver, temporary):
+    """Kill the one that drives, its group, what it has started just now, or all of these."""
     if whom == "child":
-        for number in set(all_of(env)) - {driver.pid}:
-            try:
-                leader = (
-                    os.getpgid(number) == number and b"benchmark-json" in Path(f"/proc/{number}/cmdline").read_bytes()
-                )
-                if leader:
+        for number in scratch.processes_in(temporary):
+            with suppress(OSError):  # it has just ended
+                if os.getpgid(number) == number != driver.pid:
                     os.kill(number, signal.SIGKILL)
-            except OSError:  # it has just ended
-                continue
         time.sleep(0.02)
     if whom == "tree":
         driver.kill()
-        while found := all_of(env):  # one may have been started since they were listed, and nobody is left to end it
-            for number in found:
-                with suppress(ProcessLookupError):
-                    os.kill(number, signal.SIGKILL)
+        while scratch.kill_all_in(temporary):  # one may have been started since they were listed
+            pass
     elif whom == "group":
         os.killpg(driver.pid, signal.SIGKILL)
     else:
@@ -129,7 +111,7 @@ def test_kills_at_random_moments(stopped):
     folder, python, env = stopped
     rng = random.Random(SEED)
     words = [sys.executable, "-c", DRIVER, str(folder), python]
-    before, sessions = {}, 0
+    before = {}
     for number in range(KILLS):
         driver = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
         assert driver.stdout.readline() == b"begun\n"
@@ -137,21 +119,17 @@ def test_kills_at_random_moments(stopped):
             processes.wait_until(lambda: results(folder) > before.keys() or driver.poll() is not None, "a result")  # noqa: B023
         time.sleep(rng.uniform(0, 0.15))
         whom = rng.choice(["parent", "child", "group", "tree"])
-        kill(whom, driver, env)
+        kill(whom, driver, Path(env["TMPDIR"]))
         driver.communicate()
-        processes.wait_until(lambda: not all_of(env), f"the end of all processes after kill {number}", limit_s=50)
-        left = list(Path(env["TMPDIR"]).iterdir())
-        assert whom == "tree" or not left, f"kill {number} left a temporary file"
         now = finished(folder)
         assert {name: now[name] for name in before} == before, f"kill {number} changed a result"
         before = now
     assert subprocess.run(words, env=env, check=False, capture_output=True).returncode == 0
-    assert list(Path(env["TMPDIR"]).glob("mlpbench-*")) == [], "the next start removes what a kill of all has left"
+    assert list(Path(env["TMPDIR"]).glob("mlpbench-*")) == [], "the next start removes what a kill has left"
     after, run = finished(folder), runs.read_run(folder)
     assert {name: after[name] for name in before} == before
     assert sorted((record.kernel, record.repeat) for record in run.records) == sorted(run.plan.order)
     assert (run.missing, run.ending.interrupted) == ((), False)
-    sessions = len(run.resumed)
-    assert 1 < sessions <= KILLS + 1, "a kill may come before that is written down"
+    assert 1 < len(run.resumed) <= KILLS + 1, "a kill may come before that is written down"
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-    processes.wait_until(lambda: not all_of(env), "the end of all processes", limit_s=50)
+    assert scratch.processes_in(Path(env["TMPDIR"])) == []

@@ -274,7 +274,7 @@ def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measu
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("tempfile.tempdir", None)
-    monkeypatch.setattr(child.Path, "write_bytes", full)
+    monkeypatch.setattr(process.Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"^no room .*: No space left on device; .* another folder with TMPDIR$"):
         execute("raise SystemError", plan())
 

@@ -47,14 +47,14 @@ def audit(request: Request, as_json: options.AsJson = False) -> None:
     """
     from mlpbench.bench.analysis.judge import judge
     from mlpbench.bench.api import run as runs_
-    from mlpbench.bench.machine.child import scratch
+    from mlpbench.bench.machine.scratch import scratch
     from mlpbench.bench.record import runs
 
     if not request.kernels:
         raise UserError("name the kernels to audit, such as numpy or ./mine.py:fast")
     planned = runs_.plan(replace(request, repeats=REPEATS, audit=True))
     with scratch() as made, console.working("measuring"):
-        carried = runs_.carry_out(planned, made.folder)
+        carried = runs_.carry_out(planned, made)
         if not carried.finished:
             raise typer.Exit(console.INTERRUPTED)
         carried.measure_limits()

@@ -16,7 +16,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import question
-from mlpbench.bench.machine.child import scratch
+from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.trust import Start
@@ -45,7 +45,7 @@ def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[S
     limit_s = 120.0 if allowed_s is None else min(120.0, allowed_s / 3)
     measured: list[Start] = []
     with scratch() as temporary:
-        caches = {name: str(temporary.folder / name.lower()) for name in CACHES} if fresh else {}
+        caches = {name: str(temporary / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
             answer = question.ask(__name__, asked, variables=caches, timeout_s=limit_s)
             if answer.found is None:

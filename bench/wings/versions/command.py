@@ -134,7 +134,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
     A request to end ends the block as Ctrl-C does.
     """
-    from mlpbench.bench.machine.child import scratch
+    from mlpbench.bench.machine.scratch import scratch
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
@@ -143,7 +143,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
                 folder = Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))
                 at_end.callback(shutil.rmtree, folder, ignore_errors=True)
             else:
-                folder = at_end.enter_context(scratch()).folder
+                folder = at_end.enter_context(scratch())
             yield folder
             if keep:
                 at_end.pop_all()
