@@ -1,16 +1,16 @@
 """The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended."""
 
+import fcntl
 import os
-import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
 from mlpbench.bench.data.workload import Workload
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.machine import environment, identity
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
@@ -45,20 +45,13 @@ def held(folder: Path) -> Iterator[None]:
 
     The system forgets it when this process ends, however it ends. No file is made for it.
     """
-    if sys.platform == "win32":  # folders cannot be opened there
-        yield
-        return
-    import fcntl
-
     handle = os.open(folder, os.O_RDONLY)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(handle)
-        raise UserError(f"{folder}: another process goes on with this run: wait for its end") from None
-    except OSError:  # a file system that knows no locks
-        pass
-    try:
+        with suppress(OSError):  # a file system that knows no locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{folder}: another process goes on with this run: wait for its end") from None
         yield
     finally:
         os.close(handle)
@@ -67,14 +60,11 @@ def held(folder: Path) -> Iterator[None]:
 def make_folder(results: Path, name: Path | str) -> Path:
     """Make a new folder among the results of this machine. Raises UserError where that is not possible."""
     folder = results / identity.machine_id() / name
-    try:
-        folder.mkdir(parents=True)
-    except FileExistsError:
-        raise UserError(f"{folder} is there already and is not overwritten: run again, or choose --results") from None
-    except OSError as error:
-        raise UserError(
-            f"cannot write results to {results}: {error.strerror}; choose another folder with --results"
-        ) from None
+    with user_error(f"cannot write results to {results}", "; choose another folder with --results"):
+        try:
+            folder.mkdir(parents=True)
+        except FileExistsError:
+            raise UserError(f"{folder} is there already and is not overwritten: choose another --results") from None
     return folder
 
 

@@ -6,7 +6,6 @@ A seal is a keyed hash, HMAC-SHA-256. Its key lies in the user's state folder, w
 import hmac
 import os
 import secrets
-import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
@@ -14,11 +13,8 @@ from pathlib import Path
 import msgspec
 
 from mlpbench.bench.errors import UserError, user_error
-from mlpbench.bench.record import untrusted
-from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.files import read_ordinary
 
-#: File, in the folder of an environment, that says who made it and where.
-ENVIRONMENT = "mlpbench-seal.txt"
 _KEY_BYTES = 32
 
 
@@ -42,32 +38,13 @@ def trouble() -> str | None:
     return None
 
 
-def mark_environment(python: Path) -> None:
-    """Note that this user's mlpbench has made the environment of an interpreter, where a key can be kept."""
-    if trouble() is None:
-        (python.parent.parent / ENVIRONMENT).write_text(make(*_place(python)), encoding="utf-8")
-
-
-def is_own_environment(python: Path) -> bool:
-    """Return whether this user's mlpbench made the environment of an interpreter, and both lie where they were made."""
-    file = python.parent.parent / ENVIRONMENT
-    if not is_private(file.parent.parent) or not file.is_file():
-        return False
-    return fits(untrusted.read_bytes(file).decode(errors="replace"), *_place(python))
-
-
-def _place(python: Path) -> tuple[str, ...]:
-    """Return where an environment lies, and where the link to its interpreter leads."""
-    return "environment", *(str(path.resolve()) for path in (python.parent.parent, python.parent, python))
-
-
 def is_private(path: Path) -> bool:
     """Return whether a file or folder is there, is this user's and closed to all others. A link never is."""
     try:
         status = path.lstat()
     except OSError:
         return False
-    return sys.platform == "win32" or (status.st_uid == os.getuid() and not status.st_mode & 0o077)
+    return status.st_uid == os.getuid() and not status.st_mode & 0o077
 
 
 def _seal(key: bytes, content: tuple[object, ...]) -> str:
@@ -83,8 +60,7 @@ def _key(*, new: bool) -> bytes:
             _write_key(path)
         if not path.exists():
             return b""
-        with open_ordinary(path) as file:
-            key = file.read(_KEY_BYTES + 1)
+        key = read_ordinary(path, 2**10)
     if len(key) != _KEY_BYTES or not is_private(path):
         raise UserError(f"{path}: the key that marks runs as yours is damaged, or not yours alone: remove it")
     return key
@@ -104,8 +80,8 @@ def _write_key(path: Path) -> None:
 
 def _state_folder() -> Path:
     """Return mlpbench's folder for what is kept between runs; an empty or relative variable counts as none."""
-    named = os.environ.get("XDG_STATE_HOME", "").strip()
+    named = Path(os.environ.get("XDG_STATE_HOME", "").strip())
     try:
-        return (Path(named) if Path(named).is_absolute() else Path.home() / ".local" / "state") / "mlpbench"
+        return (named if named.is_absolute() else Path.home() / ".local" / "state") / "mlpbench"
     except RuntimeError as error:
         raise UserError(f"{error} Name a state folder with XDG_STATE_HOME") from None

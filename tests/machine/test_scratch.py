@@ -1,4 +1,4 @@
-"""A folder for temporary files: it goes with its block and so does what runs in it; the next start does it for a kill."""
+"""A folder for temporary files: it goes with its block, or at the next start, and so does what runs in it."""
 
 import os
 import signal

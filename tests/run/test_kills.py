@@ -1,4 +1,4 @@
-"""kill -9 at any moment, of whoever runs: nothing finished is lost, the next start ends what is left, and the run goes on."""
+"""kill -9 at any moment, of whoever runs: nothing finished is lost, and the next start ends what is left."""
 
 import hashlib
 import json

@@ -348,7 +348,7 @@ def test_a_run_that_is_there_is_not_written_into(tmp_path):
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert folder.parent.name == machine_id()
     before = (folder / "run.json").read_bytes()
-    with pytest.raises(UserError, match="is not overwritten: run again, or choose --results"):
+    with pytest.raises(UserError, match="is not overwritten: choose another --results"):
         folder_.open_run(tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
 

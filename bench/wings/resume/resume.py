@@ -25,7 +25,7 @@ from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import process, seal
+from mlpbench.bench.run import process
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 
@@ -147,15 +147,15 @@ def _use_device(request: Request, stopped: Stopped) -> None:
 
 
 def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
-    """Return the interpreters of the plan by name, each typed again or of an environment that mlpbench made here.
+    """Return the interpreters of the plan by name, each typed again: one that only a file names is never started.
 
-    Raises UserError for another one than before, and for one that only a file names: that is never started.
+    Raises UserError for another one than before, and for one that is not typed.
     """
     planned = {env.name: env.python for part in stopped.sweep.parts if (env := part.plan.env) is not None}
     typed = envs.parse(request.env)
     if typed and typed != planned:
         raise stopped.contradiction("--env")
-    if not typed and not all(seal.is_own_environment(Path(python)) for python in planned.values()):
+    if planned and not typed:
         again = " ".join(f"--env {shlex.quote(f'{name}={python}')}" for name, python in planned.items())
         raise UserError(f"{stopped.name} needs interpreters, and no file says what is started: add {again}")
     return planned

@@ -15,7 +15,6 @@ from mlpbench.bench.machine import child
 from mlpbench.bench.machine.variables import inherited
 from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.envs import Env
-from mlpbench.bench.run import seal
 from mlpbench.bench.wings.versions.versions import SHORT, Version, git
 
 #: Folder, in that of an environment, of the commit that is installed there.
@@ -45,7 +44,6 @@ def make(folder: Path, version: Version, more: Sequence[str], repository: Path) 
     else:
         with _worktree(folder / WORKTREE, version.commit, repository) as tree:
             _run([*install, str(wheel), str(tree), *more], who)
-    seal.mark_environment(Path(python))
     installed = envs.installed(python, version.requirement.name) if version.requirement else None
     (folder / envs.MADE_OF).write_text(version.words, encoding="utf-8")
     return envs.inspect(version.name(installed), python)

@@ -6,15 +6,13 @@ import hashlib
 import io
 import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import envs
-from mlpbench.bench.run import seal
 from mlpbench.bench.wings.versions import environments, versions
-from support.places import installer, venvs
+from support.places import installer
 from support.sources import ROOT
 from support.terminal import git
 
@@ -100,23 +98,3 @@ def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv
         with pytest.raises(UserError, match=said):
             environments.make(tmp_path / f"env-{number}", versions._version("HEAD", folder), (), folder)
         assert git(folder, "worktree", "list").count("\n") == 0
-
-
-def test_an_environment_is_known_again_where_it_was_made_and_by_whom(tmp_path, uv, monkeypatch):
-    private = tmp_path / "private"
-    private.mkdir(mode=0o700)
-    wanted, _ = versions.tell_apart(("msgspec==1", "msgspec==2"), tmp_path)
-    python = Path(environments.make(private / "old", wanted, (), tmp_path).interpreter.python)
-    assert seal.is_own_environment(python)
-    assert not seal.is_own_environment(venvs.make(private / "another") / "bin" / "python"), "made by somebody else"
-    shutil.copytree(private / "old", private / "copy", symlinks=True)
-    assert not seal.is_own_environment(private / "copy" / "bin" / "python")
-    with monkeypatch.context() as patch:
-        patch.setenv("XDG_STATE_HOME", str(tmp_path / "another"))
-        assert not seal.is_own_environment(python), "another user"
-    private.chmod(0o755)
-    assert not seal.is_own_environment(python), "open to others"
-    private.chmod(0o700)
-    python.rename(python.with_name("moved"))
-    python.symlink_to("/bin/sh")
-    assert not seal.is_own_environment(python), "a link that leads elsewhere"
