@@ -37,7 +37,7 @@ class MoreProcesses(Liar):
 
     def work(self, pipe):
         while True:
-            x, end = pipe.recv(), time.process_time() + 0.02  # enough to be counted, in so short a test
+            x, end = pipe.recv(), time.process_time() + 0.005  # enough to be counted
             while time.process_time() < end:
                 y = self.right.forward(x)
             pipe.send(y)
@@ -80,15 +80,6 @@ class ChangesTheGate(Liar):
 
     def answer(self, x, right):
         return right(x) if x.ndim == 1 else np.repeat(right(x[::2]), 2, axis=0)[: len(x)]
-
-
-class HalfSpeedTimer(Liar):
-    caught_by = "functions"
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        real = time.perf_counter
-        time.perf_counter = lambda: real() / 2
 
 
 class TimerThatSteals(Liar):

@@ -169,22 +169,21 @@ class CpuRawKernel:
         """Return grid and block in three numbers, and each argument as an array or a number of NumPy."""
         library = self.module.compiled()
         kinds = library.on_cpu_kinds(self._key).decode().split(",")[:-1]
-        most = library.on_cpu_threads(self._key) or MOST_THREADS
         sizes = [[*map(int, one), 1, 1][:3] for one in (grid, block)]
-        for is_wrong, words in (
-            (min(map(min, sizes)) < 1, f"a grid and a block are numbers above 0, and not {grid} and {block}"),
-            (prod(sizes[1]) > most, f"a block of {self.name} has at most {most} threads, and not {prod(sizes[1])}"),
-            (sizes[0][0] >= 2**31 or max(sizes[0][1:]) > 65535, f"no device takes a grid of {sizes[0]}"),
-            (
-                shared_mem > max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes),
-                f"{shared_mem} bytes of shared memory, and max_dynamic_shared_size_bytes of {self.name} is less",
-            ),
-            (len(arguments) != len(kinds), f"{self.name} takes {len(kinds)} arguments, and not {len(arguments)}"),
-        ):
-            if is_wrong:
-                raise LaunchError(words)
-        named = enumerate(zip(arguments, kinds, strict=True))
-        return *sizes, [_passed(f"argument {i} of {self.name}", *one) for i, one in named]
+        is_launched = (
+            min(map(min, sizes)) >= 1
+            and prod(sizes[1]) <= (library.on_cpu_threads(self._key) or MOST_THREADS)
+            and sizes[0][0] < 2**31
+            and max(sizes[0][1:]) <= 65535
+            and shared_mem <= max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes)
+            and len(arguments) == len(kinds)
+        )
+        if not is_launched:
+            raise LaunchError(f"no device launches {self.name} with {grid}, {block}, {shared_mem} and {kinds}")
+        for number, (value, kind) in enumerate(zip(arguments, kinds, strict=True)):
+            if not _is_passed_whole(value, kind):
+                raise LaunchError(f"{self.name} takes {kind} as argument {number}, and CuPy would pass {value!r}")
+        return *sizes, arguments
 
     def __call__(self, grid, block, args, *, shared_mem: int = 0) -> None:
         """Run all blocks, one after the other."""
@@ -200,24 +199,16 @@ class CpuRawKernel:
             raise LaunchError(said.decode())
 
 
-def _passed(what: str, value, kind: str):
-    """Return an argument as it is passed, an array or a number of NumPy, or raise what is wrong with it."""
-    is_array = kind.startswith("*")
-    wanted = kind.removeprefix("*").removeprefix("const ")
-    if is_array and isinstance(value, np.ndarray):
-        if not value.flags.c_contiguous:
-            raise LaunchError(f"{what} is not contiguous: a kernel would read what lies between")
-        if wanted != "?" and value.dtype != np.dtype(wanted):
-            raise LaunchError(f"{what} is an array of {value.dtype}, and the kernel takes {np.dtype(wanted)}")
-        if "const" not in kind and not value.flags.writeable:
-            raise LaunchError(f"{what} is not to be written, and the kernel takes it as no const")
-        return value
-    if is_array and isinstance(value, (np.uint64, np.intp)):
-        return np.uint64(value)
-    if is_array or not isinstance(value, np.generic) or value.dtype != np.dtype(wanted):
-        need = "an array" if is_array else f"np.{np.dtype(wanted)}(...)"
-        raise LaunchError(f"{what} has to be {need}, and is {type(value).__name__}: CuPy would pass other bytes")
-    return value
+def _is_passed_whole(value, kind: str) -> bool:
+    """Return whether a kernel finds in an argument what it takes: an array of its type, or a number of NumPy."""
+    dtype = kind.removeprefix("*").removeprefix("const ")
+    if not kind.startswith("*"):
+        return isinstance(value, np.generic) and value.dtype == np.dtype(dtype)
+    if isinstance(value, np.ndarray):
+        is_written = "const" not in kind
+        is_of_type = dtype == "?" or value.dtype == np.dtype(dtype)
+        return is_of_type and value.flags.c_contiguous and (value.flags.writeable or not is_written)
+    return isinstance(value, np.uint64 | np.intp)
 
 
 def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, shared_mem: int = 0) -> str:
