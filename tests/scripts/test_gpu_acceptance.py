@@ -154,29 +154,6 @@ def test_a_kernel_that_loses_the_device_does_not_take_the_next_one_with_it(tmp_p
         assert [(one["kernel"], "latency" in one["times"]) for one in cases] == [("cupy", False), ("cupy-tf32", True)]
 
 
-def test_what_was_timed_is_kept_where_the_time_is_over(tmp_path, monkeypatch, capsys):
-    """The second size is not done in time, and nobody has measured roofs."""
-    spread = {f"p{percent}_s": 1e-6 for percent in (50, 99)}
-    case = {"kernel": "cupy-fused", "batch_size": 1, "roof_s": 0.0, "bound": "-", "times": {"cold": spread}}
-
-    def ran(words, seconds):
-        if words[words.index("--sizes") + 1] == "1":
-            (tmp_path / timings.CASES).write_text(json.dumps(case) + "\n")
-            return subprocess.CompletedProcess(words, 0, "info timed: torch-cuda: there is none\n", "")
-        return subprocess.CompletedProcess(words, LATE, "", "not done after 1 s")
-
-    monkeypatch.setattr(timings, "ran", ran)
-    timings.table(
-        told.Asked(
-            tmp_path, gpu_acceptance.ForwardSpec((12, 9, 5)), (1, 17), ("all",), (), "quick", time.monotonic() + 100
-        )
-    )
-    assert f"| cupy-fused | 1 | - | - | 1 | 1 |{' - |' * 7}" in (tmp_path / "table.md").read_text()
-    said = capsys.readouterr().out
-    assert "FAIL table: 17 rows ended with status 124: not done after 1 s" in said
-    assert "ok   table: 1 of 1 cases have a time on the device" in said
-
-
 def test_the_run_has_its_time_whatever_comes_before(tmp_path, monkeypatch):
     """Every other part takes all that it may."""
     now, given = [0.0], {}
@@ -203,10 +180,3 @@ def test_who_is_late_ends_with_all_that_it_started(tmp_path):
     assert time.monotonic() - began < 50, "nobody waits for the one who sleeps"
     # The signal was sent; on a busy machine the one who sleeps ends a moment later.
     gone(int(kept.read_text()))
-
-
-def test_what_a_card_is_sold_with():
-    """A slice of a card is sold by nobody."""
-    memory = {"NVIDIA H100 80GB HBM3": 3350, "NVIDIA H100 PCIe": 2039, "NVIDIA A100-SXM4-80GB": 2039}
-    memory |= {"Tesla T4": 320, "NVIDIA L4": 300, "NVIDIA L40": None, "NVIDIA A100-SXM4-40GB MIG 1g.5gb": None}
-    assert {name: (timings.sold_with(name) or (None,))[0] for name in memory} == memory

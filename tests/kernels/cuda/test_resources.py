@@ -111,18 +111,3 @@ def test_functions_of_float32_are_computed_in_float32(compiler):
     jobs = {name: JOBS[f"bias_activation {name}"] for name in ("tanh float32", "gelu float32", "silu float32")}
     assert [name for name, job in jobs.items() if re.search(in_float64, compiler.listing(job, 90))] == []
     assert re.search(in_float64, compiler.listing(JOBS["bias_activation silu float64"], 90))
-
-
-@pytest.mark.heavy
-def test_a_register_more_would_show(compiler):
-    """A source that keeps much at once takes local memory, and the gate sees it in numbers and in instructions."""
-    source = """extern "C" __global__ void __launch_bounds__(1024) much(float* x) {
-        float kept[200];
-        for (int i = 0; i < 200; ++i) kept[i] = x[i * 1024 + threadIdx.x];
-        __syncthreads();
-        for (int i = 0; i < 200; ++i) x[i * 1024 + threadIdx.x] = kept[199 - i] * kept[i];
-    }"""
-    job = resources.Job("much", source, instruction="ffma")
-    said = resources.wrong(job, 90, compiler.taken(job, 90))
-    assert "uses local memory" in said[0]
-    assert "has no FFMA" in said[1]
