@@ -84,11 +84,11 @@ def machine(run: Judged) -> str:
     env = run.records[0].environment
     libraries = env.libraries
     versions = ", ".join(f"{name} {libraries[name]}" for name in ("numpy", "numba"))
-    blas = next((pool for pool in env.blas if pool.user_api == "blas"), None)
-    with_blas = f", {blas.internal_api} {blas.version} ({blas.architecture})" if blas else ""
+    blas = next((pool for pool in env.blas if pool["user_api"] == "blas"), None)
+    with_blas = f", {blas['internal_api']} {blas['version']} ({blas['architecture']})" if blas else ""
     return (
         f"Measured on {run.plan.started[:10]}: {env.machine.cpu_model}, {env.machine.logical_cpus} processors, "
-        f"{run.plan.threads} threads; Python {env.python.version}, {versions}{with_blas}; "
+        f"{run.plan.threads} threads; Python {env.python['version']}, {versions}{with_blas}; "
         f"{len({found.repeat for found in run.records})} repeats, medians with 95 % intervals; "
         f"`{' '.join(run.plan.command)}`."
     )

@@ -303,7 +303,7 @@ def _device(record: Record, case: CaseTime) -> dict[str, Any]:
     if not device:
         return {}
     times = {
-        f"device_{name}_p{percent}_s": getattr(one, f"p{percent}_s")
+        f"device_{name}_p{percent}_s": one.seconds[f"p{percent}"]
         for name, one in device.times.items()
         if name in MEASURES
         for percent in _SHOWN

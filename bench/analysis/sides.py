@@ -194,9 +194,9 @@ def facts(record: Record) -> dict[str, Any]:
     """Return the environment of a record, its BLAS and OpenMP libraries by name instead of by place."""
     named: dict[str, Any] = {}
     for pool in record.environment.blas:
-        name = pool.internal_api or "unknown"
+        name = str(pool.get("internal_api") or "unknown")
         number = sum(key == name or key.startswith(f"{name} #") for key in named)
-        named[name if number == 0 else f"{name} #{number + 1}"] = pool.as_dict()
+        named[name if number == 0 else f"{name} #{number + 1}"] = pool
     return {**record.environment.as_dict(), "blas": named}
 
 

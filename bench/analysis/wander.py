@@ -49,4 +49,4 @@ def _code(run: Judged) -> tuple[object, ...] | None:
     if first is None:
         return None
     here = first.environment
-    return str(first.spec), first.threads, first.data.sha256, here.git.commit, here.python.as_dict(), here.libraries
+    return str(first.spec), first.threads, first.data.sha256, here.git.commit, here.python, here.libraries

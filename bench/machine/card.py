@@ -55,7 +55,7 @@ def in_use(used: Facts | None = None) -> Gpu:
     """Return the card that a kernel uses, else the first visible one; where NVML is silent, in the kernel's words."""
     kernels: dict[str, Any] = {}
     if used and used.device_name:
-        kernels = {"name": used.device_name, "uuid": used.device_uuid, "mig": used.others.get("mig")}
+        kernels = {"name": used.device_name, "uuid": used.device_uuid}
         if isinstance(size := used.others.get("memory_bytes"), int):
             kernels["memory"] = f"{size // 2**20} MiB"
     card = Card.of(kernels.get("uuid") or os.environ.get(VISIBLE, "").partition(",")[0].strip() or "0")

@@ -10,16 +10,16 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-import msgspec
-
 from mlpbench.bench.machine import card, identity, variables
-from mlpbench.bench.record.environment import Commit, Environment, Machine, Pool, Python, System
+from mlpbench.bench.record.environment import Commit, Environment, Machine
 from mlpbench.kernels.base import Facts, threads_given
 from mlpbench.kernels.registry import GROUP
 
 #: OpenBLAS picks its kernels by processor; these replace its choice.
 FORCED_BLAS = ("OPENBLAS_CORETYPE", "OPENBLAS_L2_SIZE")
 
+#: What threadpoolctl says of a library; where its file lies is left out.
+_OF_POOL = ("user_api", "internal_api", "version", "num_threads", "threading_layer", "architecture")
 LIBRARIES = (
     *("numpy", "numba", "llvmlite", "cupy-cuda12x", "cupy-cuda13x"),
     *("nvidia-cublas", "nvidia-cublas-cu12", "nvidia-cuda-nvrtc", "nvidia-cuda-nvrtc-cu12", "nvidia-ml-py"),
@@ -34,14 +34,14 @@ def collect(used: Facts | None = None) -> Environment:
     release = platform.freedesktop_os_release() if Path("/etc/os-release").exists() else {}
     return Environment(
         machine=machine(),
-        os=System(
-            system=platform.system(),
-            release=platform.release(),
-            distribution=release.get("PRETTY_NAME", platform.platform()),
-        ),
-        python=Python(version=platform.python_version(), implementation=platform.python_implementation()),
+        os={
+            "system": platform.system(),
+            "release": platform.release(),
+            "distribution": release.get("PRETTY_NAME", platform.platform()),
+        },
+        python={"version": platform.python_version(), "implementation": platform.python_implementation()},
         libraries=_versions(),
-        blas=tuple(msgspec.convert(pool, Pool) for pool in threadpoolctl.threadpool_info()),
+        blas=tuple({name: pool.get(name) for name in _OF_POOL} for pool in threadpoolctl.threadpool_info()),
         threads=threads_given(),
         gpu=card.in_use(used),
         git=commit(),

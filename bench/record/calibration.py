@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from mlpbench.bench.record.fields import SCHEMA, Block, Index, Name, Number, Schema, Text, Whole
+from mlpbench.bench.record.fields import SCHEMA, Block, File, Index, Name, Number, Schema, Text, Whole
 from mlpbench.bench.stats.verdicts import POWER
 
 #: Above it a slowdown is not a share any more.
@@ -59,24 +59,11 @@ class KindEntry(Block, frozen=True, kw_only=True):
         return smallest
 
 
-class SeenEntry(Block, frozen=True):
-    """A planted slowdown, and the one that the times show."""
-
-    slowdown: _Share
-    seen: Number
-
-
-class WanderEntry(Block, frozen=True):
-    """What the level of a whole run wanders by, and with how many degrees of freedom that is known."""
-
-    sd: _Scatter
-    degrees: Annotated[float, Meta(ge=1)]
-
-
 class CalibrationHead(Block, frozen=True, kw_only=True):
     """The block "mlpbench" of the file. ``run``: the folder of its records; ``repeats`` on each side of a comparison.
 
-    Kinds that could not be measured are None, as is ``wander`` in files of earlier versions.
+    Kinds that could not be measured are None. ``seen``: planted slowdowns, and those that the times show. ``wander``:
+    what the level of a whole run wanders by, and with how many degrees of freedom that is known.
     """
 
     schema: Schema = SCHEMA
@@ -91,11 +78,9 @@ class CalibrationHead(Block, frozen=True, kw_only=True):
     false_discovery_rate: _Share
     paired: KindEntry | None = None
     unpaired: KindEntry | None = None
-    seen: tuple[SeenEntry, ...] = ()
-    wander: WanderEntry | None = None
+    seen: tuple[tuple[_Share, Number], ...] = ()
+    wander: tuple[_Scatter, Annotated[float, Meta(ge=1)]] | None = None
 
 
-class CalibrationFile(Block, frozen=True):
-    """The content of ``calibration.json``."""
-
-    mlpbench: CalibrationHead
+#: The content of ``calibration.json``.
+CalibrationFile = File[CalibrationHead]

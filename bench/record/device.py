@@ -20,11 +20,12 @@ MEASURES = {
     "end_to_end": "inputs there, the call, its result back, in pinned memory, one batch behind the other",
     "overlapped": "the same of many batches, copies and calls side by side on three streams",
 }
-PERCENTILES = (5, 50, 95, 99)
+#: What is kept of the samples of a measurement: percentiles, from the least to the most.
+QUANTILES = {"min": 0, "p5": 5, "p50": 50, "p95": 95, "p99": 99, "max": 100}
 
 
 class Spread(Block, frozen=True, kw_only=True):
-    """The samples of one measurement: seconds for one call, from the least to the most, with percentiles.
+    """The samples of one measurement: the seconds of one call, by the names of `QUANTILES`.
 
     ``samples`` were kept, and others dropped: ``timed_out``, because the device did not wait long enough for the host,
     and ``throttled``, because its clock was lowered.
@@ -33,17 +34,12 @@ class Spread(Block, frozen=True, kw_only=True):
     samples: Whole
     timed_out: Index = 0
     throttled: Index = 0
-    min_s: Duration
-    p5_s: Duration
-    p50_s: Duration
-    p95_s: Duration
-    p99_s: Duration
-    max_s: Duration
+    seconds: dict[Name, Duration]
 
     def __post_init__(self) -> None:
-        ascending = [value for name, value in self.as_dict().items() if name.endswith("_s")]
-        if ascending != sorted(ascending):
-            raise ValueError("expected percentiles that ascend, from min_s to max_s")
+        times = list(self.seconds.values())
+        if list(self.seconds) != list(QUANTILES) or times != sorted(times):
+            raise ValueError(f"seconds: expected times that ascend, {', '.join(QUANTILES)}")
 
 
 class DeviceCase(Block, frozen=True, kw_only=True):

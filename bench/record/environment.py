@@ -2,13 +2,11 @@
 
 from msgspec import field
 
-from mlpbench.bench.record.fields import Block, Bytes, Index, Number, Text, Whole
+from mlpbench.bench.record.fields import Block, Bytes, Fact, Index, Number, Text, Whole
 
 #: What stays the same on one machine while nobody changes it, by blocks of `Environment`.
 _STAYS = {
     "machine": ("name", "cpu_model", "arch", "cores", "logical_cpus", "affinity"),
-    "os": ("system", "release", "distribution"),
-    "python": ("version", "implementation"),
     "gpu": ("available", "name", "driver", "memory", "uuid"),
     "git": ("commit", "dirty"),
 }
@@ -33,38 +31,11 @@ class Machine(Block, frozen=True, kw_only=True):
     load: tuple[Number, ...] | None = None
 
 
-class System(Block, frozen=True, kw_only=True):
-    """The operating system."""
-
-    system: Text | None = None
-    release: Text | None = None
-    distribution: Text | None = None
-
-
-class Python(Block, frozen=True, kw_only=True):
-    """The interpreter."""
-
-    version: Text | None = None
-    implementation: Text | None = None
-
-
-class Pool(Block, frozen=True, kw_only=True):
-    """A BLAS or a thread pool that was loaded, as threadpoolctl sees it."""
-
-    user_api: Text | None = None
-    internal_api: Text | None = None
-    version: Text | None = None
-    num_threads: Index | None = None
-    threading_layer: Text | None = None
-    architecture: Text | None = None
-
-
 class Gpu(Block, frozen=True, omit_defaults=True):
     """The GPU in use, as NVML sees it, or the reason why there is none.
 
     Of a process whose kernel computes on one it is that one, of others the first that they may use; ``cards``: how many
-    there are. ``uuid`` is that of CUDA, which of a slice of a card (``mig``) begins with MIG. ``reason`` may be there
-    beside a card: why NVML says nothing of it.
+    there are. ``uuid`` is that of CUDA. ``reason`` may be there beside a card: why NVML says nothing of it.
     """
 
     available: bool
@@ -73,9 +44,13 @@ class Gpu(Block, frozen=True, omit_defaults=True):
     driver: Text | None = None
     memory: Text | None = None
     uuid: Text | None = None
-    mig: bool | None = None
     power_limit: Text | None = None
     cards: Index | None = None
+
+    @property
+    def mig(self) -> bool:
+        """Whether it is a slice of a card."""
+        return (self.uuid or "").startswith("MIG-")
 
 
 class Commit(Block, frozen=True):
@@ -98,13 +73,17 @@ class SourceFile(Block, frozen=True, kw_only=True):
 
 
 class Environment(Block, frozen=True, kw_only=True):
-    """Everything that is known. ``threads``: how many the libraries were given; versions and variables by name."""
+    """Everything that is known. ``threads``: how many the libraries were given; versions and variables by name.
+
+    ``os``: system, release and distribution. ``python``: version and implementation. ``blas``: each BLAS and thread
+    pool that was loaded, in the words of threadpoolctl.
+    """
 
     machine: Machine = Machine()
-    os: System = System()
-    python: Python = Python()
+    os: dict[Text, Text] = field(default_factory=dict)
+    python: dict[Text, Text] = field(default_factory=dict)
     libraries: dict[Text, Text] = field(default_factory=dict)
-    blas: tuple[Pool, ...] = ()
+    blas: tuple[dict[Text, Fact], ...] = ()
     threads: Whole | None = None
     gpu: Gpu = Gpu(available=False)
     git: Commit = Commit()
@@ -113,7 +92,7 @@ class Environment(Block, frozen=True, kw_only=True):
     @property
     def facts(self) -> dict[str, object]:
         """What stays the same on one machine: ``machine cores``, and the versions of libraries by their names."""
-        of_blocks = {
-            f"{block} {name}": getattr(getattr(self, block), name) for block, names in _STAYS.items() for name in names
-        }
-        return {**of_blocks, **self.libraries}
+        blocks = {block: {name: getattr(getattr(self, block), name) for name in _STAYS[block]} for block in _STAYS}
+        blocks |= {"os": self.os, "python": self.python}
+        facts = {f"{block} {name}": value for block, values in blocks.items() for name, value in values.items()}
+        return facts | self.libraries

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from typing import Annotated, Any
+from typing import Annotated, Any, Generic, TypeVar
 
 import msgspec
 from msgspec import Meta
@@ -52,6 +52,9 @@ Fact = Text | bool | Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | Num
 Process = tuple[Name, Index]
 
 
+_Head = TypeVar("_Head")
+
+
 class Block(msgspec.Struct, frozen=True):
     """A JSON object of a result file. Members that it does not name are ignored when it is read."""
 
@@ -59,6 +62,12 @@ class Block(msgspec.Struct, frozen=True):
         """Return the block as JSON can hold it."""
         found: dict[str, Any] = msgspec.to_builtins(self, enc_hook=as_json)
         return found
+
+
+class File(Block, Generic[_Head], frozen=True):
+    """The content of a file that is not a record: one block, "mlpbench"."""
+
+    mlpbench: _Head
 
 
 class Network(Block, frozen=True):

@@ -6,7 +6,7 @@ from typing import Literal
 
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import untrusted
-from mlpbench.bench.record.fields import SCHEMA, Block, Name, Nanoseconds, Schema, Text, Whole
+from mlpbench.bench.record.fields import SCHEMA, Block, File, Name, Nanoseconds, Schema, Text, Whole
 from mlpbench.bench.record.schema import Record
 
 FILE = "look.json"
@@ -31,10 +31,8 @@ class LookHead(Block, frozen=True, kw_only=True):
     best: tuple[BestLook, ...] = ()
 
 
-class LookFile(Block, frozen=True):
-    """The content of ``look.json``."""
-
-    mlpbench: LookHead
+#: The content of ``look.json``.
+LookFile = File[LookHead]
 
 
 def read(path: Path) -> tuple[BestLook, ...]:

@@ -3,6 +3,7 @@
 from statistics import median
 from typing import Any
 
+from mlpbench.bench.record.device import QUANTILES
 from mlpbench.bench.record.fields import SCHEMA, counted
 
 _Object = dict[str, Any]
@@ -19,6 +20,11 @@ def from_older(content: _Object) -> None:
     if "plan" in block:
         _plan(block["plan"])
     block |= block.get("sweep", {})
+    if "resumed" in block:
+        block["resumed"] = [[entry["at_s"], entry["after"]] for entry in block["resumed"]]
+    if "wander" in block:
+        block["wander"] = [block["wander"]["sd"], block["wander"]["degrees"]]
+    block["seen"] = [[entry["slowdown"], entry["seen"]] for entry in block.get("seen", ())]
     if block.get("kind") == "roofs":
         cpu = {"device": "cpu", "roofs": block.get("roofs"), "reason": block.get("reason")}
         block["devices"] = [_roofs(entry) for entry in (cpu, *block.get("devices", ()))]
@@ -58,6 +64,8 @@ def _record(content: _Object, block: _Object) -> None:
             network |= {"batch_size": batch_size, "one_s": rows["per_sample"], "batch_s": rows["batched"]}
     for case in block.get("device_times", {}).get("cases", ()):
         case["lost"] = {name: lost["reason"] for name, lost in case.get("lost", {}).items()}
+        for spread in case.get("times", {}).values():
+            spread["seconds"] = {name: spread[f"{name}_s"] for name in QUANTILES}
     if "trust" in block:
         _trust(content, _with_look(block["trust"]))
 

@@ -5,7 +5,6 @@ least number of repeats. A run with such a plan and without an ending was interr
 """
 
 from collections import Counter, defaultdict
-from datetime import UTC, datetime
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -22,6 +21,7 @@ from mlpbench.bench.record.fields import (
     Amount,
     Block,
     Date,
+    File,
     Index,
     Mode,
     Name,
@@ -224,22 +224,11 @@ class Computed(Block, frozen=True):
     weights_sha256: Text
 
 
-class Resumed(Block, frozen=True, kw_only=True):
-    """A run that went on at a moment after it had stopped, when ``after`` processes had ended."""
-
-    at_s: Date
-    after: Index
-
-    def sentence(self) -> str:
-        """Say it, as a sentence."""
-        moment = datetime.fromtimestamp(self.at_s, UTC).isoformat(timespec="seconds")
-        return f"Resumed {moment}, after {words.things(self.after, 'process', 'processes')}."
-
-
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over.
 
-    ``computed`` is not in older files, which cannot be resumed. ``seal``: of what is started when the run is resumed,
+    ``computed`` is not in older files, which cannot be resumed. ``resumed``: when it went on after it had stopped, in
+    seconds since 1970, and how many processes had ended. ``seal``: of what is started when the run is resumed,
     by which only the mlpbench of whoever made the run knows it again.
     """
 
@@ -248,7 +237,7 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     environment: Environment = Environment()
     computed: Computed | None = None
     seal: Text | None = None
-    resumed: tuple[Resumed, ...] = ()
+    resumed: tuple[tuple[Date, Index], ...] = ()
     ending: Ending | None = None
 
     @property
@@ -266,7 +255,6 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
 
     schema: Schema = SCHEMA
     run_id: Name
-    repeats: Whole | None = None
     settings: tuple[Setting, ...]
     order: tuple[tuple[Text, Name, Index], ...] = ()
     ending: Ending | None = None
@@ -280,8 +268,11 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
         """The labels of the settings in order, which their folders have as names."""
         return [setting.label for setting in self.settings]
 
+    @property
+    def repeats(self) -> int:
+        """How many repeats were planned; 0 in older files, which do not say it."""
+        return max((repeat + 1 for _, _, repeat in self.order), default=0)
 
-class RunFile(Block, frozen=True):
-    """The content of ``run.json``."""
 
-    mlpbench: PlanHead | SweepHead
+#: The content of ``run.json``.
+RunFile = File[PlanHead | SweepHead]

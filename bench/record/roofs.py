@@ -8,6 +8,7 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.record.fields import (
     SCHEMA,
     Block,
+    File,
     Name,
     Nanoseconds,
     Network,
@@ -69,7 +70,6 @@ class DeviceRoofs(Block, frozen=True, kw_only=True):
 
     device: Name = CPU
     reason: Text | None = None
-    dtype: Text | None = None
     caches: dict[Text, Whole] = field(default_factory=dict)
     facts: dict[Text, Text | None] = field(default_factory=dict)
     measured: tuple[Measured, ...] = ()
@@ -106,10 +106,8 @@ class RoofsHead(Block, frozen=True, kw_only=True):
         return entry if entry and entry.measured else None
 
 
-class RoofsFile(Block, frozen=True):
-    """The content of ``roofs.json``."""
-
-    mlpbench: RoofsHead
+#: The content of ``roofs.json``.
+RoofsFile = File[RoofsHead]
 
 
 class SmallNetwork(Block, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import consistency, schema, untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Ending, Plan, PlanHead, Resumed, RunFile, SweepHead
+from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
@@ -55,7 +55,7 @@ class Run:
     shown: str | None = None
     damaged: tuple[str, ...] = ()
     roofs: RoofsHead | None = None
-    resumed: tuple[Resumed, ...] = ()
+    resumed: tuple[tuple[float, int], ...] = ()
     contradictions: tuple[str, ...] = ()
 
     @property
@@ -343,8 +343,7 @@ def _has_repeats(run: Path) -> bool:
         return True
     if head is None:
         return run.is_dir() and len(list(run.glob("*.1.json"))) > 0
-    repeats = head.repeats if isinstance(head, SweepHead) else head.plan.repeats
-    return repeats is None or repeats > 1
+    return (head if isinstance(head, SweepHead) else head.plan).repeats != 1
 
 
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:

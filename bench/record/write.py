@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.fields import Block, as_json
+from mlpbench.bench.record.fields import Block, File, as_json
 from mlpbench.bench.record.untrusted import MAX_BYTES
 from mlpbench.kernels.files import TooLarge, read_ordinary
 
@@ -76,18 +76,11 @@ def write_document(path: Path, text: str | bytes) -> None:
             raise UserError(f"{told}; choose another file with -o") from None
 
 
-class _Block(msgspec.Struct):
-    schema: int
-
-
-class _Result(msgspec.Struct):
-    mlpbench: _Block
-
-
 def _is_a_result(path: Path) -> bool:
     """Whether a file is one of those that mlpbench reads: what is too large to be read is none of them."""
     with suppress(msgspec.DecodeError, RecursionError, TooLarge):
-        return bool(msgspec.json.decode(read_ordinary(path, MAX_BYTES), type=_Result).mlpbench.schema)
+        content = msgspec.json.decode(read_ordinary(path, MAX_BYTES), type=File[dict[str, msgspec.Raw]])
+        return "schema" in content.mlpbench
     return False
 
 

@@ -50,7 +50,6 @@ def _header(sweep: Sweep) -> SweepHead:
     order = ((sweep.find(name)[1], name, repeat) for name, repeat in sweep.plan.order)
     return SweepHead(
         run_id=sweep.plan.run_id,
-        repeats=sweep.plan.repeats,
         settings=tuple(part.setting for part in sweep.parts),
         order=tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in order),
     )

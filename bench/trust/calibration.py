@@ -26,8 +26,7 @@ def of_machine(folder: Path) -> CalibrationHead | None:
 
 def wander(calibrated: CalibrationHead | None) -> Wander | None:
     """Return how far the level of a whole run wanders on this machine, which comparisons of two runs reckon with."""
-    entry = calibrated and calibrated.wander
-    return Wander(entry.sd, entry.degrees) if entry else None
+    return Wander(*calibrated.wander) if calibrated and calibrated.wander else None
 
 
 def sentence(calibrated: CalibrationHead, n: int, *, paired: bool) -> str:

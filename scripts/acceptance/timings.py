@@ -127,7 +127,7 @@ def timer(asked: Asked) -> None:
     if lost:
         say(FAIL, f"timer: no time on the device: {lost[0]}")
         return
-    colds = [one.times["cold"].p50_s for one in pair]
+    colds = [one.times["cold"].seconds["p50"] for one in pair]
     judge(abs(colds[0] / colds[1] - 1) <= SAME, f"timer: the same twice differs by {abs(colds[0] / colds[1] - 1):.2%}")
     for waits in (True, False):
         latency_s = _latency_s(kernel, x, waits=waits)
@@ -172,7 +172,7 @@ def table(asked: Asked) -> None:
     heads = ["kernel", "rows", *(f"{head} p{percentile} us" for head, _, percentile in COLUMNS)]
     lines = [f"| {' | '.join(heads)} | of the roof | bound by |", "|" + " --- |" * (len(heads) + 2)]
     for one in sorted(kept, key=lambda one: registry.names().index(one["kernel"])):
-        share = f"{one['roof_s'] / one['times']['cold']['p50_s']:.0%}" if _is_bound(one) else "-"
+        share = f"{one['roof_s'] / one['times']['cold']['seconds']['p50']:.0%}" if _is_bound(one) else "-"
         cells = [_us(one, measure, percentile) for _, measure, percentile in COLUMNS]
         lines.append(f"| {one['kernel']} | {one['batch_size']:,} | {' | '.join(cells)} | {share} | {one['bound']} |")
     (asked.out / "table.md").write_text("\n".join(lines) + "\n", encoding="utf-8")
@@ -206,7 +206,7 @@ def _is_bound(one: dict[str, Any]) -> bool:
 
 def _us(one: dict[str, Any], measure: str, percentile: int) -> str:
     spread = one["times"].get(measure)
-    return f"{1e6 * spread[f'p{percentile}_s']:.4g}" if spread else "-"
+    return f"{1e6 * spread['seconds'][f'p{percentile}']:.4g}" if spread else "-"
 
 
 def _binding(kernel: Kernel, rows: int, rates: dict[str, float]) -> tuple[float, str]:

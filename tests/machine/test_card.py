@@ -59,7 +59,7 @@ def used(uuid, **changes):
 
 
 def test_the_card_in_use_is_told_and_not_the_first_one(nvml):
-    seen = {"name": "NVIDIA L4", "driver": "570.124.06", "memory": "23034 MiB", "uuid": SECOND, "mig": False}
+    seen = {"name": "NVIDIA L4", "driver": "570.124.06", "memory": "23034 MiB", "uuid": SECOND}
     assert card_.in_use(used(SECOND)).as_dict() == {"available": True, **seen, "power_limit": "72.00 W", "cards": 2}
     nvml.nvmlDeviceGetPowerManagementLimit = nvml.nvmlDeviceGetMaxClockInfo = fails
     gpu = card_.in_use(used(SECOND))

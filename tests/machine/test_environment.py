@@ -32,7 +32,7 @@ def test_everything_that_a_result_must_say_is_there():
     assert msgspec.convert(json.loads(json.dumps(found.as_dict())), Environment) == found, "a file holds it as it is"
     assert found.machine.cpu_model
     assert found.machine.logical_cpus == os.cpu_count()
-    assert found.python.version == ".".join(map(str, sys.version_info[:3]))
+    assert found.python["version"] == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "numba", "pytest-benchmark"} <= set(found.libraries)
     assert all((found.os.system, found.os.release, found.os.distribution))
 

@@ -114,7 +114,7 @@ def test_an_environment_tells_its_versions_its_blas_and_the_kernels_of_other_pac
     venvs.package(packages, "mine", "1.0", entry_points="[mlpbench.kernels]\nfast-one = mine:Fast\n")
     found = envs.inspect("new", str(folder / "bin" / "python"))
     assert found.third_party == {"fast-one": "mine"}
-    assert found.environment.python.version == ".".join(map(str, sys.version_info[:3]))
+    assert found.environment.python["version"] == ".".join(map(str, sys.version_info[:3]))
     assert "numpy" in found.environment.libraries
     assert "numba" not in found.environment.libraries, "measuring needs none of what only the parent needs"
     there = found.interpreter.as_dict()

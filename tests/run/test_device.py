@@ -57,7 +57,7 @@ def test_device_times_stand_beside_the_rounds(run):
     for case in times.cases:
         assert list(case.times) == [name for name in MEASURES if name != "graph"]
         assert list(case.lost) == ["graph"], "cuBLAS through CuPy cannot be captured"
-        assert case.times["enqueue"].p50_s <= case.times["latency"].p50_s
+        assert case.times["enqueue"].seconds["p50"] <= case.times["latency"].seconds["p50"]
 
 
 def test_the_roofs_of_both_are_beside_the_results(run):

@@ -1,7 +1,9 @@
 """What a run has no time for, and why: skipped kernels, failures, processes that never ended, cases left out."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, datetime
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import judge
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.groups import grouped
@@ -120,7 +122,9 @@ def notices(runs: Sequence[Judged]) -> list[str]:
             texts.append(f"{which} was interrupted: {cut[0][1]}.")
         if run.problems and not run.missing:
             texts.append(f"{which} was {'; '.join(run.problems)}.")
-        texts += [resumed.sentence() for resumed in run.resumed]
+        for at_s, after in run.resumed:
+            moment = datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
+            texts.append(f"Resumed {moment}, after {words.things(after, 'process', 'processes')}.")
         texts += [f"{which} contradicts itself: {doubt}." for doubt in run.contradictions]
         texts += [f"{which} leaves a file out; the rest is shown. {line}." for line in run.damaged]
         badly = [(record.path.name, record.ran.ended) for record in run.records if record.ran and record.ran.ended]

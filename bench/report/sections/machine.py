@@ -7,7 +7,7 @@ from itertools import groupby
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.environment import Commit, Gpu, Pool
+from mlpbench.bench.record.environment import Commit, Gpu
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import MANY_RUNS, Block, Findings, Paragraph, Table, table
@@ -114,9 +114,9 @@ def _of_machine(run: Run) -> dict[str, str]:
         "Caches": _text(*caches),
         "Frequency governor": _text(machine.governor),
         "Load at the start": f"{load} over 1, 5 and 15 minutes" if load else UNREADABLE,
-        "Operating system": _text(system.distribution, system.system, system.release),
+        "Operating system": _text(*map(system.get, ("distribution", "system", "release"))),
         "Environment": run.plan.env.words() if run.plan and run.plan.env else "mlpbench's own",
-        "Python": _text(python.implementation, python.version),
+        "Python": _text(python.get("implementation"), python.get("version")),
         "Libraries": ", ".join(f"{name} {version}" for name, version in there.libraries.items()) or UNRECORDED,
         "BLAS and thread pools": _pools(run),
         "Threads given": _text(there.threads),
@@ -126,7 +126,7 @@ def _of_machine(run: Run) -> dict[str, str]:
     }
 
 
-def _text(*values: str | int | None) -> str:
+def _text(*values: object) -> str:
     return ", ".join(str(value) for value in values if value not in (None, "")) or UNREADABLE
 
 
@@ -147,10 +147,11 @@ def _pools(run: Run) -> str:
     return "; ".join(texts) or "none found"
 
 
-def _pool(pool: Pool) -> str:
-    name = f"{_text(pool.internal_api)} {pool.version or ''}".rstrip()
-    threads = None if pool.num_threads is None else words.things(pool.num_threads, "thread")
-    return _text(name, threads, pool.threading_layer, pool.architecture)
+def _pool(pool: Mapping[str, object]) -> str:
+    name = f"{_text(pool.get('internal_api'))} {pool.get('version') or ''}".rstrip()
+    count = pool.get("num_threads")
+    threads = words.things(count, "thread") if isinstance(count, int) else None
+    return _text(name, threads, pool.get("threading_layer"), pool.get("architecture"))
 
 
 def _gpu(gpu: Gpu) -> str:

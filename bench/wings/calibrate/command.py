@@ -29,7 +29,7 @@ from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write
-from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, SeenEntry, TallyEntry, WanderEntry
+from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, TallyEntry
 from mlpbench.bench.record.plan import Ending, Plan
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.trust import calibration
@@ -160,8 +160,8 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
         false_discovery_rate=verdicts.FALSE_DISCOVERY_RATE,
         paired=paired,
         unpaired=unpaired,
-        seen=tuple(SeenEntry(share, shown) for share, shown in sorted(seen.items())),
-        wander=WanderEntry(wander.sd, wander.degrees),
+        seen=tuple(sorted(seen.items())),
+        wander=(wander.sd, wander.degrees),
     )
 
 
@@ -171,14 +171,14 @@ def _print(found: CalibrationHead) -> None:
     for paired in (True, False):
         out.print(Text(calibration.sentence(found, found.repeats, paired=paired)))
     if found.wander:
-        out.print(Text(f"the level of a whole run wanders by {100 * found.wander.sd:.2g} %"))
+        out.print(Text(f"the level of a whole run wanders by {100 * found.wander[0]:.2g} %"))
     out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
 
 
 def _table(found: CalibrationHead) -> Table:
     entries = {"kernels of a run": found.paired, "two runs": found.unpaired}
     kinds = {name: entry for name, entry in entries.items() if entry}
-    seen = {entry.slowdown: f" (seen: {100 * entry.seen:.2g} %)" for entry in found.seen}
+    seen = {share: f" (seen: {100 * shown:.2g} %)" for share, shown in found.seen}
     title = f"{found.kernel}, {found.repeats} repeats on each side, threshold {100 * found.threshold:.3g} %"
     shown = console.table(title, "what was compared", *kinds, right=tuple(kinds))
     shown.add_row("equal: false verdicts", *(_rate(kind.false) for kind in kinds.values()))

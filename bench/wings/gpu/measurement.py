@@ -19,7 +19,7 @@ from mlpbench.bench.clock import no_collection, now
 from mlpbench.bench.machine.card import Card
 from mlpbench.bench.measure.case import prepare
 from mlpbench.bench.measure.session import Contestant, Suite
-from mlpbench.bench.record.device import MEASURES, PERCENTILES, DeviceCase, DeviceTimes, Spread
+from mlpbench.bench.record.device import MEASURES, QUANTILES, DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.wings.gpu import transfers
 from mlpbench.bench.wings.gpu.transfers import Sample
 from mlpbench.kernels.base import Kernel
@@ -74,14 +74,12 @@ def spread(samples: Sequence[float], timed_out: int, throttled: int) -> Spread:
     """Return the percentiles of some samples, in seconds."""
     # Events tell half microseconds; of two at the same moment, the time is not known to be none.
     seconds = np.maximum(samples, 1e-9)
-    percentiles = zip(PERCENTILES, np.percentile(seconds, PERCENTILES).tolist(), strict=True)
+    quantiles = np.percentile(seconds, list(QUANTILES.values())).tolist()
     return Spread(
         samples=len(seconds),
         timed_out=timed_out,
         throttled=throttled,
-        min_s=float(seconds.min()),
-        max_s=float(seconds.max()),
-        **{f"p{percent}_s": value for percent, value in percentiles},
+        seconds=dict(zip(QUANTILES, quantiles, strict=True)),
     )
 
 
@@ -183,7 +181,7 @@ def _measured(
     queue.wait()
     (cold,) = sampler.take(on_device(queue, lambda: forward(take()), 1, flushed=True))
     yield "cold", cold
-    cold_s = cold.p50_s if isinstance(cold, Spread) else HOT_S
+    cold_s = cold.seconds["p50"] if isinstance(cold, Spread) else HOT_S
     calls = min(MOST_HOT, max(1, math.ceil(HOT_S / cold_s)))
     yield "hot", sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))[0]
     yield "graph", _graph(queue, kernel, lambda: forward(first), sampler)

@@ -18,7 +18,7 @@ def refusals(run: Judged) -> Iterator[Found]:
             if case is None or hot is None or hot.samples < 10:  # the least of fewer samples says little
                 continue
             call_s = median(timing.rounds_s) * case.rows / timing.rows_per_call
-            if call_s < hot.min_s / 2:
-                took, needs = words.seconds(call_s), words.seconds(hot.min_s)
+            if call_s < hot.seconds["min"] / 2:
+                took, needs = words.seconds(call_s), words.seconds(hot.seconds["min"])
                 why = f"a call took {took}, and the device alone takes {needs} for it: it was not waited for"
                 yield record.kernel, record.repeat, Refusal.of(Case(timing.mode, timing.batch_size), "wait", why)

@@ -76,7 +76,7 @@ def measure(dtype: str, seconds: float) -> DeviceRoofs:
         measured.append(limit(data=tuple(data)))
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     texts = {name: None if value is None else str(value) for name, value in facts.items()}
-    return DeviceRoofs(device=CUDA, dtype=dtype, facts=texts, caches=caches, measured=tuple(measured))
+    return DeviceRoofs(device=CUDA, facts=texts, caches=caches, measured=tuple(measured))
 
 
 def array_sizes(caches: dict[str, int]) -> dict[str, int]:

@@ -77,7 +77,7 @@ def _cell(repeats: Sequence[DeviceCase], name: str) -> str:
     if not spreads:
         return ""
     low, middle, high, worst = (
-        words.seconds(median(getattr(spread, at) for spread in spreads)) for at in ("p5_s", "p50_s", "p95_s", "p99_s")
+        words.seconds(median(spread.seconds[name] for spread in spreads)) for name in ("p5", "p50", "p95", "p99")
     )
     enough = all(spread.samples >= calls_needed(0.99) for spread in spreads)
     return f"{middle} ({low} to {high}{f'; p99 {worst}' if enough else ''})"

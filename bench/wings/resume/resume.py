@@ -20,7 +20,7 @@ from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
 from mlpbench.bench.plan.sweep import Part, Sweep, measured_in, names_of, of_parts
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.plan import Plan, PlanHead, Resumed, RunFile, SweepHead
+from mlpbench.bench.record.plan import Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
@@ -81,7 +81,7 @@ class Stopped:
         if isinstance(self.head, SweepHead):
             write_atomically(self.folder / PLAN_FILE, RunFile(replace(self.head, ending=None)), replace=True)
         for folder, head, run in zip(self.folders, self.heads, self.runs, strict=True):
-            resumed = (*head.resumed, Resumed(at_s=now_s, after=len(run.records)))
+            resumed = (*head.resumed, (now_s, len(run.records)))
             write_atomically(folder / PLAN_FILE, RunFile(replace(head, resumed=resumed, ending=None)), replace=True)
         for path in self.folder.rglob(".*.partial"):
             path.unlink()

@@ -160,7 +160,9 @@ def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[E
         with console.err().status(f"making an environment of {version.words} …"):
             made.append(environments.make(folder / side, version, also, Path.cwd()))
         there = made[-1].environment
-        console.say(f"{version.words}: {made[-1].interpreter.name}, Python {there.python.version}, {_libraries(there)}")
+        console.say(
+            f"{version.words}: {made[-1].interpreter.name}, Python {there.python.get('version')}, {_libraries(there)}"
+        )
     names = {env.interpreter.name for env in made}
     if len(names) == 1:
         raise UserError(f"{asked[0].typed} and {asked[1].typed} are both {names.pop()}: nothing to compare")
@@ -208,5 +210,7 @@ def _measured(request: Request) -> list[Judged]:
 
 def _libraries(there: Environment) -> str:
     named = [f"{name} {there.libraries[name]}" for name in ("numpy", "numba") if name in there.libraries]
-    blas = [f"{pool.internal_api} {pool.version}" for pool in there.blas if pool.user_api == "blas"]
+    blas = [
+        f"{pool.get('internal_api')} {pool.get('version')}" for pool in there.blas if pool.get("user_api") == "blas"
+    ]
     return ", ".join([*named, *dict.fromkeys(blas)])

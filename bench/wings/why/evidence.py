@@ -139,7 +139,7 @@ def read(run: Run) -> Evidence:
     return Evidence(
         small,
         _roofs(every, refused, caches),
-        {name: _of_device(roofs) for name, roofs in devices.items()},
+        {name: _of_device(roofs, run.records[0].spec.dtype) for name, roofs in devices.items() if run.records},
         tuple(dict.fromkeys(missing)),
     )
 
@@ -213,11 +213,11 @@ def _peak_and_levels(rates: Mapping[str, float], threads: int, caches: Mapping[s
     return Roofs(threads, peaks[best], best, {name: rates[name] for name in LEVELS if name in rates}, caches)
 
 
-def _of_device(content: DeviceRoofs) -> Roofs | str:
-    """Return the roofs of a device: those of the run's own dtype, and beside them the peak of each arithmetic."""
+def _of_device(content: DeviceRoofs, dtype: str) -> Roofs | str:
+    """Return the roofs of a device: those of the run's own ``dtype``, and beside them the peak of each arithmetic."""
     if not content.measured:
         return content.reason or "no reason given"
-    own = "fp64" if content.dtype == "float64" else "fp32"
+    own = "fp64" if dtype == "float64" else "fp32"
     kept = tuple(one for one in content.measured if one.arithmetic in (None, own))
     roofs = _peak_and_levels(_rates(kept)[1], 1, content.caches)
     peaks = {own: (roofs.flop_s, roofs.arithmetic)}

@@ -135,7 +135,7 @@ def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[CaseShare]:
     repeats = grouped(((case.mode, case.batch_size), case) for case in cases if "cold" in case.times)
     from_memory = replace(roofs, caches={}, launch_s={})
     for at, of_case in repeats.items():
-        rows, cold_s = of_case[-1].rows, median(case.times["cold"].p50_s for case in of_case)
+        rows, cold_s = of_case[-1].rows, median(case.times["cold"].seconds["p50"] for case in of_case)
         work = Work.of(records[0].spec, rows, rows, records[0].facts)
         verdict = bounds.judge(work, from_memory, cold_s)
         yield CaseShare(*at, cold_s, work.intensity, work.flop / cold_s, verdict)

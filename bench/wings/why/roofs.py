@@ -70,7 +70,7 @@ def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] =
                         best = fastest(best, limit.take(rounds, seconds, kind))
         measured += [replace(limit.measured, refused=limit.doubt(look.facts(taken, best))) for limit in limits]
     facts = look.facts(taken, best)
-    return DeviceRoofs(dtype=dtype, caches=caches, measured=tuple(measured), look=facts)
+    return DeviceRoofs(caches=caches, measured=tuple(measured), look=facts)
 
 
 @dataclass

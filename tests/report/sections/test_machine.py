@@ -43,7 +43,7 @@ def test_each_kernel_that_says_so_has_its_threads_and_who_reported_how_many(tmp_
 
 
 def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_were_bound(tmp_path):
-    gpu = {"available": True, "name": "NVIDIA L4", "driver": "570", "uuid": "GPU-2", "mig": True, "cards": 2}
+    gpu = {"available": True, "name": "NVIDIA L4", "driver": "570", "uuid": "MIG-2", "cards": 2}
     bound = {"binding": {"processors": [0, 2], "reason": None}}
     times = {("numpy", "batched", 1): 1e-6, ("cupy", "batched", 1): 1e-6}
     folder = simulate.write_run(tmp_path, times, plan_changes=bound)
@@ -51,7 +51,7 @@ def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_
         with simulate.edited(path) as content:
             content["mlpbench"]["environment"]["gpu"] = gpu
     text = render.render([record.read_run(folder)], "md")
-    assert "| GPU | NVIDIA L4, GPU-2, driver 570, of 2 cards, a slice (MIG) |" in text
+    assert "| GPU | NVIDIA L4, MIG-2, driver 570, of 2 cards, a slice (MIG) |" in text
     assert "| Binding | bound to processors 0, 2 |" in text
     unbound = {"binding": {"processors": None, "reason": "no call for it"}}
     text = render.render([write(tmp_path / "unbound", {}, plan_changes=unbound)], "md")

@@ -53,7 +53,7 @@ def test_what_is_injected_comes_back(world, case, enqueue_s, cold_s, hot_s):
     found = of_case(world, kernel, case)
     assert not found.lost
     assert list(found.times) == list(MEASURES)
-    times = {name: one.p50_s for name, one in found.times.items()}
+    times = {name: one.seconds["p50"] for name, one in found.times.items()}
     assert times["enqueue"] == near(enqueue_s)
     assert times["cold"] == near(cold_s)
     assert times["hot"] == near(hot_s)
@@ -79,8 +79,8 @@ def test_spread_comes_back_too(world, monkeypatch):
     (found,) = sampler(world).take(on_device(kernel)[1])
     assert found.samples == len(injected) == device.MOST_SAMPLES
     for percent in (5, 50, 95, 99):
-        assert getattr(found, f"p{percent}_s") == near(np.percentile(injected, percent))
-    assert (found.min_s, found.max_s) == (near(min(injected)), near(max(injected)))
+        assert found.seconds[f"p{percent}"] == near(np.percentile(injected, percent))
+    assert (found.seconds["min"], found.seconds["max"]) == (near(min(injected)), near(max(injected)))
 
 
 def test_a_host_that_is_held_up_costs_the_sample_and_one_that_waits_for_its_own_stream_the_measurement(world):
@@ -90,7 +90,7 @@ def test_a_host_that_is_held_up_costs_the_sample_and_one_that_waits_for_its_own_
     kernel.stalls = {5: device.HOLD_S / 2, 7: 2 * device.HOLD_S, 9: 3 * device.HOLD_S}
     (found,) = sampler(world, timeout_s=10).take(one)
     assert (found.timed_out, found.throttled, found.samples) == (2, 0, device.MOST_SAMPLES)
-    assert (found.min_s, found.max_s) == (near(50e-6), near(50e-6))
+    assert (found.seconds["min"], found.seconds["max"]) == (near(50e-6), near(50e-6))
 
     def waits():
         kernel.forward(X)
@@ -142,7 +142,7 @@ def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
     kernel.stalls = {1: 2 * device.HOLD_S}
     found = of_case(world, kernel)
     latency = found.times["latency"]
-    assert (found.dropped, latency.max_s) == (0, near(latency.min_s))
+    assert (found.dropped, latency.seconds["max"]) == (0, near(latency.seconds["min"]))
     samples = device.transfers.samples(kernel, Queue(1, 5), kernel.forward, BATCH, X, lambda: world.now)
     for name, sample in samples:
         before = len(world.taken)

@@ -15,7 +15,7 @@ TIMES = {("cupy", mode, size): 1e-5 for mode, size in (("per_sample", 100), ("ba
 
 def spread(middle, samples=700, **changes):
     factors = {"min": 0.8, "p5": 0.9, "p50": 1, "p95": 1.2, "p99": 1.5, "max": 9}
-    return {f"{name}_s": middle * one for name, one in factors.items()} | {"samples": samples, **changes}
+    return {"seconds": {name: middle * one for name, one in factors.items()}, "samples": samples, **changes}
 
 
 def device_times(scale=1.0, card=None, lost=None):
@@ -72,7 +72,7 @@ def test_percentiles_are_columns_of_the_csv_and_json_has_the_blocks_as_they_are(
                 assert value == "" if name == "graph" else float(value) == pytest.approx(expected)
         assert (int(row["device_dropped"]), int(row["device_samples"])) == (5, 11 * 700 + 100)
     kernels = json.loads(render.render([run], "json"))["runs"][0]["kernels"]
-    cold = [kernel["device_times"]["cases"][1]["times"]["cold"]["p50_s"] for kernel in kernels]
+    cold = [kernel["device_times"]["cases"][1]["times"]["cold"]["seconds"]["p50"] for kernel in kernels]
     assert cold == pytest.approx([3e-6, 3.3e-6, 3.6e-6])
 
 

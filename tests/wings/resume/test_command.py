@@ -59,7 +59,7 @@ def test_exactly_what_is_missing_is_run(run, tmp_path, capsys, how, axes):
 
     found = runs.read_runs(folder)
     assert [one.missing for one in found] == [()] * len(found)
-    assert sum(one.resumed[0].after for one in found) == 4
+    assert sum(one.resumed[0][1] for one in found) == 4
     assert head(folder)["ending"]["spent_s"] == 2.0 * len(after)
     status, out, _ = called(capsys, "report", folder)
     assert "after 4 processes." in out or "after 2 processes." in out
@@ -90,7 +90,7 @@ def test_a_run_may_stop_more_than_once_and_options_do_not_contradict_the_plan(ru
         told = complaint(*run(*words, "--resume", name))
         assert told == f"{what} contradicts --resume: a run that is resumed keeps to its plan"
     assert run("--resume", name[:12])[0] == 0
-    assert [one["after"] for one in head(folder_of(tmp_path))["resumed"]] == [1, 3]
+    assert [after for _, after in head(folder_of(tmp_path))["resumed"]] == [1, 3]
     assert len(finished(folder_of(tmp_path))) == 6
 
 

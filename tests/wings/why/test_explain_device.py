@@ -5,6 +5,7 @@ import re
 import pytest
 
 from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.record.device import QUANTILES
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.why import bounds, evidence, explain
 from mlpbench.bench.wings.why.section import roof_table, run_sentences
@@ -162,7 +163,7 @@ def test_where_the_launch_binds_it_is_said_and_one_that_is_cheaper_than_cupys_is
 
 def device_times(measure, seconds):
     """Return the device times of a process: one measurement of a case, and a case without any."""
-    times = {f"{name}_s": seconds for name in ("min", "p5", "p50", "p95", "p99", "max")}
+    times = {"seconds": dict.fromkeys(QUANTILES, seconds)}
     cases = [
         {"mode": "batched", "batch_size": 1000, "rows": 1000, "times": {measure: {**times, "samples": 50}}},
         {"mode": "batched", "batch_size": 10, "rows": 10, "lost": {measure: "the call waits"}},
