@@ -34,7 +34,7 @@ def test_everything_that_a_result_must_say_is_there():
     assert found.machine.logical_cpus == os.cpu_count()
     assert found.python["version"] == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "numba", "pytest-benchmark"} <= set(found.libraries)
-    assert all((found.os.system, found.os.release, found.os.distribution))
+    assert all(found.os[name] for name in ("system", "release", "distribution"))
 
 
 def test_blas_and_its_threads_show_once_it_is_loaded():

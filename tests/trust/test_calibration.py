@@ -106,7 +106,7 @@ def test_it_is_plain_json_and_read_back(tmp_path):
         (lambda block: block.update(threshold=25), "threshold: Expected `float` < 1.0"),
         (lambda block: block["paired"]["false"].update(hits=301), "hits: expected at most the cases, 300"),
         (lambda block: block["paired"]["planted"][0].update(slowdown=0), "slowdown: Expected `float` > 0.0"),
-        (lambda block: block.update(wander=[0.01, 0]), "wander[...]: Expected `float` >= 1.0"),
+        (lambda block: block.update(wander=[0.01, 0]), ": Expected `float` >= 1.0"),
         (lambda block: block.clear(), ""),
     ],
 )
