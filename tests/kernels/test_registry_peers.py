@@ -115,14 +115,22 @@ def test_only_jax_on_its_own_arrays_is_waited_for():
     assert is_asynchronous(kernel)
 
 
-@pytest.mark.parametrize(("platform", "words"), [("gpu", "computes on gpu: set JAX_PLATFORMS=cpu"), (None, "no chips")])
-def test_jax_elsewhere_than_on_the_cpu_is_unavailable(monkeypatch, platform, words):
+@pytest.mark.parametrize(
+    ("name", "platform", "words"),
+    [
+        ("jax", "gpu", "computes on gpu: set JAX_PLATFORMS=cpu"),
+        ("jax", RuntimeError("Unable to initialize backend: no chips"), "no chips"),
+        ("jax-cuda", "cpu", "JAX computes on cpu: set JAX_PLATFORMS=cuda"),
+        ("jax-cuda", AssertionError(), r"JAX has no plugin for cuda: .* '\.\[jax-cuda\]' brings it"),
+    ],
+)
+def test_jax_elsewhere_than_asked_is_unavailable(monkeypatch, name, platform, words):
     def backend():
-        if platform is None:
-            raise RuntimeError("Unable to initialize backend: no chips")
+        if isinstance(platform, Exception):
+            raise platform
         return platform
 
     available("jax")
     monkeypatch.setattr(sys.modules["jax"], "default_backend", backend)
     with pytest.raises(KernelUnavailable, match=words):
-        registry.load("jax").probe()
+        registry.load(name).probe()

@@ -1,6 +1,7 @@
 """Every kernel as the tests of the contract take it, how to ask it, and random specifications for it."""
 
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,36 +15,23 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
 from mlpbench.kernels.spec import HIDDEN, ForwardSpec
 
 
-def divided(cls):
-    """Return ``cls`` with three threads' worth of buffers, dividing even one row: small batches test it."""
+def divided(cls, threads=3, *, by_columns=False):
+    """Return ``cls`` with so many threads, which divide even one row, or columns of wide networks."""
 
     class Divided(cls):
-        def _threads(self):
-            return 3
-
-        def _smallest_divided(self):
-            return 0
-
-        def _divide_columns(self):
-            pass
-
-    return Divided
-
-
-def by_columns(cls, threads=3):
-    """Return ``cls`` for so many threads, dividing the columns of every layer of a wide network, whatever the batch."""
-
-    class ByColumns(cls):
         def _threads(self):
             return threads
 
         def _smallest_divided(self):
-            return sys.maxsize
+            return sys.maxsize if by_columns else 0
 
         def _least_bytes(self):
-            return 0
+            return 0 if by_columns else 2**40
 
-    return ByColumns
+    return Divided
+
+
+by_columns = partial(divided, by_columns=True)
 
 
 def specs(max_size=70, max_layers=4):

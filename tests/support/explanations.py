@@ -48,7 +48,3 @@ def explanation(spec, kernels):
 
 
 CALLS, WEIGHTS = parts(0.8, 0.1, 0.02, 0.08), parts(0.0, 0.95, 0.01, 0.04)
-
-
-def network(sizes):
-    return {"sizes": sizes, "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}

@@ -82,20 +82,6 @@ def test_jax(spec, monkeypatch):
         assert traced.count("HIGHEST") == 2 * spec.n_layers, "of both operands: a GPU would multiply in TF32"
 
 
-def test_a_jax_without_a_plugin_says_what_brings_it(monkeypatch):
-    available("jax")
-
-    def backend():
-        raise AssertionError
-
-    monkeypatch.setattr(sys.modules["jax"], "default_backend", backend)
-    with pytest.raises(KernelUnavailable, match=r"JAX has no plugin for cuda: .* '\.\[jax-cuda\]' brings it"):
-        registry.load("jax-cuda").probe()
-    monkeypatch.setattr(sys.modules["jax"], "default_backend", lambda: "cpu")
-    with pytest.raises(KernelUnavailable, match="JAX computes on cpu: set JAX_PLATFORMS=cuda"):
-        registry.load("jax-cuda").probe()
-
-
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((9, 5, 3), "step", "identity", "float64")], ids=str)
 def test_onnxruntime_in_memory_that_is_sliced(spec):
     """The provider of the CPU is asked to run every node, as that of a device is."""

@@ -14,6 +14,8 @@ from mlpbench.kernels.numba_simd.passes import far, network
 from mlpbench.kernels.numba_simd.passes.program import functions as functions_of
 from support.assembly import VECTOR, functions, main_loop, multiply_adds, spills
 
+pytestmark = pytest.mark.heavy  # seconds for each target
+
 X86, ARM = "x86_64-unknown-linux-gnu", "aarch64-unknown-linux-gnu"
 
 TARGETS = {
