@@ -104,13 +104,6 @@ def test_overwriting_the_input_on_a_device_shows():
         check(Elsewhere, MNIST)
 
 
-def test_parameters_that_are_at_hand_are_not_made_again(monkeypatch):
-    params = seeded(MNIST)
-    expected = check(NumpyKernel, MNIST)
-    monkeypatch.setattr(conformance, "seeded", lambda *_: pytest.fail("made again"))
-    assert check(NumpyKernel, MNIST, params=params) == expected
-
-
 def approximate_gelu(a):
     """The approximation by tanh, off by up to 5e-4: what `gelu` means in some libraries."""
     inner = a.dtype.type(math.sqrt(2 / math.pi)) * (a + a.dtype.type(0.044715) * a**3)

@@ -51,16 +51,6 @@ def test_no_weight_is_subnormal(training, trained):
         assert not any(np.any((W != 0) & (np.abs(W) < tiny)) for W in (*params.weights, *params.biases))
 
 
-def test_images_are_moved_by_one_pixel_and_nothing_else(training):
-    image = np.zeros((1, 784))
-    image[0, 28 * 10 + 5] = 1
-    moved = training.moved(image).reshape(9, 28, 28)
-    assert sorted(map(tuple, np.argwhere(moved)[:, 1:].tolist())) == [(y, x) for y in (9, 10, 11) for x in (4, 5, 6)]
-    corner = np.zeros((1, 784))
-    corner[0, 0] = 1
-    assert training.moved(corner).sum() == 4, "what leaves the image does not come in on the other side"
-
-
 @pytest.mark.parametrize("change", ["weights", "claim"])
 def test_check_fails_where_weights_or_claim_are_others(training, trained, tmp_path, monkeypatch, change, capsys):
     meta, params = load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)

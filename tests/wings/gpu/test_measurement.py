@@ -121,21 +121,6 @@ def test_it_stops_when_it_has_enough_samples_or_its_time_is_over(world, seconds,
     assert world.now < 0.31 + seconds
 
 
-# While the stream is held
-
-
-def test_the_simulation_refuses_what_would_wait_for_the_hold(world):
-    """So that the tests above show that the timer does none of it."""
-    kernel = clockwork.SimulatedKernel(world)
-    queue = Queue(kernel.stream())
-    queue.hold(1.0)
-    for does in (queue.wait, lambda: queue.make_room(8), lambda: queue.pinned(8), lambda: queue.beside(1)):
-        with pytest.raises(AssertionError, match="while the stream is held"):
-            does()
-    queue.release()
-    queue.wait()
-
-
 def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
     """A first call waits for the device, to load its code: here for longer than a stream is held."""
     kernel = clockwork.SimulatedKernel(world)
