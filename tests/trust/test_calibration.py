@@ -93,8 +93,9 @@ def test_it_is_plain_json_and_read_back(tmp_path):
     assert (block["kind"], block["unpaired"]) == ("calibration", None)
     assert block["paired"]["planted"][1] == {"slowdown": 0.05, "hits": 98, "cases": 100}
     assert calibration.read(path) == made()
-    older = written(tmp_path, lambda block: block.pop("wander"))
-    assert calibration.read(older).wander is None
+    older = {"schema": 2, "seen": [{"slowdown": 0.05, "seen": 0.048}], "wander": {"sd": 0.012, "degrees": 8}}
+    assert calibration.read(written(tmp_path, lambda block: block.update(older))) == made()
+    assert calibration.read(written(tmp_path, lambda block: block.pop("wander"))).wander is None
 
 
 @pytest.mark.parametrize(
