@@ -384,7 +384,7 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     (found,) = runs.read_run(folder).records
     assert found.threads == 1
     (blas,) = (pool for pool in found.environment.blas if pool["user_api"] == "blas")
-    assert blas.num_threads == 1
+    assert blas["num_threads"] == 1
     assert found.environment.variables["NUMBA_NUM_THREADS"] == "1"
     assert found.spec.dtype == "float64"
     assert found.plan.run_id == the_plan.run_id
