@@ -10,12 +10,18 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 
 import llvmlite.binding as llvm
 
 from mlpbench.bench.clock import MONOTONIC, used_s
-from mlpbench.bench.record.look import BestLook
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine import identity
+from mlpbench.bench.record import look as record_look
+from mlpbench.bench.record.look import BestLook, LookFile, LookHead
+from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.record.write import write_atomically
 
 #: The same on every machine, so that times of one machine can be compared for ever: about 25 us at 4 GHz.
 STEPS = 10_000
@@ -116,6 +122,29 @@ def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
     name = next(iter(kinds.values()), None)
     known = sorted((entry.processors, entry.best_ns) for entry in best if entry.name == name)
     return LookFacts(name=name, best_ns=tuple(entry for entry in known if entry[0] in (1, *kinds)))
+
+
+def path_for(folder: Path) -> Path:
+    """Return where the fastest looks are kept for a run in this folder: in that of its machine."""
+    machine = identity.machine_id()
+    return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / record_look.FILE
+
+
+def known(path: Path) -> tuple[BestLook, ...]:
+    """Return the fastest looks of a file; none where it is damaged."""
+    with suppress(UserError):
+        return record_look.read(path)
+    return ()
+
+
+def keep(path: Path, record: Record) -> None:
+    """Write down what a process saw, where that is faster than all before. Without a file, runs go by their own."""
+    before = known(path)
+    best = record_look.fastest(before, record_look.of_record(record))
+    if best != before:
+        with suppress(UserError):
+            head = LookHead(machine=identity.machine_id(), best=best)
+            write_atomically(path, LookFile(head), replace=True)
 
 
 def compiled(code: str, name: str) -> Callable[[int], int]:

@@ -24,10 +24,8 @@ from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
-from mlpbench.bench.record import look as look_file
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
-from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
 from mlpbench.bench.record.trust import LookFacts
@@ -68,7 +66,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
     add("--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to")
     add("--mlpbench-repeat", metavar="K", type=int, default=0, help="which repeat of that run this is")
-    add("--mlpbench-looks", metavar="FILE", type=Path, help="look.json, the fastest looks of this machine so far")
     add("--p99", metavar="TIME", help="a budget, as 5ms: time single calls of every batch size")
     add("--mlpbench-audit", action="store_true", help="ask too whether the kernel changes what measures it")
     add("--cold", action="store_true", help="start the kernel without compiled code too, which compiles it")
@@ -255,9 +252,12 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         for info in (row["extra_info"] for row in output_json["benchmarks"]):
             info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
         asked.tell("looking closer")
+        looks = LookFacts()
+        if schedule is not None:
+            looks = look.facts(schedule.looks(), look.known(look.path_for(config.getoption("--mlpbench-run").parent)))
         asked.trust = replace(
             asked.trust,
-            look=LookFacts() if schedule is None else look.facts(schedule.looks(), _best_looks(config)),
+            look=looks,
             call_costs_s={} if asked.repeat else instruments.harness(),
             refusals=refusals,
         )
@@ -352,12 +352,3 @@ def _phase(case: cases_.Case, schedule: Schedule | None, turn: int | None) -> st
     if schedule is None or not turn:
         return f"{'timing' if schedule is None else 'warming'} {words.case(case.mode, case.batch_size)}"
     return f"timing, turn {turn} of {schedule.wanted.turns - 1}"
-
-
-def _best_looks(config: pytest.Config) -> tuple[BestLook, ...]:
-    """Return the fastest looks that are known; the run tells what is wrong with their file."""
-    path = config.getoption("--mlpbench-looks")
-    try:
-        return look_file.read(path) if path else ()
-    except UserError:
-        return ()

@@ -16,7 +16,7 @@ from mlpbench.bench.cases import PER_SAMPLE_ROWS
 from mlpbench.bench.clock import elapsed, utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import child, environment
+from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE, Ended
 from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.machine.variables import inherited, with_threads
@@ -26,7 +26,6 @@ from mlpbench.bench.record import runs, schema, untrusted
 from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
 from mlpbench.bench.record.write import as_bytes, write_bytes
-from mlpbench.bench.run import looks
 from mlpbench.bench.trust.rounds import CaseTime, taken
 from mlpbench.bench.words import things
 from mlpbench.kernels.base import processors
@@ -152,8 +151,7 @@ def run_process(
     refused = (f"refused: {one.check}" for one in record.trust.refusals if not one.by_time)  # the end says why
     reasons = (failure.reason for failure in record.failures)
     problems = dict.fromkeys((*reasons, *refused, *told))  # a gate fails for all cases
-    if (wrong := looks.keep(looks.path_for(folder), record)) is not None:
-        problems[wrong] = None
+    look.keep(look.path_for(folder), record)
     disturbed = {at for at, case in found.items() if case.disturbed}
     times = {at: case.sample_s for at, case in found.items()}
     construct_s = record.kernel_info.construct_s or 0.0
@@ -241,7 +239,6 @@ def _process(
             "--color=no",
             f"--mlpbench-run={folder / 'run.json'}",
             f"--mlpbench-repeat={at[1]}",
-            f"--mlpbench-looks={looks.path_for(folder)}",
             f"--benchmark-json={raw}",
             f"--benchmark-storage=file://{temporary}",  # by default, a folder wherever we were started
         ]

@@ -1,14 +1,19 @@
-"""The look: what it computes, where it is taken, and what is said of it."""
+"""The look: what it computes, where it is taken, what is said of it, and which one is kept for the next process."""
 
+import json
 import os
 import statistics
 import threading
+from types import SimpleNamespace
 
 import pytest
 
 from mlpbench.bench.machine import look
+from mlpbench.bench.machine.identity import machine_id
+from mlpbench.bench.record import look as file
+from mlpbench.bench.record import runs
 from mlpbench.bench.record.look import BestLook
-from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.record.trust import LookFacts, Trust
 
 MASK = 2**64 - 1
 
@@ -85,15 +90,58 @@ def test_without_a_compiler_or_a_clock_there_is_no_look(monkeypatch):
     assert look.facts([], [BestLook(name="x", processors=1, best_ns=5)]) == LookFacts()
 
 
+def best(ns, processors=1, name="wide"):
+    return BestLook(name=name, processors=processors, best_ns=ns)
+
+
 def test_a_record_says_which_looks_are_the_fastest_known():
     one, two = look.Look("wide", 1, lambda: 1), look.Look("wide", 2, lambda: 1)
-    known = [
-        BestLook(name="wide", processors=1, best_ns=100),
-        BestLook(name="wide", processors=2, best_ns=110),
-        BestLook(name="other", processors=2, best_ns=1),
-    ]
-    assert look.facts([one], known) == LookFacts(name="wide", best_ns=((1, 100),))
+    known = [best(100), best(110, 2), best(1, 2, "other")]
+    assert look.facts([one], known) == LookFacts(name="wide", best_ns=100)
     both = look.facts([one, two], known)
-    assert both == LookFacts(name="wide", best_ns=((1, 100), (2, 110)))
+    assert both == LookFacts(name="wide", best_ns=100, processors=2, several_ns=110)
     assert [both.best_of(processors) for processors in (1, 2, 3)] == [100, 110, None]
-    assert look.facts([one, two], known[2:]) == LookFacts(name="wide")
+    assert look.facts([one, two], known[2:]) == LookFacts(name="wide", processors=2)
+
+
+def record(*ns, name="wide", processors=None):
+    pairs = tuple((value, value + 1) for value in ns)
+    case = SimpleNamespace(looks_ns=pairs, look_processors=processors)
+    return SimpleNamespace(trust=Trust(look=LookFacts(name=name)), cases=(case,))
+
+
+def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
+    """The third fastest counts, so that one glitch does not."""
+    path = tmp_path / file.FILE
+    for found, expected in [
+        (record(50), []),
+        (record(50, 60, name=None), []),
+        (record(50, 100, 90), [best(90)]),
+        (record(190, 200), [best(90)]),
+        (record(70, 80), [best(80)]),
+        (record(70, 90, processors=2), [best(80), best(90, 2)]),
+        (record(1, 1, name="other"), [best(80), best(90, 2), best(2, name="other")]),
+    ]:
+        look.keep(path, found)
+        assert look.known(path) == tuple(expected)
+    assert json.loads(path.read_text())["mlpbench"]["machine"] == machine_id()
+
+
+@pytest.mark.parametrize("content", ["{", '{"mlpbench": {"schema": 1, "kind": "look", "best": [{}]}}'])
+def test_a_damaged_file_is_made_anew_and_one_that_cannot_be_written_is_none(tmp_path, content):
+    path = tmp_path / file.FILE
+    path.write_text(content)
+    assert look.known(path) == ()
+    look.keep(path, record(90, 100))
+    assert look.known(path) == (best(100),)
+    look.keep(tmp_path / "nowhere" / file.FILE, record(90, 100))
+
+
+@pytest.mark.parametrize("below", ["run", "sweep/setting", "calibration/run"])
+def test_it_lies_in_the_folder_of_the_machine_and_is_no_run(tmp_path, below):
+    folder = tmp_path / machine_id() / below
+    folder.mkdir(parents=True)
+    path = look.path_for(folder)
+    assert path == tmp_path / machine_id() / file.FILE
+    look.keep(path, record(90, 100))
+    assert runs.find_runs(tmp_path) == []

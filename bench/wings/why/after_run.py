@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.machine import question
+from mlpbench.bench.machine import look, question
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
@@ -15,7 +15,6 @@ from mlpbench.bench.record.roofs import DeviceRoofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.registered import modules
-from mlpbench.bench.run import looks
 
 #: What a roof takes at most, whatever a case of the profile does.
 ROOF_S = 0.15
@@ -44,7 +43,7 @@ def after_run(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) ->
             seconds=min(seconds, ROOF_S),
             devices=sorted(devices[threads, dtype] - {CPU}),
             binding=bindings[threads],
-            best=looks.known(looks.path_for(those[0])),
+            best=look.known(look.path_for(those[0])),
         )
         if reason:
             yield f"limits of the machine: {reason}"
