@@ -97,11 +97,11 @@ def best(ns, processors=1, name="wide"):
 def test_a_record_says_which_looks_are_the_fastest_known():
     one, two = look.Look("wide", 1, lambda: 1), look.Look("wide", 2, lambda: 1)
     known = [best(100), best(110, 2), best(1, 2, "other")]
-    assert look.facts([one], known) == LookFacts(name="wide", best_ns=100)
+    assert look.facts([one], known) == LookFacts(name="wide", best_ns=((1, 100),))
     both = look.facts([one, two], known)
-    assert both == LookFacts(name="wide", best_ns=100, processors=2, several_ns=110)
+    assert both == LookFacts(name="wide", best_ns=((1, 100), (2, 110)))
     assert [both.best_of(processors) for processors in (1, 2, 3)] == [100, 110, None]
-    assert look.facts([one, two], known[2:]) == LookFacts(name="wide", processors=2)
+    assert look.facts([one, two], known[2:]) == LookFacts(name="wide")
 
 
 def record(*ns, name="wide", processors=None):
