@@ -18,7 +18,6 @@ from mlpbench.bench.analysis.summary import (
     one_at_a_time,
     ranked,
 )
-from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 from mlpbench.bench.words import plain
 
@@ -332,7 +331,7 @@ def _notes(cases: Sequence[CaseSummary]) -> list[str]:
 
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
     """Return what the interval of a ratio lets one say: "same" lies within 5 % of 1; without one the value is told."""
-    if estimates.verdict(ratio, 0.05) == "same":
+    if ratio.low * 1.05 >= 1 and ratio.high <= 1.05:
         return "same"
     if ratio.low <= 1 <= ratio.high:
         return "undecided"

@@ -36,7 +36,7 @@ class CaseSummary(CaseTimes):
     @property
     def is_baseline(self) -> bool:
         """Whether this case is what the speedups of its kernel are measured against."""
-        return self.mode == "per_sample" or (self.mode == "book" and self.batch_size == 1)
+        return times.one_by_one(*self.at)
 
 
 def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
@@ -100,15 +100,13 @@ def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     leaders = [case for case in candidates if not case.unchecked] or candidates
     fastest = min(leaders, key=lambda case: case.sample.value)
     for _ in leaders:
-        faster, gain = min(
-            ((case, times.ratio_or_apart(case, fastest)) for case in leaders), key=lambda item: item[1].value
-        )
-        if gain.value >= 1:
+        gains = [(times.ratio_or_apart(case, fastest).value, case) for case in leaders]
+        gain, faster = min(gains, key=lambda item: item[0])
+        if gain >= 1:
             break
         fastest = faster
-    scatter = estimates.shared_scatter(
-        pairs for case in candidates if case is not fastest and (pairs := estimates.ratios(*times.pairs(case, fastest)))
-    )
+    others = (case for case in candidates if case is not fastest)
+    scatter = estimates.shared_scatter(estimates.ratios(*times.pairs(case, fastest)) for case in others)
     order = [(case, times.ratio_or_apart(case, fastest, scatter)) for case in candidates]
     return sorted(order, key=lambda item: (item[0] is not fastest, item[0].unchecked, item[1].value))
 
@@ -116,14 +114,10 @@ def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
 def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[CaseSummary]:
     """Yield the cases of one run with their speedups, whose scatter is known together."""
     kernels = of_kernels(cases)
-    against = [
-        (case, one_at_a_time(kernels[case.kernel], "book" if case.mode == "book" else "per_sample")) for case in cases
-    ]
-    scatter = estimates.shared_scatter(
-        pairs
-        for case, baseline in against
-        if baseline is not None and not case.is_baseline and (pairs := estimates.ratios(*times.pairs(baseline, case)))
-    )
+    modes = ("book" if case.mode == "book" else "per_sample" for case in cases)
+    against = [(case, one_at_a_time(kernels[case.kernel], mode)) for case, mode in zip(cases, modes, strict=True)]
+    gains = ((baseline, case) for case, baseline in against if baseline and not case.is_baseline)
+    scatter = estimates.shared_scatter(estimates.ratios(*times.pairs(*sides)) for sides in gains)
     for case, baseline in against:
         if baseline is None:
             yield replace(case, no_speedup="no case one at a time to compare with")

@@ -1,8 +1,7 @@
 """The only way from records to a time: seconds per sample of every case in each repeat, at the machine's best speed.
 
 A repeat's time is that of its quiet rounds (`bench.trust.rounds`), divided by how slow the processor was by its looks.
-A disturbed repeat does not count, unless fewer than two others are left. A ratio does the same with the repeats that
-both cases have.
+A disturbed repeat does not count, in a time or a ratio, unless fewer than two others are left.
 """
 
 import math
@@ -59,7 +58,7 @@ class CaseTimes:
 
     @property
     def disturbed(self) -> int:
-        """How many repeats other programs disturbed, whether they count or not."""
+        """How many repeats are `hit`."""
         return len(self.hit)
 
     @property
@@ -119,11 +118,12 @@ class CaseTimes:
         """Of the book's cell, seconds per sample by part (and the rest) and repeat; empty unless all are known."""
         if any(not case.timing.parts_s for _, case in self.sources):
             return {}
-        by_part: dict[str, dict[int, float]] = {}
-        for record, case in self.sources:
-            for name, call_s in case.parts_s.items():
-                by_part.setdefault(name, {})[record.repeat] = call_s / case.timing.rows_per_call
-        return by_part
+        by_part = grouped(
+            (name, (record.repeat, call_s / case.timing.rows_per_call))
+            for record, case in self.sources
+            for name, call_s in case.parts_s.items()
+        )
+        return {name: dict(by_repeat) for name, by_repeat in by_part.items()}
 
     def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""
@@ -145,7 +145,7 @@ def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]
 
     Raises UserError where a run or a record is named twice.
     """
-    runs = list(runs)
+    runs = tuple(runs)
     looks = best_looks(runs) if looks is None else looks
     slow = {one.path: slowness(one, looks.get(one.machine, {})) for run in runs for one in run.records}
     sources = grouped(
@@ -165,9 +165,13 @@ def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]
 
 def accuracy(record: Record, mode: str, batch_size: int) -> float | None:
     """Return the share of rows answered right in the way of a case, one at a time or batched; None without labels."""
-    one_by_one = mode == "per_sample" or (mode == "book" and batch_size == 1)
     shares = record.kernel_info.accuracy
-    return shares.per_sample if one_by_one else shares.batched
+    return shares.per_sample if one_by_one(mode, batch_size) else shares.batched
+
+
+def one_by_one(mode: str, batch_size: int) -> bool:
+    """Return whether a case goes through its rows one at a time."""
+    return mode == "per_sample" or (mode == "book" and batch_size == 1)
 
 
 def unchecked(record: Record) -> bool:

@@ -1,23 +1,20 @@
 """One method for every time and every ratio: the median over repeats, and Student's interval on the log scale.
 
-Rounds inside one process are correlated, so the repeat is the unit: one positive value for each. Three repeats know
-their scatter badly, but the cases of a run know it together (`Scatter`). What whole runs differ by, and no repeat of
-one run shows, is a variance too (`Wander`). docs/evidence/statistics.md says how often intervals hold.
+Rounds inside one process are correlated, so the repeat is the unit: one positive value for each. The cases of a run
+know its scatter together (`Scatter`); what whole runs differ by is a variance too (`Wander`).
+docs/evidence/statistics.md says how often intervals hold.
 """
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, Self
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-Verdict = Literal["faster", "slower", "same", "unclear"]
 #: One value per repeat: in order, or by the number of the repeat.
 Values = Sequence[float] | Mapping[int, float] | NDArray[np.float64]
-
-NO_INTERVAL = "1 repeat: no interval"
 
 #: Fewer repeats than this tell too little: disturbed ones are not left out, and no run stops before.
 LEAST_REPEATS = 3
@@ -44,6 +41,15 @@ class Estimate:
     high: float
     n: int
     reason: str | None = None
+
+    @classmethod
+    def of(cls, value: float, error: "Error | None", n: int, **more: Any) -> Self:
+        """Return a value with the 95 % interval that the ``error`` of its logarithm leaves: none of one repeat."""
+        if error is None:
+            return cls(value, math.nan, math.nan, n, "1 repeat: no interval", **more)
+        half = error.half()
+        # Two wildly different repeats can ask for more than a float holds; an interval up to 1e304 says the same.
+        return cls(value, value * math.exp(-half), value * math.exp(min(half, 700.0)), n, **more)
 
     @property
     def claims(self) -> bool:
@@ -80,8 +86,7 @@ class Scatter:
     def of(self, logs: NDArray[np.float64]) -> "Error":
         """Return the error of the median of ``logs`` (n >= 2): their own variance, drawn towards the shared one.
 
-        G. K. Smyth, "Linear models and empirical Bayes methods for assessing differential expression in microarray
-        experiments", Statist. Appl. Genet. Mol. Biol. 3 (2004), equation for the moderated variance.
+        G. K. Smyth, "Linear models and empirical Bayes methods ...", Statist. Appl. Genet. Mol. Biol. 3 (2004).
         """
         n, own = len(logs), float(np.var(logs, ddof=1))
         degrees = n - 1 + self.degrees
@@ -93,8 +98,8 @@ class Scatter:
 class Wander:
     """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
 
-    The highest level of T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable time", ISMM 2013. ``case_sd``:
-    by how much one case wanders beyond it.
+    ``case_sd``: by how much one case wanders beyond it. T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable
+    time", ISMM 2013.
     """
 
     sd: float
@@ -126,24 +131,23 @@ class Error:
         parts = ((self.square / total) ** 2 / self.degrees, (other.square / total) ** 2 / other.degrees)
         return Error(total, 1 / sum(parts) if sum(parts) else math.inf)
 
-    def half(self, confidence: float = 0.95) -> float:
-        """Return half the width of the interval, on the log scale."""
-        return student((1 + confidence) / 2, self.degrees) * math.sqrt(self.square)
+    def half(self) -> float:
+        """Return half the width of the 95 % interval, on the log scale."""
+        return student(0.975, self.degrees) * math.sqrt(self.square)
 
 
 ALONE, NO_WANDER = Scatter(0.0, 0.0), Wander(0.0, math.inf)
 
 
 def shared_scatter(groups: Iterable[Values]) -> Scatter:
-    """Return what the cases of a run know together of the scatter of a repeat; ``groups``: one value for each repeat.
+    """Return what the cases of a run know together of the scatter of a repeat; ``groups``: of each, one value a repeat.
 
-    The prior of Smyth's moderated variances, robust as in B. Phipson, S. Lee, I. J. Majewski, W. S. Alexander and
-    G. K. Smyth, "Robust hyperparameter estimation protects against hypervariable genes", Ann. Appl. Stat. 10 (2016):
-    moments of log variances whose outer tenths are pulled in, so that one disturbed process does not widen all.
+    The prior of Smyth's moderated variances, robust as in B. Phipson and others, "Robust hyperparameter estimation
+    ...", Ann. Appl. Stat. 10 (2016): moments of log variances whose outer tenths are pulled in.
     """
     from scipy.special import digamma, polygamma
 
-    samples = [np.log(positive(group)) for group in groups]
+    samples = [np.log(positive(group)) for group in groups if len(group)]
     known = [(len(x) - 1, max(float(np.var(x, ddof=1)), LEAST_SD**2)) for x in samples if len(x) > 1]
     if len(known) < 3:
         return ALONE
@@ -162,59 +166,46 @@ def _inverse_trigamma(y: float) -> float:
     """Return x with trigamma(x) = y: Newton's method on 1/trigamma, which is nearly a line (Smyth 2004, appendix)."""
     from scipy.special import polygamma
 
-    x = 0.5 + 1 / y
-    for _ in range(50):
+    x, step = 0.5 + 1 / y, math.inf
+    while abs(step) >= 1e-8 * x:
         tri = float(polygamma(1, x))
         step = tri * (1 - tri / y) / float(polygamma(2, x))
         x += step
-        if abs(step) < 1e-8 * x:
-            break
     return x
 
 
-def estimate(
-    values_per_repeat: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER
-) -> Estimate:
+def estimate(values: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
     """Return the median over repeats and its 95 % interval. Raises ValueError as `positive`.
 
     ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by, for an interval that is to
     hold the next run's median.
     """
-    x = positive(values_per_repeat)
-    value = _median(x)
-    if len(x) == 1:
-        return Estimate(value, math.nan, math.nan, 1, NO_INTERVAL)
-    half = (scatter.of(np.log(x)) + wander.error()).half()
-    return Estimate(value, value * _exp(-half), value * _exp(half), len(x))
+    x = positive(values)
+    return Estimate.of(_median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x))
 
 
 def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio:
-    """Return a / b with its 95 % interval: of times, b is the faster side above 1.
+    """Return a / b with its 95 % interval: of times, b is the faster side above 1. Raises ValueError as `difference`.
 
     ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
     ratios. Otherwise the quotient of the medians, with the scatter of times, and the wander of a run.
-
-    Raises ValueError as `positive`, and for paired sides without a common repeat.
     """
-    value, error, n = difference(a, b, paired, scatter, wander)
-    if error is None:
-        return Ratio(value, math.nan, math.nan, n, NO_INTERVAL, paired)
-    half = error.half()
-    return Ratio(value, value * _exp(-half), value * _exp(half), n, paired=paired)
+    return Ratio.of(*difference(a, b, paired, scatter, wander), paired=paired)
 
 
 def difference(
     a: Values, b: Values, paired: bool, scatter: Scatter = ALONE, wander: Wander = NO_WANDER
 ) -> tuple[float, Error | None, int]:
-    """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats; see `ratio`."""
+    """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats; see `ratio`.
+
+    Raises ValueError as `positive`, and for paired sides without a common repeat.
+    """
+    x, y = positive(a), positive(b)
     if paired:
-        positive(a), positive(b)
-        pairs = list(ratios(a, b).values())
-        if not pairs:
+        if not (pairs := ratios(a, b)):
             raise ValueError("no repeat has both sides")
         x = positive(pairs)
         return _median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x)
-    x, y = positive(a), positive(b)
     n = min(len(x), len(y))
     error = scatter.of(np.log(x)) + scatter.of(np.log(y)) + wander.error(runs=2) if n > 1 else None
     return _median(x) / _median(y), error, n
@@ -232,24 +223,6 @@ def counted(by_repeat: Mapping[int, float], disturbed: Collection[int]) -> dict[
     return good if len(good) > 1 else dict(by_repeat)
 
 
-def verdict(speedup: Ratio, threshold: float) -> Verdict:
-    """Say what ``speedup`` (baseline time / candidate time) shows about the candidate.
-
-    "faster" and "slower" need an interval that excludes 1 and a value above ``1 + threshold`` or below its reciprocal,
-    "same" an interval between these two. The rest is "unclear".
-    """
-    if math.isnan(speedup.low):
-        return "unclear"
-    most = 1 + threshold
-    if speedup.low > 1 and speedup.value > most:
-        return "faster"
-    if speedup.high < 1 and speedup.value * most < 1:
-        return "slower"
-    if speedup.low * most >= 1 and speedup.high <= most:
-        return "same"
-    return "unclear"
-
-
 def positive(values: Values | Iterable[float]) -> NDArray[np.float64]:
     """Return the values. Raises ValueError for none, and for values that are not finite and positive."""
     x = np.array(list(values.values() if isinstance(values, Mapping) else values), dtype=np.float64)
@@ -265,11 +238,6 @@ def _median(x: NDArray[np.float64]) -> float:
     s = np.sort(x)
     low, high = float(s[(len(s) - 1) // 2]), float(s[len(s) // 2])
     return low * math.sqrt(high / low)
-
-
-def _exp(x: float) -> float:
-    # Two wildly different repeats can ask for more than a float holds; an interval up to 1e304 says the same.
-    return math.exp(min(x, 700.0))
 
 
 def student(share: float, degrees: float) -> float:

@@ -1,13 +1,13 @@
 """What the repeats of two sides decide: verdict, the smallest slowdown they can decide, and how many more would tell.
 
-One method: value, error and degrees of freedom are those of `bench.stats.estimates`. Knows no kernels and no files.
-docs/evidence/statistics.md says how often verdicts are wrong, and how small a slowdown they find.
+Value, error and degrees of freedom are those of `bench.stats.estimates`. docs/evidence/statistics.md says how often
+verdicts are wrong, and how small a slowdown they find.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import chain
+from itertools import chain, starmap
 from typing import Any, Literal
 
 import numpy as np
@@ -58,30 +58,29 @@ def judge(
     and a p-value of at most `FALSE_DISCOVERY_RATE` after the correction for the number of cases, which know their
     scatter together. ``wander``: of unpaired sides, how far the level of a run wanders.
 
-    Raises ValueError as `bench.stats.estimates.ratio`.
+    Raises ValueError as `bench.stats.estimates.difference`.
     """
-    border, rate = THRESHOLD if threshold is None else threshold, FALSE_DISCOVERY_RATE
-    scatter = estimates.shared_scatter(
-        (pairs for a, b in cases if (pairs := estimates.ratios(a, b))) if paired else chain.from_iterable(cases)
-    )
+    border = THRESHOLD if threshold is None else threshold
+    scatter = estimates.shared_scatter(starmap(estimates.ratios, cases) if paired else chain.from_iterable(cases))
     differences = [estimates.difference(*sides, paired, scatter, wander) for sides in cases]
     p_values = [p_value(value, error) for value, error, _ in differences]
     p_adjusted = adjusted(p_values)
     # What one more case has to undercut to be found beside those that are.
-    level = rate * min(sum(p <= rate for p in p_adjusted) + 1, len(cases)) / max(len(cases), 1)
+    significant = sum(p <= FALSE_DISCOVERY_RATE for p in p_adjusted)
+    level = FALSE_DISCOVERY_RATE * min(significant + 1, len(cases)) / max(len(cases), 1)
     judged = []
-    for (a, b), (_, error, n), p, q in zip(cases, differences, p_values, p_adjusted, strict=True):
-        speedup = estimates.ratio(a, b, paired, scatter, wander)
-        verdict: Verdict
-        seen, decides, needed = estimates.verdict(speedup, border), decided(speedup), None
-        if seen in ("faster", "slower") and q <= rate:
-            verdict, decides = seen, 0.0
+    for (value, error, n), p, q in zip(differences, p_values, p_adjusted, strict=True):
+        speedup = Ratio.of(value, error, n, paired=paired)
+        verdict: Verdict = "not slower"
+        decides, needed = decided(speedup), None
+        if q <= FALSE_DISCOVERY_RATE and speedup.low > 1 and value > 1 + border:
+            verdict, decides = "faster", 0.0
+        elif q <= FALSE_DISCOVERY_RATE and speedup.high < 1 and value * (1 + border) < 1:
+            verdict, decides = "slower", 0.0
         elif math.isnan(decides) if threshold is None else may_be_slower(speedup, threshold):
             verdict = "undecided"
             if error:
-                needed = repeats_needed(error, n, NO_WANDER if paired else wander, speedup.value, border)
-        else:
-            verdict = "not slower"
+                needed = repeats_needed(error, n, NO_WANDER if paired else wander, value, border)
         least = detectable(error, border, level) if error else math.nan
         judged.append(Judgement(speedup, p, q, verdict, decides, least, needed))
     return judged
@@ -139,10 +138,9 @@ def repeats_needed(error: Error, n: int, wander: Wander, effect: float, threshol
     speedup that was seen. None where more than `MOST_REPEATS` would be needed.
     """
     distance, fixed = abs(math.log(effect * (1 + threshold))), wander.error(runs=2)
-    repeated = Error(max(error.square - fixed.square, 0.0), error.degrees)
+    repeated = max(error.square - fixed.square, 0.0)
     for more in range(n + 1, MOST_REPEATS + 1):
-        smaller = replace(repeated, square=repeated.square * n / more, degrees=repeated.degrees * more / n)
-        if (smaller + fixed).half() <= distance:
+        if (Error(repeated * n / more, error.degrees * more / n) + fixed).half() <= distance:
             return more
     return None
 
@@ -153,16 +151,16 @@ def learnt_wander(runs: Sequence[Mapping[Any, Mapping[int, float]]], prior: Wand
     ``runs``: of each run, the time of every case by repeat; one with a single repeat does not count. A run's level is
     the weighted median of its cases', by how well their repeats know them; degrees of freedom add to the ``prior``'s.
     """
-    several = [{case: values for case, values in run.items() if len(values) > 1} for run in runs]
-    logs = [{case: np.log(estimates.positive(values)) for case, values in run.items()} for run in several]
-    medians = grouped((case, float(np.median(x))) for run in logs for case, x in run.items())
-    usual = {case: float(np.median(values)) for case, values in medians.items() if len(values) > 1}
+    logs = [{at: np.log(estimates.positive(x)) for at, x in run.items() if len(x) > 1} for run in runs]
+    medians = grouped((at, float(np.median(x))) for run in logs for at, x in run.items())
+    usual = {at: float(np.median(values)) for at, values in medians.items() if len(values) > 1}
     levels = []
-    for times, run in zip(several, logs, strict=True):
-        scatter = estimates.shared_scatter(times.values())
-        off = [(float(np.median(x)) - usual[at], 1 / scatter.of(x).square) for at, x in run.items() if at in usual]
+    for times, run in zip(runs, logs, strict=True):
+        scatter = estimates.shared_scatter(times[at] for at in run)
+        off = sorted(
+            (float(np.median(x)) - usual[at], 1 / scatter.of(x).square) for at, x in run.items() if at in usual
+        )
         if off:
-            off.sort()
             weights = np.cumsum([weight for _, weight in off])
             levels.append(off[int(np.searchsorted(weights, weights[-1] / 2))][0])
     if len(levels) < 2:

@@ -11,14 +11,12 @@ from mlpbench.bench.stats.estimates import (
     MEDIAN_FACTORS,
     MOST_DEGREES,
     Error,
-    Ratio,
     Scatter,
     Wander,
     counted,
     estimate,
     ratio,
     shared_scatter,
-    verdict,
 )
 from support.simulate import round_times
 
@@ -71,26 +69,6 @@ def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
         ratio({0: 1.0}, {1: 1.0})
 
 
-@pytest.mark.parametrize(
-    ("low", "value", "high", "expected"),
-    [
-        (1.08, 1.10, 1.12, "faster"),
-        (1.01, 1.10, 1.20, "faster"),
-        (0.88, 0.90, 0.92, "slower"),
-        (0.940, 1 / 1.051, 0.960, "slower"),  # 5.1 % longer
-        (0.953, 1 / 1.049, 0.954, "same"),
-        (0.99, 1.00, 1.01, "same"),
-        (1.01, 1.02, 1.03, "same"),  # a difference, but too small to matter
-        (0.99, 1.10, 1.20, "unclear"),  # perhaps none at all
-        (1.01, 1.04, 1.20, "unclear"),  # perhaps more than the threshold
-        (0.80, 1.00, 1.25, "unclear"),
-        (math.nan, 2.00, math.nan, "unclear"),
-    ],
-)
-def test_verdicts(low, value, high, expected):
-    assert verdict(Ratio(value, low, high, n=3, paired=True), 0.05) == expected
-
-
 # -- properties
 
 
@@ -113,9 +91,6 @@ def test_a_ratio_turned_round_is_its_reciprocal_and_of_a_side_to_itself_one(a, b
     assert ratio(a, a).value == 1.0
     assume(math.isfinite(there.high) and there.low > 0 and back.low > 0)
     assert (back.low, back.high) == close((1 / there.high, 1 / there.low), rel=1e-6)
-    opposite = {"faster": "slower", "slower": "faster"}
-    # On the very border of two verdicts rounding decides; 5.3 % is no border of these values.
-    assert verdict(back, 0.053) == opposite.get(verdict(there, 0.053), verdict(there, 0.053))
 
 
 @given(repeats)

@@ -60,6 +60,15 @@ def test_every_case_says_by_how_much_it_is_not_slower():
     assert (slow.verdict, slow.decides) == ("slower", 0.0)
 
 
+@pytest.mark.parametrize(
+    ("factor", "verdict"), [(1.04, "slower"), (1.02, "not slower"), (1 / 1.02, "not slower"), (1 / 1.04, "faster")]
+)
+def test_a_sure_difference_below_the_threshold_is_none(factor, verdict):
+    rng = np.random.default_rng(7)
+    (case,) = judge([(repeats(rng, 9, sd=1e-4), repeats(rng, 9, factor, sd=1e-4))], paired=True)
+    assert (case.verdict, case.p_adjusted < FALSE_DISCOVERY_RATE) == (verdict, True)
+
+
 def test_a_verdict_is_corrected_for_the_number_of_cases_and_scatter_is_that_of_the_sides():
     rng = np.random.default_rng(6)
     near = repeats(rng, 5), repeats(rng, 5, 1.035)
