@@ -18,7 +18,7 @@ from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
-from mlpbench.bench.record.plan import Ending, Plan
+from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import seal
@@ -151,16 +151,15 @@ def plan(asked: Request) -> Planned:
     return Planned(sweep, Effort(sweep.plan, sweep.pairs))
 
 
-def resumed(asked: Request, below: str = "", effort: Callable[[Plan], Effort] | None = None) -> Planned:
+def resumed(asked: Request, below: str = "") -> Planned:
     """Return the run that a request goes on with, with what it has left taken in. Raises UserError.
 
-    ``below``: the folder of the command's runs in that of a machine; ``effort`` makes another than that of a run.
+    ``below``: the folder of the command's runs in that of a machine.
     """
     if not (found := modules("resume")):
         raise UserError("--resume needs mlpbench's folder bench/wings/resume, and it is not there")
     stopped: Stopped = found[0].find(asked, below)
-    sweep = stopped.sweep
-    planned = Planned(sweep, effort(sweep.plan) if effort else Effort(sweep.plan, sweep.pairs), stopped)
+    planned = Planned(stopped.sweep, Effort(stopped.sweep.plan, stopped.sweep.pairs), stopped)
     stopped.take_in(planned.effort)
     return planned
 

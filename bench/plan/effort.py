@@ -251,9 +251,11 @@ class Effort:
         return max([first, *later][-LOOK_BACK:], key=sum)
 
     def _next_round(self) -> list[str]:
-        """Return the kernels of the next round in running order, pair by pair."""
-        if self._plan.target is None or not self.goes_on:
+        """Return the kernels of the next round in running order, pair by pair; all of them where there is no target."""
+        if not self.goes_on:
             return []
+        if self._plan.target is None:
+            return in_any_order(self._together, self._rng) if self._lasts(*self._plan.kernels) <= self._left else []
         too_wide: list[tuple[float, Sequence[str]]] = []
         for sides in self._together:
             widths = [self._width(name, case) or 0.0 for name in sides for case in self._times.get(name, ())]
@@ -284,11 +286,3 @@ class Effort:
         else:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
         return CaseEnd(kernel, *case, len(by_repeat), limit, self._shown_width(name, case))
-
-
-class WholeRounds(Effort):
-    """Rounds of all kernels until the budget is spent, whatever their intervals."""
-
-    def _next_round(self) -> list[str]:
-        fits = self._lasts(*self._plan.kernels) <= self._left
-        return in_any_order(self._together, self._rng) if fits else []

@@ -2,14 +2,14 @@
 
 import os
 import random
+import re
 import secrets
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from msgspec.structs import replace
 
-from mlpbench.bench import values
 from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import Profile
@@ -115,25 +115,19 @@ def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str]) -> Plan:
     )
 
 
-#: All that a plan asks of the clock: words that stand alone, and names with what reads the number behind each.
-_ALONE = ("--benchmark-disable-gc", "--benchmark-warmup=on", "--cold", "--mlpbench-audit")
-_NUMBERS: Mapping[str, Callable[[str], float]] = {
-    "--benchmark-warmup-iterations": int,
-    "--benchmark-min-time": float,
-    "--benchmark-max-time": float,
-    "--benchmark-min-rounds": int,
-    "--p99": values.parse_duration,
-}
+#: All that a plan asks of the clock.
+_ADMITTED = re.compile(
+    r"--benchmark-(disable-gc|warmup=on|(warmup-iterations|min-rounds)=\d+|(min|max)-time=\d*\.?\d+(e-?\d+)?)"
+    r"|--p99=\d*\.?\d+ *[a-zµ]+|--cold|--mlpbench-audit",
+    re.ASCII,
+)
 
 
 def admitted(clock: Sequence[str]) -> list[str]:
     """Return the clock's options of a plan, which may stand in anybody's file. Raises UserError for any other word."""
     for word in clock:
-        name, _, number = word.partition("=")
-        try:
-            _ = word in _ALONE or _NUMBERS[name](number)
-        except (KeyError, ValueError, UserError):
-            raise UserError(f"mlpbench.plan.clock: {word[:40]!r} is no option of the clock; start a new run") from None
+        if not _ADMITTED.fullmatch(word):
+            raise UserError(f"mlpbench.plan.clock: {word[:40]!r} is no option of the clock; start a new run")
     return list(clock)
 
 

@@ -6,16 +6,28 @@ run's is: ratios between settings stay paired by repeat. With one setting names 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 
 from msgspec.structs import replace as replan
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.data.workload import Workload
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import binding
-from mlpbench.bench.plan.envs import Env
 from mlpbench.bench.plan.plan import part_of
-from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.plan import Interpreter, Plan
+from mlpbench.bench.registered import modules
+
+
+@dataclass(frozen=True)
+class Env:
+    """An environment in which mlpbench can measure. ``third_party``: kernels of other packages there, and of which."""
+
+    interpreter: Interpreter
+    environment: Environment
+    third_party: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -53,6 +65,23 @@ class Sweep:
     def find(self, name: str) -> tuple[int, Part]:
         """Return the part, and its number, of a name of the plan."""
         return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
+
+
+def interpreters(texts: Sequence[str]) -> dict[str, str]:
+    """Return the interpreters that were named as NAME=PATH, by name. Raises UserError."""
+    found: dict[str, str] = _envs().parse(texts) if texts else {}
+    return found
+
+
+def inspect(python: Mapping[str, str]) -> dict[str, Env]:
+    """Return the environments of interpreters by name. Raises UserError where one cannot measure."""
+    return {name: _envs().inspect(name, path) for name, path in python.items()}
+
+
+def _envs() -> ModuleType:
+    if not (found := modules("envs")):
+        raise UserError("--env needs mlpbench's folder bench/wings/versions, and it is not there")
+    return found[0]
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:

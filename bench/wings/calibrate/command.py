@@ -23,7 +23,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments
 from mlpbench.bench.plan import choose
-from mlpbench.bench.plan.effort import WholeRounds
+from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan, new_seed
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.request import Request
@@ -60,11 +60,11 @@ def calibrate(
     """
     if request.resume is None:
         sweep = _planned(request, repeats or 20)
-        planned = runs_.Planned(sweep, WholeRounds(sweep.plan))
+        planned = runs_.Planned(sweep, Effort(sweep.plan))
     elif repeats is not None:
         raise UserError("--repeats contradicts --resume: a run that is resumed keeps to its plan")
     else:
-        planned = runs_.resumed(request, BELOW, WholeRounds)
+        planned = runs_.resumed(request, BELOW)
     plan, evaluated = planned.sweep.plan, []
 
     def conclude(folder: Path, ending: Ending) -> None:

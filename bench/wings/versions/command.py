@@ -37,7 +37,7 @@ IDLE_SD, BUSY_SD = 0.02, 0.08
 
 if TYPE_CHECKING:
     from mlpbench.bench.analysis.judge import Judged
-    from mlpbench.bench.plan.envs import Env
+    from mlpbench.bench.plan.sweep import Env
     from mlpbench.bench.record.environment import Environment
     from mlpbench.bench.wings.versions.versions import Version
 

@@ -10,8 +10,7 @@ import zipfile
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import envs
-from mlpbench.bench.wings.versions import environments, versions
+from mlpbench.bench.wings.versions import environments, envs, versions
 from support.places import installer
 from support.sources import ROOT
 from support.terminal import git

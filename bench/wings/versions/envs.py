@@ -1,35 +1,33 @@
 """Python environments as an axis: found where somebody names them, and asked whether mlpbench can measure in them.
 
-A foreign interpreter is asked by a few lines that every Python understands. What is wrong with it is one line here, and
-never a traceback of its own.
+A foreign interpreter is asked by a few lines that every Python understands; what is wrong with it is one line.
 """
 
 import json
 import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib import import_module
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 from packaging.requirements import Requirement
 
+from mlpbench import __version__ as VERSION  # noqa: N812 - a constant
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.child import Ended
 from mlpbench.bench.machine.variables import inherited
+from mlpbench.bench.plan.sweep import Env
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
 from mlpbench.bench.record.plan import Interpreter
 from mlpbench.bench.record.untrusted import clean_text
 
-#: What every environment must have: this mlpbench. By name: its `frame` would import the analysis, if it were called.
-VERSION: str = import_module("mlpbench").__version__
-PACKAGE = Path(__file__).parents[2]
+#: What every environment must have: this mlpbench.
+PACKAGE = Path(__file__).parents[3]
 #: What the part of mlpbench that measures imports, beside what a kernel itself needs.
 NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=1.26", "pytest>=8.2", "pytest-benchmark>=5.3", "threadpoolctl>=3.5")
 #: The oldest Python that mlpbench runs in.
@@ -44,7 +42,7 @@ _QUESTION = """
 import json, os, sys
 sys.path = [path for path in sys.path if path]
 needs, wanted = json.loads(sys.argv[1]), json.loads(sys.argv[2])
-found = {"python": list(sys.version_info[:3]), "versions": {}, "broken": {}, "ours": {}}
+found = {"python": list(sys.version_info[:3]), "versions": {}, "broken": {}}
 def ask():
     from importlib import import_module, metadata
     for name in needs:
@@ -60,9 +58,8 @@ def ask():
     try:
         import mlpbench
         from mlpbench.bench.record.fields import SCHEMA
-        told = {"version": mlpbench.__version__, "schema": SCHEMA, "package": os.path.dirname(mlpbench.__file__)}
-        found["ours"] = told
-        if [told["version"], told["schema"]] == wanted:
+        found.update(version=mlpbench.__version__, schema=SCHEMA, package=os.path.dirname(mlpbench.__file__))
+        if [mlpbench.__version__, SCHEMA] == wanted:
             from mlpbench.bench.machine import environment
             from mlpbench.kernels import registry
             ours = set(registry.third_party())
@@ -70,40 +67,25 @@ def ask():
             found["third_party"] = {point.name: point.dist.name for point in points if point.name in ours}
             found["environment"] = environment.collect().as_dict()
     except Exception as error:
-        found["ours"]["error"] = "%s: %s" % (type(error).__name__, error)
+        found["error"] = "%s: %s" % (type(error).__name__, error)
 if sys.version_info >= (3, 11):
     ask()
 print("\\n" + json.dumps(found))
 """
 
 
-class _Ours(Block, frozen=True, kw_only=True):
-    """The mlpbench that an environment has, as far as it has one."""
-
-    version: Text | None = None
-    schema: int | None = None
-    package: Text | None = None
-    error: Text | None = None
-
-
 class _Answer(Block, frozen=True, kw_only=True):
-    """What an interpreter says: its version, those of what mlpbench needs, and what of that cannot be imported."""
+    """What an interpreter says: its version, those of what mlpbench needs, what of that is broken, its mlpbench."""
 
     python: tuple[int, int, int]
     versions: dict[Text, Text]
     broken: dict[Text, Text]
-    ours: _Ours
+    version: Text | None = None
+    schema: int | None = None
+    package: Text = ""
+    error: Text | None = None
     third_party: dict[Name, Text] = msgspec.field(default_factory=dict)
     environment: Environment = Environment()
-
-
-@dataclass(frozen=True)
-class Env:
-    """An environment in which mlpbench can measure. ``third_party``: kernels of other packages there, and of which."""
-
-    interpreter: Interpreter
-    environment: Environment
-    third_party: Mapping[str, str] = field(default_factory=dict)
 
 
 def parse(texts: Sequence[str]) -> dict[str, str]:
@@ -143,8 +125,7 @@ def inspect(name: str, python: str) -> Env:
     source = clean_text(said.decode(errors="replace")) if said else None
     found = _ask(name, python)
     _refuse_unfit(name, python, found)
-    package = found.ours.package or ""
-    return Env(Interpreter(name, python, package, source), found.environment, found.third_party)
+    return Env(Interpreter(name, python, found.package, source), found.environment, found.third_party)
 
 
 def installed(python: str, distribution: str) -> str | None:
@@ -182,19 +163,19 @@ def _refuse_unfit(name: str, python: str, found: _Answer) -> None:
         for need in map(Requirement, NEEDS)
         if need.name not in found.versions or not need.specifier.contains(found.versions[need.name], prereleases=True)
     ]
-    ours, wanted = found.ours, f"mlpbench {VERSION}"
+    wanted = f"mlpbench {VERSION}"
     if lacks:
         told = ", ".join(f"{need.name} {found.versions.get(need.name, '(missing)')}" for need in lacks)
         words = shlex.join(map(str, lacks))
         raise UserError(f"{who}: the environment does not have what mlpbench measures with, {told}: {pip} {words}")
     how = f"install {wanted} there: {pip} --no-deps {shlex.quote(_source())}"
-    if ours.version is None:
-        raise UserError(f"{who}: no mlpbench in this environment ({ours.error}); {how}")
-    if ours.version != VERSION or ours.schema != SCHEMA:
-        told = f"mlpbench {ours.version}, which writes records of schema {ours.schema}"
+    if found.version is None:
+        raise UserError(f"{who}: no mlpbench in this environment ({found.error}); {how}")
+    if found.version != VERSION or found.schema != SCHEMA:
+        told = f"mlpbench {found.version}, which writes records of schema {found.schema}"
         raise UserError(f"{who}: it has {told}; this is {wanted} with schema {SCHEMA}; {how}")
-    if ours.error is not None:
-        raise UserError(f"{who}: its mlpbench is not this one: {ours.error}; {how}")
+    if found.error is not None:
+        raise UserError(f"{who}: its mlpbench is not this one: {found.error}; {how}")
 
 
 def _source() -> str:

@@ -8,8 +8,8 @@ import pytest
 
 import mlpbench
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import envs
 from mlpbench.bench.record.fields import SCHEMA
+from mlpbench.bench.wings.versions import envs
 from support.places import venvs
 from support.processes import interpreter
 
@@ -62,7 +62,7 @@ def test_a_folder_and_its_interpreter_are_one_and_links_are_not_followed(tmp_pat
 @pytest.mark.parametrize(
     ("body", "expected"),
     [
-        ("print(json.dumps({'python': [3, 9, 2], 'versions': {}, 'broken': {}, 'ours': {}}))", "is Python 3.9.2; mlpb"),
+        ("print(json.dumps({'python': [3, 9, 2], 'versions': {}, 'broken': {}}))", "is Python 3.9.2; mlpb"),
         ("raise SystemExit('no library of C')", "does not answer as Python does: no library of C"),
         ("print('hello')", "does not answer as Python does: it ended with 0"),
         ("print('[1, 2]')", "does not answer as Python does"),
