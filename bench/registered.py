@@ -6,7 +6,6 @@ The package has ``COMMANDS``. Its modules, each optional:
 - ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel``
   at the end; it returns fields of the record. ``audit`` checks there whether the kernel changed its process.
 - ``after_run`` measures after all processes; ``roofs`` measures the limits of one ``DEVICE``.
-- ``envs`` finds and asks the Python environments that ``--env`` names.
 - ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares files of others.
 
 No list names a wing: whoever deletes its folder takes all of it away.

@@ -6,19 +6,18 @@ run's is: ratios between settings stay paired by repeat. With one setting names 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 from types import ModuleType
 
 from msgspec.structs import replace as replan
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.data.workload import Workload
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import binding
 from mlpbench.bench.plan.plan import part_of
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Interpreter, Plan
-from mlpbench.bench.registered import modules
 
 
 @dataclass(frozen=True)
@@ -79,9 +78,7 @@ def inspect(python: Mapping[str, str]) -> dict[str, Env]:
 
 
 def _envs() -> ModuleType:
-    if not (found := modules("envs")):
-        raise UserError("--env needs mlpbench's folder bench/wings/versions, and it is not there")
-    return found[0]
+    return import_module("mlpbench.bench.plan.envs")
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:

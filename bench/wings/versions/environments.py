@@ -13,8 +13,8 @@ from pathlib import Path
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.variables import inherited
+from mlpbench.bench.plan import envs
 from mlpbench.bench.plan.sweep import Env
-from mlpbench.bench.wings.versions import envs
 from mlpbench.bench.wings.versions.versions import SHORT, Version, git
 
 #: Folder, in that of an environment, of the commit that is installed there.

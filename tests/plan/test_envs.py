@@ -8,8 +8,8 @@ import pytest
 
 import mlpbench
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import envs
 from mlpbench.bench.record.fields import SCHEMA
-from mlpbench.bench.wings.versions import envs
 from support.places import venvs
 from support.processes import interpreter
 

@@ -27,7 +27,7 @@ from mlpbench.bench.record.plan import Interpreter
 from mlpbench.bench.record.untrusted import clean_text
 
 #: What every environment must have: this mlpbench.
-PACKAGE = Path(__file__).parents[3]
+PACKAGE = Path(__file__).parents[2]
 #: What the part of mlpbench that measures imports, beside what a kernel itself needs.
 NEEDS = ("llvmlite", "msgspec>=0.20", "numpy>=1.26", "pytest>=8.2", "pytest-benchmark>=5.3", "threadpoolctl>=3.5")
 #: The oldest Python that mlpbench runs in.
