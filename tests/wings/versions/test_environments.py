@@ -10,7 +10,8 @@ import zipfile
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.wings.versions import environments, envs, versions
+from mlpbench.bench.plan import envs
+from mlpbench.bench.wings.versions import environments, versions
 from support.places import installer
 from support.sources import ROOT
 from support.terminal import git
