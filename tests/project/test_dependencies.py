@@ -37,7 +37,7 @@ def declared(requirements):
 
 CORE = declared(PROJECT["dependencies"])
 EXTRAS = {name: declared(said) - {"mlpbench"} for name, said in PROJECT["optional-dependencies"].items()}
-OF_USERS = CORE.union(*(EXTRAS[name] for name in EXTRAS if name not in {"test", "train"}))
+OF_USERS = CORE.union(*(EXTRAS[name] for name in EXTRAS if name not in {"docs", "test", "train"}))
 
 
 def libraries(path):
