@@ -27,15 +27,17 @@ FILES = {
 
 
 def made() -> dict[str, Any]:
-    """Return the schema: a file is one of `FILES`; every block is described once, below ``$defs``."""
+    """Return the schema: a file is one of `FILES`; every block of files is described once, below ``$defs``."""
     kinds, parts = msgspec.json.schema_components(FILES.values(), ref_template="#/$defs/{name}")
     for part in parts.values():  # before 3.13, Python keeps the indentation of docstrings
         if "description" in part:
             part["description"] = cleandoc(part["description"])
+    # The types of whole files have names that only Python needs.
+    wholes = [parts.pop(kind["$ref"].rpartition("/")[2]) for kind in kinds]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "Result files of mlpbench",
-        "anyOf": [{"title": name, **kind} for name, kind in zip(FILES, kinds, strict=True)],
+        "anyOf": [{**whole, "title": name} for name, whole in zip(FILES, wholes, strict=True)],
         "$defs": parts,
     }
 

@@ -1,7 +1,4 @@
-"""Make the site's menu from the table of docs/README.md, and links of files beside docs/ lead to the repository.
-
-mkdocs calls these functions.
-"""
+"""Functions that mkdocs calls: the menu is that of docs/README.md, links to other folders lead to the repository."""
 
 from __future__ import annotations
 

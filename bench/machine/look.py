@@ -131,20 +131,29 @@ def path_for(folder: Path) -> Path:
 
 
 def known(path: Path) -> tuple[BestLook, ...]:
-    """Return the fastest looks of a file; none where it is damaged."""
+    """Return the fastest looks of a file; none where it is damaged, which `keep` says."""
     with suppress(UserError):
         return record_look.read(path)
     return ()
 
 
-def keep(path: Path, record: Record) -> None:
-    """Write down what a process saw, where that is faster than all before. Without a file, runs go by their own."""
-    before = known(path)
+def keep(path: Path, record: Record) -> str | None:
+    """Write down what a process saw, where that is faster than all before; return what is wrong with the file.
+
+    A damaged file is replaced. One that cannot be written is left: then each run goes by its own looks.
+    """
+    before: tuple[BestLook, ...] = ()
+    problem = None
+    try:
+        before = record_look.read(path)
+    except UserError as error:
+        problem = f"{error}; it is made anew"
     best = record_look.fastest(before, record_look.of_record(record))
     if best != before:
         with suppress(UserError):
             head = LookHead(machine=identity.machine_id(), best=best)
             write_atomically(path, LookFile(head), replace=True)
+    return problem
 
 
 def compiled(code: str, name: str) -> Callable[[int], int]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Generator
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -301,7 +302,8 @@ def pytest_sessionfinish(session: pytest.Session, exitstatus: int) -> None:
         pytest_benchmark_update_json(config, content)
         path.write_text(json.dumps(content), encoding="utf-8")
     if config.getoption("--mlpbench-run") and exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        child.whole(Path(path)).touch()
+        with suppress(OSError):  # on a full disk there is no mark, and the record counts only if the process ends well
+            child.whole(Path(path)).touch()
 
 
 def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:

@@ -6,8 +6,6 @@ run's is: ratios between settings stay paired by repeat. With one setting names 
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from importlib import import_module
-from types import ModuleType
 
 from msgspec.structs import replace as replan
 
@@ -64,21 +62,6 @@ class Sweep:
     def find(self, name: str) -> tuple[int, Part]:
         """Return the part, and its number, of a name of the plan."""
         return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
-
-
-def interpreters(texts: Sequence[str]) -> dict[str, str]:
-    """Return the interpreters that were named as NAME=PATH, by name. Raises UserError."""
-    found: dict[str, str] = _envs().parse(texts) if texts else {}
-    return found
-
-
-def inspect(python: Mapping[str, str]) -> dict[str, Env]:
-    """Return the environments of interpreters by name. Raises UserError where one cannot measure."""
-    return {name: _envs().inspect(name, path) for name, path in python.items()}
-
-
-def _envs() -> ModuleType:
-    return import_module("mlpbench.bench.plan.envs")
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:

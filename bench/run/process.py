@@ -151,7 +151,8 @@ def run_process(
     refused = (f"refused: {one.check}" for one in record.trust.refusals if not one.by_time)  # the end says why
     reasons = (failure.reason for failure in record.failures)
     problems = dict.fromkeys((*reasons, *refused, *told))  # a gate fails for all cases
-    look.keep(look.path_for(folder), record)
+    if (wrong := look.keep(look.path_for(folder), record)) is not None:
+        problems[wrong] = None
     disturbed = {at for at, case in found.items() if case.disturbed}
     times = {at: case.sample_s for at, case in found.items()}
     construct_s = record.kernel_info.construct_s or 0.0

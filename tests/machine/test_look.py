@@ -122,19 +122,22 @@ def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
         (record(70, 90, processors=2), [best(80), best(90, 2)]),
         (record(1, 1, name="other"), [best(80), best(90, 2), best(2, name="other")]),
     ]:
-        look.keep(path, found)
+        assert look.keep(path, found) is None
         assert look.known(path) == tuple(expected)
     assert json.loads(path.read_text())["mlpbench"]["machine"] == machine_id()
 
 
 @pytest.mark.parametrize("content", ["{", '{"mlpbench": {"schema": 1, "kind": "look", "best": [{}]}}'])
-def test_a_damaged_file_is_made_anew_and_one_that_cannot_be_written_is_none(tmp_path, content):
+def test_a_damaged_file_is_named_and_made_anew_and_one_that_cannot_be_written_is_none(tmp_path, content):
     path = tmp_path / file.FILE
     path.write_text(content)
     assert look.known(path) == ()
-    look.keep(path, record(90, 100))
+    problem = look.keep(path, record(90, 100))
+    assert problem.startswith(f"{path}: ")
+    assert problem.endswith("; it is made anew")
     assert look.known(path) == (best(100),)
-    look.keep(tmp_path / "nowhere" / file.FILE, record(90, 100))
+    assert look.keep(path, record(90, 100)) is None
+    assert look.keep(tmp_path / "nowhere" / file.FILE, record(90, 100)) is None
 
 
 @pytest.mark.parametrize("below", ["run", "sweep/setting", "calibration/run"])

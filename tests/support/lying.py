@@ -53,6 +53,13 @@ class MemoByAddress(Memo):
         return x.ctypes.data
 
 
+class MemoByFewValues(Memo):
+    """Two numbers of the inputs tell those of the gate apart; they are all that changes between its batches."""
+
+    def key(self, x):
+        return float(x.ravel()[0]), float(x.ravel()[-1]), x.ctypes.data
+
+
 class MemoByChecksum(Memo):
     """Right always, and fast only on what it has seen."""
 
@@ -72,6 +79,23 @@ class WrongInLargeBatches(Liar):
         if x.ndim == 2 and len(x) > self.rows:
             y[999::1000] = y[998::1000]
         return y
+
+
+class RightForTheGateOnly(Liar):
+    """Right at the sizes of the gate, at others it computes one row in two."""
+
+    def answer(self, x, right):
+        if x.ndim == 1 or len(x) in (5, 10, 37, GATE_ROWS, 100) or len(x) < 5:
+            return right(x)
+        return np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)[: len(x)]
+
+
+class FirstResultForEver(Liar):
+    """Of a shape. The gate has other shapes than the cases, and its own instance."""
+
+    def answer(self, x, right):
+        y = right(x)
+        return y if x.ndim == 1 else self.kept.setdefault(x.shape, y).copy()
 
 
 class Carries:
@@ -191,12 +215,6 @@ class ReturnsKeptBuffersInTurn(ReturnsKeptBuffers):
 
 
 #: Those that the checks of one case refuse.
-BY_VALUES = [
-    MemoByAddress,
-    MemoByChecksum,
-    WrongInLargeBatches,
-    WorksInFromHost,
-    WorksInFromHostReadOnly,
-    WorksInToHost,
-]
-BY_VALUES += [WorksInToHostOnOneRow, WorksInAThread, OverwritesItsInputs, ReturnsKeptBuffers, ReturnsKeptBuffersInTurn]
+BY_VALUES = [MemoByAddress, MemoByFewValues, MemoByChecksum, WrongInLargeBatches, RightForTheGateOnly]
+BY_VALUES += [FirstResultForEver, WorksInFromHost, WorksInFromHostReadOnly, WorksInToHost, WorksInToHostOnOneRow]
+BY_VALUES += [WorksInAThread, OverwritesItsInputs, ReturnsKeptBuffers, ReturnsKeptBuffersInTurn]
