@@ -68,7 +68,7 @@ class KernelFinding:
 class Fastest:
     """The checked kernel with the shortest time per sample at a batch size (None: one at a time).
 
-    ``lead``: the runner-up's time / the fastest's, paired by repeat; None if no repeat has both.
+    ``lead``: the runner-up's time / the fastest's.
     """
 
     run: str
@@ -76,14 +76,12 @@ class Fastest:
     kernel: str
     sample: Estimate
     runner_up: str
-    lead: Ratio | None
+    lead: Ratio
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
         second = self.runner_up
         first = f"Fastest {_where(self.batch_size)}: {self.kernel}, {words.time(self.sample)} per sample"
-        if self.lead is None:
-            return f"{first}; no repeat has both it and {second}."
         if not self.lead.claims:
             return f"{first}; next {second}, {words.ratio(self.lead)}."
         wording = {
@@ -287,8 +285,7 @@ def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
 
 def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
     (first, _), (second, lead), *_ = ranked(cases)
-    ahead = lead if lead.paired else None
-    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, ahead)
+    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
 
 
 def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:

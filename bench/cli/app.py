@@ -164,7 +164,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except typer.Exit as ended:
         status = ended.exit_code
     except USAGE_ERROR as error:
-        complain(f"{error.format_message()} Try `mlpbench --help`.")
+        command = error.ctx.command_path if error.ctx else "mlpbench"
+        complain(f"{error.format_message().removesuffix('.')}: `{command} --help` shows what there is")
         status = BAD_INPUT
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")

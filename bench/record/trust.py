@@ -3,6 +3,7 @@
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
+import heapq
 from collections.abc import Iterable
 from typing import Self
 
@@ -86,8 +87,7 @@ OWN = 1.15
 
 def best_look(looks: Iterable[float]) -> float:
     """Return the look that counts as the best of some."""
-    found = sorted(looks)
-    return found[min(BEST, len(found) - 1)]
+    return heapq.nsmallest(BEST + 1, looks)[-1]
 
 
 def quiet_up_to(best_ns: float, beside_ns: float) -> float:

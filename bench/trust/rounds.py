@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 
 import numpy as np
 
@@ -104,7 +105,7 @@ def slowness(record: Record, best: Mapping[Kind, float]) -> float:
 
 
 def _looks(timing: Timing) -> list[int]:
-    return [look for pair in timing.looks_ns for look in pair]
+    return list(chain.from_iterable(timing.looks_ns))
 
 
 def _kind(record: Record, timing: Timing) -> Kind:

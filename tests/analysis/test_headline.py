@@ -105,6 +105,14 @@ def test_an_unchecked_kernel_neither_leads_nor_is_next_nor_ranks_first(tmp_path)
     assert {cell.fastest for cell in heat.cells.values()} <= {"numpy", "numba"}
 
 
+def test_without_a_repeat_of_both_the_medians_say_who_leads(tmp_path):
+    folder = simulate.write_run(tmp_path, KNOWN, repeats=4, noise=0)
+    for name in ("numpy.0", "numpy.1", "numba.2", "numba.3"):
+        (folder / f"{name}.json").unlink()
+    one, _ = headline.find(summarize(frame.runs(folder))).fastest
+    assert one.sentence().startswith("Fastest one at a time: numba, 6.00 µs per sample, 3.00x")
+
+
 def test_where_one_kernel_alone_competes_nobody_is_fastest(tmp_path):
     one = find(tmp_path / "one", {case: time for case, time in KNOWN.items() if case[0] == "numba"})
     assert (one.fastest, one.lines()) == ([], [one.kernels[0].sentence()])

@@ -90,7 +90,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["compare", "numpy", "numpy"], "nothing to compare: "),
         (["compare", "numpy", "numpy", "--fail-if-slower", "lots"], "cannot read the threshold 'lots'"),
         # The words themselves
-        (["rnu"], "No such command 'rnu'."),
+        (["rnu"], "No such command 'rnu': `mlpbench --help` shows what there is"),
         (["run", "--treads", "2"], "No such option: --treads"),
         (["run", "--threads"], "Option '--threads' requires an argument"),
         (["env", "numpy"], "Got unexpected extra argument"),

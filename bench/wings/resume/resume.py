@@ -210,7 +210,7 @@ def _refuse_foreign(folder: Path, head: PlanHead) -> None:
     if plan.setting and plan.setting.env != (plan.env and plan.env.name):
         raise UserError(f"{file}: mlpbench.plan.setting.env: the plan has another environment")
     if not run_folder.is_ours(head):
-        changed = "somebody else made it, or it was changed"
+        changed = "it was changed, or somebody else or another version made it"
         why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
         advice = "only whoever made a run resumes it, so start a new one"
         raise UserError(f"{file} is not as your mlpbench writes it: {why}; {advice}")
