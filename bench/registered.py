@@ -5,7 +5,8 @@ The package has ``COMMANDS``. Its modules, each optional:
 - ``section`` has ``SECTIONS`` of a report, ``chart`` has ``CHARTS``, ``annotations`` has ``FORMATS`` of a comparison.
 - ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel``
   at the end; it returns fields of the record. ``audit`` checks there whether the kernel changed its process.
-- ``after_run`` measures after all processes; ``roofs`` measures the limits of one ``DEVICE``.
+- ``environments`` asks other Pythons what they have. ``after_run`` measures after all processes; ``roofs`` measures
+  the limits of one ``DEVICE``.
 - ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares files of others.
 
 No list names a wing: whoever deletes its folder takes all of it away.

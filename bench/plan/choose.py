@@ -10,7 +10,7 @@ from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.plan import effort, envs, probe, sweep
+from mlpbench.bench.plan import effort, probe, sweep
 from mlpbench.bench.plan import plan as plans
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
@@ -34,12 +34,12 @@ def plan(request: Request) -> Sweep:
 
     Raises UserError or errors of kernels: also where a kernel that was asked for by name can run in no setting.
     """
-    interpreters = envs.parse(request.env)
+    interpreters = sweep.interpreters(request.env)
     settings, cases = make_settings(request, list(interpreters)), grid(request)
     workloads = make_workloads(request, settings, cases)
     elsewhere = bool(interpreters)
     named = [registry.give(name, elsewhere=elsewhere) for name in request.kernels or request.profile.kernels or ()]
-    inspected = {name: envs.inspect(name, python) for name, python in interpreters.items()}
+    inspected = sweep.inspected(interpreters)
     answers = _ask(request, named, settings, workloads, inspected)
     names = [
         sweep.names_of(settings, setting, [answer.name for answer in of_setting if answer.available])

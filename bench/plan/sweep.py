@@ -11,11 +11,13 @@ from msgspec.structs import replace as replan
 
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.data.workload import Workload
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import binding
 from mlpbench.bench.plan.plan import part_of
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Interpreter, Plan
+from mlpbench.bench.registered import modules
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,20 @@ class Sweep:
     def find(self, name: str) -> tuple[int, Part]:
         """Return the part, and its number, of a name of the plan."""
         return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
+
+
+def interpreters(texts: Sequence[str]) -> dict[str, str]:
+    """Return the interpreter of each environment that was named as NAME=PATH, by its name. Raises UserError."""
+    found = [wing.parse(texts) for wing in (modules("environments") if texts else ())]
+    if texts and not found:
+        raise UserError("--env: mlpbench measures in no other environment here")
+    return found[0] if found else {}
+
+
+def inspected(interpreters: Mapping[str, str]) -> dict[str, Env]:
+    """Return the environment of each interpreter, which is started. Raises UserError where one lacks something."""
+    asked = modules("environments") if interpreters else ()
+    return {name: wing.inspect(name, python) for wing in asked for name, python in interpreters.items()}
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:

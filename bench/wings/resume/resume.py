@@ -14,11 +14,11 @@ from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card, environment, identity
-from mlpbench.bench.plan import envs, probe
+from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
-from mlpbench.bench.plan.sweep import Part, Sweep, measured_in, names_of, of_parts
+from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters, measured_in, names_of, of_parts
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.plan import Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
@@ -106,9 +106,9 @@ def find(request: Request, below: str = "") -> Stopped:
         folder = runs.resolve(named, request.results, identity.machine_id())
     stopped = read(folder)
     _use_device(request, stopped)
-    inspected = {name: envs.inspect(name, python) for name, python in _interpreters(request, stopped).items()}
-    if inspected:
-        parts = [measured_in(part, inspected.get(part.setting.env or "")) for part in stopped.sweep.parts]
+    envs = inspected(_interpreters(request, stopped))
+    if envs:
+        parts = [measured_in(part, envs.get(part.setting.env or "")) for part in stopped.sweep.parts]
         stopped = with_(stopped, sweep=of_parts(stopped.sweep.plan, parts))
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
@@ -152,7 +152,7 @@ def _interpreters(request: Request, stopped: Stopped) -> Mapping[str, str]:
     Raises UserError for another one than before, and for one that is not typed.
     """
     planned = {env.name: env.python for part in stopped.sweep.parts if (env := part.plan.env) is not None}
-    typed = envs.parse(request.env)
+    typed = interpreters(request.env)
     if typed and typed != planned:
         raise stopped.contradiction("--env")
     if planned and not typed:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from packaging.requirements import Requirement
 
-from mlpbench.bench.plan.envs import NEEDS
+from mlpbench.bench.wings.versions.environments import NEEDS
 from support.sources import ROOT
 
 

@@ -10,11 +10,12 @@ from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.plan import envs, profiles
+from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import KernelFile
 from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.wings.versions import environments
 from support import processes, simulate
 from support.places import venvs
 from support.processes import SIX, folder_of, measured, stoppable
@@ -125,7 +126,7 @@ def test_a_file_of_ones_own_is_where_it_was_typed_and_what_it_was(run, tmp_path)
 
 def test_an_interpreter_is_typed_again(run, tmp_path, monkeypatch):
     old, new = venvs.make(tmp_path / "kept" / "old"), venvs.make(tmp_path / "new")
-    here = envs.inspect("old", str(old / "bin" / "python")).environment.as_dict()
+    here = environments.inspect("old", str(old / "bin" / "python")).environment.as_dict()
     measured(
         monkeypatch,
         lambda plan, at, case: 1e-6,
@@ -144,7 +145,7 @@ def test_an_interpreter_is_typed_again(run, tmp_path, monkeypatch):
         assert run("--resume", "--dry-run", *again)[0] == 0
     with simulate.edited(folder / "run.json") as content:
         content["mlpbench"]["environment"]["machine"]["cpu_model"] = "another"
-    monkeypatch.setattr(envs, "inspect", lambda *at: pytest.fail(f"started: {at}"))
+    monkeypatch.setattr(environments, "inspect", lambda *at: pytest.fail(f"started: {at}"))
     assert "machine cpu_model is " in complaint(*run("--resume", "--dry-run", *env)), "before it is asked"
 
 

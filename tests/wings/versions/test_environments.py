@@ -4,15 +4,20 @@ import base64
 import csv
 import hashlib
 import io
+import json
 import shutil
+import sys
 import zipfile
+from pathlib import Path
 
 import pytest
 
+import mlpbench
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import envs
+from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.wings.versions import environments, versions
-from support.places import installer
+from support.places import installer, venvs
+from support.processes import interpreter
 from support.sources import ROOT
 from support.terminal import git
 
@@ -25,7 +30,7 @@ def uv(tmp_path, monkeypatch):
 def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
     with zipfile.ZipFile(environments.write_wheel(tmp_path)) as wheel:
         names = wheel.namelist()
-        record = f"mlpbench-{envs.VERSION}.dist-info/RECORD"
+        record = f"mlpbench-{environments.VERSION}.dist-info/RECORD"
         listed = list(csv.reader(io.StringIO(wheel.read(record).decode())))
         assert [row[0] for row in listed] == names
         for name, digest, size in listed[:-1]:
@@ -35,7 +40,7 @@ def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
         metadata = wheel.read(record.replace("RECORD", "METADATA")).decode()
         suite = wheel.read("mlpbench/bench/test_forward.py")
     assert [line.partition(": ")[2] for line in metadata.splitlines() if line.startswith("Requires-Dist")] == [
-        *envs.NEEDS
+        *environments.NEEDS
     ]
     assert suite == (ROOT / "bench" / "test_forward.py").read_bytes()
     assert not [name for name in names if "__pycache__" in name]
@@ -98,3 +103,120 @@ def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv
         with pytest.raises(UserError, match=said):
             environments.make(tmp_path / f"env-{number}", versions._version("HEAD", folder), (), folder)
         assert git(folder, "worktree", "list").count("\n") == 0
+
+
+# -- asked
+
+#: Of another release: what its interpreter is asked of it.
+OTHER = {"mlpbench/__init__.py": '__version__ = "0.0.9"\n', "mlpbench/bench/record/fields.py": "SCHEMA = 1\n"}
+NEWER = {
+    "mlpbench/__init__.py": f"__version__ = {mlpbench.__version__!r}\n",
+    "mlpbench/bench/record/fields.py": f"SCHEMA = {SCHEMA + 1}\n",
+}
+EMPTY = {**NEWER, "mlpbench/bench/record/fields.py": f"SCHEMA = {SCHEMA}\n"}
+
+
+def refused(ask):
+    with pytest.raises(UserError) as error:
+        ask()
+    said = str(error.value)
+    assert "\n" not in said
+    assert "Traceback" not in said
+    return said
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        (["old"], "--env old: write a name and a path, such as --env old=venvs/old"),
+        (["old="], "--env old=: write a name"),
+        (["../x=here"], "--env ../x=here: '../x' is no name"),
+        (["=here"], "'' is no name"),
+        (["a=PYTHON", "a=PYTHON"], "the name a is given twice"),
+        (["a=gone"], "--env a: gone: no such file or folder"),
+        (["a=."], "--env a: .: no bin/python in this folder; name the folder of a venv"),
+        (["a=file"], "--env a: file: this file is no interpreter"),
+    ],
+)
+def test_what_is_no_environment_is_told(tmp_path, monkeypatch, texts, expected):
+    monkeypatch.chdir(tmp_path)
+    Path("file").write_text("words", encoding="utf-8")
+    texts = [text.replace("PYTHON", sys.executable) for text in texts]
+    assert expected in refused(lambda: environments.parse(texts))
+
+
+def test_a_folder_and_its_interpreter_are_one_and_links_are_not_followed(tmp_path):
+    """The interpreter of a virtual environment is a link to one that knows nothing of it."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python").symlink_to(sys.executable)
+    expected = str(tmp_path / "bin" / "python")
+    assert environments.parse([f"a={tmp_path}", f"b={expected}"]) == {"a": expected, "b": expected}
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("print(json.dumps({'python': [3, 9, 2], 'versions': {}, 'broken': {}}))", "is Python 3.9.2; mlpb"),
+        ("raise SystemExit('no library of C')", "does not answer as Python does: no library of C"),
+        ("print('hello')", "does not answer as Python does: it ended with 0"),
+        ("print('[1, 2]')", "does not answer as Python does"),
+        ("while True: print('x' * 100_000)", "is no Python that can be asked: it was stopped: it printed more than"),
+        ("os.abort()", "does not answer as Python does: it died of SIGABRT"),
+    ],
+)
+def test_a_program_that_is_no_fit_python(tmp_path, body, expected):
+    assert expected in refused(lambda: environments.inspect("a", interpreter(tmp_path, body)))
+
+
+def test_a_file_that_the_system_cannot_start(tmp_path):
+    file = tmp_path / "python"
+    file.write_bytes(b"\0 no program")
+    file.chmod(0o755)
+    said = refused(lambda: environments.inspect("a", str(file)))
+    assert said.startswith(f"--env a: {file} is no Python that can be asked: it could not be started: {file}: ")
+    at_the_root = refused(lambda: environments.inspect("a", "/no-such-python"))
+    assert at_the_root.startswith("--env a: /no-such-python is no Python that can be asked: it could not be started: ")
+
+
+def test_what_the_environment_lacks_is_named_with_the_command_that_installs_it(tmp_path):
+    python = str(venvs.make(tmp_path / "venv", without=("numpy", "llvmlite")) / "bin" / "python")
+    said = refused(lambda: environments.inspect("old", python))
+    assert said.startswith("--env old: the environment does not have what mlpbench measures with, llvmlite (missing), ")
+    assert said.endswith(f"numpy (missing): {python} -m pip install llvmlite 'numpy>=1.26'")
+
+
+@pytest.mark.parametrize(
+    ("instead", "expected"),
+    [
+        ({}, "no mlpbench in this environment (ModuleNotFoundError: No module named 'mlpbench'); install mlpbench"),
+        (OTHER, "it has mlpbench 0.0.9, which writes records of schema 1; this is mlpbench"),
+        (NEWER, f"which writes records of schema {SCHEMA + 1}; this is mlpbench {mlpbench.__version__} with schema"),
+        (EMPTY, "its mlpbench is not this one: ModuleNotFoundError: No module named 'mlpbench.bench.machine'"),
+    ],
+)
+def test_another_mlpbench_is_refused(tmp_path, instead, expected):
+    python = str(venvs.make(tmp_path / "venv", instead=instead) / "bin" / "python")
+    said = refused(lambda: environments.inspect("old", python))
+    assert expected in said
+    assert f"{python} -m pip install --no-deps " in said
+
+
+def test_an_environment_tells_its_versions_its_blas_and_the_kernels_of_other_packages(tmp_path):
+    folder = venvs.make(tmp_path / "venv")
+    (folder / environments.MADE_OF).write_bytes(b"a\xff \x1b[31mtest")
+    packages = next(folder.glob("lib/python*/site-packages"))
+    venvs.package(packages, "mine", "1.0", entry_points="[mlpbench.kernels]\nfast-one = mine:Fast\n")
+    found = environments.inspect("new", str(folder / "bin" / "python"))
+    assert found.third_party == {"fast-one": "mine"}
+    assert found.environment.python["version"] == ".".join(map(str, sys.version_info[:3]))
+    assert "numpy" in found.environment.libraries
+    assert "numba" not in found.environment.libraries, "measuring needs none of what only the parent needs"
+    there = found.interpreter.as_dict()
+    package = str(packages / "mlpbench")
+    assert there == {
+        "name": "new",
+        "python": str(folder / "bin" / "python"),
+        "package": package,
+        "source": "a\ufffd test",
+    }
+    assert json.dumps(there)
