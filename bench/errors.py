@@ -1,26 +1,13 @@
-"""Mistakes that a user can make, told in one line."""
+"""Mistakes that a user can make, told in one line; the command line exits with 2."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
-
-
-class UserError(Exception):
-    """Bad input. The message is one line: what is wrong and what to do. The command line exits with 2."""
+from mlpbench.kernels.errors import UserError as UserError
 
 
 class NothingComparable(UserError):  # noqa: N818 - no mistake, but an answer
-    """The input was right, and yet nothing that can be compared was measured. The command line exits with 3."""
-
-
-@contextmanager
-def kernels_errors() -> Iterator[None]:
-    """Raise UserError for bad specifications, weights and names of kernels in a block."""
-    try:
-        yield
-    except (SpecError, ParamsError, UnknownKernel) as error:
-        raise UserError(str(error)) from None
+    """The input was right, and nothing that can be compared was measured. The command line exits with 3."""
 
 
 @contextmanager

@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 
-class SpecError(ValueError):
+class UserError(Exception):
+    """Bad input. The message is one line: what is wrong and what to do."""
+
+
+class SpecError(UserError, ValueError):
     """A specification that makes no sense; the message says what is wrong with it."""
 
 
-class ParamsError(ValueError):
+class ParamsError(UserError, ValueError):
     """Weights that cannot be read, or that do not fit their specification."""
 
 
-class UnknownKernel(LookupError):  # noqa: N818 - says what it is
+class UnknownKernel(UserError, LookupError):  # noqa: N818 - says what it is
     """No kernel of that name; the message names the nearest."""
-
-    def __str__(self) -> str:
-        """Return the message as written (``LookupError`` subclasses may quote it)."""
-        return str(self.args[0]) if self.args else ""
 
 
 class KernelUnavailable(Exception):  # noqa: N818 - a state of the machine, not a mistake

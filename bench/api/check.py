@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError, kernels_errors
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import verdict
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
@@ -58,10 +58,9 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         # A notebook runs a cell again: the class is another one, of the same name.
         name = f"{name.__name__}-{id(name):x}"
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
-    with kernels_errors():
-        name = registry.give(name)  # an unknown name is told before anything else
-        workload = Workload(Options.of(options))
-        _ = workload.inputs, workload.params  # and so is bad input
+    name = registry.give(name)  # an unknown name is told before anything else
+    workload = Workload(Options.of(options))
+    _ = workload.inputs, workload.params  # and so is bad input
     # One in a file may end its process, or not end.
     found = verdict.ask(workload.options, name) if name in files.given() else verdict.here(workload, name)
     told = kernel if isinstance(kernel, str) else kernel.__name__

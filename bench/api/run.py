@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from mlpbench.bench.api.results import Results, load
-from mlpbench.bench.errors import UserError, kernels_errors
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
@@ -121,12 +121,11 @@ def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **
     """
     log = logging.getLogger("mlpbench")
     named = {**options, "kernels": kernels or options.get("kernels")}
-    with kernels_errors():
-        asked = request.from_python(named, ["mlpbench", "run", *kernels, *_words(options)])
-        planned = plan(asked)
-        for warning in planned.warnings():
-            log.warning("%s", warning)
-        carried = carry_out(planned, asked.results, on_progress=on_progress)
+    asked = request.from_python(named, ["mlpbench", "run", *kernels, *_words(options)])
+    planned = plan(asked)
+    for warning in planned.warnings():
+        log.warning("%s", warning)
+    carried = carry_out(planned, asked.results, on_progress=on_progress)
     if not carried.finished:
         raise KeyboardInterrupt
     for reason in carried.measure_limits():

@@ -5,7 +5,6 @@ import io
 import os
 import sys
 from collections.abc import Sequence
-from functools import cache, partial
 from importlib import import_module
 from typing import Annotated, Any
 
@@ -19,13 +18,11 @@ from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.plan.request import NEWEST
 from mlpbench.bench.registered import wings
-from mlpbench.kernels.errors import ParamsError, SpecError, UnknownKernel
 
-BAD_INPUT = 2
-NOTHING_COMPARABLE = 3
+BAD_INPUT, NOTHING_COMPARABLE = 2, 3
+UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 #: Why stdout may take no more.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
 
 HELP_ALL = "--help-all"
 ASK_HELP = {"-h", "--help", HELP_ALL, "-V", "--version"}
@@ -61,13 +58,14 @@ class Commands(TyperGroup):
         """Return the names of all commands."""
         return list(COMMANDS)
 
-    def get_command(self, context: Any, name: str) -> Any:
+    def get_command(self, context: Any, name: str) -> Any:  # noqa: ARG002 - Typer's signature
         """Return a command, None for a name that is none."""
         if name in COMMANDS and name not in self.commands:
-            self.commands[name] = _load(name)
-            options: list[Any] = self.commands[name].params if HELP_ALL in _typed(context) else []
-            for option in options:
-                option.hidden = False
+            module, _, function = COMMANDS[name][0].partition(":")
+            alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+            passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
+            alone.command(name, context_settings={**_HELP, **passes_on})(getattr(import_module(module), function))
+            self.commands[name] = _without_types(typer.main.get_command(alone))
         return self.commands.get(name)
 
     def format_help(self, context: Any, formatter: Any) -> None:
@@ -75,19 +73,6 @@ class Commands(TyperGroup):
         shown = {name: {"help": summary, "rich_help_panel": panel} for name, (_, summary, panel) in COMMANDS.items()}
         self.commands = {name: TyperCommand(name, **how) for name, how in shown.items()}
         super().format_help(context, formatter)
-
-
-def _typed(context: Any) -> Sequence[str]:
-    return getattr(getattr(context, "obj", None), "words", ())
-
-
-def _load(name: str) -> Any:
-    """Import a command."""
-    module, _, function = COMMANDS[name][0].partition(":")
-    alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
-    passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
-    alone.command(name, context_settings={**_HELP, **passes_on})(getattr(import_module(module), function))
-    return _without_types(typer.main.get_command(alone))
 
 
 def _without_types(command: Any) -> Any:
@@ -99,12 +84,7 @@ def _without_types(command: Any) -> Any:
     return command
 
 
-app = typer.Typer(
-    cls=Commands,
-    help="Measure how much faster a neural network is in batches than one image at a time, kernel by kernel.",
-    context_settings=_HELP,
-    pretty_exceptions_enable=False,
-)
+app = typer.Typer(cls=Commands, context_settings=_HELP, pretty_exceptions_enable=False)
 
 
 @app.callback(invoke_without_command=True)
@@ -122,23 +102,25 @@ def with_a_run(typed: Sequence[str]) -> list[str]:
     """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone; that of a fleet always does."""
     if typed[:1] == ["fleet"]:
         return list(typed)
-    return [
-        f"{word}={NEWEST}" if word == "--resume" and (not after or after[0].startswith("-")) else word
-        for word, after in ((word, typed[number + 1 :]) for number, word in enumerate(typed))
-    ]
+    pairs = zip(typed, [*typed[1:], "-"], strict=False)
+    return [f"{word}={NEWEST}" if word == "--resume" and after.startswith("-") else word for word, after in pairs]
 
 
 def invoke(words: Sequence[str]) -> None:
     """Run a command with the settings file that there is. Raises what the command raises, or Typer for bad words."""
     group = _without_types(typer.main.get_command(app))
+    name, *_ = [*words, ""]
+    asks_help = ASK_HELP & set(words)
     # Whoever asks for help is not told what is wrong with a file.
-    unread = not words or words[0] == "--no-settings" or ASK_HELP & set(words) or words[0] not in COMMANDS
-    called = Invocation(words) if unread else Invocation(words, cache(partial(settings.of_command, group)))
-    read = [] if unread else [words[0], "run"] if words[0] in _PASS_ON else [words[0]]
-    defaults = {name: dict(called.settings(name).values) for name in read}
-    words = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
+    read = [] if asks_help or name not in COMMANDS else [name, "run"] if name in _PASS_ON else [name]
+    of_file = {command: settings.of_command(group, command) for command in read}
+    if HELP_ALL in asks_help and name in COMMANDS:
+        for option in group.get_command(None, name).params:
+            option.hidden = False
+    typed = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
+    defaults = {command: dict(found.values) for command, found in of_file.items()}
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
-    with group.make_context("mlpbench", words, default_map=defaults, obj=called) as context:
+    with group.make_context("mlpbench", typed, default_map=defaults, obj=Invocation(words, of_file)) as context:
         group.invoke(context)
 
 
@@ -158,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     try:
         invoke(words)
         sys.stdout.flush()
-    except (UserError, SpecError, ParamsError, UnknownKernel) as error:
+    except UserError as error:
         complain(str(error))
         status = NOTHING_COMPARABLE if isinstance(error, NothingComparable) else BAD_INPUT
     except typer.Exit as ended:

@@ -14,43 +14,30 @@ from mlpbench.bench.cli.settings import Invocation
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.plan.request import OPTIONS, Request
+from mlpbench.bench.plan.settings import Settings
 from mlpbench.kernels import registry
 
 #: How the name of a run begins.
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
-def _kernels(incomplete: str) -> list[str]:
-    """Return the kernels that a shell can complete a word to."""
-    return [name for name in registry.names() if name.startswith(incomplete)]
-
-
-def _profiles(incomplete: str) -> list[str]:
-    """Return the profiles that a shell can complete a word to."""
-    return [name for name in PROFILES if name.startswith(incomplete)]
-
-
-def _runs(context: typer.Context, incomplete: str) -> list[str]:
-    """Return the runs that a shell can complete a word to, the newest first.
-
-    Folders are listed and no file is read: a shell waits for this. What cannot be listed is no word.
-    """
+def _runs(context: typer.Context) -> list[str]:
+    """Return the runs that a shell can complete a word to, the newest first: it lists folders, and reads no file."""
     results = Path(context.params.get("results") or "results")
     try:
-        found = [run.name for machine in results.iterdir() if machine.is_dir() for run in machine.iterdir()]
+        names = [run.name for machine in results.iterdir() if machine.is_dir() for run in machine.iterdir()]
     except OSError:
-        found = []
-    names = ["latest", *sorted((name for name in found if _STAMP.match(name) and "." not in name), reverse=True)]
-    return [name for name in names if name.startswith(incomplete)]
+        names = []
+    return ["latest", *sorted((name for name in names if _STAMP.match(name) and "." not in name), reverse=True)]
 
 
-def sides(context: typer.Context, incomplete: str) -> list[str]:
+def sides(context: typer.Context) -> list[str]:
     """Return what a shell can complete a side of a comparison to: runs, and kernels of the latest of them."""
-    return [*_runs(context, incomplete), *_kernels(incomplete)]
+    return [*_runs(context), *registry.names()]
 
 
 #: What a shell completes the texts of an option to.
-_COMPLETED = {"kernels": _kernels, "profile": _profiles}
+_COMPLETED = {"kernels": registry.names, "profile": lambda: list(PROFILES)}
 
 _Command = Callable[..., Any]
 
@@ -97,7 +84,7 @@ def read(context: typer.Context, names: Sequence[str]) -> Request:
     invocation = context.find_object(Invocation) or Invocation()
     sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in names}
     given = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
-    settings = invocation.settings(str(context.info_name))
+    settings = invocation.settings.get(str(context.info_name), Settings())
     return Request.of(given, settings, ("mlpbench", *invocation.words))
 
 
@@ -111,27 +98,12 @@ def read_run(context: typer.Context, words: Sequence[str]) -> Request:
         return read(parsed, tuple(OPTIONS))
 
 
-Runs = Annotated[
-    list[str] | None,
-    typer.Argument(
-        metavar="RUN", help="Run folders, result files or run ids. Default: the latest.", autocompletion=_runs
-    ),
-]
+_RUNS = "Run folders, result files or run ids. Default: the latest."
+Runs = Annotated[list[str] | None, typer.Argument(metavar="RUN", help=_RUNS, autocompletion=_runs)]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Results = Annotated[Path, typer.Option("--results", metavar="DIR", help="Folder of the results.")]
-FailIfSlower = Annotated[
-    float | None,
-    typer.Option(
-        metavar="SHARE",
-        parser=values.parse_threshold,
-        help="Ask of each case whether it is slower by more than this: 5%, or 0.05.",
-    ),
-]
-Format = Annotated[
-    str | None,
-    typer.Option(
-        metavar="FORMAT",
-        help="md, or github: annotations, and the table in the job's summary. Default: a table for people.",
-    ),
-]
+_SLOWER = "Ask of each case whether it is slower by more than this: 5%, or 0.05."
+FailIfSlower = Annotated[float | None, typer.Option(metavar="SHARE", parser=values.parse_threshold, help=_SLOWER)]
+_FORMAT = "md, or github: annotations, and the table in the job's summary. Default: a table for people."
+Format = Annotated[str | None, typer.Option(metavar="FORMAT", help=_FORMAT)]

@@ -33,7 +33,7 @@ from mlpbench.bench.record.trust import LookFacts
 from mlpbench.bench.registered import modules
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
-from mlpbench.kernels.errors import KernelUnavailable, NonConforming, ParamsError, SpecError, UnknownKernel
+from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.spec import MNIST
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def suite(config: pytest.Config) -> Suite:
     if SUITE not in config.stash:
         try:
             config.stash[SUITE] = _read_options(config)
-        except (UserError, SpecError, ParamsError, UnknownKernel) as error:
+        except UserError as error:
             raise pytest.UsageError(f"mlpbench: {error}") from None
     return config.stash[SUITE]
 

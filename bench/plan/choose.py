@@ -18,7 +18,6 @@ from mlpbench.bench.plan.sweep import Env, Part, Sweep
 from mlpbench.bench.record.plan import KernelFile, Plan
 from mlpbench.bench.stats.estimates import LEAST_REPEATS
 from mlpbench.kernels import base, registry
-from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.own import files
 
 #: What kernels on a device are measured beside.
@@ -128,7 +127,7 @@ def make_settings(request: Request, interpreters: Sequence[str] = ()) -> list[Se
 def make_workloads(request: Request, settings: Sequence[Setting], cases: Sequence[Case]) -> list[Workload]:
     """Return what each setting computes; settings that differ in threads share it.
 
-    Raises UserError, ParamsError or SpecError for data and weights that are bad or do not fit, before anything runs.
+    Raises UserError for data and weights that are bad or do not fit, before anything runs.
     """
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in cases))
     options, texts = make_options(request), {spec.label(): spec.text for spec in request.spec}
@@ -137,7 +136,7 @@ def make_workloads(request: Request, settings: Sequence[Setting], cases: Sequenc
         options = replace(options, spec=texts.get(setting.spec), dtype=setting.dtype)
         try:
             _ = made.setdefault((setting.spec, setting.dtype), Workload(options, rows)).facts()
-        except (UserError, ParamsError) as error:
+        except UserError as error:
             if len(texts) < 2:
                 raise
             raise UserError(f"--spec {setting.spec}: {error}") from None

@@ -18,7 +18,6 @@ from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.settings import Settings, Taker, in_words, placed
 from mlpbench.bench.plan.settings import read as read_settings
 from mlpbench.bench.record.fields import MAX_INTEGER
-from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.registry import nearest
 from mlpbench.kernels.spec import ForwardSpec
 
@@ -51,13 +50,6 @@ def _read_data(text: str) -> str:
     return text
 
 
-def _read_spec(text: str) -> list[ForwardSpec]:
-    try:
-        return [ForwardSpec.parse(text)]
-    except SpecError as error:
-        raise UserError(str(error)) from None
-
-
 @dataclass(frozen=True)
 class Request:
     """What to measure, how, and where. The defaults are those of a run that names nothing.
@@ -80,7 +72,7 @@ class Request:
         "--spec",
         "Sizes of the layers, and activations: 784-100-10:relu/identity. May be repeated: an axis of the sweep. "
         "Default: 784-50-100-10:sigmoid/softmax.",
-        _read_spec,
+        lambda text: [ForwardSpec.parse(text)],
         (),
         "SIZES",
     )
