@@ -13,10 +13,7 @@ from mlpbench.kernels import registry
 
 
 def say_what_comes(planned: Planned, *, verbose: bool) -> None:
-    """Say on stderr what is going to run, and what will be wrong with it.
-
-    ``verbose``: with the command that times a kernel by hand.
-    """
+    """Say on stderr what is going to run, and what will be wrong with it; ``verbose``: how each process is started."""
     sweep = planned.sweep
     for line in _what_comes(sweep):
         console.say(line)
@@ -47,28 +44,26 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     if sweep.several:
         yield f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}"
     kernels = words.things(len({kernel for part in parts for kernel in part.plan.kernels}), "kernel")
-    repeats = _repeats(plan, min(part.plan.repeats for part in parts))
     where = "in each setting" if sweep.several else words.things(parts[0].setting.threads, "thread")
+    repeats = _repeats(plan, min(part.plan.repeats for part in parts))
     yield f"{kernels}, {words.things(len(plan.cases), 'case')} each, {repeats}, {where}; seed {plan.seed}"
-    workloads = list(dict.fromkeys(part.workload for part in parts))
+    workloads = dict.fromkeys(part.workload for part in parts)
     for workload in workloads:
         yield f"{workload.spec}; {workload.dataset.name}, {workload.weights_source} weights"
-    bindings = {part.setting.threads: part.plan.binding for part in parts}
-    for threads, binding in bindings.items():
+    for threads, binding in {part.setting.threads: part.plan.binding for part in parts}.items():
         if binding is not None:
             yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
-    fewer = ((len(work.dataset), work.dataset.name, work.rows) for work in workloads if work.repeated)
-    for there, name, rows in dict.fromkeys(fewer):
-        yield f"the {there:,} rows of {name} are repeated to fill {rows:,}"
+    fewer = [(len(work.dataset), work.dataset.name, work.rows) for work in workloads if work.repeated]
+    for rows, name, needed in dict.fromkeys(fewer):
+        yield f"the {rows:,} rows of {name} are repeated to fill {needed:,}"
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
-        # Where no library of any is installed, one line says what brings them all.
-        every, skipped = set(registry.peers()), part.plan.skipped
-        none = bool(every) and every <= skipped.keys()
+        peers, skipped = set(registry.peers()), part.plan.skipped
+        none = peers if peers <= skipped.keys() else set()  # where no library is installed, one line brings them all
         if none:
             yield f"no peer is installed{setting}: pip install -e '.[peers]'"
         for kernel, reason in skipped.items():
-            if not (none and kernel in every):
+            if kernel not in none:
                 yield f"{kernel} is skipped{setting}: {reason}"
 
 

@@ -38,9 +38,7 @@ def fast(x, weights, biases):
 @options.requests("kernels", "peers", "data", "model", "spec", "dtype", "device")
 def check(
     request: Request,
-    traceback: Annotated[
-        bool, typer.Option("--traceback", help="Print the full traceback where a kernel raised.")
-    ] = False,
+    traceback: Annotated[bool, typer.Option("--traceback", help="Print what a kernel raised in full.")] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Compare kernels with the float64 reference, and count their hits. Exit 1 if one does not conform.
@@ -56,22 +54,21 @@ def check(
         raise UserError("check takes one --spec and one --dtype at a time")
     workload = Workload(choose.make_options(request))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
-    with console.err().status("checking …") as status:
-        rows = []
-        for name in dict.fromkeys(names):
-            status.update(f"checking {name} …")
+    rows = []
+    for name in dict.fromkeys(names):
+        with console.working(f"checking {name} …"):
             row = verdict.ask(workload.options, name)
-            raised = row.pop("traceback", None)
-            if row["verdict"] == "unavailable" and name in named:
-                raise UserError(f"{name} is unavailable: {row['reason']}")
-            if raised and traceback:
-                console.say(raised)
-            rows.append(row)
+        raised = row.pop("traceback", None)
+        if row["verdict"] == "unavailable" and name in named:
+            raise UserError(f"{name} is unavailable: {row['reason']}")
+        if raised and traceback:
+            console.say(raised)
+        rows.append(row)
     if as_json:
         facts = msgspec.to_builtins(computed(*workload.facts()))
         console.print_json({"spec": facts.pop("network"), **facts, "kernels": rows})
     else:
-        console.show(_table(workload, rows))
+        console.out().print(_table(workload, rows))
     if any(row["verdict"] == "non-conforming" for row in rows):
         raise typer.Exit(1)
 
@@ -95,17 +92,16 @@ def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:
     data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
     title = f"{workload.spec} · {data} · {workload.weights_source} weights"
     columns = ("largest error", "of allowed", "accuracy one at a time", "accuracy in batches")
-    shown = console.table(title, "kernel", "verdict", *columns, right=columns)
+    table = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:
         name, conforms = Text(row["kernel"]), Text(row["verdict"], styles[row["verdict"]])
         if row["reason"]:
-            shown.add_row(name, conforms.append(f": {row['reason']}"))
+            table.add_row(name, conforms.append(f": {row['reason']}"))
             continue
         near, hits = row["conformance"], row["accuracy"]
-        errors = f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}"
-        figures = [f"{hits[mode]:.4f}" if hits[mode] is not None else "-" for mode in ("per_sample", "batched")]
-        shown.add_row(name, conforms, *errors, *figures)
-    reasons = {row["accuracy"]["reason"] for row in rows if row.get("accuracy")} - {None}
-    shown.caption = "; ".join(f"no accuracy: {reason}" for reason in reasons) or None
-    return shown
+        figures = ["-" if hits[mode] is None else f"{hits[mode]:.4f}" for mode in ("per_sample", "batched")]
+        table.add_row(name, conforms, f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}", *figures)
+        if hits["reason"]:  # of the data or the weights, and so the same for every kernel
+            table.caption = f"no accuracy: {hits['reason']}"
+    return table

@@ -19,38 +19,25 @@ from mlpbench.bench.registered import modules
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import compare as section
 from mlpbench.kernels import registry
-from mlpbench.kernels.registry import nearest
 
 STYLES = {"faster": "green", "slower": "bold red", "not slower": "", "undecided": "yellow"}
 
+_BASELINE = "A run, a kernel of the latest run, RUN:KERNEL, or files of pytest-benchmark: 'before*.json'."
+_CANDIDATE = "The other side, written the same way; none with --by."
+_BY = "Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."
+_STRICT = "Exit with 4 if a case could not be decided or compared."
+_ANYWAY = "Compare even if machine, network, data or weights differ."
+
 
 def compare(
-    baseline: Annotated[
-        str,
-        typer.Argument(
-            metavar="RUN",
-            help="A run, a kernel of the latest run, RUN:KERNEL, or files of pytest-benchmark: 'before*.json'.",
-            autocompletion=options.sides,
-        ),
-    ],
+    baseline: Annotated[str, typer.Argument(metavar="RUN", help=_BASELINE, autocompletion=options.sides)],
     candidate: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="RUN", help="The other side, written the same way; none with --by.", autocompletion=options.sides
-        ),
+        str | None, typer.Argument(metavar="RUN", help=_CANDIDATE, autocompletion=options.sides)
     ] = None,
-    by: Annotated[
-        str | None,
-        typer.Option(metavar="AXIS", help="Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."),
-    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="AXIS", help=_BY)] = None,
     fail_if_slower: options.FailIfSlower = None,
-    strict: Annotated[
-        bool, typer.Option("--strict", help="Exit with 4 if a case could not be decided or compared.")
-    ] = False,
-    anyway: Annotated[
-        bool,
-        typer.Option("--anyway", help="Compare even if machine, network, data or weights differ."),
-    ] = False,
+    strict: Annotated[bool, typer.Option("--strict", help=_STRICT)] = False,
+    anyway: Annotated[bool, typer.Option("--anyway", help=_ANYWAY)] = False,
     details: Annotated[bool, typer.Option("--details", help="Say what was not compared, and why.")] = False,
     results: Results = Path("results"),
     format: options.Format = None,  # noqa: A002 - the option's name
@@ -70,17 +57,34 @@ def compare(
     check_format(format, as_json=as_json)
     if (by is None) == (candidate is None):
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
-    if candidate is not None and (comparison := analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway)):
-        tell(comparison, format=format, as_json=as_json, details=details, strict=strict)
-        return
-    here = identity.machine_id()
-    typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
-    parsed = [sides.parse_sides(text, results, here) for text in typed]
-    axis, left, right = sides.by_axis(parsed[0], by) if by else (None, parsed[0], parsed[1])
-    if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
-        console.tell_of_latest(results, here)
-    comparison = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
+    comparison = analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway) if candidate else None
+    if comparison is None:
+        here = identity.machine_id()
+        typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
+        parsed = [sides.parse_sides(text, results, here) for text in typed]
+        axis, left, right = sides.by_axis(parsed[0], by) if by else (None, *parsed)
+        if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
+            console.tell_of_latest(results, here)
+        comparison = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
     tell(comparison, format=format, as_json=as_json, details=details, strict=strict)
+
+
+def check_format(name: str | None, *, as_json: bool) -> None:
+    """Raise UserError for another format, or for two at once."""
+    if name is not None and name not in (formats := _formats()):
+        near = registry.nearest(name, list(formats))
+        raise UserError(f"unknown format {name!r}{near}; there are {', '.join(formats)}")
+    if name is not None and as_json:
+        raise UserError(f"--json and --format {name} are two formats: give one of them")
+
+
+def _formats() -> dict[str, Callable[[Comparison, str], None]]:
+    """Return what writes a comparison, given its Markdown too, by the format's name."""
+    return {"md": _print} | {name: write for wing in modules("annotations") for name, write in wing.FORMATS.items()}
+
+
+def _print(_: Comparison, text: str) -> None:
+    print(text, end="")  # noqa: T201 - data, to stdout as it is
 
 
 def tell(
@@ -98,46 +102,28 @@ def tell(
         text = markdown.page(f"{comparison.candidate} against {comparison.baseline}", section.blocks(comparison))
         _formats()[format](comparison, text)
     else:
-        show(comparison, details=details)
-        if comparison.smallest_slowdown:
-            console.out().print(comparison.smallest_slowdown)
-        console.out().print(Text(comparison.conclusion, "bold"))
+        _show(comparison, details=details)
     if comparison.slower:
         raise typer.Exit(1)
     if strict and (comparison.undecided or comparison.unmatched):
         raise typer.Exit(4)
 
 
-def check_format(name: str | None, *, as_json: bool) -> None:
-    """Raise UserError for another format, or for two at once."""
-    if name is not None and name not in (there := _formats()):
-        raise UserError(f"unknown format {name!r}{nearest(name, list(there))}; there are {', '.join(there)}")
-    if name is not None and as_json:
-        raise UserError(f"--json and --format {name} are two formats: give one of them")
-
-
-def _formats() -> dict[str, Callable[[Comparison, str], None]]:
-    """Return what writes a comparison, given its Markdown too, by the format's name."""
-    return {"md": _print} | {name: write for wing in modules("annotations") for name, write in wing.FORMATS.items()}
-
-
-def _print(_: Comparison, text: str) -> None:
-    print(text, end="")  # noqa: T201 - data, to stdout as it is
-
-
-def show(comparison: Comparison, *, details: bool) -> None:
-    """Print a comparison as a table, with what differs besides, and what weakens it."""
-    out = console.out()
+def _show(comparison: Comparison, *, details: bool) -> None:
+    """Print a comparison as a table, with what differs besides, what weakens it, and what it comes to."""
+    out, unmatched = console.out(), comparison.unmatched
     for difference in comparison.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
     content = section.table(comparison)
-    shown = console.report_table(content, content.caption, section.caption(comparison))
-    for line, row in zip(shown.rows, section.ordered(comparison), strict=True):
+    table = console.report_table(content, content.caption, section.caption(comparison))
+    for line, row in zip(table.rows, section.ordered(comparison), strict=True):
         line.style = STYLES[row.verdict]
-    console.show(shown, content.heads)
-    for note in comparison.notes:
+    out.print(table)
+    notes = [*comparison.notes, *(f"not compared: {case}" for case in unmatched if details)]
+    if unmatched and not details:
+        notes.append(f"{words.things(len(unmatched), 'case')} not compared: --details says why")
+    for note in notes:
         out.print(Text(note, "dim"))
-    for case in comparison.unmatched if details else ():
-        out.print(Text(f"not compared: {case}", "dim"))
-    if comparison.unmatched and not details:
-        out.print(Text(f"{words.things(len(comparison.unmatched), 'case')} not compared: --details says why", "dim"))
+    if comparison.smallest_slowdown:
+        out.print(comparison.smallest_slowdown)
+    out.print(Text(comparison.conclusion, "bold"))

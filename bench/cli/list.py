@@ -27,12 +27,12 @@ def list_kernels(request: Request, as_json: AsJson = False) -> None:
     if as_json:
         console.print_json([answer.as_dict() for answer in answers])
         return
-    shown = console.table("Kernels", "kernel", "backend", "device", "version", "available")
+    table = console.table("Kernels", "kernel", "backend", "device", "version", "available")
     for answer in answers:
         verdict = Text("yes", "green") if answer.available else Text(f"no: {answer.reason}", "yellow")
         where = Text(answer.backend or "?"), Text(answer.device or "?")
-        shown.add_row(Text(answer.name), *where, answer.version or "-", verdict)
-    console.out().print(shown)
+        table.add_row(Text(answer.name), *where, answer.version or "-", verdict)
+    console.out().print(table)
 
 
 def env(as_json: AsJson = False) -> None:
@@ -48,29 +48,27 @@ def env(as_json: AsJson = False) -> None:
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     here = environment.collect()
-    file, table = find()
-    options = {} if file is None else flat(file, table)
+    file, settings = find()
+    options = {} if file is None else flat(file, settings)
     if as_json:
         from_file = {"file": str(file), "options": options} if file else None
         console.print_json({**here.as_dict(), "settings": from_file})
         return
-    shown = console.table("Environment", "what", "is")
-    for section, content in here.as_dict().items():
-        for name, value in _rows(section, content):
-            shown.add_row(name, Text(value))
-    for key, value in options.items():
-        shown.add_row(Text(f"settings {file}: {key}"), Text(value))
-    console.out().print(shown)
+    table = console.table("Environment", "what", "is")
+    rows = [row for section, content in here.as_dict().items() for row in _rows(section, content)]
+    for name, value in (*rows, *((f"settings {file}: {key}", value) for key, value in options.items())):
+        table.add_row(Text(name), Text(value))
+    console.out().print(table)
     for warning in environment.warnings(here):
         console.say(f"warning: {warning}", "yellow")
 
 
 def _rows(section: str, content: Any) -> list[tuple[str, str]]:
     """Return (name, value) rows of one section of an environment, in words; None is "not readable"."""
+    if isinstance(content, list | tuple) and content and isinstance(content[0], dict):
+        content = dict(enumerate(content))
     if isinstance(content, dict):
         return [row for name, value in content.items() for row in _rows(f"{section} {name}", value)]
-    if isinstance(content, list | tuple) and content and isinstance(content[0], dict):
-        return [row for number, value in enumerate(content) for row in _rows(f"{section} {number}", value)]
     if isinstance(content, list | tuple):
         return [(section, ", ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in content))]
     return [(section, "not readable" if content is None else str(content))]

@@ -13,8 +13,6 @@ from mlpbench.bench.cli import console
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.run.process import Outcome
 
-#: Why a phase takes long, told where it does: nobody who waits a minute knows whether it is the last.
-_WHY = {"compiling": "once, later runs find it done"}
 #: Making a kernel counts as compiling from so many seconds on.
 _COMPILED_S = 2.0
 
@@ -27,24 +25,23 @@ def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
     err = console.err()
     with rich_progress.Progress(*columns, console=err, transient=True, disable=not err.is_terminal) as bar:
         task = bar.add_task("starting", total=len(plan.order), left="")
-        known: set[tuple[str, str | None, str]] = set()
+        told: set[tuple[str, str | None, str]] = set()
 
         def show(progress: Progress) -> None:
             repeat, who = progress.repeat, progress.kernel
             place = f"{repeat + 1}/{plan.repeats}" if repeat < plan.repeats else f"{repeat + 1}"
             who = f"{who}, {progress.setting}, {place}" if progress.setting else f"{who} {place}"
             if progress.outcome is None:
-                why = f" ({_WHY[progress.doing]})" if progress.doing in _WHY and repeat == 0 else ""
-                bar.update(task, description=f"{who}: {progress.doing}{why}")
+                once = " (once, later runs find it done)" if progress.doing == "compiling" and repeat == 0 else ""
+                bar.update(task, description=f"{who}: {progress.doing}{once}")
                 return
             bar.update(task, completed=progress.done, total=progress.total, left=_left(progress, plan))
-            for problem in progress.problems:
-                at = progress.kernel, progress.setting, problem
-                if at not in known:  # once, and not for each repeat
-                    err.print(Text(f"{who}: {problem}", "yellow"))
-                    known.add(at)
+            problems = {(progress.kernel, progress.setting, problem): problem for problem in progress.problems}
+            for problem in (problems[at] for at in problems if at not in told):  # once, and not for each repeat
+                err.print(Text(f"{who}: {problem}", "yellow"))
+            told.update(problems)
             if progress.times:
-                err.print(Text(f"{who}: {in_words(progress.outcome)}"))
+                err.print(Text(f"{who}: {_in_words(progress.outcome)}"))
 
         yield show
 
@@ -56,7 +53,7 @@ def _left(progress: Progress, plan: Plan) -> str:
     return f"{at_most}{progress.left_s // 60:.0f}:{progress.left_s % 60:02.0f} left"
 
 
-def in_words(outcome: Outcome) -> str:
+def _in_words(outcome: Outcome) -> str:
     """Return the times of a process in a line: one at a time, in the best batch, and the ratio of both."""
     single_s = next((time for (mode, _), time in outcome.times.items() if mode == "per_sample"), None)
     batches = {size: time for (mode, size), time in outcome.times.items() if mode == "batched"}

@@ -21,29 +21,20 @@ from mlpbench.bench.values import parse_duration
 
 _TITLE = "Median over repeats, with 95 % intervals"
 _CAPTION = "speedup: time per sample one at a time / here, paired by repeat; rounds: of each repeat, the fewest"
+_CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, paired by repeat"
 #: The style of what is refused.
 _REFUSED = "bold red"
-_CAPTION_OF_MANY = "speedup: time per sample one at a time / in the best batch, paired by repeat"
+
+_FORMAT = "md, html, csv or json; default: as the file's name ends, else md."
+_OUTPUT = "File to write; default: stdout."
+_P99 = "Find the largest batch with a p99 under this, such as 5ms."
 
 
 def report(
     runs: Runs = None,
-    format: Annotated[  # noqa: A002 - the option's name
-        str | None,
-        typer.Option(metavar="FORMAT", help="md, html, csv or json; default: as the file's name ends, else md."),
-    ] = None,
-    output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="File to write; default: stdout.")
-    ] = None,
-    p99: Annotated[
-        float | None,
-        typer.Option(
-            "--p99",
-            metavar="TIME",
-            parser=parse_duration,
-            help="Find the largest batch with a p99 under this, such as 5ms.",
-        ),
-    ] = None,
+    format: Annotated[str | None, typer.Option(metavar="FORMAT", help=_FORMAT)] = None,  # noqa: A002 - the option's name
+    output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help=_OUTPUT)] = None,
+    p99: Annotated[float | None, typer.Option("--p99", metavar="TIME", parser=parse_duration, help=_P99)] = None,
     results: Results = Path("results"),
 ) -> None:
     """Make a document from saved results: Markdown, one self-contained HTML page, CSV or JSON.
@@ -51,8 +42,7 @@ def report(
     Example: mlpbench report -o report.html
     """
     written_as = _format(format, output)
-    paths = console.resolve(runs, results)
-    chosen = [run for path in paths for run in record.read_runs(path)]
+    chosen = [run for path in console.resolve(runs, results) for run in record.read_runs(path)]
     text = render.render(chosen, written_as, p99)
     name_left_out(chosen)
     if output is None:
@@ -106,18 +96,20 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     if document.cases:
         table = times.kernel_table(headline.kernels, several=several)
         caption = _CAPTION_OF_MANY if several else None
-        console.show(console.report_table(table, table.caption.rstrip("."), caption, said_once=several), table.heads)
+        out.print(console.report_table(table, table.caption.rstrip("."), caption, said_once=several))
         if verbose and not several:
             endings = {run.name: run.ending for run in document.runs if run.ending}
             cases = times.case_table(document.cases, endings)
-            out.print()
-            console.show(console.report_table(cases, _TITLE, _CAPTION, said_once=1, without="first call"), heads=3)
+            out.print("", console.report_table(cases, _TITLE, _CAPTION, said_once=1, without="first call"), sep="\n")
         out.print()
     out.print(Text(headline.lead, "bold"))
     for line in document.lines() if verbose or several else headline.remarks:
         out.print(console.indented(line))
-    for line in _state_lines(document, verbose=verbose):
-        out.print(Text(line, "dim"))
+    if document.cases:
+        state = " Narrower: ".join(block.text for block in document.state)
+        harness = trust.harness(document.findings.of(trust.of_report)) if verbose else ()
+        for line in filter(None, (state, *harness)):
+            out.print(Text(line, "dim"))
     for line, style in _doubts(document).items():
         out.print(Text(line, style))
     for run in document.runs:
@@ -132,22 +124,17 @@ def tell_refused(document: Document, shown: Document) -> None:
 
     What one process alone has found takes nothing away, and is printed too.
     """
+    before = _doubts(shown)
     for line, style in _doubts(document).items():
-        if line not in _doubts(shown):
-            before = "Not to be believed in the table above. " if style == _REFUSED else ""
-            console.out().print(Text(before + line, style))
+        if line not in before:
+            warning = "Not to be believed in the table above. " if style == _REFUSED else ""
+            console.out().print(Text(warning + line, style))
 
 
 def _doubts(document: Document) -> dict[str, str]:
     """Return what is refused, and what is not checked, with the style of each line."""
     refused, not_checked = gaps.refused(document.runs), gaps.not_checked(document.runs)
     return dict.fromkeys(refused, _REFUSED) | dict.fromkeys(not_checked, "yellow")
-
-
-def _state_lines(document: Document, *, verbose: bool) -> list[str]:
-    state = " Narrower: ".join(block.text for block in document.state)
-    harness = trust.harness(document.findings.of(trust.of_report)) if verbose else ()
-    return [line for line in (state, *harness) if line and document.cases]
 
 
 def print_end(document: Document, pages: Sequence[Path]) -> None:
@@ -158,15 +145,15 @@ def print_end(document: Document, pages: Sequence[Path]) -> None:
         out.print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)  # a link that is folded is none
     # The results may be anywhere: the folder of the machine lies in theirs.
     folder = document.runs[0].path.parent if several else document.runs[0].path
-    where = folder.parents[1]
-    is_latest = record.latest(where, folder.parent.name) == folder
-    lines = ["mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"]
+    results = folder.parents[1]
+    is_latest = record.latest(results, folder.parent.name) == folder
+    commands = ["mlpbench explain" if is_latest else f"mlpbench explain {folder.name}"]
     if len({run.setting.env for run in document.runs if run.setting}) == 2:
-        lines.insert(0, "mlpbench compare latest --by env")
+        commands.insert(0, "mlpbench compare latest --by env")
     checked = [kernel for kernel in document.headline.kernels if not kernel.unchecked]
-    fastest = sorted(checked, key=lambda kernel: min(time.value for time in (kernel.one, kernel.best) if time))
     if is_latest and not several and len(checked) > 1:
-        other = next(kernel for kernel in checked if kernel is not fastest[0])
-        lines.append(f"mlpbench compare {other.kernel} {fastest[0].kernel}")
-    beside = "" if where == Path("results") else f" {shlex.join(['--results', str(where)])}"
-    out.print(Text(f"next: {', '.join(line + beside for line in lines)}"))
+        fastest = min(checked, key=lambda kernel: min(time.value for time in (kernel.one, kernel.best) if time))
+        other = next(kernel for kernel in checked if kernel is not fastest)
+        commands.append(f"mlpbench compare {other.kernel} {fastest.kernel}")
+    where = "" if results == Path("results") else f" {shlex.join(['--results', str(results)])}"
+    out.print(Text(f"next: {', '.join(command + where for command in commands)}"))

@@ -18,17 +18,14 @@ from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.sections import times
 
-#: Options that ``--help-all`` alone shows.
-_HIDDEN = ("every", "data", "model", "env", "device", "seed", "p99_s")
+_VERBOSE = "Show every case, and all notes."
 
 
-@options.requests(*OPTIONS, hidden=_HIDDEN)
+@options.requests(*OPTIONS, hidden=("every", "data", "model", "env", "device", "seed", "p99_s"))
 def run(
     request: Request,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
-    verbose: Annotated[
-        bool, typer.Option("-v", "--verbose", help="Show every case, and all notes.", hidden=True)
-    ] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help=_VERBOSE, hidden=True)] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Time kernels one image at a time and in batches, save the results, and state the finding.
@@ -47,11 +44,10 @@ def run(
         console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in planned.effort.ahead))
         return
     carried = carry_out(request, planned, verbose=verbose)
-    if carried.finished:
-        _tell(carried, verbose=verbose, as_json=as_json)
-    else:
+    if not carried.finished:
         _tell_interrupted(carried.folder, verbose=verbose, as_json=as_json)
         raise typer.Exit(console.INTERRUPTED)
+    _tell(carried, verbose=verbose, as_json=as_json)
 
 
 def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False) -> Carried:
@@ -66,8 +62,8 @@ def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False
 
         def follow(progress: runs_.Progress) -> None:
             show(progress)
-            once = progress.done == len(plan.kernels) > 1 and plan.repeats > 1
-            if once and progress.outcome and not progress.setting and not planned.stopped:
+            first_round = progress.done == len(plan.kernels) > 1 and plan.repeats > 1
+            if first_round and progress.outcome and not progress.setting and not planned.stopped:
                 _tell_first_times(folders[0], plan.repeats)
 
         return runs_.carry_out(planned, request.results, on_begin=begin, on_progress=follow)
@@ -75,33 +71,31 @@ def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False
 
 def _tell_first_times(folder: Path, repeats: int) -> None:
     """Print what one process of each kernel has shown, to stderr: whoever waits need not wait for the intervals."""
-    kernels = render.build(record.read_runs(folder)).headline.kernels
-    if kernels:
+    if kernels := render.build(record.read_runs(folder)).headline.kernels:
         title = f"First times per sample, of 1 of {repeats} processes each: no intervals yet"
         console.err().print(console.report_table(times.kernel_table(kernels), title, without="speedup"))
 
 
 def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
-    """Print what was found, then measure the machine's limits and write the reports; exit 1 where a case has no time.
+    """Print what was found, then what the machine's limits refuse of it, and write the reports.
 
-    Whoever waits sees the table before all else. Times that the limits refuse are named below it.
+    Whoever waits sees the table before the limits are measured. Exit 1 where a case has no time.
     """
-    document = render.build(record.read_runs(carried.folder))
+    before = render.build(record.read_runs(carried.folder))
     if not as_json:
-        tell(document, verbose=verbose)
-    if document.cases:
+        tell(before, verbose=verbose)
+    if before.cases:
         with console.working("measuring the machine's limits"):
             reasons = carried.measure_limits()
         for reason in reasons:
             console.say(reason, "yellow")
-    before, document = document, render.build(record.read_runs(carried.folder))
+    document = render.build(record.read_runs(carried.folder))
     if as_json:
         tell(document, as_json=True)
     else:
         tell_refused(document, before)
     _write(document, carried.folder, as_json=as_json)
-    left_out = name_left_out(document.runs)
-    if left_out or any(run.failures for run in document.runs):
+    if name_left_out(document.runs) or any(run.failures for run in document.runs):
         raise typer.Exit(1)
 
 

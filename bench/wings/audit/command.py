@@ -67,7 +67,7 @@ def audit(request: Request, as_json: options.AsJson = False) -> None:
         shown = console.table(kernel, "check", "verdict", "")
         for check, verdict, why in lines:
             shown.add_row(check, Text(verdict, STYLES[verdict]), Text(why))
-        console.show(shown)
+        console.out().print(shown)
     if any(verdict == REFUSED for own in found.values() for _, verdict, _ in own):
         raise typer.Exit(1)
 

@@ -63,7 +63,7 @@ def _tell_history(found: History, *, verbose: bool) -> None:
     title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
     if found.changed:
         shown = section.change_table(found.changed, several=several, details=verbose)
-        console.show(console.report_table(shown, title, shown.caption), shown.heads)
+        out.print(console.report_table(shown, title, shown.caption))
     else:
         out.print(Text(title, "bold"))
     out.print(Text(section.sentence(found.series), "bold"))

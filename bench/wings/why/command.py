@@ -57,7 +57,7 @@ def _show(explained: list[Explanation]) -> None:
     title = "What batching saves" if several else of_one
     table = section.gain_table(explained)
     if table.rows:
-        console.show(console.report_table(table, title, table.caption), table.heads)
+        out.print(console.report_table(table, title, table.caption))
     else:
         out.print(Text(title, "bold"))
     for explanation in explained:
