@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from mlpbench.kernels.errors import UserError as UserError
+from mlpbench.kernels.errors import UserError
+
+__all__ = ["NothingComparable", "UserError", "user_error"]
 
 
 class NothingComparable(UserError):  # noqa: N818 - no mistake, but an answer
