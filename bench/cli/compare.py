@@ -62,7 +62,9 @@ def compare(
         here = identity.machine_id()
         typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
         parsed = [sides.parse_sides(text, results, here) for text in typed]
-        axis, left, right = sides.by_axis(parsed[0], by) if by else (None, *parsed)
+        left, right, axis = parsed[0], parsed[-1], None
+        if by:
+            axis, left, right = sides.by_axis(left, by)
         if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
             console.tell_of_latest(results, here)
         comparison = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
