@@ -95,8 +95,8 @@ def report_table(
     ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
     ``without``: a column that is left out.
     """
-    kept = {number: column for number, column in enumerate(content.columns) if column.name != without}
-    drawn = table(title, *(c.name for c in kept.values()), right=[c.name for c in kept.values() if c.number])
+    kept = {number: name for number, name in enumerate(content.columns) if name != without}
+    drawn = table(title, *kept.values(), right=[name for at, name in kept.items() if at in content.numbers])
     drawn.caption = caption
     before: tuple[str, ...] = ()
     for row in content.rows:

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
+from mlpbench.bench.analysis import judge
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.errors import UserError
@@ -98,16 +99,15 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
         caption = _CAPTION_OF_MANY if several else None
         out.print(console.report_table(table, table.caption.rstrip("."), caption, said_once=several))
         if verbose and not several:
-            endings = {run.name: run.ending for run in document.runs if run.ending}
-            cases = times.case_table(document.cases, endings)
+            cases = times.case_table(document.cases)
             out.print("", console.report_table(cases, _TITLE, _CAPTION, said_once=1, without="first call"), sep="\n")
         out.print()
     out.print(Text(headline.lead, "bold"))
     for line in document.lines() if verbose or several else headline.remarks:
         out.print(console.indented(line))
     if document.cases:
-        state = " Narrower: ".join(block.text for block in document.state)
-        harness = trust.harness(document.findings.of(trust.of_report)) if verbose else ()
+        state = " Narrower: ".join(block if isinstance(block, str) else block.text for block in document.state)
+        harness = trust.harness(document) if verbose else ()
         for line in filter(None, (state, *harness)):
             out.print(Text(line, "dim"))
     for line, style in _doubts(document).items():
@@ -133,7 +133,7 @@ def tell_refused(document: Document, shown: Document) -> None:
 
 def _doubts(document: Document) -> dict[str, str]:
     """Return what is refused, and what is not checked, with the style of each line."""
-    refused, not_checked = gaps.refused(document.runs), gaps.not_checked(document.runs)
+    refused, not_checked = gaps.doubted(document.runs), gaps.doubted(document.runs, judge.UNSURE)
     return dict.fromkeys(refused, _REFUSED) | dict.fromkeys(not_checked, "yellow")
 
 

@@ -128,8 +128,6 @@ LIMITS = {
     "failed": "failed",
     "interrupted": "were interrupted",
 }
-#: Those that stop the repeats of a case whose number was open.
-STOPPED = frozenset({"target", "budget", "interrupted"})
 
 
 class CaseEnd(Block, frozen=True):
@@ -157,11 +155,6 @@ class Ending(Block, frozen=True, kw_only=True):
     cases: tuple[CaseEnd, ...] = ()
     left_out: tuple[Process, ...] = ()
     sweep_s: Seconds | None = None
-
-    def limit(self, kernel: str, mode: str, batch_size: int) -> str | None:
-        """Return what ended a case, a key of `LIMITS`; None for a case that is not there."""
-        at = kernel, mode, batch_size
-        return next((case.limit for case in self.cases if (case.kernel, case.mode, case.batch_size) == at), None)
 
     def shortfall(self, budget_s: float | None) -> str | None:
         """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""

@@ -17,13 +17,6 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True)
-class Paragraph:
-    """A paragraph of plain text."""
-
-    text: str
-
-
-@dataclass(frozen=True)
 class Points:
     """A list of sentences."""
 
@@ -38,21 +31,14 @@ class Command:
 
 
 @dataclass(frozen=True)
-class Column:
-    """A column of a table; numbers stand on the right."""
-
-    name: str
-    number: bool = False
-
-
-@dataclass(frozen=True)
 class Table:
-    """A table of texts; the first `heads` columns name the row. A page lets readers sort the rows."""
+    """A table of texts. The first ``heads`` columns name the row; those in ``numbers`` stand on the right."""
 
     caption: str
-    columns: tuple[Column, ...]
+    columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
     heads: int = 1
+    numbers: range = range(0)
 
 
 def table(
@@ -70,10 +56,14 @@ def table(
     ``heads``: how many columns name the row; None for the first texts. ``several``: rows begin with the name of their
     run, which has a column where there are several runs; None for rows that do not.
     """
-    named = [*(["run"] if several else []), *texts]
-    columns = (*map(Column, named), *(Column(name, number=True) for name in numbers), *map(Column, last))
-    count = len(named) if heads is None else heads + bool(several)
-    return Table(caption, columns, tuple(row[1:] if several is False else row for row in rows), count)
+    named, counted = [*(["run"] if several else []), *texts], tuple(numbers)
+    return Table(
+        caption,
+        (*named, *counted, *last),
+        tuple(row[1:] if several is False else row for row in rows),
+        len(named) if heads is None else heads + bool(several),
+        range(len(named), len(named) + len(counted)),
+    )
 
 
 def pivot(
@@ -92,7 +82,7 @@ class Figure:
     """A chart, how to read it, and a table for formats that cannot draw it.
 
     ``name`` is the kind of the chart, and where there may be several of a kind its number: ``hockney-0``. ``data`` is
-    what it is drawn from; ``columns``: how many panels stand beside each other, None where that is left to the page.
+    what it is drawn from.
     """
 
     name: str
@@ -100,38 +90,28 @@ class Figure:
     reading: str
     table: Table
     data: Any = field(repr=False)
-    columns: int | None = None
-
-    @property
-    def kind(self) -> str:
-        """The kind of its chart."""
-        return self.name.partition("-")[0]
-
-
-@dataclass(frozen=True)
-class Fold:
-    """Blocks that a page shows when their title is opened; other formats show them below it at once."""
-
-    title: str
-    blocks: tuple[Block, ...]
-
-
-Block = Paragraph | Points | Command | Table | Figure | Fold
-#: From more runs than this on, what is said of each of them would be most of a page.
-MANY_RUNS = 2
 
 
 @dataclass(frozen=True)
 class Section:
-    """A headed part; ``slug`` is its anchor. A page shows one that is ``folded`` when its heading is opened."""
+    """Blocks under a title. A page shows one that is ``folded`` when its title is opened.
 
-    slug: str
+    ``slug`` is its anchor, which a section within another does without.
+    """
+
     title: str
     blocks: tuple[Block, ...]
-    folded: bool = False
+    slug: str = ""
+    folded: bool = True
 
 
-@dataclass(frozen=True)
+#: A text is a paragraph.
+Block = str | Points | Command | Table | Figure | Section
+#: From more runs than this on, what is said of each of them would be most of a page.
+MANY_RUNS = 2
+
+
+@dataclass(frozen=True, repr=False)
 class Findings:
     """The runs of a report, and what is derived from them once, for all sections and formats.
 
@@ -156,8 +136,8 @@ class Findings:
         return len(self.runs) > 1
 
 
-@dataclass(frozen=True, repr=False)
-class Document:
+@dataclass(frozen=True, repr=False, kw_only=True)
+class Document(Findings):
     """A whole report. ``notices`` stand beside the headline.
 
     ``chips``: what was measured and where, as names and values. ``state``: one sentence on the machine, and the command
@@ -165,25 +145,14 @@ class Document:
     several runs, in place of a sentence for each kernel.
     """
 
-    findings: Findings
     chips: tuple[tuple[str, str], ...]
     headline: Headline
     notices: tuple[str, ...]
-    state: tuple[Paragraph | Command, ...]
+    state: tuple[str | Command, ...]
     sections: tuple[Section, ...]
     data: Mapping[str, Any]
     overviews: tuple[Overview, ...]
     title: str = "mlpbench: one sample at a time against batches"
-
-    @property
-    def runs(self) -> tuple[Judged, ...]:
-        """The runs that its texts were made of."""
-        return self.findings.runs
-
-    @property
-    def cases(self) -> tuple[CaseSummary, ...]:
-        """The cases that its texts were made of."""
-        return self.findings.cases
 
     def lines(self) -> list[str]:
         """Return what stands below the lead: a sentence for each kernel, or of several runs one for each run."""
@@ -193,9 +162,9 @@ class Document:
 
     def figures(self) -> Iterator[Figure]:
         """Yield every figure of the report."""
-        blocks: list[Section | Block] = list(self.sections)
+        blocks: list[Block] = list(self.sections)
         for block in blocks:
             if isinstance(block, Figure):
                 yield block
-            elif isinstance(block, Section | Fold):
+            elif isinstance(block, Section):
                 blocks += block.blocks

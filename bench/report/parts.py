@@ -63,21 +63,24 @@ def _modules(kind: str) -> Iterator[Any]:
 
 def first(findings: Findings) -> Part:
     """Return the part that answers what was asked, else the first of all."""
-    parts = registered()
-    return next((part for part in parts if part.asked and part.asked(findings)), parts[0])
+    return next((part for part in registered() if part.asked and part.asked(findings)), registered()[0])
 
 
 def heading(findings: Findings) -> Headline:
     """Return what the runs show, with the answer to what was asked and the notes of all parts."""
-    shown = {run.name: run.shown for run in findings.runs if run.shown}
+    titles = {run.name: run.shown for run in findings.runs if run.shown}
     asked = first(findings)
     answer = asked.answer(findings) if asked.answer else None
-    found = headline.find(findings.cases, shown, answer, headline.threads_of(findings.runs))
+    finding = headline.find(findings.cases, titles, answer, headline.threads_of(findings.runs))
     notes = [note for part in registered() if part.notes for note in part.notes(findings)]
-    return replace(found, notes=[*found.notes, *notes])
+    return replace(finding, notes=[*finding.notes, *notes])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:
     """Return a value with its interval as JSON can hold it."""
-    ends = {name: plain(getattr(value, name)) for name in ("value", "low", "high")}
-    return {**ends, "repeats": value.n, "no_interval": value.reason}
+    return {**ends(value), "repeats": value.n, "no_interval": value.reason}
+
+
+def ends(value: Estimate | Ratio) -> dict[str, float | None]:
+    """Return a value and the ends of its interval, None where it has none."""
+    return {name: plain(getattr(value, name)) for name in ("value", "low", "high")}

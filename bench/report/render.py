@@ -12,7 +12,6 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Document, Findings, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import gaps, machine, trust
 from mlpbench.kernels.registry import nearest
 
@@ -28,8 +27,7 @@ def render(
     """Return the report of runs, as `bench.record.runs.read_run` reads them, in one of `FORMATS`.
 
     ``p99_s``: a latency budget in seconds, of which the report says the largest batch that keeps it.
-    Raises UserError for another format, where `build` and `write` do, and for a budget where a run has no single calls
-    or a CSV has no place for it.
+    Raises UserError for another format, where `build` and `write` do, and for a budget that has no answer.
     """
     if format not in FORMATS:
         raise UserError(f"unknown format {format!r}{nearest(format, list(FORMATS))}; there are {', '.join(FORMATS)}")
@@ -38,7 +36,7 @@ def render(
     for run in runs if p99_s is not None else ():
         if not any(case.single_calls and case.mode == "batched" for record in run.records for case in record.cases):
             raise UserError(f"{run.id}: no single calls of batches were timed: measure with `mlpbench run --p99 5ms`")
-    return write(build(list(runs), p99_s), format)
+    return write(build(runs, p99_s), format)
 
 
 def write(document: Document, format: str) -> str:  # noqa: A002 - as above
@@ -59,22 +57,18 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     own = grouped((case.run, case) for case in cases)
     by_run = ((run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in judged)
     findings = Findings(judged, cases, tuple(by_run), p99_s)
-    first = parts.first(findings)
-    # What was asked comes first, and then what one may ask of any run.
-    ordered = (first, *(part for part in parts.registered() if part is not first))
+    asked = parts.first(findings)
     return Document(
-        findings,
+        **vars(findings),
         chips=machine.chips(judged),
         headline=findings.of(parts.heading),
-        notices=(*gaps.refused(judged), *gaps.notices(judged)),
-        state=trust.of_all(findings.of(trust.of_report)),
-        sections=tuple(filter(None, (_section(part, findings) for part in ordered))),
+        notices=(*gaps.doubted(judged), *gaps.notices(judged)),
+        state=trust.state_of(findings),
+        sections=tuple(
+            Section(part.title, blocks, part.slug, part.folded(findings) if callable(part.folded) else part.folded)
+            for part in sorted(parts.registered(), key=lambda part: part is not asked)
+            if (blocks := tuple(part.blocks(findings)))
+        ),
         data={name: value(findings) for part in parts.registered() for name, value in part.data.items()},
         overviews=tuple(headline.overview(*of_run) for of_run in findings.by_run) if cases and len(runs) > 1 else (),
     )
-
-
-def _section(part: Part, findings: Findings) -> Section | None:
-    blocks = tuple(part.blocks(findings))
-    folded = part.folded(findings) if callable(part.folded) else part.folded
-    return Section(part.slug, part.title, blocks, folded) if blocks else None

@@ -7,6 +7,7 @@ import json
 import pytest
 
 from mlpbench.bench.analysis import frame
+from mlpbench.bench.analysis import judge as judging
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.sides import Side
@@ -40,7 +41,7 @@ def judged(folder, *processes, repeats=3, **settings):
 
 
 def said_of(run):
-    return [*gaps.refused([run]), *gaps.not_checked([run])]
+    return [*gaps.doubted([run]), *gaps.doubted([run], judging.UNSURE)]
 
 
 def timed(run):

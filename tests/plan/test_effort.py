@@ -268,7 +268,6 @@ def test_the_ending_holds_what_ran_and_what_was_done_before_is_not_done_again():
     ending = made.ending(interrupted=True)
     assert list(ending.order) == order
     assert set(limits(made, interrupted=True).values()) == {"interrupted"} <= set(LIMITS)
-    assert (ending.limit("quiet", "batched", 10), ending.limit("quiet", "batched", 11)) == ("interrupted", None)
     the_plan = plan(budget_s=40.0)
     made, before = Effort(the_plan), the_plan.order[:3]
 

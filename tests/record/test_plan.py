@@ -44,7 +44,6 @@ def test_it_is_read_back(tmp_path):
     run = runs.read_run(write(tmp_path))
     assert run.ending == ENDING
     assert run.problems == ()
-    assert run.ending.limit("numpy", "batched", 100) == "budget"
     assert run.outcome == (
         "1 of 2 cases have an interval within 2 %; 1 ran out of budget (88 s used, 90 s planned). "
         "Widest: numpy batched 100, ±14 % after 3 repeats."

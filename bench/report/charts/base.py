@@ -9,8 +9,6 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mlpbench.bench.report.charts.style import GRID, MUTED, SURFACE, series
-from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.words import plain
 
 Spec = dict[str, Any]
 Names = Mapping[str, str]
@@ -119,11 +117,6 @@ def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec
 
 
 # -- rows
-
-
-def value_ends(value: Estimate | Ratio) -> dict[str, float | None]:
-    """Return a value and the ends of its interval, None where it has none."""
-    return {name: plain(getattr(value, name)) for name in ("value", "low", "high")}
 
 
 def dodged(rows: Sequence[Row]) -> list[Row]:

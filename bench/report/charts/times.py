@@ -7,6 +7,7 @@ from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import CaseSummary, one_at_a_time
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report.parts import ends
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 Panels = Mapping[str, Sequence[CaseSummary]]
@@ -47,7 +48,7 @@ def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, floa
     yield {
         **at,
         "kind": "case",
-        **base.value_ends(value),
+        **ends(value),
         "at": "one at a time" if single else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
         "rate": f"{words.count(case.throughput)} per second",

@@ -58,9 +58,9 @@ def render(document: Document) -> str:
 
 def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> dict[str, Any]:
     """Return the panels of a figure by title, as JSON, the kernels of its key, and how many panels stand in a row."""
-    charts = parts.charts()[figure.kind](figure.data, names)
+    charts = parts.charts()[figure.name.partition("-")[0]](figure.data, names)
     panels = [(title, _embedded(chart)) for title, chart in charts.items()]
-    columns = figure.columns or (2 if len(panels) in (2, 4) else 3)
+    columns = 2 if len(panels) in (2, 4) else 3
     return {"panels": panels, "key": _key(charts.values(), kernels), "columns": columns}
 
 

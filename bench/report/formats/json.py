@@ -6,14 +6,15 @@ from dataclasses import asdict
 from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.parts import interval, registered
 from mlpbench.bench.report.sections import gaps, trust
-from mlpbench.bench.report.sections.trust import Trust
 from mlpbench.bench.trust.rounds import At, CaseTime
+from mlpbench.bench.trust.state import State
 
 
 def render(document: Document) -> str:
@@ -25,7 +26,7 @@ def render(document: Document) -> str:
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
-        "runs": [_run(trust, document) for trust in document.findings.of(trust.of_report)],
+        "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(trust.states), strict=True)],
     }
     for name, value in document.data.items():
         place, _, last = name.rpartition(".")
@@ -65,9 +66,8 @@ def _fields(owner: Any, *names: str) -> dict[str, Any]:
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
-def _run(trust: Trust, document: Document) -> dict[str, Any]:
-    run, of_parts = trust.run, [item for part in registered() for item in part.data_of_run.items()]
-    more = {name: value(document.findings, run) for name, value in of_parts}
+def _run(run: Judged, machine: State, document: Document) -> dict[str, Any]:
+    more = {name: value(document, run) for part in registered() for name, value in part.data_of_run.items()}
     return {
         "run": run.id,
         **_fields(run, "setting", "machine", "plan"),
@@ -76,7 +76,7 @@ def _run(trust: Trust, document: Document) -> dict[str, Any]:
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.missing or run.problems),
         **_fields(run, "ending"),
-        "trust": words.plain({"machine": asdict(trust.state), "call_cost_s": trust.cost_s, **more}),
+        "trust": words.plain({"machine": asdict(machine), "call_cost_s": trust.call_costs(run), **more}),
     }
 
 

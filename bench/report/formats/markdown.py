@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from mlpbench.bench.report.document import Block, Command, Document, Figure, Fold, Paragraph, Points, Table
+from mlpbench.bench.report.document import Block, Command, Document, Figure, Points, Section, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
@@ -43,8 +43,8 @@ def escape(text: str) -> str:
 
 def _block(block: Block) -> Iterator[str]:
     match block:
-        case Paragraph(text):
-            yield escape(text)
+        case str():
+            yield escape(block)
         case Points(items):
             yield from (f"- {escape(item)}" for item in items)
         case Command(text):
@@ -55,17 +55,17 @@ def _block(block: Block) -> Iterator[str]:
             yield from (escape(caption), "", *table_lines(block))
         case Figure(title=title, table=table):
             yield from (f"### {escape(title)}", "", *_block(table))
-        case Fold(title, blocks):
+        case Section(title, blocks):
             yield escape(f"{title}:")
             yield from (line for inner in blocks for line in ("", *_block(inner)))
 
 
 def table_lines(table: Table) -> Iterator[str]:
     """Yield a table without its caption, line by line."""
-    yield _row(column.name for column in table.columns)
-    yield "|" + "|".join(" ---: " if column.number else " --- " for column in table.columns) + "|"
-    yield from (_row(row) for row in table.rows)
+    yield _row(table.columns)
+    yield "|" + "|".join(" ---: " if at in table.numbers else " --- " for at in range(len(table.columns))) + "|"
+    yield from map(_row, table.rows)
 
 
-def _row(cells: Iterator[str] | tuple[str, ...]) -> str:
+def _row(cells: tuple[str, ...]) -> str:
     return "| " + " | ".join(escape(cell) or " " for cell in cells) + " |"

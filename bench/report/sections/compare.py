@@ -9,7 +9,7 @@ from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.cases import ITERATION
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.report import document
-from mlpbench.bench.report.document import Block, Findings, Paragraph, Points, Table
+from mlpbench.bench.report.document import Block, Findings, Points, Table
 from mlpbench.bench.report.parts import Part
 
 
@@ -36,22 +36,18 @@ def ordered(comparison: Comparison) -> list[Row]:
 
 def table(comparison: Comparison) -> Table:
     """Return a row for each case, in the order of `ordered`: both times, the speedup, and the verdict last."""
-    # The title says what every row is about where two kernels were named, of one setting.
-    named = all(row.baseline_kernel != row.candidate_kernel and row.setting is None for row in comparison.rows)
     foreign = all(row.mode == ITERATION for row in comparison.rows)
-    unchecked = comparison.unchecked
-    rows = [
-        (
-            *((row.label,) if foreign or not named else ()),
-            *(() if foreign else (row.mode, "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}")),
-            words.marked(words.time(row.baseline), row.baseline_kernel in unchecked),
-            words.marked(words.time(row.candidate), row.candidate_kernel in unchecked),
-            words.ratio(row.speedup),
-            _decided(row),
-            verdict(row),
-        )
-        for row in ordered(comparison)
-    ]
+    # The title says what every row is about where two kernels were named, of one setting.
+    named = not foreign and all(
+        row.baseline_kernel != row.candidate_kernel and not row.setting for row in comparison.rows
+    )
+    rows = []
+    for row in ordered(comparison):
+        size = "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}"
+        heads = (*(() if named else (row.label,)), *(() if foreign else (row.mode, size)))
+        sides = ((row.baseline, row.baseline_kernel), (row.candidate, row.candidate_kernel))
+        times = (words.marked(words.time(time), kernel in comparison.unchecked) for time, kernel in sides)
+        rows.append((*heads, *times, words.ratio(row.speedup), _decided(row), verdict(row)))
     alone = all(math.isnan(row.speedup.low) for row in comparison.rows)
     speedup = "speedup" if alone else "speedup (95 % interval)"
     texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")
@@ -65,7 +61,7 @@ def blocks(comparison: Comparison) -> tuple[Block, ...]:
     sensitivity = comparison.smallest_slowdown
     notes = [caption(comparison), *comparison.notes, *([sensitivity] if sensitivity else [])]
     return (
-        Paragraph(comparison.conclusion),
+        comparison.conclusion,
         *_points(f"not the same on both sides: {difference}" for difference in comparison.differences),
         table(comparison),
         *_points(notes),
@@ -109,12 +105,13 @@ def _of_versions(findings: Findings) -> tuple[Block, ...]:
     return blocks(versions) if (versions := findings.of(_versions)) else ()
 
 
-def _answer(findings: Findings) -> str | None:
-    return versions.conclusion if (versions := findings.of(_versions)) else None
-
-
-def _asked(findings: Findings) -> bool:
-    return findings.of(_versions) is not None
-
-
-SECTIONS = (Part(20, "versions", "One environment against the other", _of_versions, asked=_asked, answer=_answer),)
+SECTIONS = (
+    Part(
+        20,
+        "versions",
+        "One environment against the other",
+        _of_versions,
+        asked=lambda findings: findings.of(_versions) is not None,
+        answer=lambda findings: versions.conclusion if (versions := findings.of(_versions)) else None,
+    ),
+)

@@ -10,7 +10,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Commit, Gpu
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import MANY_RUNS, Block, Findings, Paragraph, Table, table
+from mlpbench.bench.report.document import MANY_RUNS, Block, Findings, Table, table
 from mlpbench.bench.report.parts import Part
 
 UNREADABLE, UNRECORDED = "not readable", "not recorded"
@@ -37,32 +37,31 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
 def _environment(findings: Findings) -> tuple[Block, ...]:
     """Return what was computed and with what: a line for each fact, a column for each run."""
-    return (_table("Network, machine and software of the numbers.", findings, findings.of(_facts)),)
+    rows = findings.of(_facts)
+    return (_table("Network, machine and software of the numbers.", findings, rows),)
 
 
 def _differences(findings: Findings) -> tuple[Block, ...]:
     """Return the facts in which several runs differ, or that they do not."""
     if not findings.several:
         return ()
-    facts = findings.of(_facts)
     # The load differs between any two runs, and means nothing.
-    names = dict.fromkeys(name for of_run in facts for name in of_run if name != "Load at the start")
-    unequal = [name for name in names if len({of_run.get(name) for of_run in facts}) > 1]
+    unequal = [row for row in findings.of(_facts) if len(set(row[1:])) > 1 and row[0] != "Load at the start"]
     if not unequal:
-        return (Paragraph("Nothing that was recorded: same machine, libraries, network, data and weights."),)
-    chosen = [{name: of_run.get(name, UNRECORDED) for name in unequal} for of_run in facts]
-    return (_table("Compare the runs with this in mind.", findings, chosen),)
+        return ("Nothing that was recorded: same machine, libraries, network, data and weights.",)
+    return (_table("Compare the runs with this in mind.", findings, unequal),)
 
 
-def _table(caption: str, findings: Findings, facts: Sequence[Mapping[str, str]]) -> Table:
+def _table(caption: str, findings: Findings, rows: Sequence[tuple[str, ...]]) -> Table:
     heads = [run.name for run in findings.runs] if findings.several else ["value"]
-    names = dict.fromkeys(name for of_run in facts for name in of_run)
-    rows = [(name, *(of_run.get(name, UNRECORDED) for of_run in facts)) for name in names]
     return table(caption, ("what", *heads), rows=rows, heads=1)
 
 
-def _facts(findings: Findings) -> list[dict[str, str]]:
-    return [{**_of_plan(run), **_of_task(run.records), **_of_machine(run)} for run in findings.runs]
+def _facts(findings: Findings) -> list[tuple[str, ...]]:
+    """Return each fact, and what it is in each run."""
+    facts = [{**_of_plan(run), **_of_task(run.records), **_of_machine(run)} for run in findings.runs]
+    names = dict.fromkeys(name for of_run in facts for name in of_run)
+    return [(name, *(of_run.get(name, UNRECORDED) for of_run in facts)) for name in names]
 
 
 def _of_plan(run: Run) -> dict[str, str]:
@@ -85,16 +84,16 @@ def _of_task(records: Sequence[Record]) -> dict[str, str]:
         rows = max(case.rows_per_call for case in cases)
         target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
         repeated = f". The {data.rows:,} rows of {data.name} are repeated {target}."
-    source = f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, sha256 {_short(data.sha256)}"
+    source = f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, {_digest(data.sha256)}"
     return {
         "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
         "Data": source + repeated,
-        "Weights": f"{weights.source or 'unknown'}, sha256 {_short(weights.sha256)}",
+        "Weights": f"{weights.source or 'unknown'}, {_digest(weights.sha256)}",
     }
 
 
-def _short(digest: str | None) -> str:
-    return f"{digest[:12]}…" if digest else UNRECORDED
+def _digest(digest: str | None) -> str:
+    return f"sha256 {f'{digest[:12]}…' if digest else UNRECORDED}"
 
 
 def _of_machine(run: Run) -> dict[str, str]:

@@ -6,7 +6,7 @@ from mlpbench.bench import words
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Block, Command, Findings, Paragraph, Points, table
+from mlpbench.bench.report.document import Block, Command, Findings, Points, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.report.sections import trust
 
@@ -41,7 +41,7 @@ _BOOK_CLOCK = (
 def _clock(findings: Findings) -> tuple[Block, ...]:
     """Return what is in the clock, of the book's cell too where it was timed, and what the harness costs."""
     book = (_BOOK_CLOCK,) if any(case.mode == "book" for case in findings.cases) else ()
-    return (Points((*_CLOCK, *book, *trust.harness(findings.of(trust.of_report)))),)
+    return (Points((*_CLOCK, *book, *trust.harness(findings))),)
 
 
 def _kernels(findings: Findings) -> tuple[Block, ...]:
@@ -100,7 +100,7 @@ def _again(findings: Findings) -> tuple[Block, ...]:
     for run in findings.runs:
         head, plan = f"{run.title}. " if findings.several else "", run.plan
         if plan is None:
-            blocks.append(Paragraph(f"{head}Made by pytest by hand; its command was not recorded."))
+            blocks.append(f"{head}Made by pytest by hand; its command was not recorded.")
             continue
         command = shlex.join(plan.command)
         seed = "" if plan.seed is None or "--seed" in command else f" --seed {plan.seed}"
@@ -108,9 +108,9 @@ def _again(findings: Findings) -> tuple[Block, ...]:
         order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in ran)
         started = f"Started {plan.started or 'at an unknown time'}"
         blocks += [
-            Paragraph(f"{head}{started}; the seed sets the order of the processes."),
+            f"{head}{started}; the seed sets the order of the processes.",
             Command(command + seed),
-            Paragraph(f"Order of kernels and repeats: {order}."),
+            f"Order of kernels and repeats: {order}.",
         ]
     return tuple(blocks)
 

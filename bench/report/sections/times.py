@@ -1,17 +1,13 @@
 """The cases as tables: every case with all that is known about it, and one value against batch size."""
 
-import math
-from collections.abc import Callable, Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Callable, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.plan import STOPPED, Ending
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Paragraph, Points, Table, pivot, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Points, Section, Table, pivot, table
 from mlpbench.bench.report.parts import Part
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
@@ -28,33 +24,33 @@ _PANELS = " A panel is one run or setting; all have the same axes."
 _NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
 
 
-def case_table(cases: Sequence[CaseSummary], endings: Mapping[str, Ending] = MappingProxyType({})) -> Table:
-    """Return the table of all cases. ``endings``, by run: what stopped repeats whose number was open."""
+def case_table(cases: Sequence[CaseSummary]) -> Table:
+    """Return the table of all cases."""
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
-    stopped = any(case.limit in STOPPED for ending in endings.values() for case in ending.cases)
-    rows = [(*_case_row(case), *([_limit(endings.get(case.run), case)] if stopped else [])) for case in cases]
     caption = (
         "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest; "
         "a repeat's time is the fastest tenth of its quiet rounds."
     )
-    last = ["stopped by"] if stopped else []
-    return table(caption, ("kernel", "mode"), numbers, last, rows=rows, several=_are_several(cases))
+    return table(caption, ("kernel", "mode"), numbers, rows=map(_case_row, cases), several=_are_several(cases))
 
 
 def _are_several(cases: Sequence[CaseSummary]) -> bool:
     return len({case.run for case in cases}) > 1
 
 
-def _limit(ending: Ending | None, case: CaseSummary) -> str:
-    return (ending and ending.limit(case.kernel, case.mode, case.batch_size)) or "not recorded"
-
-
 def _case_row(case: CaseSummary) -> tuple[str, ...]:
-    size = 1 if case.mode == "per_sample" else case.batch_size
-    time, rate, first = words.duration(case.sample), words.count(case.throughput), words.seconds(case.first_call_s)
-    repeats = f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
-    head = (case.run, case.name, _MODES.get(case.mode, case.mode))
-    return (*head, f"{size:,}", time, rate, _speedup(case), first, f"{case.rounds:,}", repeats)
+    return (
+        case.run,
+        case.name,
+        _MODES.get(case.mode, case.mode),
+        f"{1 if case.mode == 'per_sample' else case.batch_size:,}",
+        words.duration(case.sample),
+        words.count(case.throughput),
+        _speedup(case),
+        words.seconds(case.first_call_s),
+        f"{case.rounds:,}",
+        f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats),
+    )
 
 
 def _speedup(case: CaseSummary) -> str:
@@ -75,39 +71,22 @@ def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> 
     return table(caption, ("kernel",), numbers, rows=rows, several=several)
 
 
-def panels(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[dict[str, list[CaseSummary]], int | None]:
-    """Return the cases of each run that are inference alone, for a panel each, and how many stand side by side.
-
-    Of a whole sweep: its numbers of threads, else its environments; None for other runs.
-    """
-    own = grouped((case.run, case) for case in cases if case.mode != "book")
-    points = {run.name: run.setting.point for run in runs if run.setting and run.name in own}
-    if not points or points.keys() != own.keys():
-        return own, None
-    values = [list(dict.fromkeys(axis)) for axis in zip(*points.values(), strict=True)]
-    rows = list(dict.fromkeys((spec, dtype, env) for spec, _, dtype, env in points.values()))
-    order = sorted(points, key=lambda name: (rows.index((points[name][0], *points[name][2:])), points[name][1]))
-    across = len(values[1]) if len(values[1]) > 1 else len(values[3])
-    whole = len(points) == math.prod(map(len, values))
-    return {name: own[name] for name in order}, across if whole and 1 < across <= 4 else None
-
-
-def figures(runs: Sequence[Run], cases: Sequence[CaseSummary]) -> tuple[Figure | Fold, ...]:
+def _figures(findings: Findings) -> tuple[Block, ...]:
     """Return the two charts, each with its table; none where nothing was timed in batches."""
+    cases = findings.cases
     batches = [case for case in cases if case.mode == "batched"]
     if not batches:
         return ()
-    drawn, columns = panels(runs, cases)
-    many = len(drawn) > 1
-    note = _PANELS if many else ""
-    note += _NO_WHISKERS if any(case.repeats == 1 for case in cases) else ""
+    panels = grouped((case.run, case) for case in cases if case.mode != "book")
+    many = len(panels) > 1
+    note = (_PANELS if many else "") + (_NO_WHISKERS if any(case.repeats == 1 for case in cases) else "")
     times = _against_batch_size(cases, lambda case: words.duration(case.sample))
-    time = Figure("time", "Time per sample", _TIME_READING + note, times, drawn, columns)
+    time = Figure("time", "Time per sample", _TIME_READING + note, times, panels)
     if not any(case.speedup is not None for case in batches):
         return (time,)
     gains = _against_batch_size(cases, _speedup)
-    gain = Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, drawn, columns)
-    return (time, Fold("Speedup over one at a time, panel by panel", (gain,)) if many else gain)
+    gain = Figure("speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, panels)
+    return (time, Section("Speedup over one at a time, panel by panel", (gain,)) if many else gain)
 
 
 def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummary], str]) -> Table:
@@ -118,31 +97,29 @@ def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummar
         for case in cases
         if case.mode != "book"
     )
-    rows = pivot(cells, (0, *sizes), "not measured")
     numbers = ("one at a time", *(f"batch {size:,}" for size in sizes))
     caption = "Median over repeats, with the 95 % interval in brackets."
+    rows = pivot(cells, (0, *sizes), "not measured")
     return table(caption, ("kernel",), numbers, rows=rows, several=_are_several(cases))
-
-
-def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
-    """Return what the heading of one run says of each kernel, as a table for several."""
-    heading = findings.of(parts.heading)
-    if not findings.several or not heading.kernels:
-        return ()
-    return (kernel_table(heading.kernels, several=True), *([Points(tuple(heading.ranks))] if heading.ranks else []))
 
 
 def _cases(findings: Findings) -> tuple[Block, ...]:
     """Return every case, and for each run whose repeats were open why it ended."""
     if not findings.cases:
         return ()
-    endings = {run.name: run.ending for run in findings.runs if run.ending}
-    texts = [f"{run.title}: {run.outcome}" for run in findings.runs if run.outcome]
-    return (case_table(findings.cases, endings), *map(Paragraph, texts))
+    texts = (f"{run.title}: {run.outcome}" for run in findings.runs if run.outcome)
+    return (case_table(findings.cases), *texts)
+
+
+def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
+    """Return what several runs show of each kernel, and who is fastest."""
+    heading = findings.of(parts.heading)
+    ranks = (Points(tuple(heading.ranks)),) if heading.ranks else ()
+    return (kernel_table(heading.kernels, several=True), *ranks) if findings.several and heading.kernels else ()
 
 
 SECTIONS = (
-    Part(10, "charts", "Time and speedup against batch size", lambda findings: figures(findings.runs, findings.cases)),
+    Part(10, "charts", "Time and speedup against batch size", _figures),
     Part(120, "kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel, folded=True),
     Part(140, "cases", "Every case", _cases, folded=True),
 )

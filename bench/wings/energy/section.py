@@ -1,7 +1,7 @@
 """The energy that a sample costs, as a table, where the system shows it."""
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Block, Findings, Paragraph, table
+from mlpbench.bench.report.document import Block, Findings, table
 from mlpbench.bench.report.parts import Part
 
 _CAPTION = (
@@ -14,7 +14,7 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
     """Return the table of all cases, or why nothing was counted; nothing of files that do not know."""
     cases = [(run, record.kernel, case) for run in findings.runs for record in run.records for case in record.cases]
     reasons = dict.fromkeys(case.no_joules for _, _, case in cases if case.no_joules)
-    missing = tuple(Paragraph(f"Not counted here: {reason}.") for reason in reasons)
+    missing = tuple(f"Not counted here: {reason}." for reason in reasons)
     rows = [
         (run.name, kernel, words.case(case.mode, case.batch_size), f"{case.joules:.3g}")
         for run, kernel, case in cases

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.report.document import Block, Figure, Findings, Paragraph, Table, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Table, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.wings.history import history
 from mlpbench.bench.wings.history.change_points import LEAST
@@ -32,7 +32,7 @@ def blocks(past: History, run: str, kernels: Sequence[str]) -> tuple[Block, ...]
     if not drawn:
         return ()
     changes = change_table([one for one in past.changed if one in own], several=False)
-    return (Paragraph(sentence(own)), Figure("history", "Time per sample, run by run", _READING, changes, drawn))
+    return (sentence(own), Figure("history", "Time per sample, run by run", _READING, changes, drawn))
 
 
 def sentence(series: Sequence[Series]) -> str:
@@ -84,7 +84,7 @@ def _past(findings: Findings) -> tuple[Block, ...]:
     try:
         return blocks(history.find(folder), run.id, [case.kernel for case in findings.cases])
     except UserError as reason:  # of another run, or of the calibration: it costs no report
-        return (Paragraph(f"{reason}."),)
+        return (f"{reason}.",)
 
 
 def _against_previous(findings: Findings) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from mlpbench.bench import words
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report.parts import ends
 from mlpbench.bench.wings.threads.finding import Scaling
 
 
@@ -35,7 +36,7 @@ def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]
             {
                 "kernel": gain.kernel,
                 "x": gain.batch_size,
-                **base.value_ends(gain.speedup),
+                **ends(gain.speedup),
                 "threads": threads,
                 "used": str(gain.used or "does not say"),
                 "gain": words.ratio(gain.speedup),

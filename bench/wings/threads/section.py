@@ -5,7 +5,7 @@ from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
-from mlpbench.bench.report.document import Block, Figure, Findings, Fold, Table, pivot, table
+from mlpbench.bench.report.document import Block, Figure, Findings, Section, Table, pivot, table
 from mlpbench.bench.report.parts import Part, interval
 from mlpbench.bench.wings.threads import finding as scaling
 from mlpbench.bench.wings.threads.finding import Scaling, Summarized
@@ -24,7 +24,7 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
         return tables
     first, *others = tables
     title = f"Speedup over {words.things(groups[0].fewest, 'thread')}"
-    numbers = (Fold("The numbers of the other settings", tuple(others)),) if others else ()
+    numbers = (Section("The numbers of the other settings", tuple(others)),) if others else ()
     return (Figure("scaling", title, _READING, first, groups), *numbers)
 
 

@@ -38,7 +38,7 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
         if run.shown is None or not explained:
             raise UserError(f"{run.path}: {why}")
         console.say(f"{run.title}: {why}")  # a setting that an interrupted sweep did not come to
-    refused = gaps.refused(settings)
+    refused = gaps.doubted(settings)
     if as_json:
         console.print_json({"schema": 1, "runs": [one.as_dict() for one in explained], "refused": refused})
     else:

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Findings, Fold, Paragraph, Points, Table, table
+from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Findings, Points, Section, Table, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
@@ -50,9 +50,9 @@ def blocks(every: Sequence[Explanation]) -> tuple[Block, ...]:
     for number, explanation in enumerate(every):
         title, inner = explanation.run.title, tuple(_of_run(explanation, number, several=len(every) > 1))
         if len(every) > MANY_RUNS:
-            content.append(Fold(title, inner))
+            content.append(Section(title, inner))
         else:
-            content += [*([Paragraph(f"{title}:")] if len(every) > 1 else []), *inner]
+            content += [*([f"{title}:"] if len(every) > 1 else []), *inner]
     return tuple(content)
 
 
@@ -70,7 +70,7 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
     fitted = any(kernel.fit for kernel in kernels)
     line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, calls) if fitted else calls
-    yield Fold(f"What a call costs, and the machine's limits{after}", (line, *([Points(texts)] if texts else [])))
+    yield Section(f"What a call costs, and the machine's limits{after}", (line, *([Points(texts)] if texts else [])))
 
 
 def of_run(explanation: Explanation) -> str:
