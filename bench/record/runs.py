@@ -272,7 +272,7 @@ def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, cut_of
     if plan is None or not missing:
         said = "interrupted: it stopped before its intervals were narrow enough or its time was spent"
         return (said,) if cut_off else ()
-    names = ", ".join(f"{kernel} {repeat}" for kernel, repeat in missing[:6])
+    names = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in missing[:6])
     more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
     return (f"interrupted: {len(missing)} of {len(plan.order)} processes have no record: {names}{more}",)
 

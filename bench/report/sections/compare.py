@@ -44,10 +44,10 @@ def table(comparison: Comparison) -> Table:
     rows = []
     for row in ordered(comparison):
         size = "one at a time" if row.mode == "per_sample" else f"{row.batch_size:,}"
-        heads = (*(() if named else (row.label,)), *(() if foreign else (row.mode, size)))
+        case = (*(() if named else (row.label,)), *(() if foreign else (row.mode, size)))
         sides = ((row.baseline, row.baseline_kernel), (row.candidate, row.candidate_kernel))
         times = (words.marked(words.time(time), kernel in comparison.unchecked) for time, kernel in sides)
-        rows.append((*heads, *times, words.ratio(row.speedup), _decided(row), verdict(row)))
+        rows.append((*case, *times, words.ratio(row.speedup), _decided(row), verdict(row)))
     alone = all(math.isnan(row.speedup.low) for row in comparison.rows)
     speedup = "speedup" if alone else "speedup (95 % interval)"
     texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")

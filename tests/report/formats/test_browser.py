@@ -283,7 +283,7 @@ def test_settings_have_a_panel_each(browser, reports):
     page = browser.open(reports.file("axes"))
     assert [len(page.marks(f"time_{number}", "line")) for number in range(4)] == [len(KERNELS)] * 4
     tops = page.ask("return [0, 1, 2].map(n => document.querySelector('#chart-time_' + n).getBoundingClientRect().top)")
-    assert tops[0] == tops[1] < tops[2], "threads are columns"
+    assert tops[0] == tops[1] < tops[2], "four stand in two rows"
     assert page.ask("return document.querySelector('main > section').id") == "threads"
 
 

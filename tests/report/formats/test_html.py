@@ -3,19 +3,15 @@
 import json
 import re
 import sys
-from types import SimpleNamespace
 
 import altair as alt
 import pytest
 
-from mlpbench.bench.analysis.summary import CaseSummary, summarize
-from mlpbench.bench.cases import make_settings
+from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.report.charts import base, times
 from mlpbench.bench.report.formats import html
-from mlpbench.bench.report.sections.times import panels
-from mlpbench.bench.stats.estimates import Estimate
 from support import simulate
 from support.reports import EXACT
 
@@ -68,19 +64,6 @@ def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
     assert all(domain == domains[0] for domain in domains)
     for number, run in enumerate(reports.document("sweep").runs):
         assert f'id="title-time_{number}"> {run.name}</h4>' in page
-
-
-def test_threads_are_columns_and_all_else_rows():
-    def case(run):
-        return CaseSummary(run, "box", "numpy", "batched", 1, {}, (), Estimate(1, 1, 1, 1))
-
-    settings = make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"])
-    runs = [SimpleNamespace(name=one.words, setting=one) for one in settings]
-    drawn, columns = panels(runs, [case(run.name) for run in runs])
-    assert columns == 2
-    assert [*drawn] == ["1 thread, float32", "2 threads, float32", "1 thread, float64", "2 threads, float64"]
-    assert panels(runs[:3], [case(run.name) for run in runs[:3]])[1] is None, "no full grid"
-    assert [*panels(runs, [case("another machine/1 thread")])[0]] == ["another machine/1 thread"]
 
 
 def test_the_page_has_one_bundle_and_a_policy_without_network(reports):

@@ -1,15 +1,10 @@
 """The sentence on how busy the machine was, and what makes a run narrower."""
 
-from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import trust
 from mlpbench.bench.trust.state import State
 from support import trusting
 from support.trusting import AT
-
-
-def of_run(run):
-    return trust.of_run(run, summarize([run]))
 
 
 def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_out():
@@ -30,8 +25,8 @@ def test_a_wide_run_names_the_command_that_makes_it_narrower(tmp_path):
 
 def test_of_several_runs_the_one_with_the_widest_intervals_is_named(tmp_path):
     runs = [trusting.write_disturbed(tmp_path / str(n), *hits, seed=n) for n, hits in enumerate(([[], []], [[], [AT]]))]
-    (paragraph,) = trust.of_all(list(map(of_run, runs)))
-    assert paragraph.text.startswith(f"Run {runs[1].id} has the widest intervals. Other programs disturbed 25 %")
+    (paragraph,) = render.build(runs).state
+    assert paragraph.startswith(f"Run {runs[1].id} has the widest intervals. Other programs disturbed 25 %")
 
 
 def test_a_number_whose_repeats_were_all_disturbed_keeps_its_interval(tmp_path):
