@@ -9,7 +9,6 @@ from mlpbench.bench.record.device import DeviceCase, DeviceTimes
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.document import Block, Findings, Points, Table, table
 from mlpbench.bench.report.parts import Part
-from mlpbench.bench.stats.percentiles import calls_needed
 
 #: The columns of each table, by the names of `bench.record.device.MEASURES`.
 _CALLS = {
@@ -38,6 +37,8 @@ _TABLES = {
     "many with copies and calls side by side on three streams.": _HOST,
 }
 _NAMES = _CALLS | _COPIES | _HOST
+#: The fewest for which MLPerf's rule bounds a p99 with 99 % confidence, as in `mlpbench.bench.wings.latency`.
+P99_SAMPLES = 662
 
 
 def blocks(findings: Findings) -> tuple[Block, ...]:
@@ -79,7 +80,7 @@ def _cell(repeats: Sequence[DeviceCase], name: str) -> str:
     low, middle, high, worst = (
         words.seconds(median(spread.seconds[name] for spread in spreads)) for name in ("p5", "p50", "p95", "p99")
     )
-    enough = all(spread.samples >= calls_needed(0.99) for spread in spreads)
+    enough = all(spread.samples >= P99_SAMPLES for spread in spreads)
     return f"{middle} ({low} to {high}{f'; p99 {worst}' if enough else ''})"
 
 

@@ -13,7 +13,7 @@ from mlpbench.bench.measure.session import Contestant, Suite
 from mlpbench.bench.record.fields import counted
 from mlpbench.bench.wings.latency import cold
 
-#: Enough for p99.9 (`bench.stats.percentiles`), and no more than this long.
+#: Enough for p99.9 (`latency`), and no more than this long.
 MOST, LIMIT_S = 7_000, 0.5
 #: The first calls of a series are slower: they are made and not kept.
 DROPPED = 20

@@ -5,11 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.stats.percentiles import CONFIDENCE, calls_needed, percentiles
-
-
-def percentile(values, p):
-    return percentiles(values, (p,))[0]
+from mlpbench.bench.wings.latency.latency import CONFIDENCE, calls_needed, percentile
 
 
 @pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])
@@ -26,9 +22,6 @@ def test_the_value_is_the_smallest_that_enough_calls_do_not_exceed():
     values = np.arange(1, 1001)
     assert [percentile(values, p).value for p in (0.5, 0.9, 0.99)] == [500, 900, 990]
     assert percentile(values, 0.999).needed == 6636
-    for p in (0, 1, -0.5, 1.5):
-        with pytest.raises(ValueError, match="between 0 and 1"):
-            calls_needed(p)
 
 
 @pytest.mark.parametrize(("p", "n"), [(0.9, 64), (0.9, 500), (0.99, 1000), (0.99, 7000)])
