@@ -2,7 +2,7 @@
 
 The package has ``COMMANDS``. Its modules, each optional:
 
-- ``section`` has ``SECTIONS`` of a report, ``chart`` has ``CHARTS``, ``annotations`` has ``FORMATS`` of a comparison.
+- ``section`` has ``SECTIONS`` and ``CHARTS`` of a report, ``annotations`` has ``FORMATS`` of a comparison.
 - ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel``
   at the end; it returns fields of the record. ``audit`` checks there whether the kernel changed its process.
 - ``environments`` asks other Pythons what they have. ``after_run`` measures after all processes; ``roofs`` measures

@@ -58,7 +58,7 @@ def charts() -> dict[str, Chart]:
 def _modules(kind: str) -> Iterator[Any]:
     own = import_module(f"mlpbench.bench.report.{kind}s")
     yield from (import_module(f"{own.__name__}.{module.name}") for module in iter_modules(own.__path__))
-    yield from modules(kind)
+    yield from modules("section")
 
 
 def first(findings: Findings) -> Part:

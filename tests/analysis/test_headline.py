@@ -10,7 +10,7 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.report import render
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.wings.heatmap import finding as heatmap
+from mlpbench.bench.wings.heatmap import section as heatmap
 from support import simulate
 from support.runs import peers as peer_runs
 

@@ -35,7 +35,7 @@ def test_places_and_slugs_and_kinds_are_given_once():
     for names in ([part.place for part in registered], [part.slug for part in registered]):
         assert len(set(names)) == len(names) > 15
     modules = [parts.import_module(f"{charts.__name__}.{one.name}") for one in iter_modules(charts.__path__)]
-    modules += parts.modules("chart")
+    modules += parts.modules("section")
     assert len(parts.charts()) == sum(len(getattr(module, "CHARTS", ())) for module in modules) > 8
 
 

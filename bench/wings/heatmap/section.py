@@ -1,13 +1,96 @@
-"""The heat map of kernels by batch size as a figure, with the same numbers as a table."""
+"""Who is fastest where: every kernel at every batch size, as its time / the time of the fastest kernel there."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from statistics import geometric_mean
 from typing import Any
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
+from mlpbench.bench.groups import grouped
+from mlpbench.bench.record.names import machine_name, machine_of
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report.charts.style import SURFACE
 from mlpbench.bench.report.document import Block, Figure, Findings, table
 from mlpbench.bench.report.parts import Part, interval
-from mlpbench.bench.wings.heatmap import finding as heatmap
-from mlpbench.bench.wings.heatmap.finding import ONE, Cell, HeatMap
+from mlpbench.bench.stats.estimates import Ratio
+
+#: The column of single calls, before all batch sizes.
+ONE = 0
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One kernel at one batch size: its time per sample in seconds, and that / the fastest kernel's there."""
+
+    kernel: str
+    batch_size: int
+    sample_s: float
+    fastest: str
+    ratio: Ratio
+
+
+@dataclass(frozen=True)
+class HeatMap:
+    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes.
+
+    Of several machines the columns are numbers of ``labels``, and a kernel is in its best batch.
+    """
+
+    run: str
+    kernels: tuple[str, ...]
+    columns: tuple[int, ...]
+    cells: Mapping[tuple[str, int], Cell]
+    unchecked: frozenset[str] = frozenset()
+    labels: tuple[str, ...] = ()
+
+
+def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap | None:
+    """Return kernels by machine, each in its best batch; None unless several machines computed the same."""
+    timed = [(run, best_cases(of_kernels(cases))) for run, cases in by_run if cases]
+    machines = {machine_of(run) for run, _ in timed}
+    computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
+    if len(machines) < 2 or len(computed) != 1:
+        return None
+    names = [machine_name(run, machines) for run, _ in timed]
+    labels = tuple(name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True))
+    cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, list(best.values()))}
+    unchecked = frozenset(case.kernel for _, best in timed for case in best.values() if case.unchecked)
+    return HeatMap("", _by_speed(cells, unchecked), tuple(range(len(timed))), cells, unchecked, labels)
+
+
+def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
+    """Return a heat map for every run with two or more kernels that were timed in the same way at a point."""
+    by_run = grouped((case.run, case) for case in cases)
+    return tuple(heatmap for item in by_run.items() if (heatmap := _of_run(*item)) is not None)
+
+
+def _of_run(run: str, cases: Sequence[CaseSummary]) -> HeatMap | None:
+    singles = ((ONE, one) for own in of_kernels(cases).values() if (one := one_at_a_time(own)) is not None)
+    points = grouped([*singles, *((case.batch_size, case) for case in batched(cases))])
+    # A point with one kernel compares nothing.
+    columns = tuple(sorted(at for at, there in points.items() if len(there) > 1))
+    if not columns:
+        return None
+    cells = {(cell.kernel, at): cell for at in columns for cell in _column(at, points[at])}
+    unchecked = frozenset(case.kernel for case in cases if case.unchecked)
+    return HeatMap(run, _by_speed(cells, unchecked), columns, cells, unchecked)
+
+
+def _by_speed(cells: Mapping[tuple[str, int], Cell], unchecked: Collection[str]) -> tuple[str, ...]:
+    """Return the kernels in the order of the geometric means of their ratios, unchecked ones last."""
+    ratios = grouped((kernel, cell.ratio.value) for (kernel, _), cell in cells.items())
+    return tuple(sorted(ratios, key=lambda kernel: (kernel in unchecked, geometric_mean(ratios[kernel]))))
+
+
+def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
+    ratios = {case.kernel: ratio for case, ratio in ranked(there)}
+    fastest = next(iter(ratios))
+    return [Cell(case.kernel, at, case.sample.value, fastest, ratios[case.kernel]) for case in there]
+
 
 _TIES = (
     "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
@@ -18,7 +101,7 @@ _READING = f"A cell is the kernel's time per sample / the fastest kernel's there
 
 def _machines(findings: Findings) -> tuple[Block, ...]:
     """Return the map of kernels by machine; nothing without several machines."""
-    machines = heatmap.of_machines(findings.by_run)
+    machines = of_machines(findings.by_run)
     if machines is None:
         return ()
     rows = [
@@ -72,7 +155,7 @@ def column_text(batch_size: int, labels: Sequence[str] = ()) -> str:
 
 
 def _maps(findings: Findings) -> tuple[HeatMap, ...]:
-    return heatmap.find(findings.cases)
+    return find(findings.cases)
 
 
 def _as_data(one: HeatMap) -> dict[str, Any]:
@@ -85,6 +168,86 @@ def _as_data(one: HeatMap) -> dict[str, Any]:
     }
 
 
+#: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing
+#: colormaps with consideration for color vision deficiency", PLOS ONE 13 (2018). It grows darker evenly, to every eye,
+#: and both ends stand out from a light page as from a dark one.
+_SCHEME = ("#fde737", "#d9c55c", "#b4a76f", "#948d78", "#7a7b78", "#5f6773", "#3c4d6e", "#123570", "#00224e")
+
+
+def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
+    """Return the heat maps of runs, below each other on one scale. The words in a cell are its ratio."""
+    every = [cell.ratio.value for one in maps for cell in one.cells.values()]
+    # Near draws must not look like worlds apart, and one hopeless kernel must not make all others look alike.
+    darkest = min(max(4.0, *every), 100.0)
+    rows = [row for one in maps for row in _rows(one, darkest)]
+    keys = [key for one in maps for key in _keys(one, several=len(maps) > 1)]
+    labels = maps[0].labels
+    columns = [_column_name(at, labels) for at in sorted({at for one in maps for at in one.columns})]
+    place = "machine" if labels else "batch size (rows per call)"
+    label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
+    if labels:
+        label = "split(datum.value, ' ')"
+    axis = base.name_axis(title=place, labelExpr=label, labelAngle=0, labelOverlap=True, grid=False)
+    cells = {
+        "x": base.field("at", "nominal", sort=columns, axis=axis),
+        "y": base.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
+    }
+    scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}
+    titles = {"kernel": "kernel", "column": place.partition(" (")[0], "ratio": "time / the fastest"}
+    shades = {"color": base.field("shade", scale=scale)}
+    shades |= base.telling({**titles, "time": "time per sample", "fastest": "fastest"})
+    ink = {"condition": {"test": "datum.white", "value": "#ffffff"}, "value": "#000000"}
+    # Words of narrow cells are small, and of the narrowest left out: they are in the tooltip.
+    width = f"width / {len(columns)}"
+    size, opacity = {"expr": f"{width} < 40 ? 9 : 12"}, {"expr": f"{width} < 24 ? 0 : 1"}
+    text = cells | {"text": base.field("words", "nominal"), "color": ink}
+    layers = [
+        base.layer("rect", cells | shades, stroke=SURFACE, strokeWidth=2),
+        base.layer("text", text, fontSize=size, opacity=opacity, tooltip=None),
+    ]
+    what = "Time per sample relative to the fastest kernel, by kernel and batch size."
+    return base.drawn(layers, {"": rows}, names, what, (26 if len(keys) <= 25 else 20) * len(keys))
+
+
+def _keys(heatmap: HeatMap, *, several: bool) -> list[str]:
+    """Return the rows of a run as ``unique|label|head``, the last for its name, which stands above of ``several``."""
+    head = [f"{heatmap.run}|{heatmap.run}|head"] if several else []
+    return [*head, *(_key(heatmap, kernel) for kernel in heatmap.kernels)]
+
+
+def _key(heatmap: HeatMap, kernel: str) -> str:
+    return f"{heatmap.run}/{kernel}|{words.marked(kernel, kernel in heatmap.unchecked)}|"
+
+
+def _names(keys: Sequence[str]) -> Spec:
+    """Return the axis of rows. The page's font is wider than the one that Vega measures with: it gets room."""
+    bold = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
+    room = min(round(7.4 * max(len(key.split("|")[1]) for key in keys) + 6), 180)
+    label = "split(datum.label, '|')[1]"
+    return base.name_axis(minExtent=room, labelLimit=room + 15, labelExpr=label, labelFontWeight=bold)
+
+
+def _column_name(at: int, labels: Sequence[str]) -> str:
+    return labels[at] if labels else str(at or "one")
+
+
+def _rows(heatmap: HeatMap, darkest: float) -> Iterator[Row]:
+    for (kernel, at), cell in heatmap.cells.items():
+        shade = max(min(cell.ratio.value, darkest), 1.0)
+        yield {
+            "kernel": kernel,
+            "key": _key(heatmap, kernel),
+            "at": _column_name(at, heatmap.labels),
+            "column": column_text(at, heatmap.labels),
+            "shade": shade,
+            "white": math.log(shade) / math.log(darkest) > 0.535,  # from there on white words are easier to read
+            "words": cell_text(cell),
+            "ratio": words.ratio(cell.ratio),
+            "time": words.seconds(cell.sample_s),
+            "fastest": cell.fastest,
+        }
+
+
 SECTIONS = (
     Part(50, "machines", "Which machine is good for what", _machines),
     Part(
@@ -95,3 +258,4 @@ SECTIONS = (
         data={"relative": lambda findings: list(map(_as_data, findings.of(_maps)))},
     ),
 )
+CHARTS = {"heatmap": heatmap_chart}

@@ -5,16 +5,15 @@ series, at one pace of the processor where every run knows its own.
 """
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import numpy as np
-from msgspec import Struct
 
-from mlpbench.bench import analysis, record, stats, trust, words
+from mlpbench.bench import words
 from mlpbench.bench.analysis import compare, judge, sides, times
 from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.analysis.judge import Judged
@@ -27,10 +26,11 @@ from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio, Wander
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import fastest_looks
-from mlpbench.bench.wings.history import change_points, index
+from mlpbench.bench.wings.history import change_points
 
 
-class Level(Struct, frozen=True):
+@dataclass(frozen=True)
+class Level:
     """One case in one run. ``scatter``: the standard error of the logarithm of ``sample_s``, None from one repeat.
 
     ``look_ns``: the machine's best look at whose speed the time is, None in files without looks.
@@ -46,15 +46,16 @@ class Level(Struct, frozen=True):
     look_ns: float | None
 
 
-class RunLevels(Struct, frozen=True):
+@dataclass(frozen=True)
+class RunLevels:
     """The levels of a run, or why it has none, and the facts of the run and of its kernels, by name."""
 
     run: str
     started: str
     host: str | None = None
     levels: tuple[Level, ...] = ()
-    facts: dict[str, Any] = {}
-    of_kernels: dict[str, dict[str, Any]] = {}
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    of_kernels: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     problem: str | None = None
 
 
@@ -97,7 +98,7 @@ class Series:
 
 @dataclass(frozen=True)
 class History:
-    """Everything that is known of a machine's runs. ``problems``: what could not be read, or kept, a line each."""
+    """Everything that is known of a machine's runs. ``problems``: what could not be read, a line each."""
 
     machine: str
     runs: tuple[str, ...]
@@ -111,27 +112,25 @@ class History:
         return tuple(sorted(changed, key=lambda series: series.started[series.changes[-1].at], reverse=True))
 
 
-def find(folder: Path, kernels: Sequence[str] = ()) -> History:
+def find(folder: Path, kernels: Sequence[str] = (), latest: int = 0) -> History:
     """Return the history of a machine from its folder of results; of some ``kernels`` alone where they are named.
 
-    Raises UserError where the folder has no runs, and for a kernel that none of them has.
+    ``latest``: of so many runs at most, the newest. Raises UserError where the folder has no runs, and for a kernel
+    that none of them has.
     """
-    paths = sorted(path for path in runs.find_runs(folder.parent) if path.parent == folder)
+    paths = sorted(path for path in runs.find_runs(folder.parent) if path.parent == folder)[-latest:]
     if not paths:
         raise UserError(f"no runs in {folder}: `mlpbench run` makes one")
-    packages = (Path(package.__path__[0]) for package in (record, stats, trust, analysis))
-    kept, trouble = index.derived(folder, paths, tuple[RunLevels, ...], _levels, index.code_of(*packages))
-    of_runs = [levels for path in paths for levels in kept[path]]
+    of_runs = [levels for path in paths for levels in _levels(path)]
     known = {level.kernel for run in of_runs for level in run.levels}
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
     wander, machine = calibration.wander(calibration.of_machine(folder)) or USUAL_WANDER, clean_text(folder.name)
-    problems = (*(run.problem for run in of_runs), trouble)
     return History(
         machine,
         tuple(clean_text(path.name) for path in paths),
         tuple(_series(machine, of_runs, wander, kernels)),
-        tuple(filter(None, problems)),
+        tuple(run.problem for run in of_runs if run.problem),
     )
 
 

@@ -1,10 +1,14 @@
 """What became of a machine's cases from run to run: a figure, and the changes for good as a table."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import median
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
+from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Table, table
 from mlpbench.bench.report.parts import Part
 from mlpbench.bench.wings.history import history
@@ -15,6 +19,10 @@ _READING = (
     "A symbol is the time of a case in one run, at one pace of the processor, as a multiple of its median over the "
     "runs. A large symbol is the first run after a change for good: point at it for its size and what else changed."
 )
+
+
+#: A page reads so many runs of the machine again, the newest; `mlpbench history` reads them all.
+MOST_RUNS = 30
 
 
 def blocks(past: History, run: str, kernels: Sequence[str]) -> tuple[Block, ...]:
@@ -82,7 +90,7 @@ def _past(findings: Findings) -> tuple[Block, ...]:
     if findings.several or not run.path.is_dir() or len(list(folder.glob("*/run.json"))) <= LEAST:
         return ()
     try:
-        return blocks(history.find(folder), run.id, [case.kernel for case in findings.cases])
+        return blocks(history.find(folder, latest=MOST_RUNS), run.id, [case.kernel for case in findings.cases])
     except UserError as reason:  # of another run, or of the calibration: it costs no report
         return (f"{reason}.",)
 
@@ -92,4 +100,52 @@ def _against_previous(findings: Findings) -> list[str]:
     return [note] if note else []
 
 
+def history_charts(panels: Mapping[str, Sequence[Series]], names: Names) -> dict[str, Spec]:
+    """Return time per sample, as a share of its median, against the number of the run, with its day on the axis."""
+    runs = sorted({run for panel in panels.values() for series in panel for run in series.runs})
+    rows = {title: [row for series in panel for row in _rows(series, runs)] for title, panel in panels.items()}
+    days = json.dumps([f"{run[4:6]}-{run[6:8]}" for run in runs])
+    labels = {
+        "values": list(range(0, len(runs), -(-len(runs) // 6))),
+        "labelExpr": f"{days}[datum.value]",
+        "grid": False,
+    }
+    across = {"domain": [-0.3, len(runs) - 0.7], "nice": False}
+    values = [0.97, 1.03, *(row["value"] for panel in rows.values() for row in panel)]
+    upwards = {"domain": [min(values) - 0.01, max(values) + 0.01], "nice": False, "zero": False}
+    ticks = {"labelExpr": base.RATIO_LABEL, "tickCount": 6}
+    lines = {
+        "x": base.field("x", title="run, by month and day", scale=across, axis=labels),
+        "y": base.field("value", title="time per sample / its median", scale=upwards, axis=ticks),
+        "color": base.colour(names),
+    }
+    titles = {"kernel": "kernel", "case": "case", "run": "run", "time": "time per sample", "change": "change"}
+    points = lines | {"shape": base.shape(names), **base.telling(titles)}
+    layers = [
+        base.rule_at_one(),
+        base.layer("line", lines, strokeWidth=1.5, clip=True),
+        base.symbols(points, "!datum.changed", size=45),
+        base.symbols(points, "datum.changed", size=260),
+    ]
+    what = "Time per sample of each case as a share of its median, run by run."
+    return base.drawn(layers, rows, names, what, 270)
+
+
+def _rows(series: Series, runs: Sequence[str]) -> Iterator[Row]:
+    changes, usual = {change.at: change for change in series.changes}, median(series.samples_s)
+    for number, (run, sample_s) in enumerate(zip(series.runs, series.samples_s, strict=True)):
+        change = changes.get(number)
+        yield {
+            "kernel": series.kernel,
+            "case": words.case(series.mode, series.batch_size),
+            "x": runs.index(run),
+            "value": sample_s / usual,
+            "run": run,
+            "time": words.seconds(sample_s),
+            "change": "; ".join([words.ratio(change.ratio), *change.besides[:3]]) if change else "none",
+            "changed": change is not None,
+        }
+
+
 SECTIONS = (Part(130, "history", "From run to run", _past, notes=_against_previous),)
+CHARTS = {"history": history_charts}

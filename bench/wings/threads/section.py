@@ -1,14 +1,95 @@
-"""What threads bring, as a figure for each group of runs that differ in nothing else, with the numbers as a table."""
+"""What threads bring: the same kernel, case by case, with few threads and with more."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis.summary import best_cases, of_kernels, ranked
+from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis.sides import same_sweep
+from mlpbench.bench.analysis.summary import CaseSummary, best_cases, of_kernels, ranked
+from mlpbench.bench.record.runs import Run
+from mlpbench.bench.report.charts import base
+from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Section, Table, pivot, table
-from mlpbench.bench.report.parts import Part, interval
-from mlpbench.bench.wings.threads import finding as scaling
-from mlpbench.bench.wings.threads.finding import Scaling, Summarized
+from mlpbench.bench.report.parts import Part, ends, interval
+from mlpbench.bench.stats import estimates
+from mlpbench.bench.stats.estimates import Ratio
+
+#: A run with the summaries of its cases.
+Summarized = tuple[Run, Sequence[CaseSummary]]
+
+
+@dataclass(frozen=True)
+class Gain:
+    """One case: time with the fewest threads / time with ``threads``. ``used``: what the kernel says that it used."""
+
+    kernel: str
+    mode: str
+    batch_size: int
+    threads: int
+    used: int | None
+    speedup: Ratio
+    unchecked: bool = False
+
+
+@dataclass(frozen=True)
+class Scaling:
+    """Runs that differ in threads only. ``fewest``: the threads that all others are compared with."""
+
+    spec: str
+    dtype: str
+    data: str
+    fewest: int
+    runs: tuple[str, ...]
+    gains: tuple[Gain, ...]
+    env: str | None = None
+
+    @property
+    def drawn(self) -> tuple[Gain, ...]:
+        """The cases in batches, which a chart can show, of kernels that use more threads."""
+        batches = (gain for gain in self.gains if gain.mode == "batched")
+        return tuple(gain for gain in batches if gain.used is None or gain.used > self.fewest)
+
+
+def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
+    """Return one for each group of runs that differ in threads only; none where there is no such group."""
+    groups: dict[Any, list[tuple[int, Run, Sequence[CaseSummary]]]] = {}
+    for run, cases in runs:
+        timed = next((record for record in run.records if record.cases and record.threads is not None), None)
+        if timed is not None and timed.threads is not None and cases:
+            alike = (timed.machine, timed.spec, timed.data, timed.weights, run.setting and run.setting.env)
+            groups.setdefault(alike, []).append((timed.threads, run, cases))
+    by_threads = (sorted(group, key=lambda item: item[0]) for group in groups.values())
+    return tuple(scaling for group in by_threads if (scaling := _of_group(group)).gains)
+
+
+def _of_group(group: Sequence[tuple[int, Run, Sequence[CaseSummary]]]) -> Scaling:
+    (fewest, base_run, base), *others = group
+    by_case = {(case.kernel, *case.at): case for case in base}
+    gains = [
+        _gain(by_case[case.kernel, *case.at], case, base_run, run, threads)
+        for threads, run, cases in others
+        if threads > fewest
+        for case in cases
+        if (case.kernel, *case.at) in by_case
+    ]
+    first = next(record for record in base_run.records if record.cases)
+    runs = tuple(run.id for _, run, _ in group)
+    env = base_run.setting.env if base_run.setting else None
+    return Scaling(first.spec.label(), first.spec.dtype, first.data.name, fewest, runs, tuple(gains), env)
+
+
+def _gain(base: CaseSummary, case: CaseSummary, base_run: Run, run: Run, threads: int) -> Gain:
+    """Return the gain of a case, paired by repeat where one sweep went through both settings side by side."""
+    if same_sweep(base_run, run):
+        speedup = times.ratio_or_apart(base, case)
+    else:
+        speedup = estimates.ratio(base.by_repeat, case.by_repeat, paired=False)
+    says = (record.threads_used for record in run.records if record.kernel == case.kernel and record.cases)
+    used = next((used for used in says if used is not None), None)
+    return Gain(case.kernel, *case.at, threads, used, speedup, case.unchecked)
+
 
 _READING = (
     "Time per sample with the fewest threads divided by the time with more: the same kernel at the same batch size. "
@@ -50,7 +131,7 @@ def _table(group: Scaling) -> Table:
 
 def gained(findings: Findings) -> tuple[Scaling, ...]:
     """Return what threads bring, for each group of runs that differ in nothing else."""
-    return scaling.find(findings.by_run)
+    return find(findings.by_run)
 
 
 def _answer(findings: Findings) -> str | None:
@@ -91,6 +172,44 @@ def _as_data(group: Scaling) -> dict[str, Any]:
     return {**vars(group), "runs": list(group.runs), "gains": gains}
 
 
+def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
+    """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
+    panels = {title: rows for group in groups for title, rows in _panels(group, several=len(groups) > 1)}
+    every = [row for rows in panels.values() for row in rows]
+    around = [*every, {"value": 0.9}, {"value": 1.3}]
+    axis = base.value_axis(around, "times as fast", base.RATIO_LABEL)
+    lines, points = base.against_batch_size(every, axis, names)
+    titles = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
+    points |= base.telling({**titles, "gain": "speedup"})
+    layers = [
+        base.rule_at_one(),
+        base.whiskers(lines),
+        base.layer("line", lines, strokeWidth=2, clip=True),
+        base.symbols(points),
+    ]
+    dodged = {title: base.dodged(rows) for title, rows in panels.items()}
+    return base.drawn(layers, dodged, names, "Speedup over the fewest threads against batch size.", 270)
+
+
+def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]:
+    """Yield title and rows for each number of threads of a group."""
+    for threads in sorted({gain.threads for gain in group.drawn}):
+        title = f"{threads} threads instead of {group.fewest}"
+        rows = [
+            {
+                "kernel": gain.kernel,
+                "x": gain.batch_size,
+                **ends(gain.speedup),
+                "threads": threads,
+                "used": str(gain.used or "does not say"),
+                "gain": words.ratio(gain.speedup),
+            }
+            for gain in group.drawn
+            if gain.threads == threads
+        ]
+        yield f"{title}, {group.spec}, {group.dtype}" if several else title, rows
+
+
 SECTIONS = (
     Part(
         40,
@@ -102,3 +221,4 @@ SECTIONS = (
         data={"threads": lambda findings: list(map(_as_data, findings.of(gained)))},
     ),
 )
+CHARTS = {"scaling": scaling_charts}

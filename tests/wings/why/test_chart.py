@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlpbench.bench.wings.why.chart import waterfall_charts
+from mlpbench.bench.wings.why.section import waterfall_charts
 from support.explanations import SMALL, explanation, parts
 
 

@@ -9,10 +9,8 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
 from mlpbench.bench.stats.estimates import Ratio
-from mlpbench.bench.wings.heatmap import finding as heatmap
-from mlpbench.bench.wings.heatmap.chart import heatmap_chart
-from mlpbench.bench.wings.heatmap.finding import ONE, Cell, HeatMap
-from mlpbench.bench.wings.heatmap.section import cell_text
+from mlpbench.bench.wings.heatmap import section as heatmap
+from mlpbench.bench.wings.heatmap.section import ONE, Cell, HeatMap, cell_text, heatmap_chart
 from support import simulate
 from support.browsing import contrast, luminance
 

@@ -7,7 +7,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.threads import finding as scaling
+from mlpbench.bench.wings.threads import section as scaling
 from support import simulate
 
 ONE = {("numba", "batched", 1): 2e-6, ("numba", "batched", 1000): 1e-6, ("numpy", "per_sample", 100): 9e-6}
