@@ -34,14 +34,6 @@ class Check:
         """Whether the kernel agrees with the reference."""
         return self.verdict == "conforms"
 
-    def _repr_markdown_(self) -> str:
-        from mlpbench.bench.report.document import table
-        from mlpbench.bench.report.formats import markdown
-
-        told = {name.replace("_", " "): value for name, value in vars(self).items() if value is not None}
-        cells = tuple(f"{value:.4g}" if isinstance(value, float) else str(value) for value in told.values())
-        return markdown.page("", (table("", told, rows=(cells,)),))
-
 
 def check(kernel: str | type[Kernel], **options: Any) -> Check:
     """Hold a kernel against the float64 reference, in this process, before anything is timed.
@@ -63,14 +55,7 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     _ = workload.inputs, workload.params  # and so is bad input
     # One in a file may end its process, or not end.
     found = verdict.ask(workload.options, name) if name in files.given() else verdict.here(workload, name)
-    told = kernel if isinstance(kernel, str) else kernel.__name__
-    near, hits = found.get("conformance", {}), found.get("accuracy", {})
-    return Check(
-        told,
-        found["verdict"],
-        found["reason"],
-        near.get("max_error"),
-        near.get("max_error_ratio"),
-        hits.get("per_sample"),
-        hits.get("batched"),
-    )
+    shown = kernel if isinstance(kernel, str) else kernel.__name__
+    errors, hits = found.get("conformance", {}), found.get("accuracy", {})
+    figures = errors.get("max_error"), errors.get("max_error_ratio"), hits.get("per_sample"), hits.get("batched")
+    return Check(shown, found["verdict"], found["reason"], *figures)

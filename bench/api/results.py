@@ -39,12 +39,12 @@ class Results:
     @property
     def problems(self) -> tuple[str, ...]:
         """What is wrong with the runs, one line each: files left out, missing repeats, failures."""
-        told: list[str] = []
+        lines: dict[str, None] = {}
         for run in self.runs:
-            failed = [f"{one.kernel} failed ({one.phase}): {one.why}" for one in run.failures]
-            lines = (*run.problems, *run.damaged, *run.contradictions, *failed)
-            told += [f"{run.id}: {line}" for line in dict.fromkeys(lines)]
-        return tuple(told)
+            failed = (f"{failure.kernel} failed ({failure.phase}): {failure.why}" for failure in run.failures)
+            own = (*run.problems, *run.damaged, *run.contradictions, *failed)
+            lines |= dict.fromkeys(f"{run.id}: {line}" for line in own)
+        return tuple(lines)
 
     def cases(self) -> pd.DataFrame:
         """Return a row for each case: the median over repeats with its interval, and the speedup."""
@@ -73,8 +73,8 @@ class Results:
         return Comparison(**vars(analysis.decide(left, right, share, anyway=anyway)))
 
     def __repr__(self) -> str:
-        told = ", ".join(f"{run.id} ({', '.join(run.kernels) or 'nothing measured'})" for run in self.runs)
-        return f"<mlpbench results: {told}>"
+        runs = ", ".join(f"{run.id} ({', '.join(run.kernels) or 'nothing measured'})" for run in self.runs)
+        return f"<mlpbench results: {runs}>"
 
     def _repr_markdown_(self) -> str:
         from mlpbench.bench.analysis.summary import summarize
@@ -84,9 +84,9 @@ class Results:
 
         cases = summarize(names.named(self.runs))
         machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
-        told = f"{', '.join(run.id for run in self.runs)}: {machines}"
+        title = f"{', '.join(run.id for run in self.runs)}: {machines}"
         problems = (Points(self.problems),) if self.problems else ()
-        return markdown.page("", (told, *problems, *((times.case_table(cases),) if cases else ())))
+        return markdown.page("", (title, *problems, *((times.case_table(cases),) if cases else ())))
 
 
 class Comparison(analysis.Comparison):
@@ -114,24 +114,19 @@ def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results
     Without a path it is the latest run. ``results`` is where names are looked for. Raises UserError, one line, where a
     path cannot be read or a run is named twice.
     """
-    named = [one for path in paths for one in ((path,) if isinstance(path, str | PathLike) else path)] or ["latest"]
-    here = identity.machine_id()
+    named = [str(name) for path in paths for name in ((path,) if isinstance(path, str | PathLike) else path)]
     found: list[Judged] = []
-    for name in named:
-        path = record.resolve(str(name), Path(results), here)
-        folders = [path] if not path.is_dir() or any(path.glob("*.json")) else _below(path)
-        found += [run for folder in folders or [path] for run in judge.read(folder)]
+    for name in named or ["latest"]:
+        path = record.resolve(name, Path(results), identity.machine_id())
+        folders = [path]
+        if path.is_dir() and not any(path.glob("*.json")):  # of results, or of one machine
+            every = record.find_runs(path) or record.find_runs(path.parent)
+            folders = [run for run in reversed(every) if path in run.parents] or [path]
+        found += [run for folder in folders for run in judge.read(folder)]
     places = [run.path.resolve() for run in found]
-    if len(set(places)) < len(places):
-        twice = next(place for place in places if places.count(place) > 1)
-        raise UserError(f"{twice.name} is named twice: name each run once")
+    if twice := [place for place in places if places.count(place) > 1]:
+        raise UserError(f"{twice[0].name} is named twice: name each run once")
     return Results(tuple(found))
-
-
-def _below(folder: Path) -> list[Path]:
-    """Return the runs of a folder of results, or of one machine, the oldest first."""
-    found = record.find_runs(folder) or [run for run in record.find_runs(folder.parent) if run.parent == folder]
-    return found[::-1]
 
 
 def compare(

@@ -6,7 +6,7 @@ import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain
 from os import PathLike
 from pathlib import Path
 from typing import Any, Protocol
@@ -18,7 +18,6 @@ from mlpbench.bench.plan import choose, profiles, request
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
-from mlpbench.bench.record.plan import Ending
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import seal
@@ -63,26 +62,30 @@ class Progress:
 
 
 class Stopped(Protocol):
-    """A run that stopped, or a sweep, as the wing `resume` finds it: its folder, and those of its settings."""
+    """A run that stopped, or a sweep, as the wing `resume` finds it: its folder, and those of its settings.
+
+    ``take_in`` tells an `Effort` what has been done, ``reopen`` writes down that the run goes on.
+    """
 
     sweep: Sweep
     folder: Path
     folders: list[Path]
-
-    def take_in(self, effort: Effort) -> None:
-        """Tell ``effort`` what has been done."""
-
-    def reopen(self) -> None:
-        """Write down that the run goes on."""
+    take_in: Callable[[Effort], None]
+    reopen: Callable[[], None]
 
 
 @dataclass(frozen=True)
 class Planned:
-    """A run that may begin, or go on where it has ``stopped``; ``effort`` knows which process is next."""
+    """A run that may begin, or go on where it has ``stopped``; ``effort`` knows which process is next.
+
+    ``command``: what made it, and goes on with it. ``below``: a folder of the machine for the runs of that command.
+    """
 
     sweep: Sweep
     effort: Effort
     stopped: Stopped | None = None
+    command: str = "run"
+    below: str = ""
 
     def warnings(self) -> Iterator[str]:
         """Yield what will be wrong with the run, or with its times."""
@@ -107,7 +110,7 @@ class Carried:
         """Measure what the machine can do at most, for reports; return why something of it is not known."""
         profile = profiles.profile(self.sweep.plan.profile or "")
         after = (module.after_run(self.folders, self.sweep, profile.max_time_s) for module in modules("after_run"))
-        return [reason for reasons in after for reason in reasons]
+        return list(chain.from_iterable(after))
 
 
 def run(*kernels: str, on_progress: Callable[[Progress], None] | None = None, **options: Option) -> Results:
@@ -150,50 +153,37 @@ def plan(asked: Request) -> Planned:
     return Planned(sweep, Effort(sweep.plan, sweep.pairs))
 
 
-def resumed(asked: Request, below: str = "") -> Planned:
-    """Return the run that a request goes on with, with what it has left taken in. Raises UserError.
+def resumed(asked: Request, command: str = "run", below: str = "") -> Planned:
+    """Return the run that a request goes on with, with what it has left taken in, as `Planned` has it.
 
-    ``below``: the folder of the command's runs in that of a machine.
+    Raises UserError where there is none.
     """
     if not (found := modules("resume")):
         raise UserError("--resume needs mlpbench's folder bench/wings/resume, and it is not there")
     stopped: Stopped = found[0].find(asked, below)
-    planned = Planned(stopped.sweep, Effort(stopped.sweep.plan, stopped.sweep.pairs), stopped)
-    stopped.take_in(planned.effort)
-    return planned
+    effort = Effort(stopped.sweep.plan, stopped.sweep.pairs)
+    stopped.take_in(effort)
+    return Planned(stopped.sweep, effort, stopped, command, below)
 
 
 def carry_out(
     planned: Planned,
     results: Path,
-    *,
-    on_begin: Callable[[Path], None] | None = None,
+    on_begin: Callable[[Path], None] = lambda _: None,
     on_progress: Callable[[Progress], None] | None = None,
-    conclude: Callable[[Path, Ending], None] | None = None,
-    command: str = "run",
-    below: str = "",
 ) -> Carried:
-    """Run the processes of a plan, each into a file, below ``results`` and there ``below`` the folder of this machine.
-
-    ``on_begin`` is called once the folder is there, ``conclude`` after the last process: the run is closed whether or
-    not that raises UserError. ``command``: what goes on with it.
-    """
-    sweep, effort, stopped = planned.sweep, planned.effort, planned.stopped
-    folder, folders = (stopped.folder, stopped.folders) if stopped else sweeps.open_folders(results, sweep, below)
-    with run_folder.held(folder), sweeps.saying_what_is_kept(folder, command):
-        if on_begin is not None:
-            on_begin(folder)
-        if stopped is not None:
+    """Run the processes of a plan, each into a file, below ``results``; ``on_begin`` is called with their folder."""
+    sweep, stopped = planned.sweep, planned.stopped
+    if stopped:
+        folder, folders = stopped.folder, stopped.folders
+    else:
+        folder, folders = sweeps.open_folders(results, sweep, planned.below)
+    with run_folder.held(folder), sweeps.saying_what_is_kept(folder, planned.command):
+        on_begin(folder)
+        if stopped:
             stopped.reopen()
         finished = _run_processes(planned, folders, on_progress or (lambda _: None))
-        close = partial(sweeps.close, sweep, folder, folders, effort, interrupted=not finished)
-        try:
-            if finished and conclude is not None:
-                conclude(folder, effort.ending())
-        except UserError:
-            close()
-            raise
-        close()
+        sweeps.close(sweep, folder, folders, planned.effort, interrupted=not finished)
     return Carried(sweep, folder, folders, finished)
 
 
@@ -205,7 +195,7 @@ def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Calla
     def on_phase(kernel: str, setting: str | None, repeat: int, phase: str) -> None:
         on_progress(Progress(kernel, repeat, phase, done, total, effort.left_s(), setting))
 
-    with suppress(KeyboardInterrupt), _ended_by_request():
+    with suppress(KeyboardInterrupt), ended_by_request():
         for outcome in sweeps.execute(planned.sweep, folders, on_phase, effort):
             done += 1
             total = max(least, done + effort.goes_on)
@@ -216,7 +206,7 @@ def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Calla
 
 
 @contextmanager
-def _ended_by_request() -> Iterator[None]:
+def ended_by_request() -> Iterator[None]:
     """Let a request to end, SIGTERM, end the block as Ctrl-C does."""
     if threading.current_thread() is not threading.main_thread():  # signals belong to that one
         yield

@@ -19,7 +19,6 @@ def test_a_kernel_by_name():
     assert 0 < found.max_error < 1e-5
     assert 0 < found.of_allowed < 1
     assert found.accuracy_in_batches > 0.9
-    assert "conforms" in found._repr_markdown_()
     assert mlpbench.check("numpy", **SMALL).accuracy_in_batches is None
 
 
@@ -50,7 +49,6 @@ def test_what_is_wrong_is_a_verdict(kernel, verdict, reason):
     assert found.verdict == verdict
     assert reason in found.reason
     assert found.max_error is None
-    assert "<img" not in mlpbench.Check("<img src=x>", verdict, "<img src=x>")._repr_markdown_()
 
 
 @pytest.mark.parametrize(

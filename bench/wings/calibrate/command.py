@@ -1,7 +1,6 @@
 """`mlpbench calibrate`: how often the tool's own verdicts are wrong here, and how small a slowdown they find."""
 
 import shlex
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -30,7 +29,7 @@ from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, TallyEntry
-from mlpbench.bench.record.plan import Ending, Plan
+from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.calibrate import trials
@@ -60,39 +59,26 @@ def calibrate(
     """
     if request.resume is None:
         sweep = _planned(request, repeats or 20)
-        planned = runs_.Planned(sweep, Effort(sweep.plan))
+        planned = runs_.Planned(sweep, Effort(sweep.plan), command="calibrate", below=BELOW)
     elif repeats is not None:
         raise UserError("--repeats contradicts --resume: a run that is resumed keeps to its plan")
     else:
-        planned = runs_.resumed(request, BELOW)
-    plan, evaluated = planned.sweep.plan, []
-
-    def conclude(folder: Path, ending: Ending) -> None:
-        """Write the summary before the run ends: `--resume` makes one that a kill has prevented."""
-        found = _evaluate(judge(replace(runs.read_run(folder), ending=ending)), plan)
-        write.write_atomically(folder.parent.parent / calibration.FILE, CalibrationFile(found), replace=True)
-        evaluated.append(found)
-
+        planned = runs_.resumed(request, "calibrate", BELOW)
+    plan = planned.sweep.plan
     with shown(plan) as show:
-        carried = runs_.carry_out(
-            planned,
-            request.results,
-            on_begin=lambda folder: _say_what_comes(planned, folder),
-            on_progress=show,
-            conclude=conclude,
-            command="calibrate",
-            below=BELOW,
-        )
+        carried = runs_.carry_out(planned, request.results, lambda folder: _say_what_comes(planned, folder), show)
     if not carried.finished:
         on = announce.hint("calibrate")
         console.complain(f"interrupted: nothing calibrated; what was measured is in {carried.folder}{on}")
         raise typer.Exit(console.INTERRUPTED)
-    for found in evaluated:
-        if as_json:
-            console.print_json(CalibrationFile(found).as_dict())
-        else:
-            _print(found)
-    console.say(f"wrote {carried.folder.parent.parent / calibration.FILE}")
+    found = _evaluate(judge(runs.read_run(carried.folder)), plan)
+    path = carried.folder.parent.parent / calibration.FILE
+    write.write_atomically(path, CalibrationFile(found), replace=True)
+    if as_json:
+        console.print_json(CalibrationFile(found).as_dict())
+    else:
+        _print(found)
+    console.say(f"wrote {path}")
 
 
 def _planned(request: Request, repeats: int) -> Sweep:

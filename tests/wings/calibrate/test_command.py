@@ -175,24 +175,6 @@ def test_a_calibration_goes_on(typed, tmp_path, how):
     assert "this run is complete" in complaint(*typed("calibrate", "--results", tmp_path, "--resume", folder.name))
 
 
-def test_a_calibration_that_was_killed_before_its_summary_is_made_again_from_its_files(typed, tmp_path, monkeypatch):
-    def killed(*_, **__):
-        raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(calibrate, "_evaluate", killed)
-        words = ("--repeats", "2", "--budget", "64s")
-        assert typed("calibrate", "--results", tmp_path, *words)[0] == 130
-    (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
-    before, started = finished(folder), []
-    status, out, _ = typed("calibrate", "--results", tmp_path, "--resume", started=started)
-    assert (status, started) == (0, [])
-    assert "equal: false verdicts" in out
-    assert finished(folder) == before
-    assert calibration.read(calibrated(tmp_path)).ended == runs.read_run(folder).ending.ended
-    assert "there is nothing to resume" in complaint(*typed("calibrate", "--results", tmp_path, "--resume"))
-
-
 def test_a_calibration_of_another_machine_or_commit_does_not_go_on(typed, tmp_path):
     typed("calibrate", "--results", tmp_path, "--repeats", "2", "--budget", "64s", stop=("planted-5", 1))
     (folder,) = (calibrated(tmp_path).parent / "calibration").iterdir()
