@@ -158,7 +158,7 @@ def test_a_kernel_of_which_nothing_is_known_starts_while_there_is_time_and_is_st
     assert (made.limit_s(), made.left_s()) == (16 + 5, None)
     other, repeat = next(at)
     made.cut(other, repeat, 21.0)
-    assert (made.besides_s, made.left_budget_s) == (21.0, 0.0), "it is paid in full: nothing starts beyond the budget"
+    assert (made.spent_s, made.left_s()) == (25.0, None), "it is paid in full: nothing starts beyond the budget"
     assert (list(at), made.left_out[0]) == ([], (other, 0))
     assert [limits(made)[kernel, "batched"] for kernel in KERNELS] == ["budget", "budget"]
 
@@ -209,7 +209,7 @@ def test_a_kernel_that_fails_or_was_stopped_does_not_eat_the_budget():
     the_plan = plan(budget_s=40.0)
     made, stuck = Effort(the_plan), the_plan.order[0][0]
     each(made, lambda name, n: made.stopped(name, n, 30.0) if name == stuck else made.note(name, n, 2.0, TIMES))
-    assert (made.besides_s, made.spent_s) == (30.0, 6.0)
+    assert made.spent_s == 36.0
     assert made.left_out == [at for at in the_plan.order if at[0] == stuck and at[1] > 0]
     assert {case.limit for case in made.ending().cases if case.kernel == stuck} == {"failed"}
     assert made.ending().shortfall(40.0) is None, "more time would not have helped"
@@ -276,7 +276,7 @@ def test_the_ending_holds_what_ran_and_what_was_done_before_is_not_done_again():
 
     for at in before:
         note(*at)
-    assert made.ahead == the_plan.order[3:]
+    assert made.ahead == list(the_plan.order[3:])
     after = each(made, note)
     assert len(set(after) | set(before)) == len(after) + 3
     assert made.done == 20, "the budget counts what was spent before"
