@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import ctypes
-import functools
 import itertools
 import math
 import statistics
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -37,29 +36,23 @@ def is_asynchronous(kernel: Kernel) -> bool:
     return type(kernel).synchronize is not Kernel.synchronize
 
 
-@dataclass(frozen=True)
-class BookCell:
-    """The book's cell: load the data, read the weights and make the network, infer every row, count the hits."""
+#: Runs the book's cell once in batches of so many rows; returns the hits, and the seconds of each of `PARTS`.
+BookCell = Callable[[int], tuple[int, tuple[float, ...]]]
 
-    load: Callable[[], tuple[NDArray[Any], NDArray[Any]]]
-    initialise: Callable[[], Kernel]
 
-    @classmethod
-    def of(cls, workload: Workload, kernel_class: type[Kernel]) -> BookCell:
-        """Return the cell of a kernel, which reads and makes everything again in every call."""
-        return cls(workload.read_again, lambda: kernel_class(workload.spec, workload.read_params()))
+def book_cell(workload: Workload, kernel_class: type[Kernel]) -> BookCell:
+    """Return the book's cell: it loads the data, reads the weights and makes the network, infers all rows, counts hits.
 
-    def __call__(self, batch_size: int) -> tuple[int, tuple[float, ...]]:
-        """Run it once; return the number of hits, and the seconds of each of `bench.record.schema.PARTS`.
+    Batch size 1 takes rows one at a time. Picking the class of a row is part of inferring, because a result is valid
+    only until the next call.
+    """
 
-        Batch size 1 takes rows one at a time. Picking the class of a row is part of inferring, because a result is
-        valid only until the next call.
-        """
+    def run(batch_size: int) -> tuple[int, tuple[float, ...]]:
         look = now
         start = look()
-        x, labels = self.load()
+        x, labels = workload.read_again()
         loaded = look()
-        kernel = self.initialise()
+        kernel = kernel_class(workload.spec, workload.read_params())
         initialised = look()
         winners = predict(kernel, x, None if batch_size == 1 else batch_size)
         inferred = look()
@@ -67,19 +60,23 @@ class BookCell:
         counted = look()
         return hits, (loaded - start, initialised - loaded, inferred - initialised, counted - inferred)
 
+    return run
+
 
 @dataclass(frozen=True)
 class Prepared:
     """What is timed: ``call()`` processes the next of ``batches``, in turn, and returns its (last) result.
 
-    ``batches``: inputs where the kernel reads them, each a batch or the list of its rows; ``take()`` takes the next
-    without a call. ``forward`` is one call of the kernel, on a batch or a row.
+    ``batches``: inputs where the kernel reads them, each a batch or the list of its rows; ``take()`` only takes the
+    next. ``forward`` is one call of the kernel, on a batch or a row. The book's cell has no batches, and notes the
+    ``parts`` of each call.
     """
 
     call: Callable[[], Any]
-    batches: tuple[Any, ...]
-    take: Callable[[], Any]
-    forward: Callable[[Any], Any]
+    batches: tuple[Any, ...] = ()
+    take: Callable[[], Any] = tuple
+    forward: Callable[[Any], Any] = tuple
+    parts: list[tuple[float, ...]] = field(default_factory=list)
 
 
 def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
@@ -87,15 +84,11 @@ def rotation(kernel: Kernel, case: Case, x: NDArray[Any]) -> int:
 
     Four times the largest cache, and 64 MiB, are as good as more; a million rows would take minutes to a device.
     """
-    cache = _largest_cache() if kernel.device == CPU else kernel.l2_bytes() or 0
+    caches = environment.machine().caches if kernel.device == CPU else {"L2": kernel.l2_bytes() or 0}
+    cache = max((size for name, size in caches.items() if name != "L1i"), default=0)
     row_bytes: int = x[0].nbytes
     most = max(4 * cache, 64 * 2**20) // row_bytes
     return max(case.batch_size, min(most, len(x)) // case.batch_size * case.batch_size)
-
-
-@functools.cache
-def _largest_cache() -> int:
-    return max((size for name, size in environment.machine().caches.items() if name != "L1i"), default=0)
 
 
 def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
@@ -106,33 +99,51 @@ def prepare(kernel: Kernel, case: Case, x: NDArray[Any]) -> Prepared:
     `bench.measure.checks` could not write over what it gives, or it is no copy: the kernel could do its work there.
     """
     size, single = case.batch_size, case.mode == "per_sample"
-    forward = kernel.forward_one if single else kernel.forward
+    forward = of_kernel = kernel.forward_one if single else kernel.forward
     x = np.ascontiguousarray(x[: rotation(kernel, case, x)])
-    host = [x[start : start + size] for start in range(0, len(x), size)]
-    batches: list[Any]
-    if kernel.device != CPU:
-        there = kernel.from_host(x)
-        starts = range(0, len(x), size)
-        if single:
-            batches = [[there[row] for row in range(start, start + size)] for start in starts]
+    there, starts = x if kernel.device == CPU else kernel.from_host(x), range(0, len(x), size)
+    batches: list[Any] = [there] if len(starts) == 1 else [there[start : start + size] for start in starts]
+    if single:
+        batches = [[batch[row] for row in range(size)] for batch in batches]
+    if kernel.device == CPU:
+        first = x[0] if single else x[:size]
+        moved = memory(kernel, kernel.from_host(first))
+        if moved is not None and (moved.shape, moved.dtype) == (first.shape, first.dtype):
+            batches = [[*map(kernel.from_host, batch)] if single else kernel.from_host(batch) for batch in batches]
         else:
-            batches = [there[start : start + size] for start in starts] if len(starts) > 1 else [there]
-    elif _can_be_written_over(kernel, host[0][0] if single else host[0]):
-        batches = [[kernel.from_host(row) for row in batch] if single else kernel.from_host(batch) for batch in host]
-    else:
-        batches, of_kernel = [list(batch) if single else batch for batch in host], forward
 
-        def forward(x: Any) -> Any:
-            return of_kernel(kernel.from_host(x))
+            def forward(x: Any) -> Any:
+                return of_kernel(kernel.from_host(x))
 
     take = itertools.cycle(batches).__next__
-    return Prepared((_per_sample if single else _batched)(kernel, forward, take), tuple(batches), take, forward)
+    return Prepared(_timed_call(kernel, forward, take, single=single), tuple(batches), take, forward)
 
 
-def _can_be_written_over(kernel: Kernel, x: NDArray[Any]) -> bool:
-    """Return whether `from_host` of a kernel on the CPU gives an array like ``x`` whose memory can be written to."""
-    there = memory(kernel, kernel.from_host(x))
-    return there is not None and (there.shape, there.dtype) == (x.shape, x.dtype)
+def _timed_call(
+    kernel: Kernel, forward: Callable[[Any], Any], take: Callable[[], Any], *, single: bool
+) -> Callable[[], Any]:
+    synchronize = kernel.synchronize
+
+    def batch() -> Any:
+        return forward(take())
+
+    def batch_and_wait() -> Any:
+        synchronize(y := forward(take()))
+        return y
+
+    def rows() -> Any:
+        for row in take():
+            y = forward(row)
+        return y
+
+    def rows_and_wait() -> Any:
+        for row in take():
+            synchronize(y := forward(row))
+        return y
+
+    if is_asynchronous(kernel):
+        return rows_and_wait if single else batch_and_wait
+    return rows if single else batch
 
 
 def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
@@ -142,54 +153,20 @@ def memory(kernel: Kernel, there: Any) -> NDArray[Any] | None:
     """
     if kernel.device != CPU:
         return None
-    if isinstance(there, np.ndarray):
-        return _open(there)
-    host, again = kernel.to_host(there), kernel.to_host(there)
-    if isinstance(host, np.ndarray) and host.flags.writeable and np.may_share_memory(host, again):
-        return np.asarray(host)
-    try:
-        return _open(np.from_dlpack(there))
-    except (AttributeError, BufferError, TypeError, ValueError, RuntimeError):  # it has none, or says no
+    if not isinstance(there, np.ndarray):
+        host, again = kernel.to_host(there), kernel.to_host(there)
+        if isinstance(host, np.ndarray) and host.flags.writeable and np.may_share_memory(host, again):
+            return np.asarray(host)
+        try:
+            there = np.from_dlpack(there)
+        except (AttributeError, BufferError, TypeError, ValueError, RuntimeError):  # it has none, or says no
+            return None
+    if there.flags.writeable:
+        return np.asarray(there)
+    if not there.flags.c_contiguous or not there.nbytes:
         return None
-
-
-def _open(array: NDArray[Any]) -> NDArray[Any] | None:
-    """Return an array as one that can be written to; the caller keeps the other."""
-    if array.flags.writeable:
-        return np.asarray(array)
-    if not array.flags.c_contiguous or not array.nbytes:
-        return None
-    place = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
-    return np.ndarray(array.shape, array.dtype, memoryview(place))
-
-
-def _batched(kernel: Kernel, forward: Callable[[Any], Any], take: Callable[[], Any]) -> Callable[[], Any]:
-    synchronize = kernel.synchronize
-
-    def call() -> Any:
-        return forward(take())
-
-    def call_and_wait() -> Any:
-        synchronize(y := forward(take()))
-        return y
-
-    return call_and_wait if is_asynchronous(kernel) else call
-
-
-def _per_sample(kernel: Kernel, forward: Callable[[Any], Any], take: Callable[[], Any]) -> Callable[[], Any]:
-    synchronize = kernel.synchronize
-
-    def call() -> Any:
-        for row in take():
-            y = forward(row)
-        return y
-
-    def call_and_wait() -> Any:
-        for row in take():
-            synchronize(y := forward(row))
-        return y
-
-    return call_and_wait if is_asynchronous(kernel) else call
+    place = (ctypes.c_char * there.nbytes).from_address(there.ctypes.data)  # the caller keeps the other
+    return np.ndarray(there.shape, there.dtype, memoryview(place))
 
 
 def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
@@ -204,47 +181,27 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
     return round_
 
 
-@dataclass(frozen=True)
-class Ready:
-    """A case that can be timed: its first call, transfers and warming are over.
-
-    ``call_s``: of the fastest call so far. ``prepared`` is None for the book's cell, and ``parts`` are of each of its
-    calls.
-    """
-
-    call: Callable[[], Any]
-    call_s: float
-    beside: Beside
-    prepared: Prepared | None
-    parts: list[tuple[float, ...]]
-
-
-def make_ready(kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> Ready:
-    """Make a case ready, and note the figures that stay out of the clock."""
-    parts: list[tuple[float, ...]] = []
+def make_ready(kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> tuple[Prepared, float, Beside]:
+    """Call a case first, move its arrays and warm it: return it, the seconds of its fastest call, and those figures."""
     if case.mode == "book":
-        prepared, size = None, case.batch_size
-
-        def call() -> None:
-            parts.append(book(size)[1])
+        parts: list[tuple[float, ...]] = []
+        prepared = Prepared(lambda: parts.append(book(case.batch_size)[1]), parts=parts)
     else:
         prepared = prepare(kernel, case, x)
-        call = prepared.call
     with elapsed() as first:
-        call()
+        prepared.call()
     beside = Beside(first_call_s=first.seconds)
-    if prepared is None:
-        return Ready(call, first.seconds, beside, None, parts)
+    if case.mode == "book":
+        return prepared, first.seconds, beside
     from_host_s, to_host_s = _transfers(kernel, case, x[: case.batch_size])
-    beside = replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
-    return Ready(call, _warm(call), beside, prepared, parts)
+    return prepared, _warm(prepared.call), replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
 
 
 def measure(benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> None:
     """Time one case on ``x`` (rows, n_in), or ``book``; note what stays out of the clock in ``extra_info``."""
-    ready = make_ready(kernel, case, x, book)
-    benchmark(ready.call)
-    benchmark.extra_info.update(ready.beside.as_dict())
+    prepared, _, beside = make_ready(kernel, case, x, book)
+    benchmark(prepared.call)
+    benchmark.extra_info.update(beside.as_dict())
 
 
 def _warm(call: Callable[[], Any]) -> float:

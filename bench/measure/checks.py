@@ -101,6 +101,9 @@ class Checks:
 
     def examine(self, case: Case, prepared: Prepared) -> None:
         """Check a case when all rounds are over: its last timed result, and calls on values that are new."""
+        if not prepared.batches:
+            self._examine_book(case)
+            return
         if case in self._last:
             self._judge(case, "the last timed result", [self._last.pop(case)])
         first = int(self.rng.integers(len(prepared.batches)))
@@ -114,7 +117,7 @@ class Checks:
             self._refuse(case, "transfers", reason)
         calls.put(calls.split(calls.rows))
 
-    def examine_book(self, case: Case) -> None:
+    def _examine_book(self, case: Case) -> None:
         """Call as the book's cell does: its batches may be of a size of their own."""
         kernel, x = self.kernel, self.x[: case.batch_size].copy()
         if case.batch_size == 1:

@@ -5,11 +5,11 @@ A spell of noise lasts some ten milliseconds or some seconds: of short blocks, i
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
@@ -19,11 +19,11 @@ from mlpbench.bench.clock import others_s, own_s, raw_s, wait_for_others
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.measure.case import Ready, make_ready, round_of
+from mlpbench.bench.measure.case import Prepared, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
 from mlpbench.bench.measure.session import Contestant
-from mlpbench.bench.measure.usage import Usage, Waiting, rounds_off
-from mlpbench.bench.record.schema import PARTS
+from mlpbench.bench.measure.usage import Usage, rounds_off, waiting
+from mlpbench.bench.record.schema import PARTS, Beside
 from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
@@ -55,74 +55,30 @@ class Wanted:
 
 
 @dataclass
-class Block:
-    """A block of rounds: before and after each, its clocks are read and a look is taken.
-
-    ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock. ``others``: the processor time of the
-    process's other threads for each second of this one's. ``parts``: where the calls of the book's cell note theirs;
-    ``rounds_parts``: their means over the calls of each round.
-    """
-
-    look: Look | None
-    waiting: Waiting | None
-    parts: list[tuple[float, ...]]
-    rounds_parts: list[tuple[float, ...]] = field(default_factory=list)
-    looks_ns: list[int] = field(default_factory=list)
-    rounds_s: list[float] = field(default_factory=list)
-    spans_s: list[float] = field(default_factory=list)
-    others: float = 0.0
-    _began_s: float | None = None
-
-    def time(self, benchmark: BenchmarkFixture, round_: Callable[[], Any], rounds: int) -> Any:
-        """Make the rounds; return what the last of them returned. Where pytest-benchmark is disabled, none is timed."""
-        others, own = others_s() - look_.helpers_s(), own_s()
-        result = benchmark.pedantic(round_, setup=self._between, rounds=rounds)  # type: ignore[no-untyped-call]
-        self._between()
-        others, own = others_s() - look_.helpers_s() - others, own_s() - own
-        self.others = others / max(own, 1e-6)
-        if self.waiting:
-            self.waiting.close()
-        if benchmark.stats is not None:
-            self.rounds_s += benchmark.stats.stats.data
-        return result
-
-    def _between(self) -> None:
-        if self._began_s is not None:
-            self.spans_s.append(raw_s() - self._began_s)
-            if self.waiting:
-                self.waiting.round_ended()
-            if self.parts:
-                self.rounds_parts.append(tuple(map(statistics.fmean, zip(*self.parts, strict=True))))
-        self.parts.clear()
-        if self.look:
-            self.looks_ns.append(self.look.take())
-        if self.waiting:
-            self.waiting.round_begins()
-        self._began_s = raw_s()
-
-
-@dataclass
 class Series:
-    """One case in one process, block by block.
+    """One case in one process, block by block. Each round has a look before and after it.
 
-    ``given``: the threads that the run gives the kernel. ``several``: whether it uses several, which its first block
-    tells. ``result``: what the last timed call returned.
+    ``given``: the threads that the kernel may use. ``several``: whether it does, which its first block tells.
+    ``call_s``: of its fastest call so far. ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock.
+    ``parts_s``: of the book's cell, the means over the calls of a round. ``result``: what the last timed call returned.
     """
 
     contestant: Contestant
     case: Case
     wanted: Wanted
     given: int
-    ready: Ready = field(init=False)
+    prepared: Prepared
+    call_s: float
+    beside: Beside
     several: bool = False
     usage: Usage = field(default_factory=Usage)
-    blocks: list[Block] = field(default_factory=list)
+    rounds_s: list[float] = field(default_factory=list)
+    spans_s: list[float] = field(default_factory=list)
+    parts_s: list[tuple[float, ...]] = field(default_factory=list)
+    looks_ns: list[tuple[int, int]] = field(default_factory=list)
+    waits_ns: list[int] = field(default_factory=list)
     result: Any = None
     ended: bool = False
-
-    def __post_init__(self) -> None:
-        entrant = self.contestant
-        self.ready = make_ready(entrant.kernel, self.case, entrant.inputs, entrant.book)
 
     @property
     def look(self) -> Look | None:
@@ -130,24 +86,19 @@ class Series:
         return look_.everywhere() if self.several else look_.here()
 
     @property
-    def rounds_s(self) -> list[float]:
-        """Seconds of each round so far."""
-        return [seconds for block in self.blocks for seconds in block.rounds_s]
-
-    @property
     def calls(self) -> int:
         """Calls in one round."""
         round_s = min(self.wanted.round_s, ROUND_OF_SEVERAL_S) if self.several else self.wanted.round_s
-        return max(1, math.ceil(round_s / self.ready.call_s))
+        return max(1, math.ceil(round_s / self.call_s))
 
     def due(self, turn: int) -> int:
         """Return how many rounds are to be timed in this turn: those left, spread evenly over the turns left."""
         if turn == 0 or self.ended:
             return 0
-        rounds_s, turns = self.rounds_s, self.wanted.turns
-        done, mean_s = len(rounds_s), statistics.fmean(rounds_s or [self.ready.call_s * self.calls])
+        turns, done = self.wanted.turns, len(self.rounds_s)
+        mean_s = statistics.fmean(self.rounds_s or [self.call_s * self.calls])
         # Of rounds of mean length, as pytest-benchmark itself decides.
-        left = max(0, self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(rounds_s)) / mean_s))
+        left = max(0, self.wanted.rounds - done, math.ceil((self.wanted.seconds - sum(self.rounds_s)) / mean_s))
         if turn + 1 >= turns:
             return left
         share = (done + left) * turn / (turns - 1) - done
@@ -155,40 +106,58 @@ class Series:
         return math.ceil(share) if share >= min(2, left) else 0
 
     def take_block(self, benchmark: BenchmarkFixture, turn: int) -> None:
-        """Time the rounds that are due in a turn."""
-        rounds, call = self.due(turn), self.ready.call
-        if self.ready.call_s < 0.005:  # a longer one brings them itself
+        """Time the rounds that are due in a turn. Where pytest-benchmark is disabled, none is timed."""
+        rounds, call = self.due(turn), self.prepared.call
+        if self.call_s < 0.005:  # a longer one brings weights and inputs into the caches itself
             for _ in range(math.ceil(WARM_SHARE * self.calls)):
                 call()
-        waiting = Waiting(every=self.several) if self.contestant.kernel.device == CPU else None
-        block = Block(self.look, waiting, self.ready.parts)
-        self.usage.begin()
-        self.result = block.time(benchmark, round_of(call, self.calls), rounds)
-        self.usage.end()
-        is_last = turn + 1 >= self.wanted.turns
-        if not self.blocks and not is_last and self.given > 1 and not self.several and block.others > SEVERAL:
-            self.several = True
-            return  # the looks of this block were on one processor: its rounds are not kept
-        self.blocks.append(block)
-        self.ended = not block.rounds_s or is_last or self.due(self.wanted.turns) == 0
+        is_first, is_last = not self.rounds_s, turn + 1 >= self.wanted.turns
+        with waiting(every=self.several) as waited_ns, self.usage.of_block():
+            others, own = others_s() - look_.helpers_s(), own_s()
+            between = partial(next, self._between(waited_ns))
+            self.result = benchmark.pedantic(round_of(call, self.calls), setup=between, rounds=rounds)  # type: ignore[no-untyped-call]
+            between()
+            others, own = others_s() - look_.helpers_s() - others, own_s() - own
+        self.rounds_s += benchmark.stats.stats.data if benchmark.stats is not None else []
+        if is_first and not is_last and self.given > 1 and not self.several and others > SEVERAL * own:
+            self.several = True  # the looks of this block were on one processor: its rounds are not kept
+            for of_rounds in (self.rounds_s, self.spans_s, self.parts_s, self.looks_ns, self.waits_ns):
+                of_rounds.clear()
+            return
+        self.ended = not self.rounds_s or is_last or self.due(self.wanted.turns) == 0
+
+    def _between(self, waited_ns: Callable[[], int | None]) -> Iterator[None]:
+        """Look before the first round of a block, and after each, and note what the round was like."""
+        look, parts = self.look, self.prepared.parts
+        parts.clear()
+        look_ns = look.take() if look else 0
+        while True:
+            waited, began_s = waited_ns(), raw_s()
+            yield
+            self.spans_s.append(raw_s() - began_s)
+            if waited is not None and self.contestant.kernel.device == CPU:
+                self.waits_ns.append(max(0, (waited_ns() or 0) - waited))
+            if parts:
+                self.parts_s.append(tuple(map(statistics.fmean, zip(*parts, strict=True))))
+                parts.clear()
+            if look:
+                self.looks_ns.append((look_ns, look_ns := look.take()))
 
     def refusals(self) -> list[Refusal]:
         """Return what speaks against its times."""
-        spans_s = [span for block in self.blocks for span in block.spans_s]
-        reasons = {"timer": rounds_off(self.rounds_s, spans_s), "threads": self.usage.too_many(self.given)}
+        reasons = {"timer": rounds_off(self.rounds_s, self.spans_s), "threads": self.usage.too_many(self.given)}
         return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
 
     def facts(self) -> dict[str, Any]:
         """Return the member ``extra_info`` of the case."""
-        of_rounds = [parts for block in self.blocks for parts in block.rounds_parts]
-        parts = dict(zip(PARTS, zip(*of_rounds, strict=True), strict=True)) if of_rounds else {}
         facts = replace(
             self.contestant.facts(self.case),
-            looks_ns=tuple(pair for block in self.blocks for pair in itertools.pairwise(block.looks_ns)),
+            looks_ns=tuple(self.looks_ns),
             look_processors=self.look.processors if self.look else None,
-            waits_ns=tuple(wait for block in self.blocks if block.waiting for wait in block.waiting.rounds_ns),
+            waits_ns=tuple(self.waits_ns),
         )
-        return {**facts.as_dict(), **replace(self.ready.beside, parts_s=parts).as_dict()}
+        parts_s = dict(zip(PARTS, zip(*self.parts_s, strict=True), strict=False))
+        return {**facts.as_dict(), **replace(self.beside, parts_s=parts_s).as_dict()}
 
     def row(self, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return pytest-benchmark's rows of the blocks as one, as it would have written it itself."""
@@ -200,9 +169,7 @@ class Series:
         own = f"-{TURN}{first['params']['turn']}"
         return {
             **first,
-            "name": first["name"].replace(f"{own}]", "]"),
-            "fullname": first["fullname"].replace(f"{own}]", "]"),
-            "param": first["param"].removesuffix(own),
+            **{name: "".join(first[name].rsplit(own, 1)) for name in ("name", "fullname", "param")},
             "params": {name: value for name, value in first["params"].items() if name != "turn"},
             "extra_info": self.facts(),
             "stats": {**as_dict, "data": stats.data, "iterations": self.calls},
@@ -211,10 +178,9 @@ class Series:
 
 @dataclass
 class Schedule:
-    """The cases of one process and how far they are.
+    """The cases of one process and how far they are. ``order``: the cases of each turn.
 
-    ``order``: the cases of each turn. ``given``: the threads that the run gives the kernel. ``failed``: cases without a
-    time.
+    ``given``: the threads that the kernel may use. ``failed``: cases without a time.
     """
 
     wanted: Wanted
@@ -238,13 +204,14 @@ class Schedule:
         before, this = self._last, self.series.get(case)
         if self.given == 1 or (this is not None and this.several):
             return
-        if this is None or not this.blocks or (before is not None and before.several):
+        if this is None or not this.rounds_s or (before is not None and before.several):
             wait_for_others(0.3)  # a pool of threads gives up spinning within that time
 
     def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
         """Make a case ready in its first turn, and time its rounds in others: only then is ``benchmark()`` asked."""
         if case not in self.series:
-            self.series[case] = Series(contestant, case, self.wanted, self.given)
+            ready = make_ready(contestant.kernel, case, contestant.inputs, contestant.book)
+            self.series[case] = Series(contestant, case, self.wanted, self.given, *ready)
         series = self.series[case]
         if series.due(turn) == 0:
             return
@@ -254,22 +221,17 @@ class Schedule:
         series.take_block(fixture, turn)
         if self._checks is None:
             self._checks = Checks(contestant.kernel, contestant.workload.params, contestant.inputs)
-        if series.ended and series.rounds_s and series.ready.prepared is not None:
-            self._checks.keep(case, series.ready.prepared, series.result)
+        if series.ended and series.rounds_s and series.prepared.batches:
+            self._checks.keep(case, series.prepared, series.result)
 
     def refusals(self) -> tuple[Refusal, ...]:
         """Return what speaks against the kernel, when all rounds are over."""
-        refusals: list[Refusal] = []
         if self._checks is None:
             return ()
-        for case, series in self.series.items():
-            if case not in self.failed and series.rounds_s:
-                refusals += series.refusals()
-                if series.ready.prepared is None:
-                    self._checks.examine_book(case)
-                else:
-                    self._checks.examine(case, series.ready.prepared)
-        return (*refusals, *self._checks.refusals)
+        timed = {case: one for case, one in self.series.items() if case not in self.failed and one.rounds_s}
+        for case, series in timed.items():
+            self._checks.examine(case, series.prepared)
+        return (*(refusal for series in timed.values() for refusal in series.refusals()), *self._checks.refusals)
 
     def looks(self) -> list[Look]:
         """Return the kinds of looks that were taken, the one of more processors last."""

@@ -16,7 +16,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import environment, threads
-from mlpbench.bench.measure.case import BookCell, rotation
+from mlpbench.bench.measure.case import BookCell, book_cell, rotation
 from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import Accuracy, ExtraInfo, Failure, KernelInfo
@@ -152,7 +152,7 @@ class Suite:
             name,
             kernel,
             self.workload,
-            BookCell.of(self.workload, kernel_class),
+            book_cell(self.workload, kernel_class),
             KernelInfo(
                 backend=kernel_class.backend,
                 device=kernel_class.device,

@@ -8,7 +8,7 @@ from mlpbench.bench.data import datasets
 from mlpbench.bench.data.mnist import WEIGHTS_FILE
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure import plugin
-from mlpbench.bench.measure.case import BookCell
+from mlpbench.bench.measure.case import book_cell
 from mlpbench.bench.record.schema import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming
@@ -167,7 +167,7 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call_and_ha
     monkeypatch.setattr(datasets, "digits", lambda: read.append("digits") or digits())
     workload = Workload(Options(), rows=1000)
     accuracy = workload.accuracy(kernel_of(workload))
-    cell = BookCell.of(workload, Counted)
+    cell = book_cell(workload, Counted)
     _ = workload.facts()  # the file's own hash: before and outside the clock
     read.clear()
 
@@ -188,14 +188,14 @@ def test_what_the_books_cell_reads_is_said(fake_mnist):
     assert Workload(options).book_reads == f"MNIST's test half: {files}"
     assert Workload(Options(), rows=7000).book_reads == "digits: digits.npz, its test rows repeated to 7,000"
     assert Workload(Options(data="random"), rows=70).book_reads == "random: no file, 70 rows made anew"
-    assert BookCell.of(Workload(Options(data="random"), rows=30), NumpyKernel).load()[1].shape == (30,)
-    x, labels = BookCell.of(Workload(Options(), rows=1500), NumpyKernel).load()
+    assert Workload(Options(data="random"), rows=30).read_again()[1].shape == (30,)
+    x, labels = Workload(Options(), rows=1500).read_again()
     assert x.shape == (1500, 784), "as many rows as the sweep"
     assert np.array_equal(labels[1000:], labels[:500])
     idx_files.write(fake_mnist, idx_files.TRAIN, 20)
     both = Workload(options)
     assert both.book_reads.startswith("both halves of MNIST: train-images")
     assert both.book_reads.count(",") == 3
-    x, labels = BookCell.of(both, NumpyKernel).load()
+    x, labels = both.read_again()
     assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
     assert x.dtype == np.float32

@@ -98,7 +98,7 @@ def test_no_right_kernel_is_refused(work, name):
 @pytest.mark.parametrize("kernel_class", [lying.Liar, AnotherDtype, AList])
 def test_the_books_cell_may_have_batches_of_its_own_and_they_are_looked_at(work, kernel_class, size):
     found, case = Checks(kernel_class(work.spec, work.params), work.params, work.inputs), Case("book", size)
-    found.examine_book(case)
+    found.examine(case, case_.Prepared(tuple))
     lies = kernel_class is not lying.Liar and size > 1
     assert [(one.mode, one.batch_size, one.check) for one in found.refusals] == [("book", size, "values")] * lies
 

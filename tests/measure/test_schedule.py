@@ -10,8 +10,8 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import schedule
-from mlpbench.bench.measure.schedule import Schedule, Wanted
-from mlpbench.bench.measure.usage import Waiting
+from mlpbench.bench.measure.schedule import Schedule, Series, Wanted
+from mlpbench.bench.measure.usage import waiting
 from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.kernels.reference import seeded
@@ -81,9 +81,9 @@ def take(clock, monkeypatch):
     return run
 
 
-def series_and_rounds(made, case=ONE):
-    """Return a case's series, and how many rounds each of its blocks has."""
-    return made.series[case], [len(block.rounds_s) for block in made.series[case].blocks]
+def rounds_of(blocks, case):
+    """Return how many rounds each block of a case has."""
+    return [len(fixture.stats.stats.data) for _, size, fixture in blocks if size == case.batch_size]
 
 
 def forwards(series):
@@ -105,11 +105,11 @@ def test_cases_take_turns_in_blocks_of_forty_milliseconds(take):
 
 
 def test_a_round_is_as_many_calls_as_fill_it_and_before_a_block_inputs_come_back_into_the_caches_untimed(take):
-    made, _ = take({1: 1e-4, 2: 2e-3}, Wanted(0.001, 3, 0.05))
-    assert made.series[ONE].calls == pytest.approx(10, abs=1)
+    made, blocks = take({1: 1e-4, 2: 2e-3}, Wanted(0.001, 3, 0.05))
+    series, rounds = made.series[ONE], rounds_of(blocks, ONE)
+    assert series.calls == pytest.approx(10, abs=1)
     assert made.series[TWO].calls == 1
-    assert np.median(made.series[ONE].rounds_s) == pytest.approx(1e-3, rel=0.1)
-    series, rounds = series_and_rounds(made)
+    assert np.median(series.rounds_s) == pytest.approx(1e-3, rel=0.1)
     warm = len(rounds) * int(np.ceil(schedule.WARM_SHARE * series.calls)) + 1 + 1 + case_.WARM_S / 1e-4
     calls = [event for event in forwards(series) if len(event) == 2]
     assert len(calls) == pytest.approx(sum(rounds) * series.calls + warm, abs=12)
@@ -118,12 +118,11 @@ def test_a_round_is_as_many_calls_as_fill_it_and_before_a_block_inputs_come_back
 def test_looks_are_taken_where_threads_work_and_the_first_block_says_where_that_is(take):
     """The rounds of several threads are made again, beside looks on all processors."""
     made, blocks = take({1: 1e-3, 2: 1e-3}, Wanted(0.001, 3, 0.2), several=[TWO])
-    facts = [made.series[case].facts() for case in (ONE, TWO)]
-    assert [of_case["look_processors"] for of_case in facts] == [1, 2]
-    assert len(blocks) == 1 + sum(len(one.blocks) for one in made.series.values()), "the first is not kept"
-    for series, of_case in zip(made.series.values(), facts, strict=True):
-        spans = sum(len(block.spans_s) for block in series.blocks)
-        assert len(series.rounds_s) == len(of_case["looks_ns"]) == spans == 200
+    assert [made.series[case].facts()["look_processors"] for case in (ONE, TWO)] == [1, 2]
+    for case, dropped in ((ONE, 0), (TWO, rounds_of(blocks, TWO)[0])):
+        series = made.series[case]
+        assert sum(rounds_of(blocks, case)) == len(series.rounds_s) + dropped
+        assert len(series.rounds_s) == len(series.looks_ns) == len(series.spans_s) == 200
     made, blocks = take({1: 1.0}, Wanted(0.001, 1, 0.001), several=[ONE])
     assert len(blocks) == len(made.series[ONE].rounds_s) == 1, "one block is all there is, wherever its looks were"
 
@@ -131,15 +130,15 @@ def test_looks_are_taken_where_threads_work_and_the_first_block_says_where_that_
 def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_asked(take):
     made, blocks = take({2: 0.05, 1: 1e-4}, Wanted(0.001, 10, 0.6))
     long = [turn for turn, size, _ in blocks if size == 2]
-    series, rounds = series_and_rounds(made, TWO)
+    rounds = rounds_of(blocks, TWO)
     assert sum(rounds) == 12
     assert set(rounds[:-1]) <= {2, 3}
     assert all(1 < b - a < 5 for a, b in itertools.pairwise(long[:-1])), "two rounds are due in every third turn or so"
-    assert series.ended
-    series, rounds = series_and_rounds(take({1: 1.0}, Wanted(0.001, 5, 0.15))[0])
-    assert sum(rounds) == 5
+    assert made.series[TWO].ended
+    made, blocks = take({1: 1.0}, Wanted(0.001, 5, 0.15))
+    assert sum(rounds_of(blocks, ONE)) == 5
     beside = 1 + 1 + 1
-    assert len(forwards(series)) == beside + 5, "first call, one whose result is moved, one to warm: none before blocks"
+    assert len(forwards(made.series[ONE])) == beside + 5, "first call, one whose result is moved, one to warm"
 
 
 def test_many_rounds_make_longer_blocks_and_not_more_turns():
@@ -150,17 +149,17 @@ def test_many_rounds_make_longer_blocks_and_not_more_turns():
 
 
 def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_clock(take):
-    series, rounds = series_and_rounds(take({1: 1e-3}, Wanted(0.001, 3, 0.02))[0])
+    made, blocks = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    series, rounds = made.series[ONE], rounds_of(blocks, ONE)
     firsts = np.cumsum([0, *(n + 1 for n in rounds)])
     facts = series.facts()
     assert [tuple(pair) for pair in facts["looks_ns"]] == [
         (first + i + 1, first + i + 2) for first, n in zip(firsts, rounds, strict=False) for i in range(n)
     ]
-    assert facts["look_processors"] == 1
-    waits = facts.get("waits_ns", ())
-    assert len(waits) == (sum(rounds) if Waiting(every=False)._files else 0)
-    assert min(waits, default=0) >= 0
-    assert [len(block.spans_s) for block in series.blocks] == rounds
+    with waiting(every=False) as waited_ns:
+        assert len(facts.get("waits_ns", ())) == (0 if waited_ns() is None else sum(rounds))
+    assert min(series.waits_ns, default=0) >= 0
+    assert len(series.spans_s) == sum(rounds)
 
 
 def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
@@ -169,6 +168,26 @@ def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
     assert len(made.series[ONE].rounds_s) == 20
     assert made.looks() == []
     assert "looks_ns" not in made.series[ONE].facts()
+
+
+def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
+    """The first call is of no round, nor are those that warm before a block."""
+    made = []
+
+    def cell(_):
+        clock.now += 1e-3
+        made.append(tuple(len(made) + part / 10 for part in range(4)))
+        return 0, made[-1]
+
+    facts = ExtraInfo(mode="book", batch_size=100, rows_per_call=100)
+    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=lambda case: facts)
+    book = Case("book", 100)
+    series = Series(contestant, book, Wanted(0.002, 3, 0.001), 1, *case_.make_ready(None, book, rows(4), cell))
+    series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)
+    assert (series.calls, len(series.rounds_s)) == (2, 3)
+    means = np.mean(np.reshape(made[-6:], (3, 2, 4)), axis=1)
+    assert list(series.facts()["parts_s"]) == ["load", "initialise", "infer", "count"]
+    assert np.transpose(list(series.facts()["parts_s"].values())) == pytest.approx(means)
 
 
 def row(case, turn, *seconds, kernel="numpy"):
@@ -186,10 +205,8 @@ def row(case, turn, *seconds, kernel="numpy"):
 
 
 def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write(monkeypatch):
-    series = schedule.Series.__new__(schedule.Series)
-    vars(series).update(blocks=[SimpleNamespace(rounds_s=[1.0, 2.0]), SimpleNamespace(rounds_s=[3.0])])
-    monkeypatch.setattr(schedule.Series, "calls", 10)
-    monkeypatch.setattr(schedule.Series, "facts", lambda _: {"kernel": "numpy"})
+    monkeypatch.setattr(Series, "facts", lambda _: {"kernel": "numpy"})
+    series = Series(None, ONE, Wanted(1.0, 3, 1.0), 1, None, 0.1, None, rounds_s=[1.0, 2.0, 3.0])
     made = Schedule(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series})
     rows_of_blocks = [row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)]
     for check, cases in (("values", 1), ("timer", 2)):  # what rests on a time is not decided by one process

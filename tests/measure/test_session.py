@@ -156,7 +156,7 @@ def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, 
     facts = contestant.facts(Case("book", 10)).as_dict()
     assert (facts["rows_per_round_call"], facts["repeated_rows"]) == (30, False)
     assert facts["reads"].startswith("MNIST's test half: t10k-")
-    assert len(contestant.book.load()[0]) == 30, "which is what it infers"
+    assert len(contestant.workload.read_again()[0]) == 30, "which is what it infers"
     assert contestant.facts(Case("batched", 10)).as_dict()["repeated_rows"] is True
 
 
