@@ -58,31 +58,35 @@ def waiting(*, every: bool) -> Iterator[Callable[[], int | None]]:
 class Usage:
     """How long threads, but those that look for us, worked or waited to in the timed blocks of a case.
 
-    Threads that take turns are ready no longer than the wall clock says. ``children_s``: of processes that it started.
+    Threads that take turns do both no longer than the wall clock says. ``children_s``: of processes that it started.
     """
 
     wall_s: float = 0.0
-    ready_s: float = 0.0
+    used_s: float = 0.0
+    waited_s: float = 0.0
     children_s: float = 0.0
 
     @contextmanager
     def of_block(self) -> Iterator[None]:
         """Add what is used meanwhile."""
-        wall_s, of_threads_s, of_children_s = raw_s(), ready_s(), children_s()
+        wall_s, used_s, waiting_s, of_children_s = raw_s(), own_s(), waited_s(), children_s()
         yield
         self.wall_s += raw_s() - wall_s
-        self.ready_s += ready_s() - of_threads_s
+        self.used_s += own_s() - used_s
+        self.waited_s += waited_s() - waiting_s
         self.children_s += children_s() - of_children_s
 
     def too_many(self, given: int) -> str | None:
-        """Return how many were ready at a time, where it is more than so many; else None."""
+        """Return how many threads worked at a time, or could have, where it is more than so many; else None."""
         # The system counts the time of children in hundredths of a second: a tenth tells something.
-        if self.children_s > SPARE_THREADS * max(self.ready_s, 0.1):
-            return f"processes that it started worked for {self.children_s:.2g} s, it itself for {self.ready_s:.2g} s"
-        if self.ready_s <= (given + SPARE_THREADS) * self.wall_s:
+        if self.children_s > SPARE_THREADS * max(self.used_s, 0.1):
+            return f"processes that it started worked for {self.children_s:.2g} s, it itself for {self.used_s:.2g} s"
+        ready_s = self.used_s + self.waited_s
+        if ready_s <= (given + SPARE_THREADS) * self.wall_s:
             return None
-        worked = self.ready_s / self.wall_s
-        return f"its threads worked as {worked:.1f} do, and {given} {'was' if given == 1 else 'were'} given"
+        return (
+            f"its threads work as {ready_s / self.wall_s:.1f} do, and {given} {'was' if given == 1 else 'were'} given"
+        )
 
 
 def _tasks() -> Iterator[Path]:
@@ -91,10 +95,15 @@ def _tasks() -> Iterator[Path]:
     yield from (task for task in Path("/proc/self/task").glob("[0-9]*") if task.name not in ours)
 
 
-def ready_s() -> float:
-    """Return how long the threads of this process, but those that look for us, have worked and waited to."""
+def own_s() -> float:
+    """Return the processor time of this process without those threads."""
+    return processor_s() - look.helpers_s()
+
+
+def waited_s() -> float:
+    """Return how long the others have waited for a processor."""
     with waiting(every=True) as waited_ns:
-        return processor_s() - look.helpers_s() + (waited_ns() or 0) / 1e9
+        return (waited_ns() or 0) / 1e9
 
 
 def children_s() -> float:

@@ -57,19 +57,21 @@ def test_rounds_fit_the_raw_clock_around_them(rounds, said):
 
 
 @pytest.mark.parametrize(
-    ("wall_s", "ready_s", "given", "found"),
+    ("wall_s", "waited_s", "given", "found"),
     [
-        (0.5, 0.95, 1, "its threads worked as 1.9 do, and 1 was given"),
-        (0.5, 0.95, 2, None),
-        (0.3, 0.95, 2, "its threads worked as 3.2 do, and 2 were given"),
-        (0.75, 0.95, 1, None),  # some spin on
-        (1.4, 0.95, 1, None),  # they took turns: no more than one at a time
+        (0.5, 0.0, 1, "its threads work as 1.9 do, and 1 was given"),
+        (0.5, 0.0, 2, None),
+        (0.3, 0.0, 2, "its threads work as 3.2 do, and 2 were given"),
+        (0.75, 0.0, 1, None),  # some spin on
+        (1.4, 0.0, 1, None),  # they took turns: no more than one at a time
+        (1.4, 1.71, 1, "its threads work as 1.9 do, and 1 was given"),  # they could have worked at once
     ],
 )
-def test_threads_are_counted_by_what_they_could_have_worked_at_a_time(monkeypatch, wall_s, ready_s, given, found):
+def test_threads_are_counted_by_what_they_could_have_work_at_a_time(monkeypatch, wall_s, waited_s, given, found):
     """In two blocks of a case; between them the process works on others."""
     looks = {
-        "ready_s": [6.0, 6.0 + ready_s / 2, 20.0, 20.0 + ready_s / 2],
+        "own_s": [6.0, 6.475, 20.0, 20.475],
+        "waited_s": [9.0, 9.0 + waited_s / 2, 30.0, 30.0 + waited_s / 2],
         "raw_s": [20.0, 20.0 + wall_s / 2, 40.0, 40.0 + wall_s / 2],
         "children_s": [0.0] * 4,
     }
@@ -83,7 +85,7 @@ def test_threads_are_counted_by_what_they_could_have_worked_at_a_time(monkeypatc
 
 
 def test_processes_that_it_started_are_more_threads_too():
-    seen = usage.Usage(wall_s=1.0, ready_s=0.5, children_s=0.14)
+    seen = usage.Usage(wall_s=1.0, used_s=0.5, children_s=0.14)
     assert seen.too_many(1) is None
     seen.children_s = 0.3
     assert seen.too_many(1) == "processes that it started worked for 0.3 s, it itself for 0.5 s"
@@ -98,7 +100,7 @@ def test_a_thousand_honest_processes_and_none_is_refused():
         rounds = 1e-3 * rng.uniform(1, 2, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.3)
         spans = rounds + rng.uniform(5e-6, 4e-5, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.01)
         assert usage.rounds_off(rounds, spans) is None
-        assert usage.Usage(wall_s=1.0, ready_s=float(rng.uniform(0.3, 1.2))).too_many(1) is None
+        assert usage.Usage(wall_s=1.0, used_s=float(rng.uniform(0.3, 1.2))).too_many(1) is None
 
 
 @pytest.mark.flaky(reruns=2)  # it measures for real, beside other tests
@@ -119,8 +121,8 @@ def test_a_thread_that_has_ended_waits_no_more_and_the_system_may_keep_no_such_c
         stop.set()
         thread.join()
         assert (waited_ns() or 0) >= 0
-    assert usage.ready_s() > 0
+    assert usage.waited_s() >= 0
     monkeypatch.setattr(usage, "Path", lambda name: Path("/no/such/folder"))
     with usage.waiting(every=False) as waited_ns:
         assert waited_ns() is None
-    assert usage.ready_s() > 0
+    assert usage.waited_s() >= 0
