@@ -1,5 +1,6 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
+import os
 import tarfile
 import zipfile
 from pathlib import PurePosixPath
@@ -36,6 +37,9 @@ def test_a_wheel_holds_one_package_and_its_data(wheel):
     assert package == expected
     data = ("bench/data/digits.npz", "kernels/data/mnist.npz", "bench/report/formats/page/page.html.j2", "py.typed")
     assert {f"mlpbench/{file}" for file in data} <= package
+    (metadata,) = (name for name in zipfile.ZipFile(wheel).namelist() if name.endswith("/METADATA"))
+    text = zipfile.ZipFile(wheel).read(metadata).decode()
+    assert f"\nProject-URL: Issues, {os.environ.get('MLPBENCH_URL', 'https://example.org/mlpbench')}/issues\n" in text
 
 
 def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
