@@ -18,7 +18,7 @@ from support import fake_cupy
 def test_all_runs_on_one_non_blocking_stream(monkeypatch):
     fake_cupy.install(monkeypatch)
     kernel = CupyKernel(MNIST, seeded(MNIST))
-    (stream,) = fake_cupy.Stream.made
+    (stream,) = fake_cupy.Stream.world.streams
     assert stream.non_blocking
     x = np.random.default_rng(0).random((5, 784), np.float32)
     before = stream.waits

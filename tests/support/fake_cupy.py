@@ -1,9 +1,7 @@
-"""A stand-in for CuPy: NumPy's arithmetic under CuPy's names, so that the kernel's own lines run without a GPU.
+"""A stand-in for CuPy: NumPy's arithmetic under CuPy's names, so that no GPU is needed.
 
-It shows the order of what CuPy is asked for: waits, device kernels that are launched, memory that is taken. It raises
-where real CuPy would run on another stream than the kernel's, or would take memory besides. What real CuPy compiles, it
-compiles too, into nothing, and keeps it where ``CUPY_CACHE_DIR`` says. `install` puts it into this process, `write`
-where other processes find it.
+It shows waits, launches and memory that is taken. It raises where real CuPy would run on another stream than the
+kernel's. `install` puts it into this process, `write` where other processes find it.
 """
 
 import hashlib
@@ -18,21 +16,18 @@ import numpy as np
 from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.spec import Activation
-from support.device import streams
-from support.device.streams import L2_BYTES, CUDARuntimeError, Event, Flag, Stream, launched, on_stream
+from support import streams
+from support.streams import L2_BYTES, CUDARuntimeError, Event, Flag, Stream, launched, on_stream
 
-
-class CompileException(Exception):  # noqa: N818 - CuPy's name
-    pass
-
-
-#: What the stand-in's device says of itself.
-MULTIPROCESSORS = 2
-#: CUDA's number of it: 0 is the default, 3 lets one process in.
-COMPUTE_MODE = 0
+#: What the stand-in's device says of itself. Compute mode 0 is the default, 3 lets one process in.
+MULTIPROCESSORS, COMPUTE_MODE = 2, 0
 UUID = "GPU-00010203-0405-0607-0809-0a0b0c0d0e0f"
 #: What its compiler takes at least for each function.
 COMPILE_S = 0.002
+
+
+class CompileException(Exception):  # noqa: N818 - CuPy's name
+    """What NVRTC would say."""
 
 
 class Program:
@@ -67,11 +62,6 @@ class DeviceArray(np.ndarray):
     def data(self):
         return SimpleNamespace(ptr=self.ctypes.data)
 
-    def _reduce(self, *_arguments, **_options):
-        raise AssertionError("CuPy's reductions take memory for their result and for CUB, and copy into out=")
-
-    max = sum = _reduce
-
     def __setitem__(self, key, value):
         assert Stream.current is not None, "CuPy would write on the default stream, for which no kernel waits"
         super().__setitem__(key, value)
@@ -81,28 +71,25 @@ class DeviceArray(np.ndarray):
         return {"data": (self.ctypes.data, False), "shape": self.shape, "typestr": self.dtype.str, "version": 3}
 
 
-def replacing(function):
-    """Return f(a, b) that replaces products ``a`` by a function of a + b, which is computed in float64."""
+def work_of(name, options):
+    """Return what a program of `kernels.cuda.programs` does: after a product, or for a whole network: the mean."""
 
-    def in_place(a, b):
-        a, b = np.asarray(a), np.asarray(b)
-        a[...] = function(a + b)
+    def means(x, _weights, y, rows):
+        np.asarray(y).reshape(rows, -1)[:] = np.asarray(x, np.float32).reshape(rows, -1).mean(axis=1, keepdims=True)
 
-    return in_place
-
-
-def after_product(name, options):
-    """Return what a program of `kernels.cuda.programs` does with a product and a bias; None: it is none of those."""
-    told = dict(option.removeprefix("-D").split("=") for option in options if option.startswith("-D"))
+    if name not in ("bias_activation", "bias_softmax"):
+        return means
+    function = reference.softmax
     if name == "bias_activation":
-        activation = Activation(told["ACTIVATION"].lower().replace("_", "-"), float(told["SLOPE"]))
-        return replacing(reference.hidden(activation))
-    return replacing(reference.softmax) if name == "bias_softmax" else None
+        defined = dict(option.removeprefix("-D").split("=") for option in options if option.startswith("-D"))
+        activation = defined["ACTIVATION"].lower().replace("_", "-")
+        function = reference.hidden(Activation(activation, float(defined["SLOPE"])))
 
+    def replace(a, b, rows):
+        assert rows == len(a)
+        np.asarray(a)[...] = function(np.asarray(a) + np.asarray(b))
 
-def means(x, _weights, y, rows):
-    """What the stand-in computes for a whole network: every output is the mean of the row's inputs."""
-    np.asarray(y).reshape(rows, -1)[:] = np.asarray(x, np.float32).reshape(rows, -1).mean(axis=1, keepdims=True)
+    return replace
 
 
 def computing(cpu_raw_kernel):
@@ -117,15 +104,14 @@ def computing(cpu_raw_kernel):
 
 
 class RawKernel:
-    """CuPy's own: of what follows a product, and of a whole network, of which it computes `means`."""
+    """CuPy's own, which computes `work_of` its name."""
+
+    compiled, shared = False, 48 * 1024
 
     def __init__(self, code, name, options=()):
         assert "--std=c++17" in options, "CuPy 13 would compile in C++11"
         assert isinstance(options, tuple), "CuPy takes nothing else"
-        self.text, self.name = " ".join((code, *options)), name
-        self.work = after_product(name, options)
-        self.compiled = False
-        self.shared = 48 * 1024
+        self.text, self.name, self.work = " ".join((code, *options)), name, work_of(name, options)
 
     def _compile(self):
         if not self.compiled:
@@ -146,35 +132,22 @@ class RawKernel:
         self._compile()
         assert len(grid) == len(block) == 1
         assert shared_mem <= self.shared
-        *arrays, rows = args
-        assert type(rows) is np.int64, "CuPy passes it as it is"
-        assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in arrays)
-        if self.work:
-            assert rows == len(arrays[0])
-            launched(self.work, self.name)(*arrays)
-        else:
-            launched(means, self.name)(*args)
-
-
-def matmul(a, b, out):
-    assert all(isinstance(array, DeviceArray) for array in (a, b, out))
-    assert out.flags.c_contiguous, "CuPy would make a temporary array"
-    return np.matmul(a, b, out=out)
-
-
-def nothing(_grid, _block, arguments):
-    """What the stand-in computes for the device kernels of roofs."""
-    assert all(isinstance(one, DeviceArray | np.generic) for one in arguments), "CuPy passes numbers as they are"
-
-
-def get_function(name):
-    function = streams.hold if name == "hold" else nothing
-    return launched(function, name) if name not in ("copy_all", "read_all") else on_stream(function)
+        assert type(args[-1]) is np.int64, "CuPy passes it as it is"
+        assert all(isinstance(array, DeviceArray) and array.flags.c_contiguous for array in args[:-1])
+        launched(self.work, self.name)(*args)
 
 
 def raw_module(code):
-    """CuPy's ``RawModule``."""
+    """CuPy's ``RawModule``: of all device kernels that it may have, `hold` alone does something."""
     compile_once(code)
+
+    def nothing(_grid, _block, arguments):
+        assert all(isinstance(one, DeviceArray | np.generic) for one in arguments), "CuPy passes numbers as they are"
+
+    def get_function(name):
+        function = streams.hold if name == "hold" else nothing
+        return launched(function, name) if name not in ("copy_all", "read_all") else on_stream(function)
+
     return SimpleNamespace(get_function=get_function)
 
 
@@ -190,36 +163,29 @@ def empty(shape, dtype):
 
 def modules(devices=1, missing=None, world=None):
     """Return the stand-in's modules. ``devices`` or ``missing``, an error, is what the driver or cuBLAS says."""
-    cupy = ModuleType("cupy")
-    Stream.begin(world or streams.World())
+    cupy, cupyx = ModuleType("cupy"), ModuleType("cupyx")
+    Stream.world, Stream.current = world or streams.World(), None
+    Program.compile = Program._compile  # `listen` replaces the method
 
     def get_device_count():
         if isinstance(devices, Exception):
             raise devices
         return devices
 
-    def product(a, b, out):
+    def matmul(a, b, out):
         if missing is not None:
             raise missing
-        return matmul(a, b, out)
+        assert all(isinstance(array, DeviceArray) for array in (a, b, out))
+        assert out.flags.c_contiguous, "CuPy would make a temporary array"
+        np.matmul(a, b, out=out)
 
-    Program.compile = Program._compile  # `listen` replaces the method
     cupy.__version__ = "14.2.0"
-    product.__name__ = "matmul"
-    cupy.matmul = launched(product)
+    cupy.matmul, cupy.copyto, cupy.empty = launched(matmul), on_stream(copyto), on_stream(empty)
     cupy.RawKernel, cupy.RawModule = RawKernel, raw_module
-    cupy.copyto = on_stream(copyto)
-    cupy.empty = on_stream(empty)
-    cupy.asarray = on_stream(lambda a: np.array(a).view(DeviceArray))
-    cupy.asnumpy = on_stream(np.array)
+    cupy.asarray, cupy.asnumpy = on_stream(lambda a: np.array(a).view(DeviceArray)), on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
-    properties = {
-        "name": b"NVIDIA Stand-In",
-        "l2CacheSize": L2_BYTES,
-        "multiProcessorCount": MULTIPROCESSORS,
-        "sharedMemPerBlockOptin": 99 * 1024,
-    }
-    properties |= {"uuid": bytes(range(16)), "totalGlobalMem": 2**30}
+    properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
+    properties |= {"sharedMemPerBlockOptin": 99 * 1024, "uuid": bytes(range(16)), "totalGlobalMem": 2**30}
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
         ExternalStream=Stream.external,
@@ -256,7 +222,6 @@ def modules(devices=1, missing=None, world=None):
     products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
-    cupyx = ModuleType("cupyx")
     cupyx.empty_pinned, cupyx.zeros_pinned = streams.empty_pinned, Flag.zeros_pinned
     return {module.__name__: module for module in (cupy, cupyx, core, products)}
 

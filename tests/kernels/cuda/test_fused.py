@@ -38,7 +38,7 @@ def mean(x):
 def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, name):
     cupy = fake_cupy.install(monkeypatch)
     kernel = made(name)
-    (stream,) = fake_cupy.Stream.made
+    (stream,) = fake_cupy.Stream.world.streams
     x = inputs(kernel, 5001)
     there = kernel.from_host(x)
     first = {rows: kernel.to_host(kernel.forward(there[:rows])) for rows in (5001, 1, 7)}
@@ -58,7 +58,7 @@ def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, na
 def test_a_batch_takes_the_program_for_its_rows(monkeypatch, name):
     fake_cupy.install(monkeypatch)
     kernel = made(name)
-    (stream,) = fake_cupy.Stream.made
+    (stream,) = fake_cupy.Stream.world.streams
     for program in kernel._programs:
         rows = program.up_to or programs.SOME_ROWS + 1
         stream.launched.clear()
@@ -71,7 +71,7 @@ def test_a_batch_takes_the_program_for_its_rows(monkeypatch, name):
 def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypatch, name):
     fake_cupy.install(monkeypatch)
     kernel = made(name)
-    (stream,) = fake_cupy.Stream.made
+    (stream,) = fake_cupy.Stream.world.streams
     for rows in (3, 8, 3):
         there = kernel.from_host(inputs(kernel, rows))
         stream.launched.clear()

@@ -11,7 +11,7 @@ from mlpbench.bench.record.device import MEASURES, Spread
 from mlpbench.bench.wings.gpu import measurement as device
 from mlpbench.bench.wings.gpu.measurement import Sampler
 from mlpbench.kernels.cuda.queue import Queue
-from support.device import clockwork
+from support import clockwork, fake_cupy
 
 X = np.random.default_rng(0).random((40, 2), np.float32)
 BATCH, ROW = Case("batched", 10), Case("per_sample", 10)
@@ -20,7 +20,7 @@ BATCH, ROW = Case("batched", 10), Case("per_sample", 10)
 @pytest.fixture
 def world(monkeypatch):
     world = clockwork.World()
-    clockwork.install(monkeypatch, world)
+    fake_cupy.install(monkeypatch, world=world)
     return world
 
 
@@ -138,7 +138,7 @@ def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
 
 def test_an_error_of_a_call_lets_the_stream_go(world):
     def fails():
-        raise clockwork.DeviceError("cudaErrorIllegalAddress: an illegal memory access was encountered")
+        raise fake_cupy.CUDARuntimeError("cudaErrorIllegalAddress: an illegal memory access was encountered")
 
     _, one = on_device(clockwork.SimulatedKernel(world), fails)
     with pytest.raises(RuntimeError):
@@ -175,7 +175,7 @@ def test_a_kernel_that_cannot_be_captured_has_no_graph(world):
     kernel.capturable = False
     assert "captured" in of_case(world, kernel).lost["graph"]
     kernel.capturable = True
-    kernel.own.begin_capture = lambda: (_ for _ in ()).throw(clockwork.DeviceError("not permitted"))
+    kernel.own.begin_capture = lambda: (_ for _ in ()).throw(fake_cupy.CUDARuntimeError("not permitted"))
     found = of_case(world, kernel)
     assert found.lost["graph"] == "not captured: not permitted"
     assert isinstance(found.times["end_to_end"], Spread)

@@ -52,7 +52,7 @@ def test_each_round_waits_once_at_its_end(device, monkeypatch):
     seen, waiting = [], []
 
     def short_rounds(call, rounds, round_s, most_s, wait):
-        (stream,) = fake_cupy.Stream.made
+        (stream,) = fake_cupy.Stream.world.streams
         assert stream.non_blocking
         before = stream.waits
         call()

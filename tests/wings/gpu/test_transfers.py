@@ -6,8 +6,8 @@ import pytest
 from mlpbench.bench.cases import Case
 from mlpbench.bench.wings.gpu import transfers
 from mlpbench.kernels.cuda.queue import Queue, address
-from support.device import clockwork
-from support.device.clockwork import ON_DEVICE, TO_HOST
+from support import clockwork, fake_cupy
+from support.streams import ON_DEVICE, TO_DEVICE, TO_HOST
 
 ROWS = 50_000
 X = np.zeros((ROWS, 2), np.float32)
@@ -18,7 +18,7 @@ ALL = Case("batched", ROWS)
 @pytest.fixture
 def world(monkeypatch):
     world = clockwork.World(launch_s=1e-7, wait_s=1e-7)
-    clockwork.install(monkeypatch, world)
+    fake_cupy.install(monkeypatch, world=world)
     return world
 
 
@@ -56,14 +56,14 @@ def test_nothing_is_overwritten_that_is_still_needed(world, slowest):
     device_s = 1e-2 if slowest == "call" else 1e-6
     kernel = clockwork.SimulatedKernel(world, enqueue_s=1e-6, cold_s=device_s, hot_s=device_s)
     if slowest == "copy back":
-        kernel.y = np.zeros((100 * ROWS, 2), np.float32).view(clockwork.Array)
+        kernel.y = np.zeros((100 * ROWS, 2), np.float32).view(fake_cupy.DeviceArray)
     call, queue = kernel.forward, Queue(1, 2 + transfers.DEPTH)
     slots = [kernel.from_host(X) for _ in range(transfers.DEPTH)]
     one = transfers.overlapped(kernel, queue, call, slots, slots[0].ctypes.data, lambda: world.now, 9)
     queue.wait()
     world.spans.clear()
     one()
-    there, calls, kept, back = (world.spans[what] for what in (clockwork.TO_DEVICE, "call", ON_DEVICE, TO_HOST))
+    there, calls, kept, back = (world.spans[what] for what in (TO_DEVICE, "call", ON_DEVICE, TO_HOST))
     assert len(there) == len(calls) == len(kept) == len(back) == 9
     for now in range(9):
         assert there[now][1] <= calls[now][0], "inputs are there when they are read"
@@ -86,7 +86,7 @@ def test_a_result_that_is_new_each_time_is_asked_where_it_lies(world):
     kernel = clockwork.SimulatedKernel(world)
     asked = []
 
-    class Asked(clockwork.Array):
+    class Asked(fake_cupy.DeviceArray):
         @property
         def __cuda_array_interface__(self):
             asked.append(1)

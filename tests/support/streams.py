@@ -1,7 +1,6 @@
-"""A GPU under CuPy's names: streams, events, graphs and copies, in real time or in seconds that nobody waits for.
+"""A GPU's streams, events, graphs and copies under CuPy's names, in real time or in seconds that nobody waits for.
 
-What a stream is given begins when the stream is free, and takes as long as it says. While a stream is held, taking
-memory and waiting raise: on a GPU they would wait for the hold.
+What a stream is given begins when the stream is free, and takes as long as it says.
 """
 
 import ctypes
@@ -9,7 +8,7 @@ import time
 
 import numpy as np
 
-#: What the device says of itself, and CUDA's numbers of the ways of a copy.
+#: What the device's second-level cache holds, and CUDA's numbers of the ways of a copy.
 L2_BYTES = 2**16
 TO_DEVICE, TO_HOST, ON_DEVICE = 1, 2, 3
 
@@ -25,8 +24,7 @@ class World:
     can_hold = False
 
     def __init__(self):
-        self.taken = []
-        self.flags = []
+        self.taken, self.flags, self.streams = [], [], []
 
     @property
     def now(self):
@@ -43,42 +41,38 @@ class World:
 
     @property
     def held(self):
-        return any(stream.pending is not None for stream in Stream.made)
+        return any(stream.pending is not None for stream in self.streams)
 
     def take_memory(self, what):
-        if self.held:
-            raise AssertionError(f"{what} while the stream is held")
+        assert not self.held, f"{what} while the stream is held"
         self.taken.append(what)
 
 
+def seconds_of(work, start):
+    """Return the seconds that work takes which begins at ``start``: a number, or a function that does it."""
+    return (work(start) or 0.0) if callable(work) else work
+
+
 class Stream:
-    """A stream that knows whether it is the current one, what it launched, and how often it was waited for.
+    """A stream that knows what it launched, and how often it was waited for.
 
     ``tail``: when all that it was given is done; unknown while it is held: what comes then is ``pending``.
     """
 
-    world = None
-    current = None
-    made: list["Stream"] = []  # noqa: RUF012 - reset by `begin`
+    world = current = None
 
     def __init__(self, *, non_blocking=False):
         self.world.take_memory("a stream")
-        self.non_blocking = non_blocking
-        self.waits, self.launched = 0, []
+        self.non_blocking, self.waits, self.launched = non_blocking, 0, []
         self.tail, self.pending, self.flushed, self.graph = 0.0, None, False, None
         self._before = []  # it may be entered within itself
-        Stream.made.append(self)
-        self.ptr = len(Stream.made)
-
-    @staticmethod
-    def begin(world):
-        """Forget every stream: those that are made now belong to ``world``."""
-        Stream.world, Stream.current, Stream.made = world, None, []
+        self.world.streams.append(self)
+        self.ptr = len(self.world.streams)
 
     @staticmethod
     def external(pointer):
         """Return the stream of that number: ``ExternalStream``."""
-        return next(stream for stream in Stream.made if stream.ptr == pointer)
+        return Stream.world.streams[pointer - 1]
 
     def __enter__(self):
         self._before.append(Stream.current)
@@ -89,12 +83,9 @@ class Stream:
         Stream.current = self._before.pop()
 
     def give(self, work, cost=None):
-        """Give work to the stream: the seconds that it takes, or what does it at a moment and returns them.
-
-        ``cost``: of the host, a launch's if it is None.
-        """
+        """Give work to the stream; it costs the host ``cost`` seconds, a launch's if it is None."""
         if self.graph is not None:
-            self.graph.work.append(work)
+            self.graph.append(work)
             return
         self.world.spend(self.world.launch_s if cost is None else cost)
         if self.pending is None:
@@ -104,7 +95,7 @@ class Stream:
 
     def _do(self, given, work):
         start = max(self.tail, given)
-        self.tail = start + taken_s(work, start)
+        self.tail = start + seconds_of(work, start)
 
     def hold(self, flag, most_s):
         """Hold the stream until the host raises ``flag[0]``, at most so long; then ``flag[1]`` is raised."""
@@ -123,8 +114,7 @@ class Stream:
             self._do(given, work)
 
     def synchronize(self):
-        if self.pending is not None:
-            raise AssertionError("a wait while the stream is held")
+        assert self.pending is None, "a wait while the stream is held"
         self.waits += 1
         self.world.spend(max(0.0, self.tail - self.world.now) + self.world.wait_s)
 
@@ -139,17 +129,10 @@ class Stream:
         return graph
 
 
-def taken_s(work, start):
-    """Return the seconds that work takes which begins at ``start``; what returns None takes none."""
-    return (work(start) or 0.0) if callable(work) else work
-
-
-class Graph:
+class Graph(list):
     """What a stream was given while it was captured: nothing of it is done before `launch`."""
 
-    def __init__(self):
-        self.work = []
-        self.uploaded = False
+    uploaded = False
 
     def upload(self, stream):
         self.uploaded = True
@@ -159,8 +142,8 @@ class Graph:
 
         def whole(start):
             end = start
-            for work in self.work:
-                end += taken_s(work, end)
+            for work in self:
+                end += seconds_of(work, end)
             return end - start
 
         stream.launched.append("graph")
@@ -170,12 +153,12 @@ class Graph:
 class Event:
     """An event that is over when its stream has done what it was given before."""
 
+    time = None
+
     def __init__(self):
         Stream.world.take_memory("an event")
-        self.time = None
 
     def record(self, stream):
-        assert isinstance(stream, Stream)
         stream.give(lambda start: setattr(self, "time", start), cost=0.0)
 
     @staticmethod
@@ -202,7 +185,7 @@ class Flag(np.ndarray):
     def __setitem__(self, key, value):
         super().__setitem__(key, value)
         if self[0]:
-            for stream in Stream.made:
+            for stream in Stream.world.streams:
                 stream.release()
 
 
@@ -215,7 +198,6 @@ def hold(_grid, _block, arguments):
 
 
 def memcpy(target, source, size, kind, stream):
-    """Copy between two addresses, on a stream that is there."""
     world = Stream.world
     Stream.external(stream).give(lambda start: world.copy(target, source, size, kind, start))
 
@@ -243,17 +225,14 @@ def on_stream(function):
 
 
 def launched(function, name=None):
-    """Return the function as a device kernel of a stream, which counts it, or captures it."""
+    """Return the function as a device kernel of a stream, which counts it, or captures it where it has a ``name``."""
 
     def run(*args, **kwargs):
-        def work(_start):
-            function(*args, **kwargs)
-
         stream, called = Stream.current, name or function.__name__
         assert stream is not None, f"{called} outside of the kernel's stream"
         assert stream.graph is None or name is not None, "CuPy refuses cuBLAS under capture"
         if stream.graph is None:
             stream.launched.append(called)
-        stream.give(work)
+        stream.give(lambda _start: function(*args, **kwargs) and None)
 
     return run

@@ -7,11 +7,9 @@ import numpy as np
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.spec import ForwardSpec
-from support import fake_cupy
-from support.device import streams
-from support.device.streams import ON_DEVICE, TO_DEVICE, TO_HOST, Stream  # noqa: F401 - tests find them here
-from support.fake_cupy import CUDARuntimeError as DeviceError  # noqa: F401
-from support.fake_cupy import DeviceArray as Array
+from support import streams
+from support.fake_cupy import DeviceArray
+from support.streams import ON_DEVICE, Stream
 
 
 class World(streams.World):
@@ -42,27 +40,18 @@ class World(streams.World):
         return end - start
 
 
-def install(monkeypatch, world):
-    """Put the stand-in where CuPy would be, with the clock of ``world``."""
-    fake_cupy.install(monkeypatch, world=world)
-
-
 class SimulatedKernel(Kernel):
     """A kernel whose times are injected: of the host ``enqueue_s``, of the device ``cold_s`` and ``hot_s``."""
 
-    backend = "simulated"
-    device = "cuda"
-    returns = "kept"
-    capturable = True
+    backend, device, returns, capturable = "simulated", "cuda", "kept", True
+    launches, calls = 6, 0
 
-    def __init__(self, world, enqueue_s=30e-6, cold_s=50e-6, hot_s=20e-6, launches=6):
+    def __init__(self, world, enqueue_s=30e-6, cold_s=50e-6, hot_s=20e-6):
         super().__init__(ForwardSpec((2, 3, 2, 2)), hand_worked())
-        self.world, self.enqueue_s, self.cold_s, self.hot_s, self.launches = world, enqueue_s, cold_s, hot_s, launches
-        self.own = Stream()
-        self.calls = 0
+        self.world, self.enqueue_s, self.cold_s, self.hot_s = world, enqueue_s, cold_s, hot_s
+        self.own, self.y = Stream(), np.zeros((1, 2), np.float32).view(DeviceArray)
         #: By the number of a call: seconds that the host is held up in it.
         self.stalls = {}
-        self.y = np.zeros((1, 2), np.float32).view(Array)
 
     def stream(self):
         return self.own.ptr
@@ -87,7 +76,7 @@ class SimulatedKernel(Kernel):
         return self.y
 
     def forward_one(self, x):
-        return self.forward(x)[0].view(Array)
+        return self.forward(x)[0].view(DeviceArray)
 
     def _moved(self, array):
         self.own.give(array.nbytes / (self.world.bandwidth / 4))
@@ -96,7 +85,7 @@ class SimulatedKernel(Kernel):
 
     def from_host(self, x):
         self.world.take_memory("memory of the device")
-        return self._moved(x).view(Array)
+        return self._moved(x).view(DeviceArray)
 
     def to_host(self, y):
         return self._moved(y)
