@@ -10,7 +10,7 @@ import pytest
 
 from mlpbench.kernels.numba_jit import cache
 from mlpbench.kernels.numba_jit.cache import MOST_FILES, UNUSED_S, OneFile, compile_once
-from support.assembly import compiled
+from support.compiling import compiled
 from support.sources import ROOT, SOURCES, imports, modules_imported, name_of
 
 KEY = ("signature", ("triple", "cpu", "features"), "bytecode")

@@ -13,7 +13,7 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.assembly import host_features
+from support.compiling import host_features
 from support.contestants import divided
 
 #: Where exp is neither 0 nor infinity.

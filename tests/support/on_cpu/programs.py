@@ -1,7 +1,10 @@
 """Programs of `kernels.cuda.programs` on the CPU: launched as on a device, and held against the reference."""
 
+import ctypes
+import mmap
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
+from math import prod
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,7 +14,6 @@ from mlpbench.kernels.conformance import probe_inputs
 from mlpbench.kernels.cuda import programs as cuda
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import Activation, ForwardSpec
-from support.on_cpu.guarded import guarded, reserved
 from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 
 #: Arithmetic, and whether inputs are bytes.
@@ -23,6 +25,34 @@ ORDERS = range(3)
 #: Units in the last place of 1, or of the result where that is larger, that what follows a product may be off by: the
 #: device's erf and tanh have as many, and a few operations follow.
 ULPS = 4
+PAGE = mmap.PAGESIZE
+#: Kernels load 16 bytes at once: CuPy's pool aligns arrays to more.
+ALIGNED = 16
+#: Linux's MAP_NORESERVE, which Python names from 3.13 on.
+NO_RESERVE = 0x4000
+
+
+def guarded(array: np.ndarray) -> np.ndarray:
+    """Return a copy between two pages that nobody may touch; what alignment leaves behind its end is 0xff."""
+    room = -(-array.nbytes // ALIGNED) * ALIGNED
+    inner = max(-(-room // PAGE), 1) * PAGE
+    memory = mmap.mmap(-1, inner + 2 * PAGE)
+    whole = np.frombuffer(memory, np.uint8)
+    whole[PAGE : PAGE + inner] = 0xFF
+    at = PAGE + inner - room
+    copy = whole[at : at + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    for start in (0, PAGE + inner):
+        address = ctypes.c_void_p(whole.ctypes.data + start)
+        assert ctypes.CDLL(None).mprotect(address, ctypes.c_size_t(PAGE), 0) == 0
+    return copy
+
+
+def reserved(shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Return an array of zeros that takes memory only where it is touched, however large it is."""
+    size = prod(shape) * np.dtype(dtype).itemsize
+    flags = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS | NO_RESERVE
+    return np.frombuffer(mmap.mmap(-1, size, flags=flags), dtype).reshape(shape)
 
 
 @dataclass(frozen=True)

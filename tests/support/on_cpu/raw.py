@@ -1,7 +1,7 @@
 """`cupy.RawModule` and `cupy.RawKernel` on a CPU: the source that NVRTC would compile is compiled by g++, and run.
 
-They are constructed and called as CuPy's are. What CuPy or the driver would refuse, or would take without a word and
-read wrongly, is refused in words: a Python number, an array that is not contiguous, too much shared memory.
+What CuPy or the driver would refuse, or would take without a word and read wrongly, is refused in words: a Python
+number, an array that is not contiguous, too much shared memory.
 """
 
 import atexit
@@ -19,8 +19,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-
-from support.on_cpu.rewritten import entries, for_a_cpu
 
 HERE = Path(__file__).parent
 #: Shared memory that a kernel has without asking, on every device.
@@ -42,6 +40,79 @@ SANITIZERS = {
 LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n#define __CUDA_ARCH__ 800\n"
 
 
+# -- what g++ cannot read in a CUDA source, as calls
+
+#: extern __shared__ __align__(16) float memory[]
+DYNAMIC = re.compile(
+    r"extern\s+__shared__\s+(?:__align__\s*\((?P<align>[^)]*)\)\s*)?(?P<type>[\w\s]+?)\s*\b(?P<name>\w+)\s*\[\s*\]"
+)
+ASM = re.compile(r"\b(?:asm|__asm__)\s*(?:volatile|__volatile__)?\s*\(")
+TOKEN = re.compile(r'"(?:\\.|[^"\\])*"|//[^\n]*|/\*.*?\*/|.', re.DOTALL)
+ENTRY = re.compile(
+    r'extern\s+"C"\s+__global__\s+(?P<before>__launch_bounds__\s*\((?P<one>[^;{]*?)\)\s*)?void\s+'
+    r"(?:__launch_bounds__\s*\((?P<two>[^;{]*?)\)\s*)?(?P<name>\w+)\s*\("
+)
+
+
+def for_a_cpu(source: str) -> str:
+    """Return the source with its ``asm`` and its dynamic shared memory made calls; all else, lines too, stays."""
+    parts, at = [], 0
+
+    def dynamic(found: re.Match[str]) -> str:
+        kind, name = found["type"], found["name"]
+        memory = f"on_cpu::dynamic_shared(sizeof(on_cpu_aligned_{name}))"
+        aligned = f"struct alignas({found['align'] or f'alignof({kind})'}) on_cpu_aligned_{name} {{}};"
+        return f"{aligned} {kind}* const {name} = reinterpret_cast<{kind}*>({memory})"
+
+    source = DYNAMIC.sub(dynamic, source)
+    while found := ASM.search(source, at):
+        end, pieces = _split(source, found.end(), ":")
+        parts += [source[at : found.start()], _calls(pieces), "\n" * source.count("\n", found.start(), end)]
+        at = end
+    return "".join([*parts, source[at:]])
+
+
+def entries(source: str) -> dict[str, str]:
+    """Return the kernels of a source that a driver finds by name, with the most threads of a block that each allows."""
+    return {found["name"]: found["one"] or found["two"] or "0" for found in ENTRY.finditer(source)}
+
+
+def _split(text: str, start: int, separator: str) -> tuple[int, list[str]]:
+    """Return where the parenthesis before ``start`` is closed, and what the separators outside of others divide."""
+    depth, pieces, piece, at = 1, [], "", start
+    for token in TOKEN.finditer(text, start):
+        word, at = token[0], token.end()
+        depth += (word in "([{") - (word in ")]}") if len(word) == 1 else 0
+        if depth == 0:
+            return at, [*pieces, piece]
+        if word == separator and depth == 1:
+            pieces.append(piece)
+            piece = ""
+        elif not word.startswith(("//", "/*")):
+            piece += word
+    raise ValueError("a parenthesis is not closed")
+
+
+def _calls(pieces: list[str]) -> str:
+    """Return the calls of the instructions: the text, what it writes, what it reads, what it spoils."""
+    text = "".join(word[1:-1] for word in re.findall(r'"(?:\\.|[^"\\])*"', pieces[0]))
+    text = text.replace("\\n", "\n").replace("\\t", " ")
+    listed = [one for piece in pieces[1:3] for one in _split(f"{piece})", 0, ",")[1] if one.strip()]
+    operands = [re.sub(r'^\s*"[^"]*"\s*\((.*)\)\s*$', r"(\1)", one, flags=re.DOTALL) for one in listed]
+    calls = []
+    for instruction in filter(None, (line.strip() for line in text.split(";"))):
+        name, _, rest = instruction.partition(" ")
+        values = [
+            f"ptx_register_{special}()" if special else operands[int(n)] if n else number
+            for special, n, number in re.findall(r"%%(\w+)|%(\d+)|(-?\w+)", rest)
+        ]
+        calls.append(f"ptx_{name.replace('.', '_')}({', '.join(values)});")
+    return " ".join(calls).removesuffix(";")
+
+
+# -- compiling and launching
+
+
 class LaunchError(RuntimeError):
     """What a launch did that a device must not be asked to do, in words."""
 
@@ -60,7 +131,7 @@ def compiler() -> str | None:
 
 @cache
 def _folder() -> Path:
-    """Return where compiled sources are kept: for this process, or for all that are told of one folder."""
+    """Return where compiled sources are kept: for this process, or where the variable says."""
     if kept := os.environ.get("MLPBENCH_ON_CPU_CACHE"):
         return Path(kept)
     folder = Path(tempfile.mkdtemp(prefix="mlpbench-on-cpu-"))
@@ -69,10 +140,7 @@ def _folder() -> Path:
 
 
 def _translated(sources: "list[CpuRawModule]", engine: str) -> str:
-    """Return a whole C++ program, or library, for CUDA sources with their options: its kernels are ``<name>@<i>``.
-
-    Each source has a namespace, and kernel names that end with it. Options come after the words of CUDA.
-    """
+    """Return C++ for CUDA sources, each in a namespace and with its options: their kernels are ``<name>@<i>``."""
     table, text = "", f'#include "{engine}.h"\n{LAST}'
     for i, module in enumerate(sources):
         pairs = [option.removeprefix("-D").partition("=") for option in module.options if option.startswith("-D")]
@@ -170,15 +238,9 @@ class CpuRawKernel:
         library = self.module.compiled()
         kinds = library.on_cpu_kinds(self._key).decode().split(",")[:-1]
         sizes = [[*map(int, one), 1, 1][:3] for one in (grid, block)]
-        is_launched = (
-            min(map(min, sizes)) >= 1
-            and prod(sizes[1]) <= (library.on_cpu_threads(self._key) or MOST_THREADS)
-            and sizes[0][0] < 2**31
-            and max(sizes[0][1:]) <= 65535
-            and shared_mem <= max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes)
-            and len(arguments) == len(kinds)
-        )
-        if not is_launched:
+        fits = prod(sizes[1]) <= (library.on_cpu_threads(self._key) or MOST_THREADS) and sizes[0][0] < 2**31
+        fits = fits and shared_mem <= max(UNASKED_BYTES, self.max_dynamic_shared_size_bytes)
+        if not fits or len(arguments) != len(kinds):
             raise LaunchError(f"no device launches {self.name} with {grid}, {block}, {shared_mem} and {kinds}")
         for number, (value, kind) in enumerate(zip(arguments, kinds, strict=True)):
             if not _is_passed_whole(value, kind):
@@ -204,11 +266,10 @@ def _is_passed_whole(value, kind: str) -> bool:
     dtype = kind.removeprefix("*").removeprefix("const ")
     if not kind.startswith("*"):
         return isinstance(value, np.generic) and value.dtype == np.dtype(dtype)
-    if isinstance(value, np.ndarray):
-        is_written = "const" not in kind
-        is_of_type = dtype == "?" or value.dtype == np.dtype(dtype)
-        return is_of_type and value.flags.c_contiguous and (value.flags.writeable or not is_written)
-    return isinstance(value, np.uint64 | np.intp)
+    if not isinstance(value, np.ndarray):
+        return isinstance(value, np.uint64 | np.intp)
+    is_of_type = dtype == "?" or value.dtype == np.dtype(dtype)
+    return is_of_type and value.flags.c_contiguous and (value.flags.writeable or "const" in kind)
 
 
 def sanitized(kernel: CpuRawKernel, sanitizer: str, grid, block, arguments, *, shared_mem: int = 0) -> str:

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
-from support.assembly import compiled, host_features
+from support.compiling import compiled, host_features
 
 
 @pytest.mark.parametrize(

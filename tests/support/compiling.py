@@ -1,19 +1,10 @@
-"""Processes that compile kernels, for whatever processor they are told to, and the assembly language of kernels."""
+"""Processes that compile kernels, for whatever processor they are told to."""
 
 import json
-import re
 
 from numba.core.registry import cpu_target
 
 from support.processes import printed
-
-#: Ends of basic blocks, of x86 and AArch64.
-_JUMP = re.compile(r"^\t(j|b\.|b\t|cb|tb)", re.MULTILINE)
-
-#: Vector registers and the stack pointer, by what a triple begins with.
-VECTOR = {"x86_64": r"%[xyz]mm\d+", "aarch64": r"\b[vq]\d+\b"}
-STACK = {"x86_64": r"\(%rsp", "aarch64": r"\[sp"}
-
 
 #: Makes kernels and computes with them; says what was compiled, when, and what the kernels say of themselves.
 SCRIPT = """
@@ -60,44 +51,3 @@ def compiled(*kernels, dtype="float32", hidden=("sigmoid", "relu", "step"), **en
 def host_features():
     """Return what the processor can do, as LLVM names it."""
     return set(cpu_target.target_context.codegen().magic_tuple()[2].split(","))
-
-
-def functions(code):
-    """Return the instructions of each function whose name stands in the code as it is, without mangling."""
-    found = re.finditer(r"^(\w+):.*\n((?:.*\n)*?)\.Lfunc_end", code, flags=re.MULTILINE)
-    return {match[1]: match[2] for match in found if not match[1].startswith("_")}
-
-
-def loops(body):
-    """Return the innermost loops of a function: lists of instructions, each of which jumps back to its own start."""
-    found = []
-    for block in re.split(r"^(?=\.LBB)", body, flags=re.MULTILINE):
-        label, _, text = block.partition(":")
-        inside, jump, _ = re.sub(r"[ \t]*[#/]+ .*", "", text).partition(f"{label}\n")
-        lines = [line.strip() for line in inside.splitlines() if line.startswith("\t") and not line.startswith("\t.")]
-        if label.startswith(".LBB") and jump and not _JUMP.search(inside.rpartition("\n")[0]):
-            found.append(lines[:-1])
-    return found
-
-
-def main_loop(code, name):
-    """Return the longest innermost loop of the function ``name``."""
-    body = functions(code).get(name)
-    assert body, f"no function {name}"
-    found = loops(body)
-    assert found, f"no loop in {name}"
-    return max(found, key=len)
-
-
-def spills(loop, arch):
-    """Return the instructions of a loop that move a vector from or to the stack."""
-    return [line for line in loop if re.search(VECTOR[arch], line) and re.search(STACK[arch], line)]
-
-
-def multiply_adds(loop, bits):
-    """Return how often a loop multiplies vectors and adds to them, in one instruction or in two."""
-    item = {32: "s", 64: "d"}[bits]
-    fused = [line for line in loop if re.match(rf"vfmadd\d+p{item}\t|fmla\tv\d+\.\d{item}, ", line)]
-    products, sums = ([line for line in loop if re.match(rf"v?{op}p{item}\t", line)] for op in ("mul", "add"))
-    assert len(products) == len(sums), "a product that is not added"
-    return len(fused) + len(products)
