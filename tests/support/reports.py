@@ -11,7 +11,6 @@ from support import evidence_files, simulate, trusting
 from support.runs import book as book_runs
 from support.runs import months
 from support.runs import peers as peer_runs
-from support.spells import Neighbour
 
 KERNELS = ("numpy", "numba", "cupy")
 SIZES = (1, 10, 100, 1000)
@@ -61,9 +60,7 @@ class Reports:
             "many": lambda folder: [*self.runs("levels"), self._explained(folder, seed=5)],
             "book": lambda folder: [trusting.disturb(book_runs.write(folder), {("numpy", 0, "book", 100)})],
             "quick": lambda _: [update_readme.reference_runs()["quick"]],
-            "noisy": lambda folder: [
-                self._simulated(folder, TIMES, seed=6, noise=0.15, burst=0.4, neighbour=Neighbour())
-            ],
+            "noisy": lambda folder: [self._simulated(folder, TIMES, seed=6, noise=0.15, burst=0.4, neighbour=0.5)],
             "axes": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, TIMES, make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"]))
             ),

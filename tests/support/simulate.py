@@ -66,6 +66,17 @@ def round_times(call_s, rounds, noise, rng, burst=0.0):
     return values
 
 
+def beside(data, share, rng, slower=1.7):
+    """Return rounds and pairs of looks in ns beside a neighbour that is there for a ``share`` of the time.
+
+    It comes for about ten rounds, which are ``slower`` then, as their looks; of the other rounds one in twenty is too.
+    """
+    there = np.repeat(rng.random(-(-len(data) // 10)) < share, 10)[: len(data)]
+    slow = there | (rng.random(len(data)) < 0.05)
+    looks = np.where(there, 50_000, 25_000) * np.exp(rng.normal(0, 0.01, len(data)))
+    return (np.where(slow, slower, 1.0) * data).tolist(), [[round(look)] * 2 for look in looks]
+
+
 def benchmark(case, data, iterations=10, **extra):
     """Return one entry of pytest-benchmark's ``benchmarks``. ``extra`` changes the facts of the case."""
     kernel, mode, batch_size = case
@@ -172,7 +183,7 @@ def write_run(
     burst=0.0,
     extra_info=None,
     plan_changes=None,
-    neighbour=None,
+    neighbour=0.0,
     **block,
 ):
     """Write a run whose samples take ``times[kernel, mode, batch_size]`` seconds; return its directory.
@@ -180,9 +191,9 @@ def write_run(
     ``folder`` is a results directory: the run is put in ``folder/testbox/<stamp>-<commit8>`` (the stamp counts
     ``seed`` seconds, so that runs of higher seeds are newer). ``skipped`` holds ``{"kernel", "reason"}``;
     ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a failure is not in all
-    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. With a ``neighbour``
-    (`support.spells`) the rounds have looks beside them, and are as slow as it makes them. ``spec`` is a ForwardSpec or
-    its dictionary; further keywords replace entries of every record's "mlpbench" block.
+    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. With a ``neighbour``, the share of
+    the time that it is there, the rounds have looks: see `beside`. ``spec`` is a ForwardSpec or its dictionary; further
+    keywords replace entries of every record's "mlpbench" block.
     """
     rng = np.random.default_rng(seed)
     failures, kernels = failures or [], {kernel for kernel, _, _ in times}
@@ -200,19 +211,13 @@ def write_run(
         for repeat in range(repeats):
             failed = [f for f in failures if f["kernel"] == kernel and f.get("repeat", repeat) == repeat]
             lost = {(f.get("mode"), f.get("batch_size")) for f in failed}
-            calls = {
-                case: value * rows_per_call(case)
-                for case, value in times.items()
-                if case[0] == kernel and case[1:] not in lost and (None, None) not in lost
-            }
-            if neighbour is None:
-                made = {case: (round_times(call, rounds, noise, rng, burst), [], 10) for case, call in calls.items()}
-            else:
-                made = neighbour.process(calls, rounds, rng)
-            benchmarks = [
-                benchmark(case, data, iterations, looks_ns=looks, **(extra_info or {}).get(case, {}))
-                for case, (data, looks, iterations) in made.items()
-            ]
+            benchmarks = []
+            for case, value in times.items():
+                if case[0] == kernel and case[1:] not in lost and (None, None) not in lost:
+                    data, looks = round_times(value * rows_per_call(case), rounds, noise, rng, burst), []
+                    if neighbour:
+                        data, looks = beside(data, neighbour, rng)
+                    benchmarks.append(benchmark(case, data, looks_ns=looks, **(extra_info or {}).get(case, {})))
             facts = ("kernel", "mode", "batch_size", "phase", "reason")
             reported = [{key: f.get(key) for key in facts} for f in failed]
             content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
