@@ -73,8 +73,7 @@ def beside(data, share, rng, slower=1.7):
     """
     there = np.repeat(rng.random(-(-len(data) // 10)) < share, 10)[: len(data)]
     slow = there | (rng.random(len(data)) < 0.05)
-    looks = np.where(there, 50_000, 25_000) * np.exp(rng.normal(0, 0.01, len(data)))
-    return (np.where(slow, slower, 1.0) * data).tolist(), [[round(look)] * 2 for look in looks]
+    return (np.where(slow, slower, 1.0) * data).tolist(), [[50_000 if here else 25_000] * 2 for here in there]
 
 
 def benchmark(case, data, iterations=10, **extra):
