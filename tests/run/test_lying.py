@@ -12,7 +12,7 @@ from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
 from mlpbench.bench.run import folder as folder_
-from support import lying, tampering
+from support import lying
 from support.doubles import offer
 from support.processes import run_plan
 from support.sources import ROOT
@@ -52,7 +52,7 @@ def test_a_kernel_whose_values_are_wrong_has_no_time_in_the_record_and_the_proce
     assert {failure.phase for failure in judge(run).failures} == {"refused"}
 
 
-@pytest.mark.parametrize("liar", [tampering.MoreThreads, tampering.MoreProcesses, tampering.TimerThatSteals])
+@pytest.mark.parametrize("liar", [lying.MoreThreads, lying.MoreProcesses, lying.TimerThatSteals])
 def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found_it(process, liar):
     run, problems = process(liar, repeats=2)
     assert not any(problem.startswith("refused") for problem in problems), "the end says what both say"
@@ -61,7 +61,7 @@ def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found
     assert len(found.records[0].cases) < len(run.records[0].cases) == len(CASES)
 
 
-@pytest.mark.parametrize("liar", [tampering.Preferred, tampering.ChangesTheGate])
+@pytest.mark.parametrize("liar", [lying.Preferred, lying.ChangesTheGate])
 def test_a_kernel_that_changes_what_measures_it_is_found_by_an_audit(process, liar):
     run, _ = process(liar, clock=["--mlpbench-audit"])
     assert liar.caught_by in {one.check for one in run.records[0].trust.refusals}
@@ -74,7 +74,7 @@ def test_a_kernel_that_takes_processors_back_is_found_by_an_audit(process):
         pytest.skip("one processor: there is nothing to take back")
     os.sched_setaffinity(0, {min(ours)})
     try:
-        run, _ = process(tampering.AffinityTakenBack, clock=["--mlpbench-audit"])
+        run, _ = process(lying.AffinityTakenBack, clock=["--mlpbench-audit"])
     finally:
         os.sched_setaffinity(0, ours)
     assert "affinity" in {one.check for one in run.records[0].trust.refusals}
