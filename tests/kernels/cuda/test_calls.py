@@ -1,6 +1,6 @@
-"""Every call into CuPy in our sources, held against CuPy itself: the name is there, and takes what it is given.
+"""Every call into CuPy in our sources is one that CuPy itself takes, and not the stand-in alone.
 
-No GPU is needed: arguments are counted and named, not passed. So a call that only the stand-in would take is found.
+No GPU is needed: arguments are counted and named, not passed.
 """
 
 import ast
@@ -25,7 +25,7 @@ METHODS = {
     "cupy.cuda.graph.Graph": ("upload", "launch"),
     "cupy.cuda.Event": ("record",),
 }
-#: What Cython does not tell, as CuPy 14.2's sources have it (raw.pyx, memory.pyx).
+#: What Cython does not tell, as CuPy 14.2's sources have it.
 UNTOLD = {
     "cupy.RawKernel": "code, name, options=(), backend='nvrtc', *, jitify=False",
     "cupy.RawModule": "*, code=None, path=None, options=(), backend='nvrtc', name_expressions=None, jitify=False",
@@ -67,10 +67,13 @@ def parameters(name, found):
     return told.replace(parameters=kept)
 
 
-def test_cupy_takes_every_call():
+def test_cupy_takes_every_call_and_has_the_numbers_of_what_is_used():
     cupy = pytest.importorskip("cupy", reason="CuPy is not installed")
     import cupyx
 
+    runtime = cupy.cuda.runtime
+    kinds = (runtime.memcpyHostToDevice, runtime.memcpyDeviceToHost, runtime.memcpyDeviceToDevice)
+    assert (*kinds, runtime.cudaDevAttrComputeMode) == (1, 2, 3, 20)
     for where, name, count, given in calls():
         found = {"cupy": cupy, "cupyx": cupyx}[name.partition(".")[0]]
         for part in name.split(".")[1:] if ".cublas." not in name else ():

@@ -1,4 +1,6 @@
-"""The card in use, under the stand-in: which it is, and what changes its arithmetic behind CuPy's back."""
+"""The card in use, under the stand-in: which it is, and what changes its arithmetic."""
+
+from types import SimpleNamespace
 
 import pytest
 
@@ -23,27 +25,26 @@ def test_a_slice_of_a_card_is_named_as_such_and_who_else_may_use_it(monkeypatch,
 WHOLE, ASKED = bytes([0x5A, 0x1C, 0, *range(1, 14)]), card._uuid
 
 
-class Driver:
-    """The library of a driver that knows one device, or says that it is not initialized."""
+def driver(status):
+    """Return the library of a driver that knows one device, or says that it is not initialized."""
 
-    def __init__(self, status):
-        self.status = status
-
-    def cuDeviceGet(self, device, ordinal):  # noqa: N802 - CUDA's name
+    def get(device, ordinal):
         device._obj.value = 7 + ordinal
-        return self.status
+        return status
 
-    def cuDeviceGetUuid_v2(self, found, device):  # noqa: N802 - CUDA's name
+    def get_uuid(found, device):
         assert device.value == 7
         found.raw = WHOLE
-        return self.status
+        return status
+
+    return SimpleNamespace(cuDeviceGet=get, cuDeviceGetUuid_v2=get_uuid)
 
 
 @pytest.mark.parametrize(
     ("driver", "told", "uuid"),
     [
-        (Driver(0), WHOLE[:2], "GPU-5a1c0001-0203-0405-0607-08090a0b0c0d"),
-        (Driver(3), bytes(range(16)), fake_cupy.UUID),
+        (driver(0), WHOLE[:2], "GPU-5a1c0001-0203-0405-0607-08090a0b0c0d"),
+        (driver(3), bytes(range(16)), fake_cupy.UUID),
         (object(), bytes(range(20)), fake_cupy.UUID),
         (OSError("libcuda.so.1: cannot open shared object file"), WHOLE[:2], None),
     ],
@@ -64,7 +65,6 @@ def test_the_uuid_is_whole_or_none(monkeypatch, driver, told, uuid):
 @pytest.mark.parametrize(
     ("variables", "said"),
     [
-        ({}, None),
         ({"NVIDIA_TF32_OVERRIDE": "0", "CUBLAS_EMULATE_SINGLE_PRECISION": ""}, None),
         ({"NVIDIA_TF32_OVERRIDE": "1"}, "NVIDIA_TF32_OVERRIDE=1"),
         (

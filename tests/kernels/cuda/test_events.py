@@ -1,6 +1,4 @@
-"""What NVRTC compiles, under the stand-in, and with CuPy's own NVRTC where it is installed: that needs no GPU."""
-
-from contextlib import nullcontext
+"""The seconds that NVRTC compiles, under the stand-in, and for real where CuPy is installed: that needs no GPU."""
 
 import numpy as np
 import pytest
@@ -10,7 +8,6 @@ from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import fake_cupy
-from support.fake_cupy import CompileException
 
 SPEC = ForwardSpec((4, 3, 2))
 
@@ -22,41 +19,28 @@ def called_once():
     return kernel.compiled_s()
 
 
-def test_what_is_in_the_cache_on_disk_takes_nothing(monkeypatch, tmp_path):
+def test_what_is_in_the_cache_on_disk_takes_nothing_and_another_cupy_does_not_tell(monkeypatch, tmp_path):
     """Although CuPy asks NVRTC for its version even then, with an empty source."""
     monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
     fake_cupy.install(monkeypatch)
     assert called_once() > 0
-    fake_cupy.install(monkeypatch)  # another process
+    cupy = fake_cupy.install(monkeypatch)  # another process
     assert called_once() == 0
-
-
-@pytest.mark.parametrize(("source", "raises"), [("code", nullcontext()), ("error", pytest.raises(CompileException))])
-def test_it_listens_once_and_what_fails_to_compile_took_its_time_too(monkeypatch, source, raises):
-    cupy = fake_cupy.install(monkeypatch)
-    assert events.listen() is events.listen()
-    with raises:
-        cupy.cuda.compiler._NVRTCProgram(source).compile()
-    assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
-
-
-def test_another_cupy_does_not_tell(monkeypatch):
-    cupy = fake_cupy.install(monkeypatch)
     del cupy.cuda.compiler._NVRTCProgram
     assert called_once() is None
 
 
-# CuPy itself, with or without a GPU
+def test_it_listens_once_and_what_fails_to_compile_took_its_time_too(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    assert events.listen() is events.listen()
+    with pytest.raises(fake_cupy.CompileException):
+        cupy.cuda.compiler._NVRTCProgram("error").compile()
+    assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
 
 
-@pytest.fixture
-def real_compiler():
-    return pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
-
-
-def test_nvrtc_for_real(real_compiler):
+def test_nvrtc_for_real():
+    real_compiler = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
     listener = events.listen()
-    assert listener is not None
     before = listener.seconds
     try:
         program = real_compiler._NVRTCProgram('extern "C" __global__ void nothing() {}')
