@@ -30,11 +30,7 @@ def inputs(kernel, rows):
     return kernel.nearest(x)
 
 
-def mean(x):
-    return x.mean(axis=-1, keepdims=True) * np.ones(SPEC.n_out)
-
-
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", ["cupy", *NAMES])
 def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, name):
     cupy = fake_cupy.install(monkeypatch)
     kernel = made(name)
@@ -48,10 +44,10 @@ def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, na
         stream.launched.clear()
         assert kernel.forward(there[:rows]).shape == (rows, SPEC.n_out)
         assert np.array(kernel.forward(there[:rows])) == pytest.approx(was)
-        assert len(stream.launched) == 2
+        assert len(stream.launched) == (2 if name in NAMES else 2 * 2 * SPEC.n_layers)
         assert (stream.launched[0] == "graph") == (name in REPLAYED)
     assert kernel.forward_one(there[3]).shape == (SPEC.n_out,)
-    assert kernel.describe().compute_type == kernel.arithmetic
+    assert name == "cupy" or kernel.describe().compute_type == kernel.arithmetic
 
 
 @pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-tf32"])
@@ -78,7 +74,8 @@ def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypa
         for _ in range(3):
             y = kernel.forward(there)
         assert stream.launched.count("graph") == 3
-        assert np.array(y) == pytest.approx(np.array(mean(np.asarray(there, np.float32))), rel=1e-6)
+        means = np.asarray(there, np.float32).mean(axis=-1, keepdims=True) * np.ones(SPEC.n_out)
+        assert np.array(y) == pytest.approx(means, rel=1e-6)
     assert len(kernel._graphs) == 2
     assert kernel.forward(there) is kernel.forward(there)
 
@@ -86,15 +83,13 @@ def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypa
 def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
     fake_cupy.install(monkeypatch)
     kernel = made("cupy-fused-u8")
-    found = np.arange(256, dtype=np.uint8).repeat(31).reshape(256, 31)
-    x = found.astype(np.float32) / np.float32(255)
+    pixels = np.arange(256, dtype=np.uint8).repeat(31).reshape(256, 31)
+    x = pixels.astype(np.float32) / np.float32(255)
     there = kernel.from_host(x)
     assert there.dtype == np.uint8
-    assert (there == found).all()
+    assert (there == pixels).all()
     assert (kernel.to_host(there) == x).all()
-    assert kernel.from_host(x[3]).shape == (31,)
-    near = kernel.nearest(x + np.float32(0.001))
-    assert (near == x).all()
+    assert (kernel.nearest(x + np.float32(0.001)) == x).all()
     for wrong in (x + np.float32(1e-6), x * 2, -x, x * np.float32(np.nan)):
         with pytest.raises(KernelUnavailable, match="not bytes divided by 255"):
             kernel.from_host(wrong)
@@ -117,12 +112,10 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
     cupy = fake_cupy.install(monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(fused, "shared_memory", lambda: 32 * 1024)
-        with pytest.raises(
-            KernelUnavailable, match=r"mlp_ffma_few needs 36864 bytes of shared memory for 9-128-128, a"
-        ):
+        with pytest.raises(KernelUnavailable, match="needs 36864 bytes of shared memory for 9-128-128"):
             made("cupy-fused", ForwardSpec((9, 128, 128)))
     cupy.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="75")
-    with pytest.raises(KernelUnavailable, match=r"mlp_mma_few and its arithmetic need compute capability 8.0, .* 7.5"):
+    with pytest.raises(KernelUnavailable, match=r"need compute capability 8.0, .* 7.5"):
         made("cupy-fused-tf32")
     with pytest.raises(KernelUnavailable, match="float32 inputs"):
         registry.load("cupy-fused").supports(ForwardSpec((4, 3), dtype="float64"))
@@ -131,27 +124,18 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
         registry.load("cupy-fused-fp16")(SPEC, huge)
 
 
-def in_float32(spec, params, x, _arithmetic):
-    return expected(spec, params, x)
-
-
-def on_a_cpu(cupy, monkeypatch):
-    """Let raw kernels of the stand-in be computed by g++, where they are launched, and captured."""
-    monkeypatch.setattr(cupy, "RawKernel", fake_cupy.computing(CpuRawKernel))
-
-
 @pytest.mark.heavy
 @pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((33, 70, 9, 3), "relu", "identity")], ids=str)
 @pytest.mark.parametrize("name", NAMES)
 def test_the_gate_of_every_kernel(monkeypatch, name, spec):
-    """TF32 and float16 within a bound of their own, and well outside that of float32."""
-    on_a_cpu(fake_cupy.install(monkeypatch), monkeypatch)
+    """Computed by g++: TF32 and float16 within a bound of their own, and well outside that of float32."""
+    monkeypatch.setattr(fake_cupy.install(monkeypatch), "RawKernel", fake_cupy.computing(CpuRawKernel))
     kernel_class = registry.load(name)
     found = check(kernel_class, spec).max_error_ratio
     assert found < 0.5
     if kernel_class.arithmetic in ("tf32", "fp16"):
         assert found > 0.02, "the bound is not far too wide"
-        monkeypatch.setattr(conformance, "expected", in_float32)
+        monkeypatch.setattr(conformance, "expected", lambda spec, params, x, _arithmetic: expected(spec, params, x))
         with pytest.raises(NonConforming, match="off by"):
             check(kernel_class, spec)

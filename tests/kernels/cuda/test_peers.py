@@ -25,19 +25,13 @@ def on_the_cpu(name, **more):
     return type("OnTheCpu", (registry.load(name),), {**there, **more})
 
 
-def has_device():
-    return shutil.which("nvidia-smi") is not None
-
-
 @pytest.mark.parametrize("name", NAMES)
 def test_without_a_device_it_says_why(name):
     on_the_cpu(name)
-    if has_device():
+    if shutil.which("nvidia-smi"):
         assert check(registry.load(name), MNIST).max_error_ratio < 0.5
     else:
-        with pytest.raises(
-            KernelUnavailable, match=r"^(PyTorch has no CUDA device: |JAX |this ONNX Runtime computes).*$"
-        ):
+        with pytest.raises(KernelUnavailable, match=r"^(PyTorch has no CUDA|JAX |this ONNX Runtime computes).*$"):
             registry.load(name).probe()
 
 
@@ -45,7 +39,6 @@ def test_without_a_device_it_says_why(name):
 def test_they_are_peers_of_a_device_and_a_variable_that_changes_the_arithmetic_is_refused(name, monkeypatch):
     kernel_class = registry.load(name)
     assert kernel_class.device == "cuda"
-    assert kernel_class.returns == ("new" if name == "jax-cuda" else "kept")
     assert name in registry.peers()
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
     with pytest.raises(KernelUnavailable, match="has cuBLAS compute products of float32 in TF32"):
