@@ -1,4 +1,4 @@
-"""The kernels with explicit vectors: skipped zeros, and how near their activations are."""
+"""The kernels with explicit vectors: skipped zeros, and how near their sums and activations are."""
 
 import math
 
@@ -8,6 +8,7 @@ import pytest
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import agree
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
@@ -72,6 +73,20 @@ def test_around_the_share_from_which_on_nothing_is_skipped(kernel_class, sizes):
         x[i, : i // 8 * 4] = 0
     agree(kernel_class(spec, params), params, x)
     agree(kernel_class(spec, params), params, x, singly=True)
+
+
+@pytest.mark.parametrize("n_out", [10, 64, 300])
+@pytest.mark.parametrize("n_in", [50, 384, 784, 2000, 4099])
+def test_sums_of_any_length_err_at_most_1_5_times_numpys(n_in, n_out):
+    """Whose BLAS adds in parts; the largest of a few errors is a matter of luck, of 20,000 outputs hardly."""
+    spec = ForwardSpec((n_in, n_out), output="identity")
+    params, x = seeded(spec, 1), np.random.default_rng(2).random((20_000 // n_out, n_in), np.float32)
+    expected = reference.forward(spec, params, x)
+    numpys = np.abs(NumpyKernel(spec, params).forward(x) - expected)
+    for kernel_class in (NumbaSimdKernel, Divided, NumbaSimdSparseKernel):
+        ours = np.abs(kernel_class(spec, params).forward(x) - expected)
+        assert ours.max() <= 1.5 * numpys.max()
+        assert np.sqrt(np.square(ours).mean()) <= 1.25 * np.sqrt(np.square(numpys).mean())
 
 
 def activated(kernel_class, hidden, x):

@@ -1,9 +1,7 @@
-"""The compiled loops: exp is as near as it says, inner loops are vector code, threads divide rows, Numba's absence."""
+"""The compiled loops: exp is as near as it says, threads divide rows, Numba's absence."""
 
-import re
 import sys
 
-import numba
 import numpy as np
 import pytest
 
@@ -13,7 +11,6 @@ from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.compiling import host_features
 from support.contestants import divided
 
 #: Where exp is neither 0 nor infinity.
@@ -64,33 +61,6 @@ def test_exp_at_its_limits_and_through_the_denormals(dtype):
     assert np.isinf(apply(exp_each, edge)).tolist() == [False, True]
     for rising in (y, apply(exp_each, np.linspace(-3, 3, 20_001).astype(dtype))):
         assert (np.diff(rising) >= 0).all()
-
-
-def assembly_of(function, *arrays):
-    """Return the machine code of a function for arrays, compiled here: code from a cache is not shown."""
-    fresh = numba.njit(**loops.OPTIONS)(function.py_func)
-    fresh.compile(tuple(numba.typeof(array) for array in arrays))
-    (code,) = fresh.inspect_asm().values()
-    return code.partition("cfunc")[0]
-
-
-@every_dtype
-def test_inner_loops_are_vector_code_without_a_call(dtype):
-    """Sixteen sums, each a vector of as many bytes as the processor has, are multiplied and added to in registers."""
-    if "+fma" not in host_features():
-        pytest.skip("no x86 with FMA")
-    item = {"float32": "s", "float64": "d"}[dtype]
-    row, matrix = np.zeros(16, dtype), np.zeros((16, 16), dtype)
-    for function in (exp_each, sigmoid_each):
-        body = assembly_of(function, row, row)
-        assert not re.search(r"\b(call|bl)\w*\s+.*\bexp", body)
-        assert re.search(rf"v?mulp{item}\s|vfn?m\w+p{item}\s", body)
-    body = assembly_of(loops.multiply, matrix, matrix, row, matrix)
-    blocks = re.split(r"^\.LBB\w+:", body, flags=re.MULTILINE)
-    assert max(len(re.findall(rf"vfmadd\w+p{item}\s.*%[yz]mm", block)) for block in blocks) >= 16
-    if "+avx512vl" in host_features():  # fewer registers do not hold 16 sums
-        main = max(blocks, key=lambda block: len(re.findall(rf"vfmadd\w+p{item}\s", block))).partition("\tj")[0]
-        assert not re.search(r"vmov\w+\s+%[xyz]mm\d+, \S*\(", main), "sums are stored"
 
 
 def test_threads_divide_the_rows_and_compute_the_same_from_enough_work_on():

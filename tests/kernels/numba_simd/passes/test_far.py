@@ -1,4 +1,4 @@
-"""Networks that exceed the second-level cache go another way, to the same results, to the bit."""
+"""Networks that exceed the second-level cache, and columns divided among threads: the same results, to the bit."""
 
 import numpy as np
 import pytest
@@ -49,3 +49,28 @@ def test_it_is_for_large_networks_and_not_for_an_index_of_zeros():
     kinds = (NumbaSimdKernel, MNIST), (NumbaSimdKernel, WIDE), (NumbaSimdSparseKernel, WIDE)
     programs = [program.compiled("float32", (), is_far=is_far) for is_far in (False, True, False)]
     assert [kind(spec, seeded(spec))._program for kind, spec in kinds] == programs
+
+
+def test_a_batch_of_several_blocks_and_a_result_that_is_not_stale():
+    spec = ForwardSpec((700, 800, 40))
+    params = seeded(spec)
+    kernel, serial = ByColumns(spec, params), NumbaSimdKernel(spec, params)
+    x = np.random.default_rng(0).random((301, 700), np.float32)
+    assert packing.block_rows(spec, kernel._shape) < 301
+    for part in (x, x[:10], x[5:300], x[:1], x):
+        np.testing.assert_array_equal(kernel.forward(part), serial.forward(part))
+    np.testing.assert_array_equal(kernel.forward_one(x[0]), serial.forward_one(x[0]))
+
+
+def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():
+    alone = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
+    assert alone.describe().others["columns_below_rows"] is None
+    assert alone._few is alone._serial
+    narrow, wide = (NumbaSimdParallelKernel(spec, seeded(spec)) for spec in (MNIST, WIDE))
+    if narrow.describe().threads == 1:
+        pytest.skip("one thread")
+    assert narrow.describe().others["columns_below_rows"] is None
+    assert narrow._few is narrow._serial
+    assert wide.describe().others["serial_below_rows"] == 1
+    assert wide.describe().others["columns_below_rows"] == wide._parallel_rows
+    assert wide._few not in (wide._serial, wide._parallel)
