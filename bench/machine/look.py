@@ -16,11 +16,19 @@ import llvmlite.binding as llvm
 
 from mlpbench.bench.clock import MONOTONIC, used_s
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import identity
-from mlpbench.bench.record import look as record_look
-from mlpbench.bench.record.look import BestLook, LookFile, LookHead
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.record.trust import (
+    BEST,
+    BestLook,
+    LookFacts,
+    LookFile,
+    LookHead,
+    best_look,
+    fastest,
+    read_looks,
+)
 from mlpbench.bench.record.write import write_atomically
 
 #: The same on every machine, so that times of one machine can be compared for ever: about 25 us at 4 GHz.
@@ -28,6 +36,8 @@ STEPS = 10_000
 #: Independent chains of instructions: enough to fill every core of these years.
 CHAINS = 6
 SEED = 88172645463325252  # Marsaglia's own
+#: The fastest looks of a machine, beside its runs.
+FILE = "look.json"
 #: Looks are taken on so many processors at once at most.
 MOST_PROCESSORS = 16
 
@@ -127,13 +137,13 @@ def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
 def path_for(folder: Path) -> Path:
     """Return where the fastest looks are kept for a run in this folder: in that of its machine."""
     machine = identity.machine_id()
-    return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / record_look.FILE
+    return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / FILE
 
 
 def known(path: Path) -> tuple[BestLook, ...]:
     """Return the fastest looks of a file; none where it is damaged, which `keep` says."""
     with suppress(UserError):
-        return record_look.read(path)
+        return read_looks(path)
     return ()
 
 
@@ -145,10 +155,13 @@ def keep(path: Path, record: Record) -> str | None:
     before: tuple[BestLook, ...] = ()
     problem = None
     try:
-        before = record_look.read(path)
+        before = read_looks(path)
     except UserError as error:
         problem = f"{error}; it is made anew"
-    best = record_look.fastest(before, record_look.of_record(record))
+    looks = grouped((case.look_processors or 1, ns) for case in record.cases for pair in case.looks_ns for ns in pair)
+    name = record.trust.look.name
+    seen = ((processors, int(best_look(every))) for processors, every in looks.items() if name and len(every) > BEST)
+    best = fastest([*before, *(BestLook(name=name or "", processors=at, best_ns=ns) for at, ns in seen)])
     if best != before:
         with suppress(UserError):
             head = LookHead(machine=identity.machine_id(), best=best)

@@ -1,33 +1,47 @@
-"""The block ``trust`` of a record. Everything in it may be missing: older files have none of it.
+"""The block ``trust`` of a record, whose members older files lack, and ``look.json``, a machine's fastest looks.
 
 What is measured is kept raw; what it means is made of it in `bench.trust`.
 """
 
 import heapq
 from collections.abc import Iterable
-from typing import Self
+from pathlib import Path
+from typing import Literal, Self
 
 from msgspec import field
 
 from mlpbench.bench.cases import Case
+from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.fields import (
+    SCHEMA,
     Block,
     Bytes,
+    File,
     Mode,
     Name,
     Nanoseconds,
+    Schema,
     Seconds,
     Text,
     Whole,
 )
+
+#: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
+BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait", "roofline"})
+#: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
+QUIET = 1.06
+#: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
+BEST = 2
+#: The best look beside one piece of work may be so much longer than the best of all: instructions that slow the clock
+#: down (wide vectors), or a processor that is saving power. A neighbour costs more.
+OWN = 1.15
 
 
 class Start(Block, frozen=True, kw_only=True):
     """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
 
     ``first_calls``: mode, batch size and seconds. ``compile_s`` is part of the others, None where the library does not
-    tell. ``peak_bytes``: resident memory that construction and first calls added at their peak. ``pool_bytes``: the
-    most that the pool of a device's memory held.
+    tell. ``peak_bytes``: resident memory that construction and first calls added; ``pool_bytes``: a device's pool.
     """
 
     fresh: bool = False
@@ -44,16 +58,8 @@ class Start(Block, frozen=True, kw_only=True):
         return {(mode, batch_size): seconds for mode, batch_size, seconds in self.first_calls}
 
 
-#: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
-BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait", "roofline"})
-
-
 class Refusal(Block, frozen=True, kw_only=True):
-    """A check that a case did not pass in this process: docs/evidence/honesty.md says when its time goes.
-
-    ``mode`` and ``batch_size`` are None where it is about the whole process. ``check``: the check's name; ``reason``:
-    what was seen, one sentence without a full stop.
-    """
+    """A check that a case, or without one the whole process, did not pass, and the ``reason`` as half a sentence."""
 
     mode: Mode | None = None
     batch_size: Whole | None = None
@@ -63,8 +69,7 @@ class Refusal(Block, frozen=True, kw_only=True):
     @classmethod
     def of(cls, case: Case | None, check: str, reason: str) -> Self:
         """Return the refusal of a case, or of the whole process."""
-        mode, size = (None, None) if case is None else (case.mode, case.batch_size)
-        return cls(mode=mode, batch_size=size, check=check, reason=reason)
+        return cls(mode=case and case.mode, batch_size=case and case.batch_size, check=check, reason=reason)
 
     @property
     def by_time(self) -> bool:
@@ -74,25 +79,6 @@ class Refusal(Block, frozen=True, kw_only=True):
     def hits(self, mode: str, batch_size: int) -> bool:
         """Return whether it is about a case."""
         return self.mode is None or (self.mode, self.batch_size) == (mode, batch_size)
-
-
-#: A look is quiet up to this multiple of the best one: neighbours make it twice as long, its own noise is 1 or 2 %.
-QUIET = 1.06
-#: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
-BEST = 2
-#: The best look beside one piece of work may be so much longer than the best of all: instructions that slow the clock
-#: down (wide vectors), or a processor that is saving power. A neighbour costs more.
-OWN = 1.15
-
-
-def best_look(looks: Iterable[float]) -> float:
-    """Return the look that counts as the best of some."""
-    return heapq.nsmallest(BEST + 1, looks)[-1]
-
-
-def quiet_up_to(best_ns: float, beside_ns: float) -> float:
-    """Return up to which time a look is quiet, where the best of all is known, and the best beside this work."""
-    return QUIET * (beside_ns if beside_ns <= OWN * best_ns else best_ns)
 
 
 class LookFacts(Block, frozen=True, kw_only=True):
@@ -126,3 +112,48 @@ class Trust(Block, frozen=True, kw_only=True):
 
 
 NOTHING = Trust()
+
+
+class BestLook(Block, frozen=True, kw_only=True):
+    """The fastest look of a kind, on so many ``processors`` at once."""
+
+    name: Text
+    processors: Whole
+    best_ns: Nanoseconds
+
+
+class LookHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of ``look.json``."""
+
+    schema: Schema = SCHEMA
+    kind: Literal["look"] = "look"
+    machine: Name
+    best: tuple[BestLook, ...] = ()
+
+
+#: The content of ``look.json``.
+LookFile = File[LookHead]
+
+
+def best_look(looks: Iterable[float]) -> float:
+    """Return the look that counts as the best of some."""
+    return heapq.nsmallest(BEST + 1, looks)[-1]
+
+
+def quiet_up_to(best_ns: float, beside_ns: float) -> float:
+    """Return up to which time a look is quiet, where the best of all is known, and the best beside this work."""
+    return QUIET * (beside_ns if beside_ns <= OWN * best_ns else best_ns)
+
+
+def fastest(looks: Iterable[BestLook]) -> tuple[BestLook, ...]:
+    """Return the fastest look of each kind."""
+    kept: dict[tuple[str, int], BestLook] = {}
+    for look in looks:
+        kind = look.name, look.processors
+        kept[kind] = min(kept.get(kind, look), look, key=lambda entry: entry.best_ns)
+    return tuple(kept.values())
+
+
+def read_looks(path: Path) -> tuple[BestLook, ...]:
+    """Return the fastest looks that a file holds, none where there is no file. Raises UserError for a damaged one."""
+    return untrusted.read(path, LookFile).mlpbench.best if path.exists() else ()

@@ -10,10 +10,8 @@ import pytest
 
 from mlpbench.bench.machine import look
 from mlpbench.bench.machine.identity import machine_id
-from mlpbench.bench.record import look as file
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.look import BestLook
-from mlpbench.bench.record.trust import LookFacts, Trust
+from mlpbench.bench.record.trust import BestLook, LookFacts, Trust
 
 MASK = 2**64 - 1
 
@@ -112,7 +110,7 @@ def record(*ns, name="wide", processors=None):
 
 def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
     """The third fastest counts, so that one glitch does not."""
-    path = tmp_path / file.FILE
+    path = tmp_path / look.FILE
     for found, expected in [
         (record(50), []),
         (record(50, 60, name=None), []),
@@ -129,7 +127,7 @@ def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
 
 @pytest.mark.parametrize("content", ["{", '{"mlpbench": {"schema": 1, "kind": "look", "best": [{}]}}'])
 def test_a_damaged_file_is_named_and_made_anew_and_one_that_cannot_be_written_is_none(tmp_path, content):
-    path = tmp_path / file.FILE
+    path = tmp_path / look.FILE
     path.write_text(content)
     assert look.known(path) == ()
     problem = look.keep(path, record(90, 100))
@@ -137,7 +135,7 @@ def test_a_damaged_file_is_named_and_made_anew_and_one_that_cannot_be_written_is
     assert problem.endswith("; it is made anew")
     assert look.known(path) == (best(100),)
     assert look.keep(path, record(90, 100)) is None
-    assert look.keep(tmp_path / "nowhere" / file.FILE, record(90, 100)) is None
+    assert look.keep(tmp_path / "nowhere" / look.FILE, record(90, 100)) is None
 
 
 @pytest.mark.parametrize("below", ["run", "sweep/setting", "calibration/run"])
@@ -145,6 +143,6 @@ def test_it_lies_in_the_folder_of_the_machine_and_is_no_run(tmp_path, below):
     folder = tmp_path / machine_id() / below
     folder.mkdir(parents=True)
     path = look.path_for(folder)
-    assert path == tmp_path / machine_id() / file.FILE
+    assert path == tmp_path / machine_id() / look.FILE
     look.keep(path, record(90, 100))
     assert runs.find_runs(tmp_path) == []

@@ -9,10 +9,10 @@ import msgspec
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.machine import look, question
 from mlpbench.bench.plan.sweep import Sweep
-from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import DeviceRoofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
+from mlpbench.bench.record.trust import BestLook
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.registered import modules
 

@@ -24,9 +24,8 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment, look, question
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.record.look import BestLook, fastest
 from mlpbench.bench.record.roofs import DeviceRoofs, Measured
-from mlpbench.bench.record.trust import LookFacts, best_look
+from mlpbench.bench.record.trust import BestLook, LookFacts, best_look, fastest
 
 DEVICE = CPU
 #: Rounds are many and short: the best one of them finds a moment when nothing else runs.
@@ -67,7 +66,7 @@ def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] =
             for _ in range(1 + AGAIN):
                 for limit in limits:
                     if limit.doubt(look.facts(taken, best)) is not None:
-                        best = fastest(best, limit.take(rounds, seconds, kind))
+                        best = fastest([*best, *limit.take(rounds, seconds, kind)])
         measured += [replace(limit.measured, refused=limit.doubt(look.facts(taken, best))) for limit in limits]
     facts = look.facts(taken, best)
     return DeviceRoofs(caches=caches, measured=tuple(measured), look=facts)

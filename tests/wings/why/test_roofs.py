@@ -12,10 +12,9 @@ from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.fields import SCHEMA
-from mlpbench.bench.record.look import BestLook
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured
-from mlpbench.bench.record.trust import LookFacts
+from mlpbench.bench.record.trust import BestLook, LookFacts
 from mlpbench.bench.wings.why import after_run, roofs
 from mlpbench.kernels.numba_simd.codegen import peak
 
