@@ -1,17 +1,15 @@
 """Which files are of one run, which runs of one sweep, and what in them cannot be true."""
 
-import math
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from statistics import mode
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Plan, PlanHead, SweepHead
 from mlpbench.bench.record.schema import Record
 
@@ -64,16 +62,14 @@ def credible(
 ) -> tuple[list[Record], dict[tuple[str, int], str]]:
     """Return the records that can be true beside each other; by kernel and repeat, a line for each of the others.
 
-    A fact is held against the run's plan. Where the plan does not say it, it is held against what most records say, and
-    where as many say one thing as another, against the first. What is unknown contradicts nothing: older files say
-    less.
+    A fact is held against the run's plan. Where the plan does not say it, it is held against what most records say, of
+    a tie against the first. What is unknown contradicts nothing: older files say less.
     """
     doubts = {record.path: list(_alone(record, plan, head)) for record in records}
     timed = [record for record in records if record.cases]
     planned: dict[_Fact, object] = {}
     if head and plan:
-        facts = _of_environment(head.environment) | _of_plan(plan)
-        planned = {(None, name): value for name, value in facts.items()}
+        planned = {(None, name): value for name, value in (head.environment.facts | _of_plan(plan)).items()}
         planned |= {(kernel, "kernel file"): file.sha256 for kernel, file in plan.files.items()}
     for record, doubt in (*_contradicting(timed, planned), *_accuracies(timed)):
         doubts[record.path].append(doubt)
@@ -85,54 +81,72 @@ def credible(
     return [record for record in records if not doubts[record.path]], lines
 
 
+def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[Record]) -> Iterator[str]:
+    """Yield what cannot be true of a run, and is no record's fault, as sentences without an end."""
+    for record in records:
+        if record.cases and record.backend is None:
+            yield f"{record.path.name} has times, and does not say what its kernel is"
+        elif record.cases and record.kernel_info.max_error is None:
+            yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
+        for case in unexplained(record, plan):
+            yield f"{record.path.name}: {case.mode} {case.batch_size} was planned, and neither measured nor explained"
+    if (span := _span(plan, head)) and head and head.ending:
+        run_s = (span[1] - span[0]).total_seconds()
+        if run_s < 0:
+            yield f"it ended at {span[1].isoformat()}, before it started at {span[0].isoformat()}"
+        elif head.ending.spent_s > run_s + _CLOCKS_S:
+            yield f"its processes took {words.seconds(head.ending.spent_s)}, more than from its start to its end"
+
+
+def unexplained(record: Record, plan: Plan | None) -> list[Case]:
+    """Return the planned cases of a record that have neither a time nor a failure."""
+    explained = {(entry.mode, entry.batch_size) for entry in (*record.cases, *record.failures, *record.trust.refusals)}
+    cases = plan.cases if plan and (None, None) not in explained else ()
+    return [case for case in cases if (case.mode, case.batch_size) not in explained]
+
+
+def differ(rows: int, one: float | None, other: float | None, share: float = _SHARE) -> bool:
+    """Whether two accuracies over so many ``rows`` differ by more of them than rounding explains."""
+    return one is not None and other is not None and abs(one - other) * rows > _ROWS + share * rows
+
+
 def _alone(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
     """Yield what cannot be true of one record, whatever the others say."""
-    hits, rows = record.kernel_info.accuracy, record.data.rows
-    repeats = plan.repeats if plan and plan.budget_s is None else math.inf
+    if plan and plan.budget_s is None and record.repeat >= plan.repeats:
+        yield f"it is repeat {record.repeat + 1}, and its plan has {plan.repeats}"
+    if plan and plan.kernels and record.kernel not in plan.kernels:
+        yield "its plan does not have this kernel"
+    if not record.cases:
+        return
+    if any(failure.phase in ("gate", "construct") for failure in record.failures):
+        yield "its kernel was not admitted"
+    accuracy, rows = record.kernel_info.accuracy, record.data.rows
+    if accuracy.rows > rows:
+        yield f"accuracy of {accuracy.rows} rows, and {rows} of data"
+    if differ(accuracy.rows, accuracy.per_sample, accuracy.batched):
+        yield f"accuracy is {accuracy.per_sample} one at a time, and {accuracy.batched} in batches"
     planned = {(case.mode, case.batch_size) for case in plan.cases} if plan else set()
-    refused = any(failure.phase in ("gate", "construct") for failure in record.failures)
-    checks: list[tuple[str, object]] = [
-        ("its kernel was not admitted", record.cases and refused),
-        (f"accuracy of {hits.rows} rows, and {rows} of data", record.cases and hits.rows > rows),
-        (
-            f"accuracy is {hits.per_sample} one at a time, and {hits.batched} in batches",
-            record.cases and differ(hits.rows, hits.per_sample, hits.batched),
-        ),
-        (f"it is repeat {record.repeat + 1}, and its plan has {repeats}", record.repeat >= repeats),
-        ("its plan does not have this kernel", plan and plan.kernels and record.kernel not in plan.kernels),
-    ]
     for case in record.cases:
-        at, called = f"{case.mode} {case.batch_size}", case.rows_per_call
-        checks += [
-            (f"{at}: its calls have {called} rows", case.mode != "book" and called != case.batch_size),
-            (f"{at}: its plan does not have this case", planned and (case.mode, case.batch_size) not in planned),
-        ]
-    yield from (text for text, is_so in checks if is_so)
+        if case.mode != "book" and case.rows_per_call != case.batch_size:
+            yield f"{case.mode} {case.batch_size}: its calls have {case.rows_per_call} rows"
+        if planned and (case.mode, case.batch_size) not in planned:
+            yield f"{case.mode} {case.batch_size}: its plan does not have this case"
     yield from _too_long(record, plan, head)
 
 
 def _too_long(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
-    """Yield what took longer than what it is a part of, and a process that began before the run or after it."""
-    started, ended = _span(plan, head)
-    if started and ended and ended < started:  # said of the run (`contradictions`): neither is a measure
-        started = ended = None
-    run_s = (ended - started).total_seconds() + _CLOCKS_S if started and ended else _LONGEST_S
-    most_s = min(run_s, plan.timeout_s + _CLOCKS_S if plan and plan.timeout_s else run_s)
-    took_s = record.ran.took_s if record.ran else most_s
-    spans = (
-        ("its rounds", sum(sum(case.rounds_s) * case.iterations for case in record.cases), "its process", took_s),
-        ("its process", took_s, "its run", most_s),
-    )
-    for part, part_s, whole, whole_s in spans:
-        if part_s > 1.01 * whole_s + 1:
-            yield f"{part} took {words.seconds(part_s)}, and {whole} {words.seconds(whole_s)}"
-    for limit, way, where in ((started, -1, "before"), (ended, 1, "after the end of")):
-        if record.ran and limit and way * (record.ran.began_s - limit.timestamp()) > _CLOCKS_S:
-            yield f"its process began {where} its run, {limit.isoformat()}"
-
-
-def _of_environment(environment: Environment) -> dict[str, object]:
-    return {name: value for name, value in environment.facts.items() if not name.startswith(_MAY_DIFFER)}
+    """Yield what took longer than what it is a part of, and a process that ran before the run or after it."""
+    timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
+    took_s = record.ran.took_s if record.ran else _LONGEST_S
+    if timed_s > 1.01 * took_s + 1:
+        yield f"its rounds took {words.seconds(timed_s)}, and its process {words.seconds(took_s)}"
+    started, ended = _span(plan, head) or (None, None)
+    if not record.ran or not started or not ended or ended < started:
+        return
+    if record.ran.began_s < started.timestamp() - _CLOCKS_S:
+        yield f"its process began before its run, {started.isoformat()}"
+    if record.ran.began_s + took_s > ended.timestamp() + _CLOCKS_S:
+        yield f"its process ended after its run, {ended.isoformat()}"
 
 
 def _of_plan(plan: Plan) -> dict[str, object]:
@@ -143,15 +157,16 @@ def _of_plan(plan: Plan) -> dict[str, object]:
 def _facts(record: Record) -> dict[_Fact, object]:
     """Return the facts of a record that are the same in all records of its run, or of its kernel there."""
     info, gpu = record.kernel_info, record.environment.gpu
-    of_run = (_of_plan(record.plan) if record.plan else {}) | _of_environment(record.environment)
+    of_run = (_of_plan(record.plan) if record.plan else {}) | record.environment.facts
     of_run |= {f"rows of {case.mode} {case.batch_size}": case.rows_per_call for case in record.cases}
     of_run |= {"threads": record.threads, "rows of the accuracy": info.accuracy.rows or None}
     own: dict[str, object] = {f"kernel {name}": getattr(info, name) for name in _OF_KERNEL}
     own |= {f"kernel {name}": str(getattr(info.facts, name) or "") for name in _OF_DESCRIPTION}
     own |= {"kernel file": info.file and info.file.sha256, "GPU driver": gpu.driver}
     own["GPU"] = (gpu.uuid or gpu.name) if gpu.available else gpu.reason and "none"
-    whose = ((None, of_run), (record.kernel, own))
-    return {(kernel, name): value for kernel, facts in whose for name, value in facts.items()}
+    return {(None, name): value for name, value in of_run.items() if not name.startswith(_MAY_DIFFER)} | {
+        (record.kernel, name): value for name, value in own.items()
+    }
 
 
 def _contradicting(records: Sequence[Record], planned: Mapping[_Fact, object]) -> Iterator[tuple[Record, str]]:
@@ -161,15 +176,10 @@ def _contradicting(records: Sequence[Record], planned: Mapping[_Fact, object]) -
         known = [value for _, value in values if value not in _UNKNOWN]
         usual, where = planned.get(fact), "its plan"
         if usual in _UNKNOWN and known:
-            usual, where = _most_common(known), "other records"
+            usual, where = mode(known), "other records"
         for record, value in values:
             if value not in (*_UNKNOWN, usual):
                 yield record, f"{fact[1]} is {_short(value)}, and {_short(usual)} in {where}"
-
-
-def differ(rows: int, one: float | None, other: float | None, share: float = _SHARE) -> bool:
-    """Whether two accuracies over so many ``rows`` differ by more of them than rounding explains."""
-    return one is not None and other is not None and abs(one - other) * rows > _ROWS + share * rows
 
 
 def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
@@ -178,22 +188,17 @@ def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
     What most records of the run have is the measure for all kernels. A repeat is also held against the repeat of its
     kernel that is nearest to this: of two repeats that differ, the one is doubted that other kernels do not agree with.
     """
-    for mode in ("per_sample", "batched"):
-        known = [(record, getattr(record.kernel_info.accuracy, mode)) for record in records]
+    for way in ("per_sample", "batched"):
+        known = [(record, getattr(record.kernel_info.accuracy, way)) for record in records]
         shares = [(record, share) for record, share in known if share is not None]
-        usual = _most_common([share for _, share in shares]) if shares else 0.0
+        usual = mode([share for _, share in shares]) if shares else 0.0
         for repeats in grouped((record.kernel, (record, share)) for record, share in shares).values():
             nearest = min((share for _, share in repeats), key=lambda share: abs(share - usual))
             for record, share in repeats:
                 rows = record.kernel_info.accuracy.rows
                 if differ(rows, share, nearest) or differ(rows, share, usual, _BETWEEN_KERNELS):
                     other = usual if share == nearest else nearest
-                    yield record, f"accuracy ({mode}) is {share}, and {other} in other records"
-
-
-def _most_common(values: Sequence[Any]) -> Any:
-    """Return the value that most have, of several the first."""
-    return Counter(values).most_common(1)[0][0]
+                    yield record, f"accuracy ({way}) is {share}, and {other} in other records"
 
 
 def _short(value: object) -> str:
@@ -201,43 +206,10 @@ def _short(value: object) -> str:
     return text if len(text) <= 60 else f"{text[:60]}…"
 
 
-def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[Record]) -> Iterator[str]:
-    """Yield what cannot be true of a run, and is no record's fault, as sentences without an end: it is shown."""
-    for record in records:
-        if record.cases and record.backend is None:
-            yield f"{record.path.name} has times, and does not say what its kernel is"
-        elif record.cases and record.kernel_info.max_error is None:
-            yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
-        for case in unexplained(record, plan):
-            yield f"{record.path.name}: {case.mode} {case.batch_size} was planned, and neither measured nor explained"
-    started, ended = _span(plan, head)
-    if not started or not ended:
-        return
-    if ended < started:
-        yield f"it ended at {ended.isoformat()}, before it started at {started.isoformat()}"
-    elif head and head.ending and head.ending.spent_s > (ended - started).total_seconds() + _CLOCKS_S:
-        yield f"its processes took {words.seconds(head.ending.spent_s)}, more than from its start to its end"
-
-
-def unexplained(record: Record, plan: Plan | None) -> list[Case]:
-    """Return the planned cases of a record that have neither a time nor a failure."""
-    explained: set[tuple[str | None, int | None]] = {(case.mode, case.batch_size) for case in record.cases}
-    explained |= {(failure.mode, failure.batch_size) for failure in record.failures}
-    explained |= {(refusal.mode, refusal.batch_size) for refusal in record.trust.refusals}
-    cases = plan.cases if plan and (None, None) not in explained else ()
-    return [case for case in cases if (case.mode, case.batch_size) not in explained]
-
-
-def _span(plan: Plan | None, head: PlanHead | None) -> tuple[datetime | None, datetime | None]:
-    """Return when a run started and ended, None where no file says it."""
-    ending = head.ending if head else None
-    return _moment(plan.started if plan else None), _moment(ending.ended if ending else None)
-
-
-def _moment(text: str | None) -> datetime | None:
-    """Return a moment as files hold it, None for a text that is none, or that does not say where."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-    except ValueError:
-        return None
-    return moment if moment.tzinfo else None
+def _span(plan: Plan | None, head: PlanHead | None) -> tuple[datetime, datetime] | None:
+    """Return when a run started and ended, None where the files do not say it with a time zone."""
+    texts = plan and plan.started, head and head.ending and head.ending.ended
+    with suppress(ValueError):
+        started, ended = (datetime.fromisoformat(text or "") for text in texts)
+        return (started, ended) if started.tzinfo and ended.tzinfo else None
+    return None

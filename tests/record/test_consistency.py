@@ -157,9 +157,9 @@ IMPOSSIBLE = {
     ),
     "iterations": (case("stats", "iterations", 10**9), "its rounds took"),
     "no time": (case("stats", "data", lambda data: [0.0 for _ in data]), "stats.data[0]: Expected `float` >= "),
-    "a long process": (block("ran", "took_s", 3e7), "its process took"),
+    "a long process": (block("ran", "took_s", 3e7), "its process ended after its run"),
     "before the run": (block("ran", "began_s", 1e9), "its process began before its run, 2026-11-25"),
-    "after the run": (block("ran", "began_s", 1.9e9), "its process began after the end of its run, 2026-11-25"),
+    "after the run": (block("ran", "began_s", 1.9e9), "its process ended after its run, 2026-11-25"),
     "a case twice": (lambda content: content["benchmarks"].append(content["benchmarks"][0]), "is there twice"),
     "a case beside the plan": (
         both(mode("batched", "extra_info", "batch_size", 7), mode("batched", "extra_info", "rows_per_round_call", 7)),
