@@ -32,7 +32,6 @@ from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
@@ -265,7 +264,7 @@ def decide(
     old, new = baseline[0].run, candidate[0].run
     folder = new.path.parent if new.plan and new.plan.sweep else new.path
     # What the runs of one host wander says nothing of two.
-    calibrated = calibration.of_machine(folder.resolve().parent) if machine_of(old) == machine_of(new) else None
+    calibrated = calibration.of_machine(folder.resolve().parent) if old.host == new.host else None
     level = calibration.wander(calibrated) or wander.learnt(new, old)
     comparison = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
     fewest = min(row.speedup.n for row in comparison.rows)

@@ -17,7 +17,6 @@ from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.analysis.times import accuracy, unchecked
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import MEASURES
-from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import Start
@@ -224,7 +223,7 @@ def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
         "machine": run.machine,
         "spec": record.spec.label(),
         "threads": record.threads,
-        "env": env_of(run),
+        "env": run.env,
         "sample_s": case.sample.value,
         "sample_low_s": case.sample.low,
         "sample_high_s": case.sample.high,

@@ -12,7 +12,6 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.names import machine_of
 from mlpbench.bench.record.runs import Run, find_runs, latest, resolve
 from mlpbench.bench.record.schema import Record
 from mlpbench.kernels.registry import nearest
@@ -106,7 +105,7 @@ def shared_setting(one: Setting | None, other: Setting | None) -> str | None:
 
 def same_run(a: Run, b: Run) -> bool:
     """Return whether two runs are one: the same folder, or copies of it."""
-    copies = a.plan is not None and (a.id, machine_of(a)) == (b.id, machine_of(b))
+    copies = a.plan is not None and (a.id, a.host) == (b.id, b.host)
     return copies or a.path.resolve() == b.path.resolve()
 
 
@@ -119,7 +118,7 @@ def ran_together(one: Side, other: Side) -> bool:
     """Return whether repeats of the same number ran next to each other: in one run, or in one sweep."""
     if same_run(one.run, other.run):
         return one.kernel != other.kernel
-    return same_sweep(one.run, other.run) and machine_of(one.run) == machine_of(other.run)
+    return same_sweep(one.run, other.run) and one.run.host == other.run.host
 
 
 def complete(baseline: Side, candidate: Side) -> tuple[Side, Side]:

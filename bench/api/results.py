@@ -15,7 +15,6 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
-from mlpbench.bench.record import names
 from mlpbench.bench.record import runs as record
 from mlpbench.kernels.registry import nearest
 
@@ -82,7 +81,7 @@ class Results:
         from mlpbench.bench.report.formats import markdown
         from mlpbench.bench.report.sections import times
 
-        cases = summarize(names.named(self.runs))
+        cases = summarize(record.named(self.runs))
         machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
         title = f"{', '.join(run.id for run in self.runs)}: {machines}"
         problems = (Points(self.problems),) if self.problems else ()

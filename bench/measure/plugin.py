@@ -107,7 +107,7 @@ def _read_options(config: pytest.Config) -> Suite:
     options = Options(**{name: option(f"--{name}") for name in ("spec", "dtype", "data", "model")})
     workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
-    plan = runs.read_plan(option("--mlpbench-run")) if option("--mlpbench-run") else None
+    plan = runs.read_head(option("--mlpbench-run")).plan if option("--mlpbench-run") else None
     asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
     asked.tell = partial(_tell, config)
     if plan is not None:

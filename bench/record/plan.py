@@ -261,11 +261,6 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
         """The labels of the settings in order, which their folders have as names."""
         return [setting.label for setting in self.settings]
 
-    @property
-    def repeats(self) -> int:
-        """How many repeats were planned; 0 in older files, which do not say it."""
-        return max((repeat + 1 for _, _, repeat in self.order), default=0)
-
 
 #: The content of ``run.json``.
 RunFile = File[PlanHead | SweepHead]

@@ -9,9 +9,9 @@ import difflib
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
 
 from mlpbench.bench import values
 from mlpbench.bench.cases import Setting
@@ -32,17 +32,19 @@ REFERENCE_FILE = "reference.txt"
 ROOFS_FILE = "roofs.json"
 RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.ASCII)
 
+_STAMP = re.compile(r"\d{8}T\d{6}Z")
+#: Digits of a host's digest in a name.
+_DIGITS = 6
+
 
 @dataclass(frozen=True)
 class Run:
     """One invocation. ``path`` is its folder, or the one file that was named.
 
-    ``missing`` holds the (kernel, repeat) that were planned and have no record, ``problems`` what is to be said about
-    the run as a whole, ``damaged`` what is wrong with files of it that were left out: they cannot be read, or not be
-    true. ``contradictions``: what else cannot be true. ``ending``:
-    how it ended (None if nobody could write that any more). A run may have no records at all; ``plan`` is None for a
-    file that pytest wrote by hand. ``shown``: what tables call it instead of its id. ``roofs``: what was measured of
-    the machine.
+    ``missing``: the (kernel, repeat) that were planned and have no record. ``problems``: what is to be said about the
+    run as a whole. ``damaged``: what is wrong with files that were left out. ``contradictions``: what else cannot be
+    true. ``ending`` is None if nobody could write it any more, ``plan`` for a file that pytest wrote by hand.
+    ``shown``: what tables call it instead of its id. ``roofs``: what was measured of the machine.
     """
 
     path: Path
@@ -65,7 +67,7 @@ class Run:
 
     @property
     def name(self) -> str:
-        """What tables call the run: its id, or among others what tells them apart (`bench.record.names`)."""
+        """What tables call the run: its id, or among others what tells them apart (`named`)."""
         return self.shown or self.id
 
     @property
@@ -83,13 +85,30 @@ class Run:
         threads = (self.plan.threads if self.plan else None) or (self.records[0].threads if self.records else None)
         if not self.records or threads is None:
             return None
-        env = self.plan.env.name if self.plan and self.plan.env else None
-        return Setting(self.records[0].spec.label(), threads, self.records[0].spec.dtype, env=env)
+        return Setting(self.records[0].spec.label(), threads, self.records[0].spec.dtype, env=self.env)
+
+    @property
+    def env(self) -> str | None:
+        """The name of the Python environment that was measured, None for mlpbench's own."""
+        if self.plan and self.plan.env:
+            return self.plan.env.name
+        return self.plan.setting.env if self.plan and self.plan.setting else None
 
     @property
     def machine(self) -> str:
         """The machine's name, from its processor."""
         return self.environment.machine.name or "unknown"
+
+    @property
+    def host(self) -> tuple[str, str | None]:
+        """The machine's name, and the digest of the host where that is known."""
+        return self.machine, self.environment.machine.host
+
+    def machine_among(self, hosts: set[tuple[str, str | None]]) -> str:
+        """Return the machine's name; among several of one model with the first digits of its host."""
+        machine, host = self.host
+        alike = sum(other == machine for other, _ in hosts) > 1
+        return f"{machine} (host {host[:_DIGITS] if host else 'not known'})" if alike else machine
 
     @property
     def measured_in(self) -> Environment:
@@ -99,9 +118,9 @@ class Run:
     @property
     def kernels(self) -> tuple[str, ...]:
         """The kernels of which there is a record, in the plan's order."""
-        found = dict.fromkeys(record.kernel for record in self.records)
+        there = dict.fromkeys(record.kernel for record in self.records)
         planned = self.plan.kernels if self.plan else ()
-        return tuple(sorted(found, key=lambda name: planned.index(name) if name in planned else len(planned)))
+        return tuple(sorted(there, key=lambda name: planned.index(name) if name in planned else len(planned)))
 
     @property
     def skipped(self) -> Mapping[str, str]:
@@ -129,12 +148,26 @@ class Run:
         return tuple(failure for record in self.records for failure in record.failures)
 
 
+_Run = TypeVar("_Run", bound=Run)
+
+
+def named(runs: Sequence[_Run]) -> list[_Run]:
+    """Return the runs as tables name them: of one sweep by their settings, of several machines with the machine."""
+    hosts = {run.host for run in runs}
+    if len(hosts) > 1:
+        names = [run.machine_among(hosts) for run in runs]
+        if len(hosts) < len(runs):
+            names = [f"{run.id} on {name}" for run, name in zip(runs, names, strict=True)]
+    else:
+        plans = [run.plan for run in runs if run.plan and run.plan.setting]
+        names = [plan.setting.words for plan in plans if plan.setting]
+        # Of several sweeps, and of a run that was named twice, their ids are shown.
+        if len(runs) < 2 or len({plan.sweep for plan in plans}) != 1 or len(set(names)) < len(runs):
+            return list(runs)
+    return [replace(run, shown=name) for run, name in zip(runs, names, strict=True)]
+
+
 read = schema.read
-
-
-def read_plan(path: Path) -> Plan:
-    """Return the plan in the ``run.json`` of a run. Raises UserError as `read_head`."""
-    return read_head(path).plan
 
 
 def read_head(path: Path) -> PlanHead:
@@ -153,18 +186,19 @@ def read_run(path: Path) -> Run:
     Raises UserError as `read` where no record is left, for a damaged plan, for files of another run, and for a folder
     without a run.
     """
-    if not path.is_dir():
-        record = read(path)
-        _, untrue = consistency.credible([record], record.plan)
-        if untrue:
-            raise UserError(*untrue.values())
-        doubts = tuple(map(untrusted.clean_text, consistency.contradictions(record.plan, None, [record])))
-        return Run(path, record.plan, record.environment, (record,), contradictions=doubts, **_roofs(path.parent))
-    head = _head(path)
-    if isinstance(head, SweepHead):
-        one = f"name one of them, as {path.name}/LABEL ({', '.join(head.labels)})"
-        raise UserError(f"{path}: a sweep over several settings: {one}")
-    return _run(path, head)
+    if path.is_dir():
+        head = _head(path)
+        if isinstance(head, SweepHead):
+            one = f"name one of them, as {path.name}/LABEL ({', '.join(head.labels)})"
+            raise UserError(f"{path}: a sweep over several settings: {one}")
+        return _run(path, head)
+    record = read(path)
+    _, untrue = consistency.credible([record], record.plan)
+    if untrue:
+        raise UserError(*untrue.values())
+    roofs, damaged = _roofs(path.parent)
+    doubts = tuple(map(untrusted.clean_text, consistency.contradictions(record.plan, None, [record])))
+    return Run(path, record.plan, record.environment, (record,), damaged=damaged, roofs=roofs, contradictions=doubts)
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -172,12 +206,11 @@ def read_runs(path: Path) -> list[Run]:
 
     Raises UserError as `read_run`; so does a sweep in which a setting is missing, or lies in the place of another.
     """
-    if not path.is_dir():
-        return [read_run(path)]
-    head = _head(path)
+    head = _head(path) if path.is_dir() else None
     if not isinstance(head, SweepHead):
-        return [_run(path, head)]
-    runs = [read_run(child) for child in _children(path, head.labels)]
+        return [read_run(path)]
+    _check_folders(path, head.labels)
+    runs = [read_run(path / label) for label in head.labels]
     for run, setting in zip(runs, head.settings, strict=True):
         consistency.check_sweep(run.path, run.plan, run.records, head, setting)
     return runs
@@ -194,38 +227,35 @@ def _run(path: Path, head: PlanHead | None) -> Run:
         names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
     if not names:
         raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
-    names = [name for name in names if name not in (PLAN_FILE, ROOFS_FILE)]
-    records, damaged = _records(path, names)
+    records, damaged = _records(path, [name for name in names if name not in (PLAN_FILE, ROOFS_FILE)])
     if not records and (damaged or head is None):
         raise UserError(next(iter(damaged.values()), f"{path}: no run in this folder: it has no record"))
-    plan = head.plan if head else records[0].plan
-    environment = head.environment if head else records[0].environment
+    plan, environment = (head.plan, head.environment) if head else (records[0].plan, records[0].environment)
     place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
     records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
     for record in records:
         consistency.check_run(record, plan, records[0])
     records, untrue = consistency.credible(records, plan, head)
-    damaged |= untrue
     if untrue and not records:
         raise UserError(next(iter(untrue.values())))
+    damaged |= untrue
+    ending = head.ending if head else None
     done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
-    done |= set(head.ending.left_out if head and head.ending else ())  # nothing was to come of these any more
+    done |= set(ending.left_out if ending else ())  # nothing was to come of these any more
     missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
-    problems = _interrupted(missing, plan, head is not None and head.cut_off)
-    doubts = tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records)))
-    beside = _roofs(path)
+    roofs, without_roofs = _roofs(path)
     return Run(
         path,
         plan,
         environment,
         tuple(records),
         missing,
-        problems,
-        head.ending if head else None,
-        damaged=(*damaged.values(), *beside["damaged"]),
-        roofs=beside["roofs"],
+        _interrupted(missing, plan, head is not None and head.cut_off),
+        ending,
+        damaged=(*damaged.values(), *without_roofs),
+        roofs=roofs,
         resumed=head.resumed if head else (),
-        contradictions=doubts,
+        contradictions=tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records))),
     )
 
 
@@ -239,45 +269,39 @@ def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tup
         try:
             records.append(read(folder / name))
         except UserError as error:
-            if (named := RECORD_FILE.fullmatch(name)) is None:
+            if (match := RECORD_FILE.fullmatch(name)) is None:
                 raise
-            damaged[named[1], int(named[2])] = untrusted.clean_text(str(error))
+            damaged[match[1], int(match[2])] = untrusted.clean_text(str(error))
     return records, damaged
 
 
-def _roofs(folder: Path) -> dict[str, Any]:
-    """Return what was measured of the machine, as fields of `Run`."""
+def _roofs(folder: Path) -> tuple[RoofsHead | None, tuple[str, ...]]:
+    """Return what was measured of the machine, and what is wrong with its file."""
     path = folder / ROOFS_FILE
     try:
-        roofs = untrusted.read(path, RoofsFile).mlpbench if os.path.lexists(path) else None
+        return untrusted.read(path, RoofsFile).mlpbench if os.path.lexists(path) else None, ()
     except UserError as error:
-        return {"roofs": None, "damaged": (untrusted.clean_text(str(error)),)}
-    return {"roofs": roofs, "damaged": ()}
+        return None, (untrusted.clean_text(str(error)),)
 
 
-def _children(sweep: Path, labels: list[str]) -> list[Path]:
-    """Return the folders of a sweep, in the order of its labels. Raises UserError where they are others than these."""
-    there = {path.name: path for path in sorted(sweep.iterdir()) if not path.name.startswith(".")}
-    folders = {name: path for name, path in there.items() if path.is_dir()}
-    foreign = [path for name, path in folders.items() if name not in labels]
-    foreign += [path for name, path in there.items() if path.suffix == ".json" and name != PLAN_FILE]
-    if foreign:
-        raise UserError(f"{foreign[0]}: belongs to no setting of this sweep ({', '.join(labels)}); take it away")
-    if gone := [label for label in labels if label not in folders]:
+def _check_folders(sweep: Path, labels: Sequence[str]) -> None:
+    """Raise UserError where a sweep has other folders, or other result files, than those of its settings."""
+    there = {path.name for path in sweep.iterdir() if path.is_dir() or path.suffix == ".json"} - {PLAN_FILE}
+    if foreign := sorted(name for name in there.difference(labels) if not name.startswith(".")):
+        raise UserError(
+            f"{sweep / foreign[0]}: belongs to no setting of this sweep ({', '.join(labels)}); take it away"
+        )
+    if gone := [label for label in labels if label not in there]:
         raise UserError(f"{sweep}: the setting {gone[0]} of this sweep is missing; name the others one by one")
-    return [folders[label] for label in labels]
 
 
-def _interrupted(missing: tuple[tuple[str, int], ...], plan: Plan | None, cut_off: bool) -> tuple[str, ...]:
+def _interrupted(missing: Sequence[tuple[str, int]], plan: Plan | None, cut_off: bool) -> tuple[str, ...]:
     if plan is None or not missing:
-        said = "interrupted: it stopped before its intervals were narrow enough or its time was spent"
-        return (said,) if cut_off else ()
+        line = "interrupted: it stopped before its intervals were narrow enough or its time was spent"
+        return (line,) if cut_off else ()
     names = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in missing[:6])
     more = f" and {len(missing) - 6} more" if len(missing) > 6 else ""
     return (f"interrupted: {len(missing)} of {len(plan.order)} processes have no record: {names}{more}",)
-
-
-_STAMP = re.compile(r"\d{8}T\d{6}Z")
 
 
 def find_runs(results_dir: Path) -> list[Path]:
@@ -291,59 +315,51 @@ def find_runs(results_dir: Path) -> list[Path]:
 def latest(results_dir: Path, here: str | None = None) -> Path:
     """Return the newest run of machine ``here`` that has ended and has repeats. Raises UserError if there is none.
 
-    Where there is none, the newest that has ended, or any; a machine without runs has those of the others.
+    Where there is none, any that is the newest; a machine without runs has those of the others.
     """
     if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
     ours = [run for run in runs if run.parent.name == here] or runs
-    ended = [run for run in ours if _not_ended(run) is None]
-    return next((run for run in ended if _has_repeats(run)), (ended or ours)[0])
+    return next((run for run in ours if _lacks(run) is None), ours[0])
 
 
 def previous(run: Path) -> Path | None:
     """Return the newest run of the same machine, older than a run, that has ended and has repeats; None for none."""
     older = (other for other in find_runs(run.parent.parent) if other.parent == run.parent and other.name < run.name)
-    return next((other for other in older if _not_ended(other) is None and _has_repeats(other)), None)
+    return next((other for other in older if _lacks(other) is None), None)
 
 
 def note_on_latest(results_dir: Path, here: str) -> str | None:
     """Say of the run that `latest` returns that it came with mlpbench, or why it is not the newest."""
-    runs, taken = find_runs(results_dir), latest(results_dir, here)
-    reference = results_dir / REFERENCE_FILE
+    taken, reference = latest(results_dir, here), results_dir / REFERENCE_FILE
     listed = untrusted.read_bytes(reference).decode(errors="replace").split() if reference.is_file() else []
     if taken.parent.name != here and (name := f"{taken.parent.name}/{taken.name}") in listed:
         return f"latest is {name}, a reference run: there is none of this machine yet, `mlpbench run` makes one"
-    newest = next(run for run in runs if run.parent == taken.parent)
-    why = _not_ended(newest) or "has one repeat alone"
-    return None if newest == taken else f"latest is {taken.name}: {newest.name} is newer, and {why}; name it to see it"
+    newest = next(run for run in find_runs(results_dir) if run.parent == taken.parent)
+    if newest == taken:
+        return None
+    return f"latest is {taken.name}: {newest.name} is newer, and {_lacks(newest)}; name it to see it"
 
 
-def _not_ended(run: Path) -> str | None:
-    """Return why a run did not come to its end, as far as its header can be read; None for one that did."""
+def _lacks(run: Path) -> str | None:
+    """Return why a run has no intervals, as far as its header can be read; None for one that has."""
     try:
         head = _head(run)
     except UserError:  # told when it is read
         return None
-    if head is None:
-        return None
-    if head.ending is not None:
-        return "was interrupted" if head.ending.interrupted else None
     if isinstance(head, SweepHead):
-        return next(filter(None, (_not_ended(run / label) for label in head.labels)), None)
-    if head.plan.budget_s is None and all((run / f"{name}.{k}.json").is_file() for name, k in head.plan.order):
-        return None
-    return "has not ended: it still runs, or was killed"
-
-
-def _has_repeats(run: Path) -> bool:
-    """Whether a run has more than one repeat: one, as that of the profile smoke, gives no interval."""
-    try:
-        head = _head(run)
-    except UserError:  # told when it is read
-        return True
+        return next(filter(None, (_lacks(run / label) for label in head.labels)), None)
     if head is None:
-        return run.is_dir() and len(list(run.glob("*.1.json"))) > 0
-    return (head if isinstance(head, SweepHead) else head.plan).repeats != 1
+        repeats = 2 if any(run.glob("*.1.json")) else 1
+    elif head.ending and head.ending.interrupted:
+        return "was interrupted"
+    elif head.ending is None and (
+        head.cut_off or not all((run / f"{k}.{n}.json").is_file() for k, n in head.plan.order)
+    ):
+        return "has not ended: it still runs, or was killed"
+    else:
+        repeats = head.plan.repeats
+    return "has one repeat alone" if repeats == 1 else None  # as that of the profile smoke
 
 
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
@@ -356,13 +372,13 @@ def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
     if argument == "latest":
         return latest(results_dir, here)
     for path in (values.home(Path(argument)), results_dir / argument):
-        if argument.strip() and _exists(path):
+        if argument.strip() and os.path.lexists(path):  # a link that leads nowhere is told when it is read
             return path
     runs = find_runs(results_dir)
     if (setting := _setting(argument, runs, results_dir, here)) is not None:
         return setting
-    exact = [run for run in runs if run.name == argument]
-    found = exact or [run for run in runs if argument and run.name.startswith(argument)]
+    found = [run for run in runs if run.name == argument]
+    found = found or [run for run in runs if argument and run.name.startswith(argument)]
     found = found or [run for run in runs if argument and run.name.endswith(argument)]
     if len(found) == 1:
         return found[0]
@@ -376,32 +392,21 @@ def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
     raise UserError(f"no run, file or folder {argument!r}; {hint}")
 
 
-def _setting(argument: str, runs: list[Path], results_dir: Path, here: str | None) -> Path | None:
+def _setting(argument: str, runs: Sequence[Path], results_dir: Path, here: str | None) -> Path | None:
     """Return the folder of one setting of a sweep, None where no sweep is named before its label."""
-    sweep, slash, label = argument.rpartition("/")
-    if not slash:
-        named = [run for run in runs if argument.startswith(f"{run.name}.")]
-        return _below(named[0], argument.removeprefix(f"{named[0].name}.")) if named else None
-    if not sweep or not NAME.fullmatch(label):
+    sweep, _, label = argument.rpartition("/")
+    folder = next((run for run in runs if argument.startswith(f"{run.name}.")), None)
+    if folder:
+        label = argument.removeprefix(f"{folder.name}.")
+    elif sweep and NAME.fullmatch(label):
+        try:
+            folder = resolve(sweep, results_dir, here)
+        except UserError:  # told about the whole argument
+            return None
+    if folder is None or not (folder in runs or os.path.lexists(folder / PLAN_FILE)):
         return None
-    try:
-        folder = resolve(sweep, results_dir, here)
-    except UserError:  # told about the whole argument
-        return None
-    return _below(folder, label) if folder in runs or _exists(folder / PLAN_FILE) else None
-
-
-def _below(sweep: Path, label: str) -> Path:
-    with user_error(f"{sweep}: cannot be read"):
-        labels = sorted(path.name for path in sweep.iterdir() if path.is_dir() and not path.name.startswith("."))
+    with user_error(f"{folder}: cannot be read"):
+        labels = sorted(path.name for path in folder.iterdir() if path.is_dir() and not path.name.startswith("."))
     if label not in labels:
-        there = f"it has {', '.join(labels)}" if labels else "it is a run of one"
-        raise UserError(f"no setting {label!r} in {sweep.name}; {there}")
-    return sweep / label
-
-
-def _exists(path: Path) -> bool:
-    try:
-        return path.exists() or path.is_symlink()  # one that leads nowhere is told when it is read
-    except OSError:  # a name too long, or a folder that may not be looked into
-        return False
+        raise UserError(f"no setting {label!r} in {folder.name}; it has {', '.join(labels) or 'none'}")
+    return folder / label

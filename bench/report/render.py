@@ -7,8 +7,7 @@ from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.names import named
-from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.runs import Run, named
 from mlpbench.bench.report import parts
 from mlpbench.bench.report.document import Document, Findings, Section
 from mlpbench.bench.report.formats import csv, html, json, markdown

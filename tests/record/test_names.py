@@ -5,7 +5,7 @@ import copy
 import pytest
 
 from mlpbench.bench.analysis import compare, sides
-from mlpbench.bench.record.names import named
+from mlpbench.bench.record.runs import named
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.history import history
 from support import simulate

@@ -8,7 +8,6 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import names
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from support import simulate
@@ -59,13 +58,13 @@ def test_an_ordinary_run_and_a_record_are_read_as_one(tmp_path):
 def test_tables_name_the_runs_of_one_sweep_by_their_settings(folder, tmp_path):
     runs = record.read_runs(folder)
     words = ["2 threads, float32", "2 threads, float64", "1 thread, float32", "1 thread, float64"]
-    assert [run.name for run in names.named(runs)] == words
-    assert names.named(runs)[2].title == "The run with 1 thread, float32"
-    assert [run.name for run in names.named(runs[:1])] == [runs[0].id], "alone, it is told by its id"
+    assert [run.name for run in record.named(runs)] == words
+    assert record.named(runs)[2].title == "The run with 1 thread, float32"
+    assert [run.name for run in record.named(runs[:1])] == [runs[0].id], "alone, it is told by its id"
     other = record.read_run(simulate.write_run(tmp_path, TIMES, seed=9))
     mixed = [*runs, other]
-    assert [run.name for run in names.named(mixed)] == [run.id for run in mixed]
-    assert names.named([runs[0], runs[0]])[0].name == runs[0].id
+    assert [run.name for run in record.named(mixed)] == [run.id for run in mixed]
+    assert record.named([runs[0], runs[0]])[0].name == runs[0].id
 
 
 def test_the_frame_tells_settings_apart(folder):

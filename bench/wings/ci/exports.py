@@ -11,7 +11,6 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.names import env_of
 from mlpbench.bench.record.runs import Run
 
 Points = Mapping[str, tuple[Run, CaseSummary]]
@@ -41,7 +40,7 @@ def _points(runs: Sequence[Run], consumer: str) -> Points:
 
 def _name(run: Run, case: CaseSummary) -> str:
     """Return ``numpy/batched/100 (784-50-100-10 ... float32, 2 threads)``, with the environment if it was chosen."""
-    record, env = run.records[0], env_of(run)
+    record, env = run.records[0], run.env
     threads = words.things(record.threads, "thread") if record.threads else "threads unknown"
     network = f"{record.spec}, {threads}" + (f", env {env}" if env else "")
     return f"{case.kernel}/{case.mode}/{case.batch_size} ({network})"

@@ -9,7 +9,6 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.names import machine_name, machine_of
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
@@ -51,11 +50,11 @@ class HeatMap:
 def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap | None:
     """Return kernels by machine, each in its best batch; None unless several machines computed the same."""
     timed = [(run, best_cases(of_kernels(cases))) for run, cases in by_run if cases]
-    machines = {machine_of(run) for run, _ in timed}
+    machines = {run.host for run, _ in timed}
     computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
     if len(machines) < 2 or len(computed) != 1:
         return None
-    names = [machine_name(run, machines) for run, _ in timed]
+    names = [run.machine_among(machines) for run, _ in timed]
     labels = tuple(name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True))
     cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, list(best.values()))}
     unchecked = frozenset(case.kernel for _, best in timed for case in best.values() if case.unchecked)

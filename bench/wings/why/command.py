@@ -25,7 +25,7 @@ def explain(runs: Runs = None, results: Results = Path("results"), as_json: AsJs
     """
     from mlpbench.bench.analysis import judge
     from mlpbench.bench.analysis.summary import summarize
-    from mlpbench.bench.record.names import named
+    from mlpbench.bench.record.runs import named
     from mlpbench.bench.report.sections import gaps
     from mlpbench.bench.wings.why import explain as explaining
 

@@ -103,7 +103,7 @@ def resealed(folder, **changes):
 def test_words_that_are_no_option_of_the_clock_are_refused_whoever_wrote_them(run, tmp_path):
     run(*SIX, "--p99", "5ms", stop_after=2)
     folder = folder_of(tmp_path)
-    clock = runs.read_plan(folder / "run.json").clock
+    clock = runs.read_head(folder / "run.json").plan.clock
     assert "--p99=5000000ns" in clock
     resealed(folder, clock=(*clock, "-p"))
     told = complaint(*run("--resume"))
