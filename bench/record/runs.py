@@ -35,6 +35,8 @@ RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.AS
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
 #: Digits of a host's digest in a name.
 _DIGITS = 6
+#: What a run of the profile smoke lacks.
+_ALONE = "has one repeat alone"
 
 
 @dataclass(frozen=True)
@@ -315,12 +317,13 @@ def find_runs(results_dir: Path) -> list[Path]:
 def latest(results_dir: Path, here: str | None = None) -> Path:
     """Return the newest run of machine ``here`` that has ended and has repeats. Raises UserError if there is none.
 
-    Where there is none, any that is the newest; a machine without runs has those of the others.
+    Where there is none, the newest that has ended, or any; a machine without runs has those of the others.
     """
     if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
     ours = [run for run in runs if run.parent.name == here] or runs
-    return next((run for run in ours if _lacks(run) is None), ours[0])
+    ended = (run for lack in (None, _ALONE) for run in ours if _lacks(run) == lack)
+    return next(ended, ours[0])
 
 
 def previous(run: Path) -> Path | None:
@@ -350,16 +353,13 @@ def _lacks(run: Path) -> str | None:
     if isinstance(head, SweepHead):
         return next(filter(None, (_lacks(run / label) for label in head.labels)), None)
     if head is None:
-        repeats = 2 if any(run.glob("*.1.json")) else 1
-    elif head.ending and head.ending.interrupted:
+        return None if any(run.glob("*.1.json")) else _ALONE
+    if head.ending and head.ending.interrupted:
         return "was interrupted"
-    elif head.ending is None and (
-        head.cut_off or not all((run / f"{k}.{n}.json").is_file() for k, n in head.plan.order)
-    ):
+    whole = head.ending or all((run / f"{kernel}.{repeat}.json").is_file() for kernel, repeat in head.plan.order)
+    if not whole or head.cut_off:
         return "has not ended: it still runs, or was killed"
-    else:
-        repeats = head.plan.repeats
-    return "has one repeat alone" if repeats == 1 else None  # as that of the profile smoke
+    return _ALONE if head.plan.repeats == 1 else None
 
 
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:

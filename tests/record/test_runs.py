@@ -50,7 +50,7 @@ def test_a_setting_that_is_not_there(results):
     told = f"no setting 'threads-3' in {newest.name}; it has threads-1, threads-2"
     assert refusal("latest/threads-3", results) == told
     assert refusal(f"{newest.name}.threads-3", results) == told
-    assert refusal(f"{old.name}/threads-1", results).endswith("it is a run of one")
+    assert refusal(f"{old.name}/threads-1", results).endswith("it has none")
     assert refusal(f"{results}/nowhere", results).startswith("no run, file or folder "), (
         "a folder that is no run has none"
     )
