@@ -11,7 +11,8 @@ from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.plan import Plan, PlanHead, SweepHead
-from mlpbench.bench.record.schema import Record
+from mlpbench.bench.record.schema import Failure, Record, Timing
+from mlpbench.bench.record.trust import Refusal
 
 #: The facts of an environment that processes of one run may have differently: they are bound to other processors.
 _MAY_DIFFER = ("machine affinity", "os distribution", "git dirty", "gpu ")
@@ -100,7 +101,8 @@ def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[R
 
 def unexplained(record: Record, plan: Plan | None) -> list[Case]:
     """Return the planned cases of a record that have neither a time nor a failure."""
-    explained = {(entry.mode, entry.batch_size) for entry in (*record.cases, *record.failures, *record.trust.refusals)}
+    entries: tuple[Timing | Failure | Refusal, ...] = (*record.cases, *record.failures, *record.trust.refusals)
+    explained = {(entry.mode, entry.batch_size) for entry in entries}
     cases = plan.cases if plan and (None, None) not in explained else ()
     return [case for case in cases if (case.mode, case.batch_size) not in explained]
 

@@ -69,7 +69,8 @@ class Refusal(Block, frozen=True, kw_only=True):
     @classmethod
     def of(cls, case: Case | None, check: str, reason: str) -> Self:
         """Return the refusal of a case, or of the whole process."""
-        return cls(mode=case and case.mode, batch_size=case and case.batch_size, check=check, reason=reason)
+        mode, size = (case.mode, case.batch_size) if case else (None, None)
+        return cls(mode=mode, batch_size=size, check=check, reason=reason)
 
     @property
     def by_time(self) -> bool:

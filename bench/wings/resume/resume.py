@@ -241,7 +241,6 @@ def _whole(head: SweepHead, parts: list[Part]) -> Plan:
         run_id=head.run_id,
         kernels=tuple(called.values()),
         order=tuple((called[label, kernel], repeat) for label, kernel, repeat in head.order),
-        repeats=head.repeats or parts[0].plan.repeats,
         skipped={},
         sweep=None,
         setting=None,
