@@ -7,9 +7,8 @@ within each repeat), two sweeps, each setting with its like, or what a wing read
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from statistics import median
 from typing import Any, NamedTuple
 
 from mlpbench.bench import words
@@ -17,9 +16,8 @@ from mlpbench.bench.analysis import times, wander
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import (
     Side,
-    between_kernels,
-    between_runs,
     complete,
+    differences,
     kernel_by_kernel,
     name_of,
     ran_together,
@@ -31,7 +29,6 @@ from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
-from mlpbench.bench.groups import grouped
 from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
@@ -92,8 +89,7 @@ class Comparison:
     """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
 
     ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: the share by which whole
-    runs differ anyway. ``repeat_s``: seconds of one more repeat of both sides, None where the files do not say.
-    ``smallest_slowdown``: a sentence of the machine's calibration.
+    runs differ anyway. ``smallest_slowdown``: a sentence of the machine's calibration.
     """
 
     baseline: str
@@ -107,7 +103,6 @@ class Comparison:
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
-    repeat_s: float | None = None
     smallest_slowdown: str | None = None
 
     @property
@@ -149,20 +144,14 @@ class Comparison:
         return every if len(rows) == total else f"{len(rows):,} of {words.things(total, 'case')}"
 
     def _most(self, rows: Sequence[Row]) -> str:
-        """Return by how much these are not slower: as was asked, or as all of them show; and half of them, if less."""
+        """Return by how much these are not slower: as was asked, or as all of them show."""
         if self.threshold is not None:
             return f"{100 * self.threshold:.3g} %"
-        most, middle = max(row.decides for row in rows), median(row.decides for row in rows)
-        half = f" (half of them: {words.slowdown(middle)})" if most > 2 * middle else ""
-        return f"{words.slowdown(most)}{half}"
+        return words.slowdown(max(row.decides for row in rows))
 
     def _what_would_decide(self) -> str:
         needed = [row.repeats_needed for row in self.undecided]
-        most = max((n for n in needed if n is not None), default=0)
-        ways = []
-        if most:
-            more_s = (most - min(row.speedup.n for row in self.undecided)) * (self.repeat_s or 0.0)
-            ways.append(f"about {max(1, math.ceil(more_s / 60)):,} more minutes" if more_s else f"{most:,} repeats")
+        ways = [f"{max(filter(None, needed)):,} repeats"] if any(needed) else []
         if None in needed:
             single = all(row.speedup.n == 1 for row in self.undecided)
             quieter = self.paired or all(math.isnan(row.speedup.low) for row in self.undecided)
@@ -172,11 +161,10 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """Return everything as JSON can hold it; an interval that does not exist is null, with its ``reason``."""
         whole = asdict(self)
-        named = {"baseline": "baseline_s", "candidate": "candidate_s"}
-        cases = [{named.get(key, key): value for key, value in row.items()} for row in whole.pop("rows")]
+        cases = whole.pop("rows")
         for case, row in zip(cases, self.rows, strict=True):
-            settings = {"baseline_setting": row.baseline_setting, "candidate_setting": row.candidate_setting}
-            case |= {side: setting and setting.as_dict() for side, setting in settings.items()}
+            for side, setting in (("baseline", row.baseline_setting), ("candidate", row.candidate_setting)):
+                case |= {f"{side}_s": case.pop(side), f"{side}_setting": setting and setting.as_dict()}
         result: dict[str, Any] = plain({**whole, "cases": cases, "conclusion": self.conclusion})
         return result
 
@@ -197,14 +185,14 @@ def compare(
     which the sides' settings differ. ``level``: how far whole runs wander, for sides that did not run together. Raises
     NothingComparable if no case has times on both sides and, unless ``anyway``, as `bench.analysis.sides.that_forbid`.
     """
-    matched, unmatched = _matched(_listed(baseline), _listed(candidate), by)
+    lefts, rights = _listed(baseline), _listed(candidate)
+    matched, unmatched = _matched(lefts, rights, by)
     sides = [complete(*pair) for pair in matched]
     runs = {side.run.path: side.run for pair in sides for side in pair}
     looks = times.best_looks(runs.values())
     measured = {path: times.cases([run], looks) for path, run in runs.items()}
     cases, unequal = list[Pair](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
-        together = same_run(one.run, other.run)
         times_of = [
             {case.at: case for case in measured[side.run.path] if case.kernel == side.kernel} for side in (one, other)
         ]
@@ -212,20 +200,21 @@ def compare(
         cases += comparable
         unmatched += left_out
         if comparable:
-            unequal |= dict.fromkeys(_differences(one, other, together, anyway=anyway or by == "threads"))
-    names = name_of(_listed(baseline), sides[0][0], by), name_of(_listed(candidate), sides[0][1], by)
+            unequal |= dict.fromkeys(_differences(one, other, anyway=anyway or by == "threads"))
+    names = name_of(lefts, sides[0][0], by), name_of(rights, sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
     comparison = of_cases(*names, cases, threshold, ran_together(*sides[0]), level)
     marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
+    problems = (f"{run.id}: {it}" for run in runs.values() for it in (*run.problems, *run.damaged, *run.contradictions))
+    unchecked = [f"{', '.join(marked)}{MARK} {UNCHECKED}"] if marked else []
     return replace(
         comparison,
         unmatched=tuple(unmatched),
         differences=tuple(unequal),
-        notes=(*_notes(runs.values(), marked), *one_repeat(comparison.rows, "run more repeats")),
+        notes=(*problems, *unchecked, *one_repeat(comparison.rows, "run more repeats")),
         unchecked=marked,
-        repeat_s=_repeat_s(cases),
     )
 
 
@@ -234,7 +223,23 @@ def of_cases(
 ) -> Comparison:
     """Return the comparison of cases that have times on both sides, and no more than the times say."""
     level = NO_WANDER if paired else level
-    rows = tuple(_judged(cases, paired, threshold, level))
+    scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in case[:2])
+    known = [case.sides(paired) for case in cases if not case.disturbed(paired)]
+    judged = iter(judge(known, paired, threshold, level))
+    rows = tuple(
+        Row(
+            **vars(_unknown(case, paired) if case.disturbed(paired) else next(judged)),
+            baseline_kernel=case.baseline.kernel,
+            candidate_kernel=case.candidate.kernel,
+            mode=case.baseline.mode,
+            batch_size=case.baseline.batch_size,
+            baseline=case.baseline.estimate(scatter),
+            candidate=case.candidate.estimate(scatter),
+            baseline_setting=case.settings[0],
+            candidate_setting=case.settings[1],
+        )
+        for case in cases
+    )
     return Comparison(baseline, candidate, threshold, FALSE_DISCOVERY_RATE, paired, level.sd, rows)
 
 
@@ -272,13 +277,6 @@ def decide(
     return replace(comparison, smallest_slowdown=sentence)
 
 
-def _repeat_s(cases: Sequence[Pair]) -> float | None:
-    """Return the seconds that one more repeat of both sides takes; None where a file does not say."""
-    records = {record.path: record for case in cases for side in case[:2] for record, _ in side.sources}.values()
-    lasted = grouped(((record.path.parent, record.kernel), record.ran.took_s) for record in records if record.ran)
-    return sum(map(median, lasted.values())) if all(record.ran for record in records) else None
-
-
 def _listed(side: Side | Judged | Sequence[Side]) -> list[Side]:
     if isinstance(side, Judged):
         return [Side(side)]
@@ -312,24 +310,6 @@ def _by_setting(sides: list[Side], by: str | None) -> dict[tuple[Any, ...], Side
 
 def _settings(sides: list[Side]) -> str:
     return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
-
-
-def _judged(cases: Sequence[Pair], paired: bool, threshold: float | None, level: Wander) -> Iterator[Row]:
-    scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in (case.baseline, case.candidate))
-    known = [case.sides(paired) for case in cases if not case.disturbed(paired)]
-    judged = iter(judge(known, paired, threshold, level))
-    for case in cases:
-        yield Row(
-            **vars(_unknown(case, paired) if case.disturbed(paired) else next(judged)),
-            baseline_kernel=case.baseline.kernel,
-            candidate_kernel=case.candidate.kernel,
-            mode=case.baseline.mode,
-            batch_size=case.baseline.batch_size,
-            baseline=case.baseline.estimate(scatter),
-            candidate=case.candidate.estimate(scatter),
-            baseline_setting=case.settings[0],
-            candidate_setting=case.settings[1],
-        )
 
 
 def _unknown(case: Pair, paired: bool) -> Judgement:
@@ -406,17 +386,10 @@ def _absent(side: Side, alike: bool, at: tuple[str | None, int | None]) -> str:
     return f"not in {run.id if alike else side.label}: {reasons[0] if reasons else 'not measured'}"
 
 
-def _differences(one: Side, other: Side, together: bool, *, anyway: bool) -> list[str]:
+def _differences(one: Side, other: Side, *, anyway: bool) -> list[str]:
+    together = same_run(one.run, other.run)
     lefts, rights = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
-    forbidding = [] if anyway else that_forbid(lefts[0], rights[0], together=together)
-    if forbidding:
+    if not anyway and (forbidding := that_forbid(lefts[0], rights[0], together=together)):
         reasons = "; ".join(forbidding)
         raise NothingComparable(f"not comparable, {reasons}: measure both sides alike, or compare --anyway")
-    return between_kernels(lefts[0], rights[0]) if together else between_runs(lefts, rights)
-
-
-def _notes(runs: Iterable[Judged], unchecked: Sequence[str]) -> Iterator[str]:
-    for run in runs:
-        yield from (f"{run.id}: {problem}" for problem in (*run.problems, *run.damaged, *run.contradictions))
-    if unchecked:
-        yield f"{', '.join(unchecked)}{MARK} {UNCHECKED}"
+    return differences(lefts, rights, together=together)

@@ -3,7 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import AXES, CPU, Setting
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.runs import Run, find_runs, latest, resolve
+from mlpbench.bench.record.runs import Run, latest, resolve
 from mlpbench.bench.record.schema import Record
 from mlpbench.kernels.registry import nearest
 
@@ -41,11 +40,15 @@ def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[S
     try:
         path = resolve(text, results_dir, here)
     except UserError as no_run:
-        return _kernel_of_latest(text, judge.read(latest(results_dir, here)), no_run)
-    # A run is seldom a bare name beside us; only then is the latest run asked whether it has such a kernel.
-    beside = path == Path(text) and text == path.name
-    if beside and find_runs(results_dir) and text in kernels_of(judge.read(latest(results_dir, here))[0]):
-        raise UserError(f"{text!r} is a kernel of the latest run and a file: write latest:{text}, or ./{text}/")
+        newest = judge.read(latest(results_dir, here))
+        known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
+        if text in known:
+            return [Side(run, text) for run in newest]
+        hint = nearest(text, list(known))
+        if not hint and any(char.isdigit() or char in "/\\." for char in text):
+            raise  # it looks like a run
+        no_side = f"{text!r} is no run, and no kernel of the latest one, {newest[0].id} ({', '.join(known)}){hint}"
+        raise UserError(no_side) from no_run
     return [Side(run) for run in judge.read(path)]
 
 
@@ -76,10 +79,8 @@ def by_axis(sides: Sequence[Side], wanted: str) -> tuple[str, list[Side], list[S
     if unknown := [value for value in chosen if value not in by_value]:
         near = nearest(unknown[0], list(by_value))
         raise UserError(f"--by {wanted}: no {axis} {unknown[0]!r} in this run{near}: {there}")
-    if len(chosen) < 2 or len(set(chosen)) < len(chosen):
-        raise UserError(f"--by {wanted}: it takes two values of {axis} in one run; this one has {there}")
-    if len(chosen) > 2:
-        raise UserError(f"--by {wanted}: this run has {there}: name two of them, --by {axis}={chosen[0]},{chosen[1]}")
+    if len(chosen) != 2 or chosen[0] == chosen[1]:
+        raise UserError(f"--by {wanted}: it takes two values, as {axis}=OLD,NEW; this run has {there}")
     return axis, by_value[chosen[0]], by_value[chosen[1]]
 
 
@@ -145,32 +146,23 @@ def kernel_by_kernel(left: Side, right: Side) -> list[tuple[Side, Side]]:
     return [(replace(left, kernel=name), replace(right, kernel=name)) for name in names]
 
 
-def _kernel_of_latest(text: str, newest: Sequence[Judged], no_run: UserError) -> list[Side]:
-    known = kernels_of(newest[0])  # every setting of a sweep knows the same ones, be it as skipped
-    if text in known:
-        return [Side(run, text) for run in newest]
-    hint = nearest(text, list(known))
-    if not hint and any(char.isdigit() or char in "/\\." for char in text):
-        raise no_run  # it looks like a run
-    raise UserError(f"{text!r} is no run, and no kernel of the latest one, {newest[0].id} ({', '.join(known)}){hint}")
-
-
 #: Readings of the moment, different in any two processes.
 _VOLATILE = {"load", "freq", "frequency", "time"}
+#: What must be alike off the CPU, as far as both files tell: older ones tell less.
+_OF_CARDS = ("device_name", "device_uuid", "arithmetic", "compute_type", "overrides")
 
 
-def between_runs(baseline: Sequence[Record], candidate: Sequence[Record]) -> list[str]:
-    """Return what differs between a kernel's records of two runs: specification, data, weights, then the environment.
+def differences(baseline: Sequence[Record], candidate: Sequence[Record], *, together: bool) -> list[str]:
+    """Return what differs between two kernels' records: specification, data, weights, then the environment.
 
-    A line is one that any two records show: what one process loaded, as a second BLAS, is no difference between runs.
+    A line is one that the first repeats and the last ones show: what one process loaded, as a second BLAS, is none.
+    Kernels that ran ``together`` differ in the threads that they use, where both say.
     """
-    first, *others = (_between(*pair) for pair in product(_unlike(baseline), _unlike(candidate)))
-    return [line for line in first if all(line in lines for lines in others)]
-
-
-def _unlike(records: Sequence[Record]) -> list[Record]:
-    """Return the records of which no one before has the same environment."""
-    return list({json.dumps(facts(record), default=str): record for record in reversed(records)}.values())[::-1]
+    if together:
+        used = [{"threads": records[0].facts.threads} for records in (baseline, candidate)]
+        return [] if {"threads": None} in used else unequal("kernel", *used)
+    last = _between(baseline[-1], candidate[-1])
+    return [line for line in _between(baseline[0], candidate[0]) if line in last]
 
 
 def _between(baseline: Record, candidate: Record) -> list[str]:
@@ -205,44 +197,21 @@ def that_forbid(baseline: Record, candidate: Record, *, together: bool = False) 
     These are machine, threads, network, data and weights; and of kernels off the CPU the card, and what they compute
     products in: nothing else can differ in one run (``together``).
     """
-    cards = _of_cards(baseline, candidate)
+    both = [name for name in _OF_CARDS if None not in (getattr(side.facts, name) for side in (baseline, candidate))]
+    both = [] if CPU in (baseline.device, candidate.device) else both
+    cards = ({name.replace("_", " "): getattr(side.facts, name) for name in both} for side in (baseline, candidate))
     if together:
-        return cards
+        return unequal("", *cards)
     where, there = ({"machine": side.machine, "threads": side.threads} for side in (baseline, candidate))
-    return unequal("", where, there) + cards + unequal("", _task(baseline), _task(candidate))
-
-
-def _of_cards(baseline: Record, candidate: Record) -> list[str]:
-    """Return in what two kernels off the CPU differ, of that which both files tell; older ones tell less."""
-    if CPU in (baseline.device, candidate.device):
-        return []
-    facts = baseline.facts, candidate.facts
-    with_uuid = None not in (own.device_uuid for own in facts)
-    facts_of: dict[str, list[Any]] = {
-        "card": [f"{own.device_name} ({own.device_uuid})" if with_uuid else own.device_name for own in facts],
-        "arithmetic": [own.arithmetic for own in facts],
-        "overrides": [own.overrides for own in facts],
-    }
-    if None in facts_of["arithmetic"]:  # which says as much
-        facts_of["compute type"] = [own.compute_type for own in facts]
-    return [
-        f"{name}: {facts_of[name][0] or 'none'} against {facts_of[name][1] or 'none'}"
-        for name in facts_of
-        if None not in facts_of[name] and facts_of[name][0] != facts_of[name][1]
-    ]
-
-
-def between_kernels(baseline: Record, candidate: Record) -> list[str]:
-    """Return what differs between two kernels of one run, and is not the kernel itself: the threads that they use."""
-    used = [{"threads": side.facts.threads} for side in (baseline, candidate) if side.facts.threads is not None]
-    return unequal("kernel", *used) if len(used) == 2 else []
+    return unequal("", where, there) + unequal("", *cards) + unequal("", _task(baseline), _task(candidate))
 
 
 def _task(record: Record) -> dict[str, Any]:
+    data, weights = record.data, record.weights
     return {
         "spec": str(record.spec),
-        "data": {"name": record.data.name, "rows": record.data.rows, "sha256": _short_hash(record.data.sha256)},
-        "weights": {"source": record.weights.source, "sha256": _short_hash(record.weights.sha256)},
+        "data": {"name": data.name, "rows": data.rows, "sha256": data.sha256 and data.sha256[:12]},
+        "weights": {"source": weights.source, "sha256": weights.sha256 and weights.sha256[:12]},
     }
 
 
@@ -261,11 +230,7 @@ def unequal(where: str, baseline: Mapping[str, Any], candidate: Mapping[str, Any
 
 
 def _show(value: Any) -> str:
-    if value is None:
+    if value in (None, ""):
         return "nothing"
     text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
     return text if len(text) <= 100 else f"{text[:100]}…"
-
-
-def _short_hash(text: str | None) -> str | None:
-    return text[:12] if text else None

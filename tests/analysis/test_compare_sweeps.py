@@ -134,11 +134,11 @@ def test_an_axis_without_two_sides_is_told(results):
     assert (one.paired, {row.setting for row in one.rows}) == (True, {None}), "a setting is a side like any other"
     for wanted, expected in (
         ("envs", "'envs' is no axis (did you mean env?); there are spec, threads, dtype, env"),
-        ("env", "this run has old, new, third: name two of them, --by env=old,new"),
-        ("env=old", "it takes two values of env in one run; this one has old, new, third"),
-        ("env=old,old", "it takes two values of env in one run"),
+        ("env", "it takes two values, as env=OLD,NEW; this run has old, new, third"),
+        ("env=old", "it takes two values, as env=OLD,NEW"),
+        ("env=old,old", "it takes two values, as env=OLD,NEW"),
         ("env=old,nwe", "no env 'nwe' in this run (did you mean new?): old, new, third"),
-        ("threads", "it takes two values of threads in one run; this one has 1"),
+        ("threads", "it takes two values, as threads=OLD,NEW; this run has 1"),
     ):
         with pytest.raises(UserError) as error:
             by(results, path, wanted)
