@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from mlpbench.bench.data import datasets, mnist
+from mlpbench.bench.data import datasets
 from mlpbench.kernels import reference
 from mlpbench.kernels.models.weights import load_meta, load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
@@ -40,7 +40,7 @@ TOLERANCE = 0.01
 
 def moved(images: NDArray[Any]) -> NDArray[Any]:
     """Return the images (n, 784) nine times: as they are and moved by one pixel in each direction, (9 n, 784)."""
-    side = mnist.SIDE
+    side = datasets.SIDE
     padded = np.pad(images.reshape(-1, side, side), ((0, 0), (1, 1), (1, 1)))
     views = [padded[:, dy : dy + side, dx : dx + side] for dy in range(3) for dx in range(3)]
     return np.concatenate(views).reshape(-1, side * side)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 from threadpoolctl import threadpool_limits
 
-from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, spellings
+from mlpbench.bench.data.datasets import MNIST_FILES, WEIGHTS_FILE, spellings
 from support.sources import ROOT
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def mnist_dir(monkeypatch: pytest.MonkeyPatch) -> Path:
     """Return the data folder, which has MNIST's test half and the book's weights: too large to ship with the tests."""
     named = os.environ.get("MLPBENCH_TEST_MNIST")
     folder = Path(named) if named else Path(__file__).resolve().parents[2] / "shared" / "data" / "mnist"
-    complete = all(any((folder / name).is_file() for name in spellings(file)) for file in FILES["test"])
+    complete = all(any((folder / name).is_file() for name in spellings(file)) for file in MNIST_FILES["test"])
     if not complete or not (folder / WEIGHTS_FILE).is_file():
         pytest.skip(f"{folder} lacks MNIST's test half or {WEIGHTS_FILE}; MLPBENCH_TEST_MNIST can name another")
     monkeypatch.setenv("MLPBENCH_DATA", str(folder))

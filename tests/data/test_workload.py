@@ -5,7 +5,7 @@ import pytest
 from _pytest.config.argparsing import Parser
 
 from mlpbench.bench.data import datasets
-from mlpbench.bench.data.mnist import WEIGHTS_FILE
+from mlpbench.bench.data.datasets import WEIGHTS_FILE
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure import plugin
 from mlpbench.bench.measure.case import book_cell
@@ -55,25 +55,25 @@ def test_data_and_weights_where_none_are_named(options, data, weights):
     assert of_weights == (weights, workload.params.sha256())
 
 
-def test_trained_weights_are_those_that_ship_seeded_ones_are_the_same_each_time_and_named_ones_are_used(tmp_path):
+def test_weights_are_those_that_are_named_else_the_books_where_they_lie_beside_mnist_else_those_that_fit(fake_mnist):
     assert Workload(Options()).params.sha256() == load_params(TRAINED_FILE, MNIST).sha256()
     spec = ForwardSpec((20, 10, 3))
     assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
-    save_params(tmp_path / "mine.npz", seeded(spec, 5))
-    workload = Workload(Options(spec="20-10-3", model=tmp_path / "mine.npz"))
+    save_params(fake_mnist / "mine.npz", seeded(spec, 5))
+    workload = Workload(Options(spec="20-10-3", model=fake_mnist / "mine.npz"))
     assert workload.facts()[2] == ("mine.npz", seeded(spec, 5).sha256())
-
-
-def test_mnist_brings_the_books_weights_where_they_lie_beside_it(fake_mnist):
-    assert Workload(Options(data="mnist")).weights_source == "trained"
     book = fake_mnist / WEIGHTS_FILE
     book.touch()
-    assert Workload(Options(data="mnist")).weights_source == str(book)
-    # They are of one network only, belong to MNIST only, and give way to what is named.
-    assert Workload(Options(spec="784-10", data="mnist")).weights_source == "seeded"
-    assert Workload(Options(data="digits")).weights_source == "trained"
-    named = Workload(Options(data="mnist", model=TRAINED_FILE))
-    assert named.weights_source == str(TRAINED_FILE)
+    # The book's are of one network only, belong to MNIST only, and give way to what is named.
+    for options, source in (
+        (Options(data="mnist"), str(book)),
+        (Options(spec="784-10", data="mnist"), "seeded"),
+        (Options(data="digits"), "trained"),
+        (Options(data="mnist", model=TRAINED_FILE), str(TRAINED_FILE)),
+    ):
+        assert Workload(options).weights_source == source
+    book.unlink()
+    assert Workload(Options(data="mnist")).weights_source == "trained"
 
 
 def test_options_survive_the_way_through_pytests_command_line(tmp_path):
@@ -184,18 +184,18 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call_and_ha
 
 def test_what_the_books_cell_reads_is_said(fake_mnist):
     options = Options(data="mnist")
-    files = ", ".join(path.name for path in sorted(fake_mnist.iterdir()))
-    assert Workload(options).book_reads == f"MNIST's test half: {files}"
-    assert Workload(Options(), rows=7000).book_reads == "digits: digits.npz, its test rows repeated to 7,000"
-    assert Workload(Options(data="random"), rows=70).book_reads == "random: no file, 70 rows made anew"
+    assert Workload(options).book_reads == "MNIST test half: t10k-images-idx3-ubyte and t10k-labels-idx1-ubyte"
+    assert Workload(Options()).book_reads.startswith("digits.npz, test rows: ")
+    assert Workload(Options(data="random")).book_reads.startswith("uniform random numbers")
     assert Workload(Options(data="random"), rows=30).read_again()[1].shape == (30,)
     x, labels = Workload(Options(), rows=1500).read_again()
     assert x.shape == (1500, 784), "as many rows as the sweep"
     assert np.array_equal(labels[1000:], labels[:500])
     idx_files.write(fake_mnist, idx_files.TRAIN, 20)
     both = Workload(options)
-    assert both.book_reads.startswith("both halves of MNIST: train-images")
-    assert both.book_reads.count(",") == 3
+    assert both.book_reads.startswith("MNIST's training half, and MNIST test half: t10k-images")
     x, labels = both.read_again()
-    assert len(x) == len(labels) == 10, "of the two halves, the test half is inferred"
     assert x.dtype == np.float32
+    expected = idx_files.images(10).reshape(10, 784).astype(np.float32) / np.float32(255)
+    np.testing.assert_array_equal(x, expected, "of the two halves, the test half is inferred")
+    np.testing.assert_array_equal(labels, idx_files.labels(10))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from mlpbench.bench.data import mnist
+from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.kernels.errors import ParamsError
@@ -29,7 +29,7 @@ def test_it_is_refused_by_every_reader(kind, tmp_path):
     with pytest.raises(ParamsError, match=REFUSED):
         load_params(odd, MNIST)
     with pytest.raises(UserError, match=REFUSED):
-        mnist.read(odd, 3)
+        datasets.read_idx(odd, 3)
     with pytest.raises(UserError, match=REFUSED):
         untrusted.read_bytes(odd)
     with pytest.raises(UserError, match=REFUSED):

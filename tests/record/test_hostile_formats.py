@@ -10,7 +10,7 @@ import typer
 from hypothesis import strategies as st
 
 from mlpbench.bench.cli import app, settings
-from mlpbench.bench.data import mnist
+from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.fleet import ssh
 from mlpbench.kernels.models.weights import load_params, save_params
@@ -119,11 +119,11 @@ FORMATS = {
     "hosts": ("hosts.toml", lambda _: HOSTS.encode(), ssh.read, TOML),
     "npz": ("w.npz", npz, lambda path: load_params(path, SPEC), ()),
     "pickle": ("w.pkl", pickled, lambda path: load_params(path, SPEC), [b"c", b"R", b"cos\nsystem\n", b"\x93", b"."]),
-    "idx": ("images", lambda _: idx_files.packed(idx_files.images(3)), lambda path: mnist.read(path, 3), ()),
+    "idx": ("images", lambda _: idx_files.packed(idx_files.images(3)), lambda path: datasets.read_idx(path, 3), ()),
     "idx.gz": (
         "images.gz",
         lambda _: gzip.compress(idx_files.packed(idx_files.labels(9))),
-        lambda path: mnist.read(path, 1),
+        lambda path: datasets.read_idx(path, 1),
         (),
     ),
 }

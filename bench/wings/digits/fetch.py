@@ -7,12 +7,13 @@ import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from http.client import HTTPException
+from itertools import chain
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
-from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE, data_folder, spellings
+from mlpbench.bench.data.datasets import MNIST_FILES, WEIGHTS_FILE, data_folder, spellings
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary, write_whole
 
@@ -49,7 +50,7 @@ class Remote:
             return None
 
 
-#: Of MNIST's files, as `FILES` names them.
+#: Of MNIST's files, as `MNIST_FILES` names them.
 _MNIST = (
     "ba891046e6505d7aadcbbe25680a0738ad16aec93bde7f9b65e87a2fc25776db",
     "65a50cbbf4e906d70832878ad85ccda5333a97f0f4c3dd2ef09a8a9eef7101c5",
@@ -58,7 +59,7 @@ _MNIST = (
 )
 #: MNIST's four files and the book's weights.
 REMOTES = (
-    *(Remote(f"{name}.gz", sha256) for name, sha256 in zip((*FILES["train"], *FILES["test"]), _MNIST, strict=True)),
+    *(Remote(f"{name}.gz", sha256) for name, sha256 in zip(chain(*MNIST_FILES.values()), _MNIST, strict=True)),
     Remote(WEIGHTS_FILE, "b7f55a27988ba34c3777b0f1bbd464817c8a4db855723e6ff26f703501917a13", BOOK_MIRRORS),
 )
 

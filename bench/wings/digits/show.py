@@ -9,8 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from mlpbench.bench.data.datasets import Dataset
-from mlpbench.bench.data.mnist import SIDE
+from mlpbench.bench.data.datasets import SIDE, Dataset
 from mlpbench.bench.errors import UserError
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.

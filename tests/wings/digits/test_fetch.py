@@ -12,7 +12,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from mlpbench.bench.data import datasets
-from mlpbench.bench.data.mnist import FILES, WEIGHTS_FILE
+from mlpbench.bench.data.datasets import MNIST_FILES, WEIGHTS_FILE
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.digits.fetch import REMOTES, Remote, fetch
 from support import idx_files
@@ -181,7 +181,7 @@ def test_files_that_fail_alike_are_told_together_and_the_others_are_fetched(serv
 
 def test_the_files_are_those_that_are_read_later():
     names = [name.removesuffix(".gz") for name in (remote.name for remote in REMOTES)]
-    assert sorted(names) == sorted([*FILES["train"], *FILES["test"], WEIGHTS_FILE])
+    assert sorted(names) == sorted([*MNIST_FILES["train"], *MNIST_FILES["test"], WEIGHTS_FILE])
     assert all(len(remote.mirrors) >= 2 for remote in REMOTES)
     assert all(url.startswith("https://") for remote in REMOTES for url in remote.mirrors)
 
@@ -189,7 +189,7 @@ def test_the_files_are_those_that_are_read_later():
 def test_the_real_files_have_the_published_content_and_are_not_fetched_again(mnist_dir, monkeypatch):
     there = [remote for remote in REMOTES if remote.present(mnist_dir)]
     assert [remote.name for remote in there if not remote.name.startswith("train")] == [
-        *(f"{name}.gz" for name in FILES["test"]),
+        *(f"{name}.gz" for name in MNIST_FILES["test"]),
         WEIGHTS_FILE,
     ]
     monkeypatch.setattr(socket, "socket", None)
