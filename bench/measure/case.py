@@ -18,7 +18,7 @@ from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, now, times_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record.schema import Beside
+from mlpbench.bench.record.schema import Beside, ExtraInfo, KernelInfo
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
@@ -181,27 +181,57 @@ def round_of(call: Callable[[], Any], calls: int) -> Callable[[], Any]:
     return round_
 
 
-def make_ready(kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> tuple[Prepared, float, Beside]:
+@dataclass(frozen=True)
+class Contestant:
+    """A kernel that has passed the gate in this process, with what it will be timed on."""
+
+    name: str
+    kernel: Kernel
+    workload: Workload
+    book: BookCell
+    kernel_info: KernelInfo
+
+    @property
+    def inputs(self) -> NDArray[Any]:
+        """The timed inputs, (rows, n_in), on the host."""
+        return self.workload.inputs
+
+    def facts(self, case: Case) -> ExtraInfo:
+        """Return what the result file says about a case besides its times."""
+        whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
+        rows = self.workload.book_rows if whole else case.batch_size
+        return ExtraInfo(
+            mode=case.mode,
+            batch_size=case.batch_size,
+            rows_per_call=rows,
+            rotated_rows=None if whole else rotation(self.kernel, case, self.inputs),
+            repeated_rows=rows > data_rows if whole else self.workload.repeated,
+            reads=self.workload.book_reads if whole else None,
+        )
+
+
+def make_ready(contestant: Contestant, case: Case) -> tuple[Prepared, float, Beside]:
     """Call a case first, move its arrays and warm it: return it, the seconds of its fastest call, and those figures."""
     if case.mode == "book":
         parts: list[tuple[float, ...]] = []
-        prepared = Prepared(lambda: parts.append(book(case.batch_size)[1]), parts=parts)
+        prepared = Prepared(lambda: parts.append(contestant.book(case.batch_size)[1]), parts=parts)
     else:
-        prepared = prepare(kernel, case, x)
+        prepared = prepare(contestant.kernel, case, contestant.inputs)
     with elapsed() as first:
         prepared.call()
     beside = Beside(first_call_s=first.seconds)
     if case.mode == "book":
         return prepared, first.seconds, beside
-    from_host_s, to_host_s = _transfers(kernel, case, x[: case.batch_size])
+    from_host_s, to_host_s = _transfers(contestant.kernel, case, contestant.inputs[: case.batch_size])
     return prepared, _warm(prepared.call), replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
 
 
-def measure(benchmark: BenchmarkFixture, kernel: Kernel, case: Case, x: NDArray[Any], book: BookCell) -> None:
-    """Time one case on ``x`` (rows, n_in), or ``book``; note what stays out of the clock in ``extra_info``."""
-    prepared, _, beside = make_ready(kernel, case, x, book)
+def measure(benchmark: BenchmarkFixture, contestant: Contestant, case: Case) -> None:
+    """Time one case by hand; note what stays out of the clock in ``extra_info``."""
+    prepared, _, beside = make_ready(contestant, case)
+    benchmark.group = f"{case.mode}-{case.batch_size}"
     benchmark(prepared.call)
-    benchmark.extra_info.update(beside.as_dict())
+    benchmark.extra_info.update({**contestant.facts(case).as_dict(), **beside.as_dict()})
 
 
 def _warm(call: Callable[[], Any]) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -21,8 +21,9 @@ from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure import instruments
+from mlpbench.bench.measure.case import Contestant
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import case_order
 from mlpbench.bench.record import runs
@@ -40,12 +41,6 @@ if TYPE_CHECKING:
     from _pytest.terminal import TerminalReporter
 
 SUITE = pytest.StashKey[Suite]()
-#: What was last said to be done.
-TOLD = pytest.StashKey[str]()
-#: In a process of a run.
-SCHEDULE = pytest.StashKey[Schedule]()
-#: What the wing `audit` knows of the process before any kernel is in it.
-AUDITS = pytest.StashKey[list[Any]]()
 TESTS = Path(__file__).resolve().parent.with_name("test_forward.py")
 BY_HAND = "by hand: nobody checks whether the core was shared, or what was timed; `mlpbench run` does"
 #: pytest-benchmark's options that write a file.
@@ -92,8 +87,11 @@ def suite(config: pytest.Config) -> Suite:
 
 def _read_options(config: pytest.Config) -> Suite:
     option = config.getoption
+    if option("--mlpbench-run"):
+        child.end_with_parent()
     if option("--p99"):
         values.parse_duration(option("--p99"))
+    audits = [module.Audit() for module in modules("audit")] if option("--mlpbench-audit") else []
     instruments.plant()
     # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
@@ -107,20 +105,20 @@ def _read_options(config: pytest.Config) -> Suite:
     options = Options(**{name: option(f"--{name}") for name in ("spec", "dtype", "data", "model")})
     workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
     _ = workload.facts()  # bad data or weights are told before anything runs
-    plan = runs.read_head(option("--mlpbench-run")).plan if option("--mlpbench-run") else None
-    asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), plan)
-    asked.tell = partial(_tell, config)
-    if plan is not None:
-        config.stash[SCHEDULE] = _schedule(config, asked, plan)
+    asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), audits=audits)
+    if option("--mlpbench-run"):
+        asked.plan = runs.read_head(option("--mlpbench-run")).plan
+        asked.schedule = _schedule(config, asked, asked.plan)
+        asked.tell = partial(_tell, config, asked)
     return asked
 
 
-def _tell(config: pytest.Config, phase: str) -> None:
+def _tell(config: pytest.Config, asked: Suite, phase: str) -> None:
     """Say on stdout what is done now, to the `mlpbench run` that started us."""
     reporter, capture = map(config.pluginmanager.get_plugin, ("terminalreporter", "capturemanager"))
-    if config.stash[SUITE].plan is None or reporter is None or capture is None or phase == config.stash.get(TOLD, ""):
+    if reporter is None or capture is None or phase == asked.told:
         return
-    config.stash[TOLD] = phase
+    asked.told = phase
     with capture.global_and_fixture_disabled():
         reporter.ensure_newline()
         reporter.write_line(f"{PHASE}{phase}", flush=True)
@@ -128,32 +126,26 @@ def _tell(config: pytest.Config, phase: str) -> None:
 
 def _schedule(config: pytest.Config, asked: Suite, plan: Plan) -> Schedule:
     """Return the schedule of a process of a run, as long as pytest-benchmark's own options say."""
-    option = config.getoption
-    given = plan.threads or processors()
-    wanted = Wanted(
-        round_s=float(option("benchmark_min_time")),
-        rounds=int(option("benchmark_min_rounds")),
-        seconds=float(option("benchmark_max_time")),
-    )
-    order = (
-        case_order(asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat, turn, threads=given)
-        for turn in range(wanted.turns)
-    )
-    return Schedule(wanted, list(order), given)
+    least_s, rounds, most_s = (config.getoption(f"benchmark_{name}") for name in ("min_time", "min_rounds", "max_time"))
+    wanted, threads = Wanted(float(least_s), int(rounds), float(most_s)), plan.threads or processors()
+    turns = range(wanted.turns)
+    seed, (kernel,) = plan.seed or 0, asked.kernels
+    order = [case_order(asked.cases, seed, kernel, asked.repeat, turn, threads=threads) for turn in turns]
+    return Schedule(wanted, order, threads)
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    """Give `bench/test_forward.py` its cases: kernel by kernel, or in a run turn by turn."""
-    if "contestant" in metafunc.fixturenames and "case" in metafunc.fixturenames:
-        asked = suite(metafunc.config)
-        points: list[tuple[Any, ...]] = [(k, c.mode, c.batch_size) for k in asked.kernels for c in asked.cases]
-        names, ids = ["kernel", "mode", "batch_size"], ["-".join(map(str, point)) for point in points]
-        schedule = metafunc.config.stash.get(SCHEDULE, None)
-        if schedule is not None:
-            (kernel,), names = asked.kernels, [*names, "turn"]
-            points = [(kernel, c.mode, c.batch_size, turn) for turn, order in enumerate(schedule.order) for c in order]
-            ids = [f"{kernel}-{mode}-{size}-{TURN}{turn}" for _, mode, size, turn in points]
-        metafunc.parametrize(names, points, ids=ids)
+    """Give `bench/test_forward.py` its cases: kernel by kernel, and in a run turn by turn."""
+    if not {"contestant", "case"} <= set(metafunc.fixturenames):
+        return
+    asked = suite(metafunc.config)
+    order = [asked.cases] if asked.schedule is None else asked.schedule.order
+    turns = [(kernel, case, turn) for kernel in asked.kernels for turn, cases in enumerate(order) for case in cases]
+    points = [(kernel, case.mode, case.batch_size, turn) for kernel, case, turn in turns]
+    ids = [f"{kernel}-{mode}-{size}" for kernel, mode, size, _ in points]
+    if asked.schedule is not None:
+        ids = [f"{label}-{TURN}{turn}" for label, (*_, turn) in zip(ids, points, strict=True)]
+    metafunc.parametrize(["kernel", "mode", "batch_size", "turn"], points, ids=ids)
 
 
 @pytest.fixture
@@ -165,13 +157,7 @@ def case(mode: str, batch_size: int) -> cases_.Case:
 @pytest.fixture
 def schedule(pytestconfig: pytest.Config) -> Schedule | None:
     """Return the schedule of this process, None by hand."""
-    return pytestconfig.stash.get(SCHEDULE, None)
-
-
-@pytest.fixture
-def turn() -> int | None:
-    """Return which turn this is: in a run it is a parameter of the test, by hand there are none."""
-    return None
+    return suite(pytestconfig).schedule
 
 
 @pytest.fixture
@@ -202,28 +188,24 @@ def pytest_runtest_makereport(
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """Note every case that has no time, with its reason."""
     report = yield
-    params, stash = getattr(getattr(item, "callspec", None), "params", {}), item.config.stash
-    if "kernel" not in params or SUITE not in stash:
-        return report
-    case, schedule = cases_.Case(params["mode"], params["batch_size"]), stash.get(SCHEDULE, None)
-    if report.failed and call.excinfo is not None:
+    params = getattr(getattr(item, "callspec", None), "params", {})
+    if report.failed and call.excinfo is not None and "kernel" in params and SUITE in item.config.stash:
         error = call.excinfo.value
-        told = isinstance(error, pytest.fail.Exception | TooManyThreads)
-        reason = str(error) if told else f"{type(error).__name__}: {error}"
+        is_told = isinstance(error, pytest.fail.Exception | TooManyThreads)
+        reason = str(error) if is_told else f"{type(error).__name__}: {error}"
         phase = "threads" if isinstance(error, TooManyThreads) else "gate" if call.when == "setup" else "measure"
-        stash[SUITE].fail(params["kernel"], case, phase, reason)
-        if schedule is not None:
-            schedule.failed.add(case)
+        case = cases_.Case(params["mode"], params["batch_size"])
+        item.config.stash[SUITE].fail(params["kernel"], case, phase, reason)
     return report
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> bool | None:
     """Leave a block out where its case has ended or failed, or is not due in this turn."""
-    schedule, params = item.config.stash.get(SCHEDULE, None), getattr(getattr(item, "callspec", None), "params", {})
-    if schedule is None or "turn" not in params:
+    params, asked = getattr(getattr(item, "callspec", None), "params", {}), item.config.stash.get(SUITE, None)
+    if asked is None or asked.schedule is None or "turn" not in params:
         return None
-    is_due = schedule.is_due(cases_.Case(params["mode"], params["batch_size"]), params["turn"])
+    is_due = asked.schedule.is_due(cases_.Case(params["mode"], params["batch_size"]), params["turn"])
     return None if is_due else True
 
 
@@ -243,42 +225,36 @@ def pytest_benchmark_generate_commit_info() -> dict[str, Any]:
 @pytest.hookimpl(trylast=True)
 def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, Any]) -> None:
     """Add our block to a result file of the suite."""
-    rows = output_json["benchmarks"]
-    schedule = config.stash.get(SCHEDULE, None)
-    audited = (refusal for audit in config.stash.get(AUDITS, []) for refusal in audit.refusals())
-    refusals = () if schedule is None else (*audited, *schedule.refusals())
-    output_json["benchmarks"] = rows if schedule is None else schedule.merged(rows, refusals)
-    if SUITE in config.stash:
-        asked = config.stash[SUITE]
-        for info in (row["extra_info"] for row in output_json["benchmarks"]):
-            info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
-        asked.tell("looking closer")
-        looks = LookFacts()
-        if schedule is not None:
-            looks = look.facts(schedule.looks(), look.known(look.path_for(config.getoption("--mlpbench-run").parent)))
-        asked.trust = replace(
-            asked.trust,
-            look=looks,
-            call_costs_s={} if asked.repeat else instruments.harness(),
-            refusals=refusals,
-        )
-        head = _head(asked, config)
-        output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
+    if SUITE not in config.stash:
+        return
+    asked, looks = config.stash[SUITE], LookFacts()
+    schedule, refusals = asked.schedule, tuple(refusal for audit in asked.audits for refusal in audit.refusals())
+    if schedule is not None:
+        refusals += schedule.refusals()
+        output_json["benchmarks"] = schedule.merged(output_json["benchmarks"], refusals)
+        looks = look.facts(schedule.looks(), look.known(look.path_for(config.getoption("--mlpbench-run").parent)))
+    for info in (row["extra_info"] for row in output_json["benchmarks"]):
+        info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
+    asked.tell("looking closer")
+    costs_s = {} if asked.repeat else instruments.harness()
+    asked.trust = replace(asked.trust, look=looks, call_costs_s=costs_s, refusals=refusals)
+    head = _head(asked, config)
+    output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
 def _head(asked: Suite, config: pytest.Config) -> RecordHead:
     """Return our block, with what wings measure of the kernel."""
     (name,) = asked.kernels
-    found = asked.admitted(name)
+    contestant = asked.admitted(name)
     beside: dict[str, Any] = {}
-    for module in modules("measurement") if found else ():
-        beside |= getattr(module, "of_kernel", _nothing)(asked, found, config.getoption)
+    for measure in _measurements("of_kernel") if contestant else ():
+        beside |= measure(asked, contestant, config.getoption)
     return RecordHead(
         kernel=name,
         repeat=asked.repeat,
-        environment=environment.collect(found.kernel_info.facts if found else None),
+        environment=environment.collect(contestant.kernel_info.facts if contestant else None),
         **computed(*asked.workload.facts()),
-        kernel_info=found.kernel_info if found else KernelInfo(),
+        kernel_info=contestant.kernel_info if contestant else KernelInfo(),
         thread_use=asked.thread_use,
         trust=asked.trust,
         plan=asked.plan,
@@ -287,8 +263,9 @@ def _head(asked: Suite, config: pytest.Config) -> RecordHead:
     )
 
 
-def _nothing(*_: Any) -> dict[str, Any]:
-    return {}
+def _measurements(name: str) -> list[Callable[..., Any]]:
+    """Return the functions of this name of the wings' measurements."""
+    return [getattr(module, name) for module in modules("measurement") if hasattr(module, name)]
 
 
 @pytest.hookimpl(trylast=True)
@@ -319,38 +296,23 @@ def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
         terminalreporter.write_line(f"{contestant.name}: agrees with the reference within {error:.1e}{words}")
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    """Note what times, before a kernel could change it."""
-    if config.getoption("--mlpbench-audit"):
-        config.stash[AUDITS] = [module.Audit() for module in modules("audit")]
-    if config.getoption("--mlpbench-run"):
-        child.end_with_parent()
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     """Say what is done; where times are saved, look closer at the kernel when a case has been timed."""
     fixtures, config = getattr(item, "funcargs", {}), item.config
     if "contestant" not in fixtures or SUITE not in config.stash or not any(map(config.getoption, SAVING)):
         return (yield)
-    contestant, case, schedule = (fixtures[name] for name in ("contestant", "case", "schedule"))
-    suite = config.stash[SUITE]
-    suite.tell(_phase(case, schedule, fixtures["turn"]))
+    contestant, case, asked = fixtures["contestant"], fixtures["case"], config.stash[SUITE]
+    schedule, turn = asked.schedule, fixtures["turn"]
     if schedule is not None:
+        name = words.case(case.mode, case.batch_size)
+        asked.tell(f"timing, turn {turn} of {schedule.wanted.turns - 1}" if turn else f"warming {name}")
         schedule.settle(case)
     yield
     kernel = contestant.kernel
-    suite.trust = replace(suite.trust, compile_s=kernel.compiled_s(), pool_bytes=kernel.describe().pool_bytes)
+    asked.trust = replace(asked.trust, compile_s=kernel.compiled_s(), pool_bytes=kernel.describe().pool_bytes)
     if schedule is None or schedule.is_over(case):
-        suite.check_threads(contestant)
-        if suite.repeat == 0:  # once for each kernel is enough
-            for module in modules("measurement"):
-                getattr(module, "of_case", _nothing)(suite, contestant, case, config.getoption)
+        asked.check_threads(contestant)
+        for measure in _measurements("of_case") if asked.repeat == 0 else ():  # once for each kernel is enough
+            measure(asked, contestant, case, config.getoption)
     return None
-
-
-def _phase(case: cases_.Case, schedule: Schedule | None, turn: int | None) -> str:
-    """Return what is done now in words: of the first turn, in which cases are made ready, case by case."""
-    if schedule is None or not turn:
-        return f"{'timing' if schedule is None else 'warming'} {words.case(case.mode, case.batch_size)}"
-    return f"timing, turn {turn} of {schedule.wanted.turns - 1}"

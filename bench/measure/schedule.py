@@ -19,9 +19,8 @@ from mlpbench.bench.clock import others_s, own_s, raw_s, wait_for_others
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.measure.case import Prepared, make_ready, round_of
+from mlpbench.bench.measure.case import Contestant, Prepared, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
-from mlpbench.bench.measure.session import Contestant
 from mlpbench.bench.measure.usage import Usage, rounds_off, waiting
 from mlpbench.bench.record.schema import PARTS, Beside
 from mlpbench.bench.record.trust import Refusal
@@ -210,8 +209,7 @@ class Schedule:
     def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
         """Make a case ready in its first turn, and time its rounds in others: only then is ``benchmark()`` asked."""
         if case not in self.series:
-            ready = make_ready(contestant.kernel, case, contestant.inputs, contestant.book)
-            self.series[case] = Series(contestant, case, self.wanted, self.given, *ready)
+            self.series[case] = Series(contestant, case, self.wanted, self.given, *make_ready(contestant, case))
         series = self.series[case]
         if series.due(turn) == 0:
             return

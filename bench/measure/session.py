@@ -6,58 +6,27 @@ import hashlib
 import json
 import sys
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import Distribution
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import environment, threads
-from mlpbench.bench.measure.case import BookCell, book_cell, rotation
+from mlpbench.bench.measure.case import Contestant, book_cell
+from mlpbench.bench.measure.schedule import Schedule
 from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.record.schema import Accuracy, ExtraInfo, Failure, KernelInfo
+from mlpbench.bench.record.schema import Accuracy, Failure, KernelInfo
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.own import files
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """A kernel that has passed the gate in this process, with what it will be timed on."""
-
-    name: str
-    kernel: Kernel
-    workload: Workload
-    book: BookCell
-    kernel_info: KernelInfo
-
-    @property
-    def inputs(self) -> NDArray[Any]:
-        """The timed inputs, (rows, n_in), on the host."""
-        return self.workload.inputs
-
-    def facts(self, case: Case) -> ExtraInfo:
-        """Return what the result file says about a case besides its times."""
-        whole, data_rows = case.mode == "book", len(self.workload.dataset.images)
-        rows = self.workload.book_rows if whole else case.batch_size
-        return ExtraInfo(
-            mode=case.mode,
-            batch_size=case.batch_size,
-            rows_per_call=rows,
-            rotated_rows=None if whole else rotation(self.kernel, case, self.inputs),
-            repeated_rows=rows > data_rows if whole else self.workload.repeated,
-            reads=self.workload.book_reads if whole else None,
-        )
 
 
 def _source(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
@@ -91,7 +60,9 @@ def _installed_from(package: Distribution) -> str | None:
 class Suite:
     """What this process was asked to time, and what came of it. ``plan``: of the run it belongs to, None by hand.
 
-    ``beside``: members of ``extra_info``, of cases that were looked at closer.
+    ``schedule``: of its cases in a run. ``audits``: what the wing `audit` knows of the process before any kernel is in
+    it. ``beside``: members of ``extra_info``, of cases that were looked at closer. ``tell`` is given what is done now,
+    for people who wait; ``told``: that.
     """
 
     workload: Workload
@@ -104,8 +75,10 @@ class Suite:
     thread_use: tuple[tuple[str, int], ...] | None = None
     beside: defaultdict[Case, dict[str, Any]] = field(default_factory=lambda: defaultdict(dict))
     trust: Trust = NOTHING
-    #: Is told what is done now, for people who wait.
+    schedule: Schedule | None = None
+    audits: Sequence[Any] = ()
     tell: Callable[[str], None] = field(default=lambda _: None)
+    told: str = ""
     _admitted: dict[str, Contestant | Exception] = field(default_factory=dict)
 
     def admit(self, name: str) -> Contestant:
@@ -126,6 +99,8 @@ class Suite:
 
     def fail(self, kernel: str, case: Case, phase: str, reason: str) -> None:
         """Note why a case has no time, in words that a record has room for."""
+        if self.schedule is not None:
+            self.schedule.failed.add(case)
         self.failures.append(Failure(kernel, case.mode, case.batch_size, phase, clean_text(reason)))
 
     def check_threads(self, contestant: Contestant) -> None:

@@ -8,6 +8,7 @@ import pytest
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
+from mlpbench.bench.record.schema import Beside
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import AsynchronousKernel, FakeBenchmark, RecordingKernel, rows, stopped_clock
@@ -19,6 +20,13 @@ BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)
 @pytest.fixture
 def clock(monkeypatch):
     return stopped_clock(monkeypatch)
+
+
+def measure(benchmark, kernel, case, **more):
+    """Time a case as by hand; return its ``extra_info``."""
+    contestant = SimpleNamespace(kernel=kernel, inputs=rows(6), facts=lambda case: Beside(), **more)
+    case_.measure(benchmark, contestant, case)
+    return benchmark.extra_info
 
 
 def called(function, times, kernel):
@@ -78,8 +86,7 @@ def test_the_first_call_and_the_warming_come_before_pytest_benchmark_looks(clock
 
     slow = Slow(SPEC, seeded(SPEC))
     benchmark = FakeBenchmark(slow)
-    case_.measure(benchmark, slow, case, rows(6), None)
-    assert benchmark.extra_info["first_call_s"] > 7, "the first call is the first of its shape"
+    assert measure(benchmark, slow, case)["first_call_s"] > 7, "the first call is the first of its shape"
     before = [event for event in benchmark.before if event[0] == "forward"]
     assert len(before) >= 1 + 1 + case_.WARM_S / 0.01
     assert [event[0] for event in benchmark.timed] == ["forward"] * 3 * (2 if case is PER_SAMPLE else 1)
@@ -111,9 +118,9 @@ def test_transfers_are_recorded_beside_the_clock_and_one_at_a_time_every_row_is_
 
     far = Far(SPEC, seeded(SPEC))
     benchmark = FakeBenchmark(far)
-    case_.measure(benchmark, far, case, rows(6), None)
-    assert benchmark.extra_info["from_host_s"] == pytest.approx(3.0 * times, abs=1e-3)
-    assert benchmark.extra_info["to_host_s"] == pytest.approx(2.0 * times, abs=1e-3)
+    info = measure(benchmark, far, case)
+    assert info["from_host_s"] == pytest.approx(3.0 * times, abs=1e-3)
+    assert info["to_host_s"] == pytest.approx(2.0 * times, abs=1e-3)
     moved = [event for event in benchmark.before if event[0] == "from_host"]
     assert moved[-times * case_.TRANSFERS :] == [("from_host", shape)] * times * case_.TRANSFERS
     assert [event[0] for event in benchmark.before].count("to_host") >= times * case_.TRANSFERS
@@ -224,10 +231,10 @@ def test_memory_that_a_library_forbids_to_write_to_is_written_to():
 
 
 def test_the_books_cell_is_timed_whole():
-    benchmark, sizes = FakeBenchmark(), []
-    case_.measure(benchmark, None, Case("book", 100), rows(4), book=lambda size: (sizes.append(size), ()))
+    sizes = []
+    info = measure(FakeBenchmark(), None, Case("book", 100), book=lambda size: (sizes.append(size), ()))
     assert sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
-    assert set(benchmark.extra_info) == {"first_call_s"}
+    assert set(info) == {"first_call_s"}
 
 
 @pytest.mark.parametrize(("batch_size", "infer", "calls"), [(1, 5 * 0.5, 5), (2, 3 * 0.25, 3)])

@@ -180,9 +180,9 @@ def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
         return 0, made[-1]
 
     facts = ExtraInfo(mode="book", batch_size=100, rows_per_call=100)
-    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=lambda case: facts)
+    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=lambda case: facts, book=cell)
     book = Case("book", 100)
-    series = Series(contestant, book, Wanted(0.002, 3, 0.001), 1, *case_.make_ready(None, book, rows(4), cell))
+    series = Series(contestant, book, Wanted(0.002, 3, 0.001), 1, *case_.make_ready(contestant, book))
     series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)
     assert (series.calls, len(series.rounds_s)) == (2, 3)
     means = np.mean(np.reshape(made[-6:], (3, 2, 4)), axis=1)

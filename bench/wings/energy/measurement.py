@@ -5,8 +5,8 @@ from pathlib import Path
 from mlpbench.bench.cases import CUDA, Case
 from mlpbench.bench.clock import times_s
 from mlpbench.bench.machine.card import Card
-from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.case import Contestant, prepare
+from mlpbench.bench.measure.session import Suite
 
 POWERCAP = Path("/sys/class/powercap")
 

@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import no_collection, now
 from mlpbench.bench.machine.card import Card
-from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.case import Contestant, prepare
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.device import MEASURES, QUANTILES, DeviceCase, DeviceTimes, Spread
 from mlpbench.bench.wings.gpu import transfers
 from mlpbench.bench.wings.gpu.transfers import Sample

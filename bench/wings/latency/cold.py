@@ -17,8 +17,8 @@ from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import question
 from mlpbench.bench.machine.scratch import scratch
-from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.case import Contestant, prepare
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import Start
 from mlpbench.kernels import registry
 

@@ -8,8 +8,8 @@ from msgspec.structs import replace
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
-from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.case import Contestant, prepare
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import counted
 from mlpbench.bench.wings.latency import cold
 

@@ -12,8 +12,8 @@ import numpy as np
 from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
-from mlpbench.bench.measure.case import prepare
-from mlpbench.bench.measure.session import Contestant, Suite
+from mlpbench.bench.measure.case import Contestant, prepare
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import Network
 from mlpbench.bench.record.roofs import Anatomy, SmallNetwork
 from mlpbench.kernels import conformance
