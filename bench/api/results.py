@@ -77,15 +77,13 @@ class Results:
 
     def _repr_markdown_(self) -> str:
         from mlpbench.bench.analysis.summary import summarize
-        from mlpbench.bench.report.document import Points
         from mlpbench.bench.report.formats import markdown
         from mlpbench.bench.report.sections import times
 
         cases = summarize(record.named(self.runs))
         machines = ", ".join(dict.fromkeys(run.machine for run in self.runs))
         title = f"{', '.join(run.id for run in self.runs)}: {machines}"
-        problems = (Points(self.problems),) if self.problems else ()
-        return markdown.page("", (title, *problems, *((times.case_table(cases),) if cases else ())))
+        return markdown.page("", (title, self.problems, times.case_table(cases)))
 
 
 class Comparison(analysis.Comparison):

@@ -17,7 +17,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.write import write_document
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Document
-from mlpbench.bench.report.sections import gaps, times, trust
+from mlpbench.bench.report.sections import gaps, machine, times
 from mlpbench.bench.values import parse_duration
 
 _TITLE = "Median over repeats, with 95 % intervals"
@@ -106,9 +106,7 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     for line in document.lines() if verbose or several else headline.remarks:
         out.print(console.indented(line))
     if document.cases:
-        state = " Narrower: ".join(block if isinstance(block, str) else block.text for block in document.state)
-        harness = trust.harness(document) if verbose else ()
-        for line in filter(None, (state, *harness)):
+        for line in filter(None, (document.state, *(machine.harness(document) if verbose else ()))):
             out.print(Text(line, "dim"))
     for line, style in _doubts(document).items():
         out.print(Text(line, style))

@@ -1,26 +1,30 @@
-"""What a report says, whatever it looks like: sections of paragraphs, tables and figures, all plain text.
+"""What a report says, whatever it looks like: sections of paragraphs, lists, tables and figures, all plain text.
 
-Every text here may come from a file of unknown origin. It is not escaped for anything: each format does that.
+Every text here may come from a file of unknown origin. It is not escaped for anything: each format does that. Parts of
+a report register themselves: modules of `sections` and of wings by ``SECTIONS`` and ``CHARTS``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Any, TypeVar, cast
 
+from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.headline import Headline, Overview
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
+from mlpbench.bench.registered import modules
+from mlpbench.bench.stats.estimates import Estimate, Ratio
+from mlpbench.bench.words import plain
 
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
-class Points:
-    """A list of sentences."""
-
-    items: tuple[str, ...]
+# -- blocks
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,9 @@ class Table:
     rows: tuple[tuple[str, ...], ...]
     heads: int = 1
     numbers: range = range(0)
+
+    def __bool__(self) -> bool:
+        return bool(self.rows)
 
 
 def table(
@@ -79,10 +86,9 @@ def pivot(
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, how to read it, and a table for formats that cannot draw it.
+    """A chart, how to read it, and a table for formats that cannot draw it; ``data`` is what it is drawn from.
 
-    ``name`` is the kind of the chart, and where there may be several of a kind its number: ``hockney-0``. ``data`` is
-    what it is drawn from.
+    ``name`` is the kind of the chart, and where there may be several of a kind its number: ``hockney-0``.
     """
 
     name: str
@@ -105,10 +111,11 @@ class Section:
     folded: bool = True
 
 
-#: A text is a paragraph.
-Block = str | Points | Command | Table | Figure | Section
-#: From more runs than this on, what is said of each of them would be most of a page.
-MANY_RUNS = 2
+#: A text is a paragraph, several are a list. What is empty is left out.
+Block = str | tuple[str, ...] | Command | Table | Figure | Section
+
+
+# -- the whole
 
 
 @dataclass(frozen=True, repr=False)
@@ -140,15 +147,14 @@ class Findings:
 class Document(Findings):
     """A whole report. ``notices`` stand beside the headline.
 
-    ``chips``: what was measured and where, as names and values. ``state``: one sentence on the machine, and the command
-    that makes intervals narrower. ``data``: what sections say as data, by name. ``overviews``: a line for each of
-    several runs, in place of a sentence for each kernel.
+    ``chips``: what was measured and where, as names and values. ``state``: how busy the machine was. ``data``: what
+    sections say as data, by name. ``overviews``: a line for each of several runs, in place of one for each kernel.
     """
 
     chips: tuple[tuple[str, str], ...]
     headline: Headline
     notices: tuple[str, ...]
-    state: tuple[str | Command, ...]
+    state: str
     sections: tuple[Section, ...]
     data: Mapping[str, Any]
     overviews: tuple[Overview, ...]
@@ -168,3 +174,71 @@ class Document(Findings):
                 yield block
             elif isinstance(block, Section):
                 blocks += block.blocks
+
+
+# -- parts
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section that makes itself: ``blocks`` are its content, nothing where there is none.
+
+    ``place``: sections follow each other by it. ``answer``: a sentence for the heading, perhaps empty, where the runs
+    ask for the part, and else None. A page folds what was not asked for and is not ``open``. ``notes``: lines below the
+    heading. ``data``: what it is as JSON, by its name in the document (``headline.book``); ``data_of_run``: the same in
+    ``trust`` of each run.
+    """
+
+    place: int
+    slug: str
+    title: str
+    blocks: Callable[[Findings], Iterable[Block]]
+    open: bool = False
+    answer: Callable[[Findings], str | None] | None = None
+    notes: Callable[[Findings], Iterable[str]] | None = None
+    data: Mapping[str, Callable[[Findings], Any]] = field(default_factory=dict)
+    data_of_run: Mapping[str, Callable[[Findings, Judged], Any]] = field(default_factory=dict)
+
+
+@cache
+def registered() -> tuple[Part, ...]:
+    """Return the parts of all modules, in their order."""
+    parts: list[Part] = [part for module in _modules("section") for part in getattr(module, "SECTIONS", ())]
+    return tuple(sorted(parts, key=lambda part: part.place))
+
+
+@cache
+def charts() -> dict[str, Callable[[Any, Mapping[str, str]], dict[str, dict[str, Any]]]]:
+    """Return what draws each kind of figure: its data, and names of kernels in texts, become panels by title."""
+    return {kind: chart for module in _modules("chart") for kind, chart in getattr(module, "CHARTS", {}).items()}
+
+
+def _modules(kind: str) -> Iterator[Any]:
+    own = import_module(f"mlpbench.bench.report.{kind}s")
+    yield from (import_module(f"{own.__name__}.{module.name}") for module in iter_modules(own.__path__))
+    yield from modules("section")
+
+
+def answers(findings: Findings) -> dict[str, str]:
+    """Return the answers, perhaps empty, of the parts that the runs ask for, by slug: the first goes before all."""
+    found = {part.slug: part.answer(findings) for part in registered() if part.answer}
+    return {slug: answer for slug, answer in found.items() if answer is not None}
+
+
+def heading(findings: Findings) -> Headline:
+    """Return what the runs show, with the answer to what was asked and the notes of all parts."""
+    titles = {run.name: run.shown for run in findings.runs if run.shown}
+    answer = next(iter(findings.of(answers).values()), None) or None
+    finding = headline.find(findings.cases, titles, answer, headline.threads_of(findings.runs))
+    notes = [note for part in registered() if part.notes for note in part.notes(findings)]
+    return replace(finding, notes=[*finding.notes, *notes])
+
+
+def interval(value: Estimate | Ratio) -> dict[str, Any]:
+    """Return a value with its interval as JSON can hold it."""
+    return {**ends(value), "repeats": value.n, "no_interval": value.reason}
+
+
+def ends(value: Estimate | Ratio) -> dict[str, float | None]:
+    """Return a value and the ends of its interval, None where it has none."""
+    return {name: plain(getattr(value, name)) for name in ("value", "low", "high")}

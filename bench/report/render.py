@@ -8,13 +8,13 @@ from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run, named
-from mlpbench.bench.report import parts
+from mlpbench.bench.report import document
 from mlpbench.bench.report.document import Document, Findings, Section
-from mlpbench.bench.report.formats import csv, html, json, markdown
-from mlpbench.bench.report.sections import gaps, machine, trust
+from mlpbench.bench.report.formats import data, html, markdown
+from mlpbench.bench.report.sections import gaps, machine
 from mlpbench.kernels.registry import nearest
 
-_WRITERS = {"md": markdown.render, "html": html.render, "csv": csv.render, "json": json.render}
+_WRITERS = {"md": markdown.render, "html": html.render, "csv": data.as_csv, "json": data.as_json}
 FORMATS = tuple(_WRITERS)
 
 
@@ -38,9 +38,9 @@ def render(
     return write(build(runs, p99_s), format)
 
 
-def write(document: Document, format: str) -> str:  # noqa: A002 - as above
+def write(report: Document, format: str) -> str:  # noqa: A002 - as above
     """Return a report in one of `FORMATS`. Raises UserError for HTML where Jinja2 or vl-convert is not installed."""
-    return _WRITERS[format](document)
+    return _WRITERS[format](report)
 
 
 def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
@@ -56,18 +56,19 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     own = grouped((case.run, case) for case in cases)
     by_run = ((run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in judged)
     findings = Findings(judged, cases, tuple(by_run), p99_s)
-    asked = parts.first(findings)
+    answers = findings.of(document.answers)
+    first = next(iter(answers), None)
     return Document(
         **vars(findings),
         chips=machine.chips(judged),
-        headline=findings.of(parts.heading),
+        headline=findings.of(document.heading),
         notices=(*gaps.doubted(judged), *gaps.notices(judged)),
-        state=trust.state_of(findings),
+        state=machine.state_of(findings),
         sections=tuple(
-            Section(part.title, blocks, part.slug, part.folded(findings) if callable(part.folded) else part.folded)
-            for part in sorted(parts.registered(), key=lambda part: part is not asked)
-            if (blocks := tuple(part.blocks(findings)))
+            Section(part.title, blocks, part.slug, not (part.open or part.slug in answers))
+            for part in sorted(document.registered(), key=lambda part: part.slug != first)
+            if any(blocks := tuple(part.blocks(findings)))
         ),
-        data={name: value(findings) for part in parts.registered() for name, value in part.data.items()},
+        data={name: value(findings) for part in document.registered() for name, value in part.data.items()},
         overviews=tuple(headline.overview(*of_run) for of_run in findings.by_run) if cases and len(runs) > 1 else (),
     )

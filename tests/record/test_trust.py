@@ -10,7 +10,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME, NOTHING, Refusal
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Findings
-from mlpbench.bench.report.sections import trust
+from mlpbench.bench.report.sections import machine
 from support import simulate, trusting
 from support.trusting import AT, write
 
@@ -56,7 +56,7 @@ def test_files_without_the_block_are_read_as_before(tmp_path):
     assert frame.load(run)["disturbed"].isna().all()
     assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
     found = Findings((run,), (), ((run, ()),))
-    assert (trust.state_of(found), trust.harness(found)) == ((), ())
+    assert (machine.state_of(found), machine.harness(found)) == ("", ())
 
 
 def test_the_frame_marks_the_case_and_the_repeat(tmp_path):
@@ -76,5 +76,5 @@ def test_disturbed_times_are_left_out_where_two_others_are_there(tmp_path):
 
 def test_what_a_call_of_the_harness_costs_is_told(tmp_path):
     run = trusting.write_disturbed(tmp_path, [], [])
-    (sentence,) = trust.harness(Findings((run,), (), ()))
+    (sentence,) = machine.harness(Findings((run,), (), ()))
     assert sentence == "A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch, in every time here."

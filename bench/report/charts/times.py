@@ -7,7 +7,7 @@ from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import CaseSummary, one_at_a_time
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.parts import ends
+from mlpbench.bench.report.document import ends
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 Panels = Mapping[str, Sequence[CaseSummary]]

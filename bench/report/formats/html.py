@@ -9,17 +9,14 @@ import hashlib
 import json
 import re
 from collections.abc import Collection, Mapping
-from contextlib import suppress
-from datetime import date
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.report import parts
 from mlpbench.bench.report.charts import style
-from mlpbench.bench.report.document import Document, Figure
+from mlpbench.bench.report.document import Document, Figure, charts
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 
@@ -58,26 +55,17 @@ def render(document: Document) -> str:
 
 def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> dict[str, Any]:
     """Return the panels of a figure by title, as JSON, the kernels of its key, and how many panels stand in a row."""
-    charts = parts.charts()[figure.name.partition("-")[0]](figure.data, names)
-    panels = [(title, _embedded(chart)) for title, chart in charts.items()]
+    drawn = charts()[figure.name.partition("-")[0]](figure.data, names)
+    panels = [(title, _embedded(chart)) for title, chart in drawn.items()]
     columns = 2 if len(panels) in (2, 4) else 3
-    return {"panels": panels, "key": _key(charts.values(), kernels), "columns": columns}
+    return {"panels": panels, "key": _key(drawn.values(), kernels), "columns": columns}
 
 
 def _tab(document: Document) -> str:
-    """Return what a tab has room for: ``numpy 16x, EPYC, 2 Dec``."""
-    run, kernels = document.runs[0], document.headline.kernels
-    what = f"{len(document.runs)} runs" if len(document.runs) > 1 else kernels[0].name if kernels else "no times"
-    if len(document.runs) == 1 and kernels and kernels[0].speedup:
-        gain = kernels[0].speedup.value
-        what += f" {gain:.{int(gain < 9.95)}f}x"
-    model = run.measured_in.machine.cpu_model or run.machine
-    family = " ".join(re.sub(r"\([^)]*\)|@.*|\b(AMD|Intel|CPU|Processor)\b", "", model).split()[:2])
-    texts = [what, family]
-    with suppress(ValueError):
-        when = date.fromisoformat(((run.plan and run.plan.started) or "")[:10])
-        texts.append(f"{when.day} {when:%b}")
-    return ", ".join(filter(None, texts))
+    """Return what a tab has room for: ``numpy, 2026-12-02, AMD EPYC 9B45``."""
+    chips, kernels = dict(document.chips), document.headline.kernels
+    what = f"{len(document.runs)} runs" if document.several else kernels[0].name if kernels else "no times"
+    return ", ".join(filter(None, (what, chips.get("date"), chips.get("processor"))))
 
 
 def _unbroken(text: str) -> str:

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from mlpbench.bench.report.document import Block, Command, Document, Figure, Points, Section, Table
+from mlpbench.bench.report.document import Block, Command, Document, Figure, Section, Table
 
 #: What can begin something in the middle of a line. Underscores inside a word are harmless in GitHub's Markdown.
 _SPECIAL = re.compile(r"([\\`*\[\]|~$])|(?<![A-Za-z0-9])(_)|(_)(?![A-Za-z0-9])")
@@ -19,17 +19,17 @@ def render(document: Document) -> str:
     lines = [f"# {escape(document.title)}", "", chips, "", f"**{escape(document.headline.lead)}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
-    lines += [line for block in document.state for line in ("", *_block(block))]
+    lines += ["", escape(document.state)]
     for section in document.sections:
         lines += ["", f"## {escape(section.title)}", ""]
-        lines += [line for block in section.blocks for line in (*_block(block), "")]
+        lines += _lines(section.blocks)
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
     """Return blocks under a title, if there is one."""
     lines = [f"## {escape(title)}", ""] if title else []
-    return "\n".join([*lines, *(line for block in blocks for line in (*_block(block), ""))]).rstrip() + "\n"
+    return "\n".join([*lines, *_lines(blocks)]).rstrip() + "\n"
 
 
 def escape(text: str) -> str:
@@ -41,12 +41,16 @@ def escape(text: str) -> str:
     return _LINE_START.sub(r"\1\\", line)
 
 
+def _lines(blocks: Iterable[Block]) -> Iterator[str]:
+    return (line for block in blocks if block for line in (*_block(block), ""))
+
+
 def _block(block: Block) -> Iterator[str]:
     match block:
         case str():
             yield escape(block)
-        case Points(items):
-            yield from (f"- {escape(item)}" for item in items)
+        case tuple():
+            yield from (f"- {escape(item)}" for item in block)
         case Command(text):
             # The fence is longer than any run of backticks in the code block.
             fence = "`" * max(3, 1 + max(map(len, re.findall("`+", text)), default=0))

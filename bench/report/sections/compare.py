@@ -1,7 +1,6 @@
 """A comparison as a document: what it comes to, what else differs, and every case with its verdict."""
 
 import math
-from collections.abc import Iterable
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import compare, sides
@@ -9,8 +8,7 @@ from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.cases import ITERATION
 from mlpbench.bench.errors import NothingComparable
 from mlpbench.bench.report import document
-from mlpbench.bench.report.document import Block, Findings, Points, Table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Findings, Part, Table
 
 
 def title(comparison: Comparison) -> str:
@@ -58,19 +56,13 @@ def table(comparison: Comparison) -> Table:
 
 def blocks(comparison: Comparison) -> tuple[Block, ...]:
     """Return all of a comparison."""
-    sensitivity = comparison.smallest_slowdown
-    notes = [caption(comparison), *comparison.notes, *([sensitivity] if sensitivity else [])]
     return (
         comparison.conclusion,
-        *_points(f"not the same on both sides: {difference}" for difference in comparison.differences),
+        tuple(f"not the same on both sides: {difference}" for difference in comparison.differences),
         table(comparison),
-        *_points(notes),
-        *_points(f"not compared: {case}" for case in comparison.unmatched),
+        tuple(filter(None, (caption(comparison), *comparison.notes, comparison.smallest_slowdown))),
+        tuple(f"not compared: {case}" for case in comparison.unmatched),
     )
-
-
-def _points(texts: Iterable[str]) -> tuple[Points, ...]:
-    return (Points(items),) if (items := tuple(texts)) else ()
 
 
 def verdict(row: Row) -> str:
@@ -105,13 +97,8 @@ def _of_versions(findings: Findings) -> tuple[Block, ...]:
     return blocks(versions) if (versions := findings.of(_versions)) else ()
 
 
-SECTIONS = (
-    Part(
-        20,
-        "versions",
-        "One environment against the other",
-        _of_versions,
-        asked=lambda findings: findings.of(_versions) is not None,
-        answer=lambda findings: versions.conclusion if (versions := findings.of(_versions)) else None,
-    ),
-)
+def _answer(findings: Findings) -> str | None:
+    return versions.conclusion if (versions := findings.of(_versions)) else None
+
+
+SECTIONS = (Part(20, "versions", "One environment against the other", _of_versions, answer=_answer),)

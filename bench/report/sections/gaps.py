@@ -9,8 +9,7 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import consistency
 from mlpbench.bench.record.schema import STOPPED, Failure
-from mlpbench.bench.report.document import Findings, Table, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Findings, Part, Table, table
 
 Gap = tuple[str, str, str]
 ALL = "all cases"
@@ -114,7 +113,7 @@ def _blocks(findings: Findings) -> tuple[Table, ...]:
     rows = [(run.name, *gap) for run in findings.runs for gap in gaps(run)]
     caption = "Cases without a time, and why."
     texts = ("kernel", "what is missing", "why")
-    return (table(caption, texts, rows=rows, heads=1, several=findings.several),) if rows else ()
+    return (table(caption, texts, rows=rows, heads=1, several=findings.several),)
 
 
 SECTIONS = (Part(110, "missing", "What is missing", _blocks),)

@@ -1,17 +1,19 @@
-"""The environment of a run as lines for people, and what differs between runs."""
+"""The machine of a run: what it is and runs, what differs between runs, how busy it was, and what the harness costs."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
+from statistics import median
 
 from mlpbench.bench import words
+from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Commit, Gpu
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import MANY_RUNS, Block, Findings, Table, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Findings, Part, Table, table
+from mlpbench.bench.trust.state import State, state
 
 UNREADABLE, UNRECORDED = "not readable", "not recorded"
 
@@ -167,7 +169,55 @@ def _commit(git: Commit) -> str:
     return f"{git.commit}, {state}" if git.commit else "not run from a checkout"
 
 
+# -- how busy it was
+
+
+def states(findings: Findings) -> tuple[State, ...]:
+    """Return how busy the machine was in each run."""
+    return tuple(state(run.records, run.times, [case.sample for case in cases]) for run, cases in findings.by_run)
+
+
+def state_of(findings: Findings) -> str:
+    """Return how uncertain numbers are, and why; of several runs, those of the one with the widest intervals."""
+    of_runs = zip(findings.runs, findings.of(states), strict=True)
+    run, worst = max(of_runs, key=lambda pair: (pair[1].width or 0.0, pair[1].left_out or 0.0))
+    texts = list(sentences(worst, run.plan.budget_s if run.plan else None))
+    head = [f"{run.title} has the widest intervals."] if texts and findings.several else []
+    return " ".join([*head, *texts])
+
+
+def sentences(state: State, budget_s: float | None) -> Iterator[str]:
+    """Yield what disturbed a tenth of the times or more, how uncertain they are, and from 5 % on what would help."""
+    left_out = state.left_out or 0.0
+    if left_out > 0.1:
+        yield f"Other programs disturbed {words.percent(left_out)} of the timings; those are left out."
+    if state.card_others:
+        yield f"{words.things(state.card_others, 'other process', 'other processes')} used the card."
+    if state.width is not None:
+        yield f"Typical uncertainty {words.half_width(state.width)}."
+        if state.width > 0.05 and budget_s is not None:
+            yield f"Narrower: mlpbench run --budget {max(2, round(4 * budget_s / 60))}m"
+
+
+def call_costs(run: Judged) -> dict[str, float | None]:
+    """Return what a call of the harness costs by mode, in seconds, the median over processes; None where unknown."""
+    by_process = [record.trust.call_costs_s for record in run.records]
+    costs = {mode: [cost[mode] for cost in by_process if mode in cost] for mode in ("per_sample", "batched")}
+    return {mode: median(values) if values else None for mode, values in costs.items()}
+
+
+def harness(findings: Findings) -> tuple[str, ...]:
+    """Return what a call of the harness costs, one sentence for each run; none for files that do not say."""
+    return tuple(
+        f"A call of the harness costs {words.seconds(one)} one at a time and {words.seconds(batch)} for a batch, "
+        f"in every time {f'of {run.title}' if findings.several else 'here'}."
+        for run in findings.runs
+        for one, batch in (call_costs(run).values(),)
+        if one is not None and batch is not None
+    )
+
+
 SECTIONS = (
-    Part(150, "differences", "What differs between the runs", _differences, lambda all_: len(all_.runs) > MANY_RUNS),
-    Part(230, "environment", "Machine and software, network and data", _environment, folded=True),
+    Part(150, "differences", "What differs between the runs", _differences),
+    Part(230, "environment", "Machine and software, network and data", _environment),
 )

@@ -6,42 +6,24 @@ from mlpbench.bench import words
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Block, Command, Findings, Points, table
-from mlpbench.bench.report.parts import Part
-from mlpbench.bench.report.sections import trust
+from mlpbench.bench.report.document import Block, Command, Findings, Part, table
+from mlpbench.bench.report.sections import machine
 
 _CLOCK = (
-    (
-        "A time is the fastest tenth of the quiet rounds of one process, divided by the samples that a call processes. "
-        "The value shown is the median over repeats, each a fresh process, and its interval is from the repeats alone."
-    ),
-    (
-        "One at a time: Python calls the kernel with one sample and waits for the result, sample after sample. Batch: "
-        "one call for all samples of the batch, and the wait for the result."
-    ),
-    (
-        "In the clock: the forward pass and the wait. Outside it: making parameters, moving data to a device and back, "
-        "compiling, the first call, the check. The first call has its own column."
-    ),
-    (
-        "A speedup is the time per sample one at a time divided by the time per sample in a batch, within the same "
-        "process; the value shown is the median of these ratios over the repeats."
-    ),
-    (
-        "Each kernel has just agreed with a float64 reference, in the same process, when it is timed. Inputs rotate "
-        "through the data set, so that no kernel is timed on one row that stays in cache."
-    ),
+    "A time is the fastest tenth of a process's quiet rounds, divided by the samples of a call.",
+    "The value shown is the median over repeats, each a fresh process; its interval is from the repeats alone.",
+    "One at a time: Python calls the kernel with one sample and waits for the result. Batch: one call for all samples.",
+    "In the clock: the forward pass and the wait. Outside: parameters, transfers, compiling, first call, check.",
+    "Speedup: time per sample one at a time / in a batch, in the same process; the median of these over the repeats.",
+    "A kernel is timed right after it agreed with a float64 reference, on inputs that rotate through the data set.",
 )
-_BOOK_CLOCK = (
-    "The book's cell: everything in the clock, as the book has it. Data and weights are loaded, the network is made, "
-    "all images are inferred, and the hits are counted; its time is divided by the number of images."
-)
+_BOOK_CLOCK = "The book's cell: loading data and weights, making the network, inferring all images, counting hits."
 
 
 def _clock(findings: Findings) -> tuple[Block, ...]:
     """Return what is in the clock, of the book's cell too where it was timed, and what the harness costs."""
     book = (_BOOK_CLOCK,) if any(case.mode == "book" for case in findings.cases) else ()
-    return (Points((*_CLOCK, *book, *trust.harness(findings))),)
+    return ((*_CLOCK, *book, *machine.harness(findings)),)
 
 
 def _kernels(findings: Findings) -> tuple[Block, ...]:
@@ -59,7 +41,7 @@ def _kernels(findings: Findings) -> tuple[Block, ...]:
         "As the first repeat of each kernel says that got so far. Each process was asked for its threads before each "
         "case, outside the clock; more than were given fail the case."
     )
-    return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),) if rows else ()
+    return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),)
 
 
 def _kernel(record: Record) -> tuple[str, ...]:
@@ -116,7 +98,7 @@ def _again(findings: Findings) -> tuple[Block, ...]:
 
 
 SECTIONS = (
-    Part(200, "clock", "What is in the clock", _clock, folded=True),
-    Part(220, "kernels", "Kernels", _kernels, folded=True),
-    Part(240, "repeat", "Reproduce", _again, folded=True),
+    Part(200, "clock", "What is in the clock", _clock),
+    Part(220, "kernels", "Kernels", _kernels),
+    Part(240, "repeat", "Reproduce", _again),
 )

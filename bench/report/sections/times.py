@@ -6,9 +6,8 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis.headline import KernelFinding
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.report import parts
-from mlpbench.bench.report.document import Block, Figure, Findings, Points, Section, Table, pivot, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report import document
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, pivot, table
 
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
@@ -105,21 +104,18 @@ def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummar
 
 def _cases(findings: Findings) -> tuple[Block, ...]:
     """Return every case, and for each run whose repeats were open why it ended."""
-    if not findings.cases:
-        return ()
     texts = (f"{run.title}: {run.outcome}" for run in findings.runs if run.outcome)
-    return (case_table(findings.cases), *texts)
+    return (case_table(findings.cases), *(texts if findings.cases else ()))
 
 
 def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
     """Return what several runs show of each kernel, and who is fastest."""
-    heading = findings.of(parts.heading)
-    ranks = (Points(tuple(heading.ranks)),) if heading.ranks else ()
-    return (kernel_table(heading.kernels, several=True), *ranks) if findings.several and heading.kernels else ()
+    heading = findings.of(document.heading)
+    return (kernel_table(heading.kernels, several=True), tuple(heading.ranks)) if findings.several else ()
 
 
 SECTIONS = (
-    Part(10, "charts", "Time and speedup against batch size", _figures),
-    Part(120, "kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel, folded=True),
-    Part(140, "cases", "Every case", _cases, folded=True),
+    Part(10, "charts", "Time and speedup against batch size", _figures, open=True),
+    Part(15, "cases", "Every case", _cases, open=True),
+    Part(120, "kernel-by-kernel", "Kernel by kernel", _kernel_by_kernel),
 )

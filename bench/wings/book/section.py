@@ -9,8 +9,7 @@ from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import INK, MUTED, SERIES, SURFACE
-from mlpbench.bench.report.document import Block, Figure, Findings, Points, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, table
 from mlpbench.bench.wings.book import finding
 from mlpbench.bench.wings.book.finding import BOOK, Apart, BookFinding, Way
 
@@ -38,7 +37,7 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
     )
     numbers = table(caption, ("kernel", "part"), _NUMBERS, rows=rows)
     title, drawn = "Where the time of the book's cell goes", [cell for cell, _ in cells]
-    return Points(tuple(texts)), Figure("book", title, _READING, numbers, drawn)
+    return tuple(texts), Figure("book", title, _READING, numbers, drawn)
 
 
 def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
@@ -78,13 +77,10 @@ def found(findings: Findings) -> list[BookFinding]:
     return [cell for _, cases in findings.by_run for cell in finding.find(cases)]
 
 
-def _asked(findings: Findings) -> bool:
-    profiles = {run.plan.profile for run in findings.runs if run.plan}
-    return profiles == {"book"} or _answer(findings) is not None
-
-
 def _answer(findings: Findings) -> str | None:
-    return next(filter(None, (cell.lead() for cell in findings.of(found))), None)
+    """Return the first figure; without one, nothing to say of runs of the book alone."""
+    profiles = {run.plan.profile for run in findings.runs if run.plan}
+    return next(filter(None, (cell.lead() for cell in findings.of(found))), "" if profiles == {"book"} else None)
 
 
 def _notes(findings: Findings) -> list[str]:
@@ -155,7 +151,6 @@ SECTIONS = (
         "book",
         "Where the time of the book's cell goes",
         _blocks,
-        asked=_asked,
         answer=_answer,
         notes=_notes,
         data={"headline.book": lambda findings: list(map(_as_data, findings.of(found)))},

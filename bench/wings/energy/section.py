@@ -1,8 +1,7 @@
 """The energy that a sample costs, as a table, where the system shows it."""
 
 from mlpbench.bench import words
-from mlpbench.bench.report.document import Block, Findings, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Findings, Part, table
 
 _CAPTION = (
     "Joules of one sample, counted in the first repeat beside the timed rounds: what the processors' packages, or the "
@@ -25,4 +24,4 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
     return (table(_CAPTION, ("kernel", "case"), ("joules",), rows=rows, several=findings.several), *missing)
 
 
-SECTIONS = (Part(190, "spent", "Energy", blocks, folded=True),)
+SECTIONS = (Part(190, "spent", "Energy", blocks),)

@@ -7,8 +7,7 @@ from mlpbench.bench import words
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.device import DeviceCase, DeviceTimes
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.document import Block, Findings, Points, Table, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Findings, Part, Table, table
 
 #: The columns of each table, by the names of `bench.record.device.MEASURES`.
 _CALLS = {
@@ -48,7 +47,7 @@ def blocks(findings: Findings) -> tuple[Block, ...]:
         return ()
     tables = (_table(kernels, *item, several=findings.several) for item in _TABLES.items())
     texts = dict.fromkeys(text for of_kernel in kernels for text in _sentences(*of_kernel, several=findings.several))
-    return (*filter(None, tables), Points(tuple(texts)))
+    return (*filter(None, tables), tuple(texts))
 
 
 def _by_kernel(run: Run) -> dict[str, list[DeviceTimes]]:

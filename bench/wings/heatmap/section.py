@@ -13,8 +13,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import SURFACE
-from mlpbench.bench.report.document import Block, Figure, Findings, table
-from mlpbench.bench.report.parts import Part, interval
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, interval, table
 from mlpbench.bench.stats.estimates import Ratio
 
 #: The column of single calls, before all batch sizes.

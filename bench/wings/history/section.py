@@ -9,8 +9,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.document import Block, Figure, Findings, Table, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, Table, table
 from mlpbench.bench.wings.history import history
 from mlpbench.bench.wings.history.change_points import LEAST
 from mlpbench.bench.wings.history.history import Change, History, Series

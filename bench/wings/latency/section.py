@@ -6,8 +6,7 @@ from dataclasses import asdict
 from mlpbench.bench import words
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.trust import Start
-from mlpbench.bench.report.document import Block, Findings, Points, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Findings, Part, table
 from mlpbench.bench.wings.latency import latency
 from mlpbench.bench.wings.latency.latency import Budget, Latency
 
@@ -26,7 +25,7 @@ def _cold(findings: Findings) -> tuple[Block, ...]:
     rows = [(run.name, *row) for run in findings.runs for row in _starts(run)]
     times = ("import", "construction", "of all, compiling", "first calls", "peak memory", "device's pool")
     heads = ("kernel", "compiled code")
-    return (table(_COLD, heads, times, rows=rows, several=findings.several),) if rows else ()
+    return (table(_COLD, heads, times, rows=rows, several=findings.several),)
 
 
 def _percentiles(findings: Findings) -> tuple[Block, ...]:
@@ -37,8 +36,7 @@ def _percentiles(findings: Findings) -> tuple[Block, ...]:
     ]
     rows = [(run.name, *_latency(case)) for run in findings.runs for case in latency.latencies(run.records)]
     numbers = ("calls", "p50", "p90", "p99", "p99.9")
-    calls = [table(_LATENCY, ("kernel", "case"), numbers, rows=rows, several=findings.several)] if rows else []
-    return (*([Points(tuple(texts))] if texts else []), *calls)
+    return (tuple(texts), table(_LATENCY, ("kernel", "case"), numbers, rows=rows, several=findings.several))
 
 
 def _budgets(findings: Findings, run: Run) -> list[Budget]:
@@ -91,13 +89,13 @@ def _latency(case: Latency) -> tuple[str, ...]:
 
 
 SECTIONS = (
-    Part(160, "cold", "Cold starts and memory", _cold, folded=True),
+    Part(160, "cold", "Cold starts and memory", _cold),
     Part(
         170,
         "latency",
         "Latency percentiles",
         _percentiles,
-        folded=lambda findings: findings.p99_s is None,
+        answer=lambda findings: None if findings.p99_s is None else "",
         data_of_run={
             "latency": lambda _, run: list(map(asdict, latency.latencies(run.records))),
             "p99_budget": lambda findings, run: list(map(asdict, _budgets(findings, run))),

@@ -11,8 +11,7 @@ from mlpbench.bench.analysis.summary import CaseSummary, best_cases, of_kernels,
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.document import Block, Figure, Findings, Section, Table, pivot, table
-from mlpbench.bench.report.parts import Part, ends, interval
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, ends, interval, pivot, table
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 
@@ -135,7 +134,9 @@ def gained(findings: Findings) -> tuple[Scaling, ...]:
 
 
 def _answer(findings: Findings) -> str | None:
-    return " ".join(filter(None, (fastest(findings.by_run), most_gained(findings.of(gained))))) or None
+    """Return who is fastest and gains most; None where runs differ not in threads."""
+    groups = findings.of(gained)
+    return " ".join(filter(None, (fastest(findings.by_run), most_gained(groups)))) if groups else None
 
 
 def fastest(runs: Sequence[Summarized]) -> str | None:
@@ -216,7 +217,6 @@ SECTIONS = (
         "threads",
         "What more threads bring",
         _blocks,
-        asked=lambda findings: bool(findings.of(gained)),
         answer=_answer,
         data={"threads": lambda findings: list(map(_as_data, findings.of(gained)))},
     ),

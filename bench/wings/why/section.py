@@ -10,8 +10,7 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import MUTED
-from mlpbench.bench.report.document import MANY_RUNS, Block, Figure, Findings, Points, Section, Table, table
-from mlpbench.bench.report.parts import Part
+from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, table
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
 from mlpbench.bench.wings.why.bounds import Roofs, RoofVerdict
@@ -50,15 +49,12 @@ def explanations(findings: Findings) -> tuple[Explanation, ...]:
 
 
 def blocks(every: Sequence[Explanation]) -> tuple[Block, ...]:
-    """Return the section's content, run after run; of many runs, each has to be opened on a page."""
-    content: list[Block] = []
-    for number, explanation in enumerate(every):
-        title, inner = explanation.run.title, tuple(_of_run(explanation, number, several=len(every) > 1))
-        if len(every) > MANY_RUNS:
-            content.append(Section(title, inner))
-        else:
-            content += [*([f"{title}:"] if len(every) > 1 else []), *inner]
-    return tuple(content)
+    """Return the section's content; of several runs, each has to be opened on a page."""
+    several = len(every) > 1
+    content = [tuple(_of_run(explanation, number, several=several)) for number, explanation in enumerate(every)]
+    if not several:
+        return tuple(block for inner in content for block in inner)
+    return tuple(Section(one.run.title, inner) for one, inner in zip(every, content, strict=True))
 
 
 def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator[Block]:
@@ -68,14 +64,14 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
     def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
 
-    yield Points(tuple(gain_sentences(kernels)))
+    yield tuple(gain_sentences(kernels))
     if any(kernel.attribution for kernel in kernels):
         yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]))
     if any(share.verdict for kernel in kernels for share in kernel.shares):
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
     fitted = any(kernel.fit for kernel in kernels)
     line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, calls) if fitted else calls
-    yield Section(f"What a call costs, and the machine's limits{after}", (line, *([Points(texts)] if texts else [])))
+    yield Section(f"What a call costs, and the machine's limits{after}", (line, texts))
 
 
 def of_run(explanation: Explanation) -> str:

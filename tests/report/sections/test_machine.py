@@ -1,4 +1,4 @@
-"""The machine in a report: threads given and reported, binding, and the card."""
+"""The machine in a report: threads, binding, the card, how busy it was, and what makes a run narrower."""
 
 import json
 
@@ -6,7 +6,10 @@ import pytest
 
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from support import simulate
+from mlpbench.bench.report.sections import machine
+from mlpbench.bench.trust.state import State
+from support import simulate, trusting
+from support.trusting import AT
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 
@@ -56,3 +59,25 @@ def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_
     unbound = {"binding": {"processors": None, "reason": "no call for it"}}
     text = render.render([write(tmp_path / "unbound", {}, plan_changes=unbound)], "md")
     assert "| Binding | not bound to processors: no call for it |" in text
+
+
+def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_out_and_would_help():
+    assert [*machine.sentences(State(0.02, 1, 30, 0.021), 70.0)] == ["Typical uncertainty ±2.1 %."]
+    busy = "Other programs disturbed 45 % of the timings; those are left out. Typical uncertainty ±8 %."
+    assert " ".join(machine.sentences(State(0.45, 12, 30, 0.08), None)) == busy, "its number of repeats was chosen"
+    assert [*machine.sentences(State(0.45, 12, 30, 0.08), 70.0)][-1] == "Narrower: mlpbench run --budget 5m"
+    assert [*machine.sentences(State(None, 0, 30, None), 70.0)] == []
+    assert "3 other processes used the card." in machine.sentences(State(None, 0, 30, 0.01, card_others=3), None)
+
+
+def test_of_several_runs_the_one_with_the_widest_intervals_is_named(tmp_path):
+    runs = [trusting.write_disturbed(tmp_path / str(n), *hits, seed=n) for n, hits in enumerate(([[], []], [[], [AT]]))]
+    assert render.build(runs).state.startswith(
+        f"Run {runs[1].id} has the widest intervals. Other programs disturbed 25 %"
+    )
+
+
+def test_a_number_whose_repeats_were_all_disturbed_keeps_its_interval(tmp_path):
+    text = render.render([trusting.write_disturbed(tmp_path, [AT], [AT], [])], "md")
+    assert "(other programs disturbed it)" not in text
+    assert "Other programs disturbed 33 % of the timings; those are left out." in text

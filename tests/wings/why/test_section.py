@@ -34,7 +34,6 @@ def test_of_many_runs_each_has_to_be_opened_on_a_page_and_stands_in_markdown(rep
     page, (_, second) = reports.text("levels", "html"), reports.runs("levels")
     assert 'id="chart-waterfall-1_0"' in page
     assert f"Where the time of a sample goes, run {second.id}" in page
-    assert f"<summary>Run {second.id}</summary>" not in page
 
 
 def test_a_chart_far_from_the_legend_has_its_kernels_beside_it(reports):

@@ -1,6 +1,7 @@
-"""JSON: the report's content as data, with the numbers that its texts were made of."""
+"""The report's content as data: JSON with the numbers that its texts were made of, CSV with the tidy frame."""
 
 import json
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
@@ -10,14 +11,13 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.report.document import Document
-from mlpbench.bench.report.parts import interval, registered
-from mlpbench.bench.report.sections import gaps, trust
+from mlpbench.bench.report.document import Document, interval, registered
+from mlpbench.bench.report.sections import gaps, machine
 from mlpbench.bench.trust.rounds import At, CaseTime
 from mlpbench.bench.trust.state import State
 
 
-def render(document: Document) -> str:
+def as_json(document: Document) -> str:
     """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
     runs = {run.name: run for run in document.runs}
     data: dict[str, Any] = {
@@ -26,7 +26,7 @@ def render(document: Document) -> str:
         "headline": _with_ids(document.headline.as_dict(), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
-        "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(trust.states), strict=True)],
+        "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(machine.states), strict=True)],
     }
     for name, value in document.data.items():
         place, _, last = name.rpartition(".")
@@ -66,7 +66,7 @@ def _fields(owner: Any, *names: str) -> dict[str, Any]:
     return {name: value.as_dict() if hasattr(value, "as_dict") else value for name, value in values.items()}
 
 
-def _run(run: Judged, machine: State, document: Document) -> dict[str, Any]:
+def _run(run: Judged, state: State, document: Document) -> dict[str, Any]:
     more = {name: value(document, run) for part in registered() for name, value in part.data_of_run.items()}
     return {
         "run": run.id,
@@ -74,9 +74,9 @@ def _run(run: Judged, machine: State, document: Document) -> dict[str, Any]:
         "environment": run.measured_in.as_dict(),
         "kernels": [_kernel(*of_record) for of_record in zip(run.records, run.times, strict=True)],
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
-        "interrupted": bool(run.missing or run.problems),
+        "interrupted": bool(run.problems),
         **_fields(run, "ending"),
-        "trust": words.plain({"machine": asdict(machine), "call_cost_s": trust.call_costs(run), **more}),
+        "trust": words.plain({"machine": asdict(state), "call_cost_s": machine.call_costs(run), **more}),
     }
 
 
@@ -87,3 +87,17 @@ def _kernel(record: Record, times: Mapping[At, CaseTime]) -> dict[str, Any]:
         **_fields(record.kernel_info, *of_kernel),
         "disturbed": [words.case(*at) for at, case in times.items() if case.disturbed],
     }
+
+
+def as_csv(document: Document) -> str:
+    """Return a row for each case and repeat as CSV; times in seconds, missing values empty."""
+    from mlpbench.bench.analysis import frame  # brings pandas, which no other format needs
+
+    return frame.load(document.runs).map(_defused).to_csv(index=False, lineterminator="\n")
+
+
+def _defused(value: Any) -> Any:
+    """Return a text that no spreadsheet takes for a formula (OWASP, "CSV Injection"), also by signs of full width."""
+    starts = ("=", "+", "-", "@", "\t", "\r", "\n")
+    is_formula = isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(starts)
+    return f"'{value}" if is_formula else value
