@@ -59,7 +59,7 @@ def test_heading_cards_and_the_chart_stand_on_the_first_screen_and_the_tab_says_
     page = browser.open(reports.file("one"))
     ends = "Array.from(document.querySelectorAll('h1,.cards,#chart-time svg'), e => e.getBoundingClientRect())"
     assert page.ask(f"return {ends}.every(r => r.bottom <= 800 || r.height === 0)")
-    assert page.driver.title == "numpy 16x, Test, 24 Nov"
+    assert page.driver.title == "numpy, 2026-11-24, Test CPU @ 2.50GHz"
 
 
 def test_the_console_is_silent_and_the_network_too(browser, reports):
@@ -149,11 +149,11 @@ def test_every_link_leads_to_a_part_which_opens(browser, reports, name):
     assert len(links) > 5
     assert {link.removeprefix("#") for link in links} <= set(ids)
     assert len(set(ids)) == len(ids)
-    seen = "return document.querySelector('#cases table').checkVisibility()"
+    seen = "return document.querySelector('#environment table').checkVisibility()"
     assert page.ask(seen) is False
-    page.click("nav a[href='#cases']")
+    page.click("nav a[href='#environment']")
     page.until(lambda: page.ask(seen))
-    page.until(lambda: page.ask("return document.querySelector('#cases').getBoundingClientRect().top") < 900)
+    page.until(lambda: page.ask("return document.querySelector('#environment').getBoundingClientRect().top") < 900)
 
 
 @pytest.mark.parametrize(("name", "screens"), [("quick", 6), ("limits", 12)])
@@ -219,6 +219,8 @@ def test_a_name_in_the_legend_switches_its_line_in_all_charts(browser, reports):
 def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):
     """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
     page = browser.open(reports.file("explained"))
+    page.click("nav a[href='#explained']")
+    page.until(lambda: page.marks("share-0", "symbol"))
     assert [page.bars(f"waterfall-0_{number}") for number in range(len(KERNELS))] == [6] * len(KERNELS)
     for word in (
         "one at a time",
@@ -252,6 +254,8 @@ def test_the_books_cell_is_two_bars_of_five_parts(browser, reports):
 def test_the_heat_map_can_be_read(browser, reports, scheme):
     """A cell for every kernel and column, in words that stand out from it, whatever its shade."""
     page = browser.open(reports.file("one"), scheme=scheme)
+    page.click("nav a[href='#heatmap']")
+    page.until(lambda: page.words("heatmap"))
     cells, words = page.ask(
         """
         const all = s => Array.from(document.querySelectorAll('#chart-heatmap ' + s));
@@ -268,6 +272,8 @@ def test_the_heat_map_can_be_read(browser, reports, scheme):
 
 def test_the_heat_map_names_every_kernel_on_a_phone(browser, reports):
     page = browser.open(reports.file("one"), width=390)
+    page.click("nav a[href='#heatmap']")
+    page.until(lambda: page.words("heatmap"))
     left, inside = page.ask(
         """
         const chart = document.querySelector('#chart-heatmap svg').getBoundingClientRect().left;
