@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from mlpbench.bench.api.results import Results, load
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card, environment
-from mlpbench.bench.plan import choose, profiles, request
+from mlpbench.bench.plan import profiles, request, sweep
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
@@ -149,8 +149,8 @@ def plan(asked: Request) -> Planned:
     if asked.resume is not None:
         return resumed(asked)
     card.use(asked.device)
-    sweep = choose.plan(asked)
-    return Planned(sweep, Effort(sweep.plan, sweep.pairs))
+    planned = sweep.plan(asked)
+    return Planned(planned, Effort(planned.plan, planned.pairs))
 
 
 def resumed(asked: Request, command: str = "run", below: str = "") -> Planned:

@@ -14,7 +14,7 @@ from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.machine import card
 from mlpbench.bench.measure import verdict
-from mlpbench.bench.plan import choose
+from mlpbench.bench.plan import sweep
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.schema import computed
 from mlpbench.kernels import registry
@@ -52,7 +52,7 @@ def check(
     names = [*(named or registry.usual()), *(registry.peers() if request.peers else ())]
     if len(request.spec) > 1 or len(request.dtype) > 1:
         raise UserError("check takes one --spec and one --dtype at a time")
-    workload = Workload(choose.make_options(request))
+    workload = Workload(sweep.make_options(request))
     _ = workload.inputs, workload.params  # bad input is told before anything runs
     rows = []
     for name in dict.fromkeys(names):

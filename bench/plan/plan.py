@@ -4,13 +4,11 @@ import os
 import random
 import re
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from msgspec.structs import replace
-
-from mlpbench.bench.cases import Case, Setting
+from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.record.plan import Plan
@@ -91,27 +89,6 @@ def make_plan(
         started=now.isoformat(timespec="seconds"),
         clock=(*clock_options(profile), *more.pop("clock", ())),
         **more,
-    )
-
-
-def compiled_last(order: Sequence[tuple[str, int]], compiling: Sequence[str]) -> tuple[tuple[str, int], ...]:
-    """Return an order whose first repeat ends with the kernels that are compiled: the first numbers come at once."""
-    place = {name: number for number, name in enumerate(compiling, start=1)}
-    return tuple(sorted(order, key=lambda at: (at[1], place.get(at[0], 0) if at[1] == 0 else 0)))
-
-
-def part_of(whole: Plan, setting: Setting, kernels: Mapping[str, str]) -> Plan:
-    """Return the plan of one setting of a sweep: an ordinary run. ``kernels``: its kernels by name in the whole."""
-    order = tuple((kernels[name], repeat) for name, repeat in whole.order if name in kernels)
-    return replace(
-        whole,
-        run_id=f"{whole.run_id}.{setting.label}",
-        kernels=tuple(kernels.values()),
-        order=order,
-        repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
-        threads=setting.threads,
-        sweep=whole.run_id,
-        setting=setting,
     )
 
 

@@ -27,7 +27,7 @@ _TEXTS = ("backend", "device", "version", "reason")
 class Probed:
     """A kernel, and why it cannot run here; ``reason`` is None where it can.
 
-    ``compiles``: whether its library compiles. ``refuses``: specifications that it cannot express, as text, and why.
+    ``refuses``: specifications that it cannot express, as text, and why.
     """
 
     name: str
@@ -35,7 +35,6 @@ class Probed:
     device: str | None
     version: str | None
     reason: str | None
-    compiles: bool = False
     refuses: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -122,7 +121,7 @@ def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
         kernel.probe()
     except KernelUnavailable as error:
         reason = str(error)
-    facts = kernel.backend, kernel.device, kernel.version(), reason, kernel.compiles()
+    facts = kernel.backend, kernel.device, kernel.version(), reason
     return Probed(name, *facts, refuses=dict(_refused(kernel, specs)))
 
 

@@ -1,4 +1,4 @@
-"""The plan of a sweep: an ordinary run for each setting, side by side.
+"""The plan of a request: an ordinary run for each setting, side by side, and their kernels, repeats and budget.
 
 Each pair of setting and kernel is a name, ``<label>/<kernel>``, in one plan of the whole, whose order is shuffled as a
 run's is: ratios between settings stay paired by repeat. With one setting names are kernels.
@@ -9,15 +9,28 @@ from dataclasses import dataclass, field, replace
 
 from msgspec.structs import replace as replan
 
-from mlpbench.bench.cases import Setting
-from mlpbench.bench.data.workload import Workload
+from mlpbench.bench import cases as cases_
+from mlpbench.bench.cases import Case, Setting
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.machine import binding
-from mlpbench.bench.plan.plan import part_of
+from mlpbench.bench.machine import binding, environment
+from mlpbench.bench.plan import effort, probe
+from mlpbench.bench.plan import plan as plans
+from mlpbench.bench.plan.probe import Probed
+from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Interpreter, Plan
+from mlpbench.bench.record.plan import Interpreter, KernelFile, Plan
 from mlpbench.bench.registered import modules
+from mlpbench.bench.stats.estimates import LEAST_REPEATS
+from mlpbench.kernels import base, registry
+from mlpbench.kernels.own import files
+
+#: What kernels on a device are measured beside.
+BESIDE = "numpy"
+#: A process is stuck after half a budget, so that others have time: not before half a minute, or of one kernel alone a
+#: minute, since a first process compiles.
+MOST_TIMEOUT_S, MINUTE_S, HALF_S = 600.0, 60.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -45,9 +58,9 @@ class Part:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One run, or several side by side; ``plan`` is that of the whole. ``devices``: where kernels compute."""
+    """One run, or several side by side, with the plan of the ``whole``. ``devices``: where kernels compute."""
 
-    plan: Plan
+    whole: Plan
     parts: tuple[Part, ...]
     devices: Mapping[str, str] = field(default_factory=dict)
 
@@ -55,6 +68,11 @@ class Sweep:
     def several(self) -> bool:
         """Whether there is more than one setting."""
         return len(self.parts) > 1
+
+    @property
+    def plan(self) -> Plan:
+        """The plan of the whole; one setting alone has its own."""
+        return self.whole if self.several else self.parts[0].plan
 
     @property
     def pairs(self) -> list[list[str]]:
@@ -66,18 +84,53 @@ class Sweep:
         return next((number, part) for number, part in enumerate(self.parts) if name in part.names)
 
 
-def interpreters(texts: Sequence[str]) -> dict[str, str]:
-    """Return the interpreter of each environment that was named as NAME=PATH, by its name. Raises UserError."""
-    found = [wing.parse(texts) for wing in (modules("environments") if texts else ())]
-    if texts and not found:
-        raise UserError("--env: mlpbench measures in no other environment here")
-    return found[0] if found else {}
+def plan(request: Request) -> Sweep:
+    """Return what a request comes to here. Nothing is timed, and nothing is written.
+
+    Raises UserError: also where a kernel that was asked for by name can run in no setting.
+    """
+    pythons = interpreters(request.env)
+    settings = make_settings(request, list(pythons))
+    workloads = make_workloads(request, settings)
+    named = [registry.give(name, elsewhere=bool(pythons)) for name in request.kernels or request.profile.kernels or ()]
+    envs = inspected(pythons)
+    answers = _ask(request, named, list(zip(settings, workloads, strict=True)), envs)
+    names = [
+        names_of(settings, setting, [answer.name for answer in of_setting if answer.available])
+        for setting, of_setting in zip(settings, answers, strict=True)
+    ]
+    whole, parts = _whole(request, settings, names), []
+    for setting, workload, own, of_setting in zip(settings, workloads, names, answers, strict=True):
+        env = envs.get(setting.env or "")
+        skipped = {answer.name: answer.reason or "" for answer in of_setting if not answer.available}
+        own_plan = replan(plan_of(whole, setting, own, settings), skipped=skipped, env=env and env.interpreter)
+        parts.append(Part(setting, own_plan, workload, own, env))
+    devices = {answer.name: answer.device for of_setting in answers for answer in of_setting if answer.device}
+    return Sweep(whole, tuple(parts), devices)
 
 
-def inspected(interpreters: Mapping[str, str]) -> dict[str, Env]:
-    """Return the environment of each interpreter, which is started. Raises UserError where one lacks something."""
-    asked = modules("environments") if interpreters else ()
-    return {name: wing.inspect(name, python) for wing in asked for name, python in interpreters.items()}
+def _whole(request: Request, settings: Sequence[Setting], names: Sequence[Mapping[str, str]]) -> Plan:
+    """Return the plan of the whole, which has the kernels of each setting by their ``names``."""
+    kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
+    budget_s, profile = find_budget_s(request), request.profile
+    p99 = [] if request.p99_s is None else [f"--p99={request.p99_s * 1e9:.0f}ns"]
+    return plans.make_plan(
+        profile,
+        list(kernels),
+        grid(request),
+        repeats=request.repeats or max(profile.repeats, 0 if budget_s is None else LEAST_REPEATS),
+        seed=plans.new_seed() if request.seed is None else request.seed,
+        commit=environment.commit().commit,
+        together=together(zip(settings, names, strict=True)),
+        threads=settings[0].threads,
+        command=request.command,
+        clock=[*p99, *["--cold"] * profile.cold, *["--mlpbench-audit"] * request.audit],
+        target=None if budget_s is None else effort.TARGET,
+        budget_s=budget_s,
+        timeout_s=timeout_s(budget_s, len(kernels)),
+        options_from_file=dict(request.from_file),
+        files={name: KernelFile(*file) for name, file in files.given().items() if name in kernels.values()},
+    )
 
 
 def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:
@@ -91,25 +144,117 @@ def together(parts: Iterable[tuple[Setting, Mapping[str, str]]]) -> list[list[st
     return list(grouped(named).values())
 
 
-def divide(plan: Plan, parts: Sequence[tuple[Setting, Workload, dict[str, str]]]) -> Sweep:
-    """Return the plan of the whole divided among settings, each with its workload and its names of kernels.
+def plan_of(whole: Plan, setting: Setting, names: Mapping[str, str], settings: Sequence[Setting]) -> Plan:
+    """Return the plan of one of the settings of a sweep: an ordinary run, of the kernels with these names.
 
     Settings that differ in threads are bound to as many processors, whatever a library makes of its variables.
     """
-    binds = len({setting.threads for setting, *_ in parts}) > 1
-    made = []
-    for setting, workload, names in parts:
-        own = part_of(plan, setting, names) if len(parts) > 1 else plan
-        own = replan(own, binding=binding.choose(setting.threads)) if binds else own
-        made.append(Part(setting, own, workload, names))
-    return of_parts(plan, made)
+    if len(settings) == 1:
+        return whole
+    order = tuple((names[name], repeat) for name, repeat in whole.order if name in names)
+    return replan(
+        whole,
+        run_id=f"{whole.run_id}.{setting.label}",
+        kernels=tuple(names.values()),
+        order=order,
+        repeats=max((repeat for _, repeat in order), default=whole.repeats - 1) + 1,
+        threads=setting.threads,
+        sweep=whole.run_id,
+        setting=setting,
+        binding=binding.choose(setting.threads) if "threads" in setting.varies else None,
+    )
 
 
-def of_parts(plan: Plan, parts: Sequence[Part]) -> Sweep:
-    """Return the sweep of some parts. One part alone has the plan of the whole."""
-    return Sweep(plan if len(parts) > 1 else parts[0].plan, tuple(parts))
+def find_budget_s(request: Request) -> float | None:
+    """Return the seconds in which repeats go on, None for a fixed number of them."""
+    return None if request.repeats else request.budget_s or request.profile.budget_s
 
 
-def measured_in(part: Part, env: Env | None) -> Part:
-    """Return a part that measures an environment, None for our own."""
-    return replace(part, env=env, plan=replan(part.plan, env=env and env.interpreter))
+def timeout_s(budget_s: float | None, kernels: int) -> float:
+    """Return the seconds after which a process is stopped: a part of the budget."""
+    if budget_s is None:
+        return MOST_TIMEOUT_S
+    return min(max(budget_s, MINUTE_S) if kernels == 1 else max(budget_s / 2, HALF_S), MOST_TIMEOUT_S)
+
+
+def grid(request: Request) -> list[Case]:
+    """Return the cases of every process."""
+    return cases_.grid(request.profile.modes, request.batch_size or request.profile.batch_sizes)
+
+
+def make_options(request: Request) -> Options:
+    """Return what is computed in the first setting."""
+    spec, dtype = next(iter(request.spec), None), next(iter(request.dtype), Options.dtype)
+    return Options(spec.text if spec else None, dtype, request.data, request.model)
+
+
+def make_settings(request: Request, envs: Sequence[str]) -> list[Setting]:
+    """Return every combination of what was asked for; ``envs``: names of environments, none for our own."""
+    specs = [spec.label() for spec in request.spec or (make_options(request).read_spec(),)]
+    if len(set(specs)) < len(set(request.spec)):
+        raise UserError("--spec: two networks of the same sizes: a sweep tells networks apart by their sizes")
+    threads, dtypes = request.threads or (base.processors(),), request.dtype or (Options.dtype,)
+    return cases_.make_settings(specs, threads, dtypes, envs or (None,))
+
+
+def make_workloads(request: Request, settings: Sequence[Setting]) -> list[Workload]:
+    """Return what each setting computes; settings that differ in threads share it.
+
+    Raises UserError for data and weights that are bad or do not fit, before anything runs.
+    """
+    rows = max(cases_.ALL_ROWS, *(case.batch_size for case in grid(request)))
+    options, texts = make_options(request), {spec.label(): spec.text for spec in request.spec}
+    made: dict[tuple[str, str], Workload] = {}
+    for setting in settings:
+        options = replace(options, spec=texts.get(setting.spec), dtype=setting.dtype)
+        try:
+            _ = made.setdefault((setting.spec, setting.dtype), Workload(options, rows)).facts()
+        except UserError as error:
+            if len(texts) < 2:
+                raise
+            raise UserError(f"--spec {setting.spec}: {error}") from None
+    return [made[setting.spec, setting.dtype] for setting in settings]
+
+
+def interpreters(texts: Sequence[str]) -> dict[str, str]:
+    """Return the interpreter of each environment that was named as NAME=PATH, by its name. Raises UserError."""
+    found: list[dict[str, str]] = [wing.parse(texts) for wing in (modules("environments") if texts else ())]
+    if texts and not found:
+        raise UserError("--env: mlpbench measures in no other environment here")
+    return found[0] if found else {}
+
+
+def inspected(interpreters: Mapping[str, str]) -> dict[str, Env]:
+    """Return the environment of each interpreter, which is started. Raises UserError where one lacks something."""
+    asked = modules("environments") if interpreters else ()
+    return {name: wing.inspect(name, python) for wing in asked for name, python in interpreters.items()}
+
+
+def _ask(
+    request: Request, named: Sequence[str], settings: Sequence[tuple[Setting, Workload]], envs: Mapping[str, Env]
+) -> list[list[Probed]]:
+    """Return what each kernel answers in each setting. Raises UserError where one that is ``named`` can run in none."""
+    device = None if named else request.profile.device
+    usual = registry.usual() if request.every else request.profile.usual
+    names = list(dict.fromkeys([*(named or usual), *(registry.peers() if request.peers else ())]))
+    specs = list(dict.fromkeys(workload.spec for _, workload in settings))
+    probed = {}
+    for name in {setting.env for setting, _ in settings}:
+        of_env = list(probe.probe_all(names, specs, envs[name].interpreter.python if name else None))
+        probed[name] = of_env if device is None else _on_device(of_env, device)
+    answers = [
+        [probe.for_spec(answer, workload.spec) for answer in probed[setting.env]] for setting, workload in settings
+    ]
+    for of_kernel in zip(*answers, strict=True):
+        if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
+            raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")
+    return answers
+
+
+def _on_device(answers: Sequence[Probed], device: str) -> list[Probed]:
+    """Return the answers of the kernels on a device, and of `BESIDE`. Raises UserError where none can run there."""
+    there = [answer for answer in answers if answer.device == device]
+    if not any(answer.available for answer in there):
+        why = f": {there[0].name}: {there[0].reason}" if there else ""
+        raise UserError(f"no kernel that computes on {device} is available{why}")
+    return [*there, *(answer for answer in answers if answer.name == BESIDE)]

@@ -27,14 +27,14 @@ def run(tmp_path, monkeypatch, capsys):
     # A page for each of them would take most of the time.
     monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
     measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
-    here = [probe.Probed(name, name, "cpu", "1", None, compiles=name == "numba") for name in noise]
+    here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
     monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [answer for answer in here if answer.name in names])
 
     def typed(*words, stop_at=None):
         stop["at"] = stop_at
         for machine in tmp_path.iterdir():  # two runs of one second would have one name
             shutil.rmtree(machine)
-        status, out, err = called(capsys, "run", "numpy", "numba", "--results", tmp_path, *words)
+        status, out, err = called(capsys, "run", "numpy", "numba", "--seed", 1, "--results", tmp_path, *words)
         runs = record.find_runs(tmp_path)
         return status, out, err, record.read_run(runs[0]) if runs else None
 
@@ -52,10 +52,6 @@ def test_quick_has_five_repeats_and_goes_on_where_it_is_noisy(run):
     assert count(found) == {"numpy": 5, "numba": 27}
     assert found.ending.spent_s == 64
     assert (found.plan.repeats, len(found.plan.order), len(found.ending.order)) == (5, 10, 32)
-    lines = out.partition("Median over repeats")[2].splitlines()
-    table = [line.split()[-1] for line in lines if "µs (" in line or "ns (" in line]
-    assert table.count("target") == 6
-    assert table.count("budget") == 6
     said = "6 of 12 cases have an interval within 5 %; 6 ran out of budget (64 s used, 65 s planned). Widest: numba"
     assert said in out
     assert "cases have an interval" not in run()[1], "the uncertainty is told once, unless all notes are asked for"
@@ -102,8 +98,6 @@ def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):
     """Five planned repeats of two kernels need 20 s: the budget is kept, and everything says what is missing."""
     status, out, err, found = run("--budget", "9s")
     assert status == 0
-    first, *_ = found.plan.order
-    assert first == ("numpy", 0), "numba compiles"
     assert re.search(
         r"^numpy 1/5: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
     )

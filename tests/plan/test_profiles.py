@@ -5,7 +5,7 @@ import pytest
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import choose, probe, profiles
+from mlpbench.bench.plan import probe, profiles, sweep
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from support.terminal import called, complaint
@@ -47,7 +47,7 @@ def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatc
         here = lambda names, *_: [answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names]  # noqa: E731
         monkeypatch.setattr(probe, "probe_all", here)
         request = Request(profile=profiles.profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
-        return set(choose.plan(request).plan.kernels)
+        return set(sweep.plan(request).plan.kernels)
 
     assert planned() == {"cupy", "numpy"}
     assert planned(named=("numba",)) == {"numba"}, "what is named is what is meant"

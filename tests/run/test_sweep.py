@@ -12,7 +12,7 @@ from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.sweep import divide, names_of
+from mlpbench.bench.plan.sweep import Part, Sweep, names_of, plan_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.write import write_bytes
@@ -35,7 +35,9 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
         parts.append((setting, workload, names_of(settings, setting, here)))
     names = [name for *_, names in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
-    return divide(make_plan(profiles.profile("smoke"), names, CASES, **how, **aim), parts)
+    whole = make_plan(profiles.profile("smoke"), names, CASES, **how, **aim)
+    made = (Part(setting, plan_of(whole, setting, own, settings), workload, own) for setting, workload, own in parts)
+    return Sweep(whole, tuple(made))
 
 
 @pytest.fixture

@@ -21,12 +21,11 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure import instruments
-from mlpbench.bench.plan import choose
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan, new_seed
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.request import Request
-from mlpbench.bench.plan.sweep import Part, Sweep
+from mlpbench.bench.plan.sweep import Part, Sweep, timeout_s
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, TallyEntry
 from mlpbench.bench.record.plan import Plan
@@ -99,7 +98,7 @@ def _planned(request: Request, repeats: int) -> Sweep:
         threads=threads,
         command=request.command,
         budget_s=budget_s,
-        timeout_s=choose.timeout_s(budget_s, len(kernels)),
+        timeout_s=timeout_s(budget_s, len(kernels)),
         options_from_file=dict(request.from_file),
     )
     setting = Setting(MNIST.label(), threads, MNIST.dtype)

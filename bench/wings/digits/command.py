@@ -33,7 +33,7 @@ def show(
     Example: mlpbench show 0
     """
     from mlpbench.bench.data.workload import Workload
-    from mlpbench.bench.plan.choose import make_options
+    from mlpbench.bench.plan.sweep import make_options
     from mlpbench.bench.wings.digits import show as picture
     from mlpbench.kernels import reference
 

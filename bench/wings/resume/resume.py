@@ -18,7 +18,7 @@ from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
-from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters, measured_in, names_of, of_parts
+from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters, names_of
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.plan import Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
@@ -108,8 +108,9 @@ def find(request: Request, below: str = "") -> Stopped:
     _use_device(request, stopped)
     envs = inspected(_interpreters(request, stopped))
     if envs:
-        parts = [measured_in(part, envs.get(part.setting.env or "")) for part in stopped.sweep.parts]
-        stopped = with_(stopped, sweep=of_parts(stopped.sweep.plan, parts))
+        found = ((part, envs.get(part.setting.env or "")) for part in stopped.sweep.parts)
+        parts = (with_(part, env=env, plan=replace(part.plan, env=env and env.interpreter)) for part, env in found)
+        stopped = with_(stopped, sweep=with_(stopped.sweep, parts=tuple(parts)))
     devices: dict[str, str] = {}
     versions: dict[tuple[str | None, str], str | None] = {}
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))

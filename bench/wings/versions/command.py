@@ -24,7 +24,7 @@ from mlpbench.bench.cli.options import FailIfSlower, Format
 from mlpbench.bench.cli.report import write_reports
 from mlpbench.bench.cli.run import carry_out
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import choose
+from mlpbench.bench.plan import sweep
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.versions import versions
@@ -119,10 +119,10 @@ def _decides(scatter: float, pairs: int) -> float:
 
 def _say_what_it_shows(request: Request, kernels: int) -> None:
     """Say what the budget of a run can show; nothing of a fixed number of repeats."""
-    budget_s = choose.find_budget_s(request)
+    budget_s = sweep.find_budget_s(request)
     if budget_s is None:
         return
-    cases, load = len(choose.grid(request)), os.getloadavg()[0]
+    cases, load = len(sweep.grid(request)), os.getloadavg()[0]
     lasts_s = pair_s(kernels, cases, request.profile.max_time_s, load=load, processors=processors())
     console.say(in_words(budget_s, lasts_s, load, processors()))
 
