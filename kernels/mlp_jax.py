@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 _Array = NDArray[Any]
 
 EXTRA = "jax"
-_INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[jax-cuda]' brings it"
+_INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[jax-cuda13]' or, for CUDA 12, '.[jax-cuda12]' brings it"
 
 
 def _jax(platform: str) -> Any:

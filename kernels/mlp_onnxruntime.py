@@ -15,6 +15,8 @@ The settings, and why:
 from __future__ import annotations
 
 import os
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -245,7 +247,11 @@ class OnnxRuntimeCudaKernel(OnnxRuntimeKernel):
     def probe(cls) -> None:
         """Raise KernelUnavailable where ONNX Runtime cannot be imported, or was built without CUDA."""
         super().probe()
-        has = _onnxruntime().get_available_providers()
+        library = _onnxruntime()
+        if hasattr(library, "preload_dlls"):  # else what pip installs of CUDA is not found
+            with redirect_stdout(sys.stderr):  # where it says what it did not find
+                library.preload_dlls()
+        has = library.get_available_providers()
         if cls._provider[0] not in has:
             how = "pip install -e '.[onnxruntime-cuda]' brings one that does, in the place of onnxruntime"
             raise KernelUnavailable(f"this ONNX Runtime computes with {', '.join(has)}, not on a CUDA device: {how}")

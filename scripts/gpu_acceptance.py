@@ -2,10 +2,10 @@
 
     PYTHONPATH=. python scripts/gpu_acceptance.py --out DIR --seconds 480
 
-It needs a plain checkout, CuPy, Numba and pytest-benchmark, and no network. Each part runs in a process of its own: a
-card that fails one may pass the next, and so may the next kernel. Lines begin with ok, FAIL or info, and the last one
-counts them. The folder DIR holds what was said as soon as it is said, the roofs, the table of times, and a run to be
-committed. Status 0: everything is accepted.
+It needs CuPy, what `pip install -e .` brings, and no network; what is missing it says at once. Each part runs in a
+process of its own: a card that fails one may pass the next, and so may the next kernel. Lines begin with ok, FAIL or
+info, and the last one counts them. The folder DIR holds what was said as soon as it is said, the roofs, the table of
+times, and a run to be committed. Status 0: everything is accepted.
 """
 
 from __future__ import annotations
@@ -16,12 +16,16 @@ import os
 import sys
 import time
 from importlib import import_module
+from importlib.util import find_spec
 from pathlib import Path
 
 from acceptance.told import FAIL, INFO, LATE, OK, Asked, last, ran
 
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 
+#: All that the parts import, beside Python's own.
+NEEDS = ("cupy", "llvmlite", "msgspec", "numba", "numpy", "packaging", "pandas", "pytest", "pytest_benchmark")
+NEEDS += ("rich", "scipy", "threadpoolctl", "typer")
 #: In this order: each part, the module that has it, and the share of the time that it may take. Modules are imported by
 #: the parts: some need more packages than others.
 PARTS = {
@@ -31,6 +35,7 @@ PARTS = {
     "roofs": ("timings", 0.1),
     "timer": ("timings", 0.1),
     "table": ("timings", 0.35),
+    "thresholds": ("timings", 0.1),
     "silicon": ("checks", 0.15),
     "tests": ("checks", 0.2),
     "sanitizer": ("checks", 0.15),
@@ -116,6 +121,9 @@ def main() -> int:
     for variable in ("CUPY_CACHE_DIR", "NUMBA_CACHE_DIR"):
         os.environ.setdefault(variable, str(asked.out / "cache" / variable.partition("_")[0].lower()))
     if asked.part is None:
+        if missing := [name for name in NEEDS if find_spec(name) is None]:
+            print(f"{FAIL} not installed: {', '.join(missing)}; in the checkout, pip install -e '.[cuda12]' brings all")
+            return 2
         given = {
             "out": asked.out,
             "spec": asked.spec,

@@ -3,10 +3,12 @@
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Self, TypeVar
 
 import msgspec
 
+from mlpbench.bench.clock import now
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import CardWatch
 from mlpbench.bench.record.environment import Gpu
@@ -14,9 +16,10 @@ from mlpbench.kernels.base import Facts
 
 T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
-#: Below this share of the highest clock a sample is dropped: nvbench's own threshold.
-THROTTLED = 0.75
-#: NVML's reasons for a lower clock: bits, and their names. `SLOWED` drop a sample at any clock; `CHOSEN` by somebody.
+#: A clock below this share of what it was in the first second is told. Cards differ in what they can keep up, and
+#: people lock clocks: how it stands to the highest says nothing.
+FELL, FIRST_S = 0.9, 1.0
+#: NVML's reasons for a lower clock: bits, and their names. Those of `SLOWED` drop a sample.
 REASONS = {
     0x4: "power cap",
     0x8: "hardware slowdown",
@@ -25,7 +28,7 @@ REASONS = {
     0x40: "hardware thermal slowdown",
     0x80: "power brake",
 }
-SLOWED, CHOSEN = 0x8 | 0x20 | 0x40 | 0x80, 0x2
+SLOWED = 0x8 | 0x20 | 0x40 | 0x80
 
 
 def chosen(text: str, environ: Mapping[str, str]) -> dict[str, str]:
@@ -72,7 +75,8 @@ class Card:
     reason: str | None = None
     others: int | None = None
     most_mhz: float | None = None
-    _mhz: list[float] = field(default_factory=list)
+    clock: Callable[[], float] = now
+    _mhz: list[tuple[float, float]] = field(default_factory=list)
     _seen: int = 0
     _nvml: Any = None
     _handle: Any = None
@@ -108,15 +112,20 @@ class Card:
         return {name: answer for name, answer in answers.items() if answer is not None}
 
     def is_throttled(self) -> bool:
-        """Look; return whether the clock is so low, or for such a reason, that a sample says nothing."""
+        """Look; return whether the clock is lowered for heat or a brake, so that a sample says nothing."""
         mhz = self._ask("DeviceGetClockInfo", float, self._nvml and self._nvml.NVML_CLOCK_SM)
         bits = self._ask("DeviceGetCurrentClocksThrottleReasons", int)
         if mhz is None or bits is None:
             return False
-        self._mhz = [min([mhz, *self._mhz]), max([mhz, *self._mhz])]
+        self._mhz.append((self.clock(), mhz))
         self._seen |= bits
-        is_low = self.most_mhz is not None and mhz < THROTTLED * self.most_mhz
-        return bool(bits & SLOWED) or (is_low and not bits & CHOSEN)
+        return bool(bits & SLOWED)
+
+    def _fell(self) -> bool:
+        """Whether the clock was lower later than in the first second, when the card was warm already."""
+        began = self._mhz[0][0] if self._mhz else 0.0
+        first = [mhz for at, mhz in self._mhz if at <= began + FIRST_S]
+        return bool(first) and min(mhz for _, mhz in self._mhz) < FELL * median(first)
 
     def count_others(self) -> None:
         """Look who computes on the card. One of them is this process: a container does not tell which."""
@@ -141,10 +150,11 @@ class Card:
 
     def facts(self) -> CardWatch:
         """Return what was seen."""
+        clocks, slowed = [mhz for _, mhz in self._mhz], [name for bit, name in REASONS.items() if self._seen & bit]
         return CardWatch(
-            sm_mhz=(self._mhz[0], self._mhz[1]) if self._mhz else None,
+            sm_mhz=(min(clocks), max(clocks)) if clocks else None,
             most_mhz=self.most_mhz,
-            slowed=tuple(name for bit, name in REASONS.items() if self._seen & bit),
+            slowed=(*slowed, *(["a clock below that of the first second"] if self._fell() else [])),
             others=self.others,
             reason=self.reason,
         )

@@ -119,8 +119,9 @@ def require_capability(least: int, what: str) -> None:
         raise KernelUnavailable(f"{what} need compute capability {least / 10}, this device has {has / 10}")
 
 
-def shared_memory() -> int:
-    """Return the bytes of shared memory that a block of the current device can have."""
+def properties() -> dict[str, Any]:
+    """Return what CUDA says of the current device: ``multiProcessorCount``, ``sharedMemPerBlockOptin`` and others."""
     import cupy
 
-    return int(cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)["sharedMemPerBlockOptin"])
+    found: dict[str, Any] = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
+    return found

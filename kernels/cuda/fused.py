@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.cuda import programs
-from mlpbench.kernels.cuda.device import require_capability, shared_memory
+from mlpbench.kernels.cuda.device import properties, require_capability
 from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.cuda.queue import captured
 from mlpbench.kernels.errors import KernelUnavailable
@@ -64,10 +64,12 @@ class CupyFusedKernel(StreamKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        self._programs = programs.fused(spec, self.arithmetic, pixels=self.pixels)
+        device = properties()
+        processors, most = int(device["multiProcessorCount"]), int(device["sharedMemPerBlockOptin"])
+        self._programs = programs.fused(spec, self.arithmetic, pixels=self.pixels, processors=processors)
         for program in self._programs:
             require_capability(program.capability, f"{program.name} and its arithmetic")
-            if program.shared_bytes > (most := shared_memory()):
+            if program.shared_bytes > most:
                 needed = f"{program.shared_bytes} bytes of shared memory for {spec.label()}"
                 raise KernelUnavailable(f"{program.name} needs {needed}, a block of this device has {most}")
         self._ready: dict[programs.Program, _Ready] = {}

@@ -24,15 +24,16 @@ if TYPE_CHECKING:
 
 Pack: TypeAlias = "Callable[[Params], NDArray[Any]]"
 
-#: Batches of fewer rows would leave most of a GPU idle in blocks of 128 or 256 rows. Estimated, to be set on a card.
-FEW_ROWS = 4096
+#: Up to so many rows for each multiprocessor, larger blocks would leave most of a card idle: those of a few rows, and
+#: those of some. Estimated, to be set on a card: `thresholds` of the acceptance script times both sides of each.
+FEW_ROWS, SOME_ROWS = 31, 124
+#: Multiprocessors of a card that is not asked: an H100.
+MULTIPROCESSORS = 132
 #: What registers and shared memory hold: outputs of a layer, and layers with weights.
 MAX_WIDTH, MAX_LAYERS = 128, 8
 #: The most outputs of which one thread keeps a row in registers, in `bias_softmax`.
 MAX_SOFTMAX = 64
 
-#: Up to so many rows, small blocks occupy more of a GPU than large ones would. Estimated, to be set on a card.
-SOME_ROWS = 16384
 #: Shared memory of which compute capability 8.6 or 8.9 holds two blocks: half of 100 KiB, of which each block costs 1.
 TWO_BLOCKS = 49 * 1024
 #: A kernel has so much shared memory without asking for it.
@@ -139,20 +140,27 @@ def require_fit(spec: ForwardSpec) -> None:
         raise KernelUnavailable(f"{spec.n_in} inputs: a fused kernel counts packed weights in 32 bits, up to {2**20}")
 
 
-def fused(spec: ForwardSpec, arithmetic: Arithmetic, *, pixels: bool = False) -> tuple[Program, ...]:
+def fused(
+    spec: ForwardSpec, arithmetic: Arithmetic, *, pixels: bool = False, processors: int = MULTIPROCESSORS
+) -> tuple[Program, ...]:
     """Return the programs that compute the whole network, from those for the fewest rows to the one for any number.
 
-    With ``pixels`` inputs are bytes, which stand for the byte divided by 255; that goes with "fp32" alone.
-    Raises KernelUnavailable as `require_fit` does.
+    ``processors``: the multiprocessors of the card, which blocks are to fill. With ``pixels`` inputs are bytes, which
+    stand for the byte divided by 255; that goes with "fp32" alone. Raises KernelUnavailable as `require_fit` does.
     """
     require_fit(spec)
     if arithmetic == "fp32":
-        few = [_ffma_few(spec, 1, 512, pixels=pixels), _ffma_few(spec, 8, 256, pixels=pixels)]
-        some, many = (_ffma(spec, most, up_to, pixels=pixels) for most, up_to in ((4, SOME_ROWS), (7, None)))
+        few = [
+            _ffma_few(spec, rows, threads, up_to, pixels=pixels)
+            for rows, threads, up_to in ((1, 512, 1), (8, 256, FEW_ROWS * processors))
+        ]
+        some, many = (
+            _ffma(spec, most, up_to, pixels=pixels) for most, up_to in ((4, SOME_ROWS * processors), (7, None))
+        )
         return (*few, *([some] if some.rows_per_block < many.rows_per_block else []), many)
     if pixels:
         raise KernelUnavailable(f"inputs of bytes are computed in fp32, not in {arithmetic}")
-    return _mma_few(spec, arithmetic), _mma(spec, arithmetic)
+    return _mma_few(spec, arithmetic, FEW_ROWS * processors), _mma(spec, arithmetic)
 
 
 def _options(
@@ -208,7 +216,7 @@ def _tile(spec: ForwardSpec, most_tm: int, *, whole: bool) -> tuple[packing.Colu
     return columns, tm, shared
 
 
-def _ffma_few(spec: ForwardSpec, rows: int, threads: int, *, pixels: bool) -> Program:
+def _ffma_few(spec: ForwardSpec, rows: int, threads: int, up_to: int, *, pixels: bool) -> Program:
     """Return the program for few rows without tensor cores, ``rows`` of them in a block."""
     layout, pack = packing.by_lanes(spec)
     widest = max(packing.lane_stride(n) for n in spec.sizes[1:])
@@ -216,9 +224,7 @@ def _ffma_few(spec: ForwardSpec, rows: int, threads: int, *, pixels: bool) -> Pr
     unroll = 4 if rows == 1 else 1  # of one row there is little to add, and much to wait for
     options = _options(spec, layout, pixels=pixels, THREADS=threads, ROWS=rows, UNROLL=unroll)
     source = _text("machine.cuh", "network.cuh", "ffma_few.cu")
-    return Program(
-        "mlp_ffma_few", source, options, threads, rows, shared, up_to=1 if rows == 1 else FEW_ROWS, pack=pack
-    )
+    return Program("mlp_ffma_few", source, options, threads, rows, shared, up_to=up_to, pack=pack)
 
 
 def _mma(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
@@ -232,7 +238,7 @@ def _mma(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
     return Program("mlp_mma", source, options, threads, threads // 32 * mt * 16, shared, capability=80, pack=pack)
 
 
-def _mma_few(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
+def _mma_few(spec: ForwardSpec, arithmetic: Arithmetic, up_to: int) -> Program:
     """Return the program for few rows on tensor cores."""
     threads = 256
     layout, pack = packing.by_fragments(spec, halves=arithmetic == "fp16", rounded=arithmetic == "tf32")
@@ -240,4 +246,4 @@ def _mma_few(spec: ForwardSpec, arithmetic: Arithmetic) -> Program:
     shared = (2 * max(tiles) + threads // 32 * tiles[0]) * 32 * 16
     options = _options(spec, layout, ARITHMETIC=_TENSOR_CORES[arithmetic], THREADS=threads)
     source = _text("machine.cuh", "network.cuh", "mma.cuh", "mma_few.cu")
-    return Program("mlp_mma_few", source, options, threads, 16, shared, 80, FEW_ROWS, pack)
+    return Program("mlp_mma_few", source, options, threads, 16, shared, 80, up_to, pack)

@@ -49,6 +49,17 @@ def captured(stream: Any, call: Callable[[], object]) -> Any:
     return graph
 
 
+class _Numbered:
+    """A stream as CUDA's protocol for streams shows it to other libraries."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __cuda_stream__(self) -> tuple[int, int]:
+        """Return the version of the protocol, and the stream's number."""
+        return 0, self._number
+
+
 class Queue:
     """One stream by its number (``cudaStream_t``). Events are numbered from 0, and used again.
 
@@ -60,7 +71,7 @@ class Queue:
         import cupyx
 
         self._cupy, self._cupyx = cupy, cupyx
-        self._stream = cupy.cuda.ExternalStream(stream)
+        self._stream = cupy.cuda.Stream.from_external(_Numbered(stream))
         self._events = [cupy.cuda.Event() for _ in range(events)]
         properties = cupy.cuda.runtime.getDeviceProperties(cupy.cuda.Device().id)
         self.l2_bytes = int(properties.get("l2CacheSize", 0))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import msgspec
@@ -13,6 +14,7 @@ import numpy as np
 from acceptance.told import FAIL, INFO, LEAST_S, OK, ROOT, Asked, each, judge, last, made_up, ran, say, variants
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import now
+from mlpbench.bench.machine.card import Card
 from mlpbench.bench.record.device import DeviceCase
 from mlpbench.bench.wings.gpu import measurement
 from mlpbench.bench.wings.gpu import roofs as cuda_roofs
@@ -43,16 +45,22 @@ SOLD = {
     "H100 PCIe": (2039, 51, 378, 756),
     "H100": (3350, 67, 495, 989),
     "H200": (4800, 67, 495, 989),
+    "GH200": (4000, 67, 495, 989),
     "B200": (8000, 75, 1100, 2250),
     "A100-SXM4-80GB": (2039, 19.5, 156, 312),
+    "A100 80GB PCIe": (1935, 19.5, 156, 312),
     "A100": (1555, 19.5, 156, 312),
     "L40S": (864, 91.6, 183, 362),
     "L4": (300, 30.3, 60, 121),
     "T4": (320, 8.1, None, 65),
     "V100": (900, 15.7, None, 125),
+    "A10": (600, 31.2, 62.5, 125),
+    "P100": (732, 9.3, None, None),
+    "RTX 3090": (936, 35.6, 35.6, 71),
     "RTX 4090": (1008, 82.6, 82.6, 165),
+    "RTX 5090": (1792, 104.8, 104.8, 209),
 }
-#: A roof may be this share of what is sold, from and to: clocks are raised, and lowered; a T4's to far below.
+#: A roof may be this share of what is sold, from and to: clocks are raised, and lowered. A power cap explains less.
 NEAR = (0.5, 1.15)
 #: Known lengths of a held stream, and how far the clock of events may be off: a share, and seconds.
 SPINS_S, OFF_SHARE, OFF_S = (5e-4, 2e-3, 8e-3), 0.02, 2e-5
@@ -62,6 +70,8 @@ TIMER_ROWS = 200_000
 SAME = 0.05
 #: A call whose latency is under this share of its time on the device did not wait for it.
 UNWAITED = 0.5
+#: Rows at which one program may take over from another.
+CROSSING = (17, 1024, 2048, 4096, 8192, 16384, 32768)
 #: The kernels of the run, beside NumPy: each of them is started several times.
 RUN = ("cupy", "cupy-fused", "cupy-fused-3xtf32", "cupy-fused-u8", "cupy-fused-graph")
 #: Of its time, what the run is told to spend.
@@ -73,6 +83,9 @@ MOVED = ("cupy", "cupy-fused", "cupy-fused-u8")
 def roofs(asked: Asked) -> None:
     """Measure the card's limits, beside what it is sold with."""
     found = cuda_roofs.measure("float32", 0.2)
+    card = Card.of(found.facts.get("device_uuid"))
+    card.is_throttled()
+    is_capped = "power cap" in card.facts().slowed
     (asked.out / "roofs.json").write_bytes(msgspec.json.format(msgspec.json.encode(found.as_dict())))
     name = found.facts["device_name"] or ""
     sold = sold_with(name)
@@ -85,7 +98,11 @@ def roofs(asked: Asked) -> None:
     for what, number, unit in zip(("DRAM", "fp32", "tf32", "fp16"), sold, (1e9, 1e12, 1e12, 1e12), strict=True):
         if number and what in rates:
             share = rates[what] / (number * unit)
-            judge(NEAR[0] <= share <= NEAR[1], f"roofs: {what} is {share:.0%} of what the card is sold with")
+            words = f"roofs: {what} is {share:.0%} of what the card is sold with"
+            if share < NEAR[0] and is_capped:
+                say(INFO, f"{words}: its power is capped")
+            else:
+                judge(NEAR[0] <= share <= NEAR[1], words)
 
 
 def sold_with(name: str) -> tuple[float | None, ...] | None:
@@ -221,6 +238,28 @@ def _binding(kernel: Kernel, rows: int, rates: dict[str, float]) -> tuple[float,
     of = {name: work / rate for name, (work, rate) in known.items() if rate}
     bound = max(of, key=lambda name: of[name], default="-")
     return of.get(bound, 0.0), bound
+
+
+def thresholds(asked: Asked) -> None:
+    """Time each program of the fused kernels at the sizes around which one takes over from the other."""
+
+    def time_one(name: str, kernel_class: type[Kernel]) -> None:
+        kernel: Any = kernel_class(asked.spec, seeded(asked.spec))
+        chosen, most = kernel._programs, max(asked.sizes)  # noqa: SLF001 - what nobody else needs to choose
+        for rows in (size for size in CROSSING if size <= most):
+            x, took = kernel.nearest(made_up(asked.spec, rows)), {}
+            for program in chosen[1:] if len(chosen) > 2 else chosen:
+                kernel._programs = (replace(program, up_to=None),)  # noqa: SLF001
+                kernel._launches.clear()  # noqa: SLF001
+                times = _case(kernel, rows, x).times
+                if "cold" in times:
+                    took[f"{program.rows_per_block} rows a block"] = times["cold"].seconds["p50"]
+            own = next(one for one in chosen if one.up_to is None or rows <= one.up_to).rows_per_block
+            told = ", ".join(f"{words} {1e6 * seconds:.4g} us" for words, seconds in took.items())
+            best = min(took, key=lambda words: took[words], default="nothing was timed")
+            say(INFO, f"thresholds: {name}, {rows:,} rows: {told}; the fastest has {best}, chosen {own} rows a block")
+
+    each(replace(asked, variants=("cupy-fused", "cupy-fused-3xtf32")), "thresholds", time_one)
 
 
 def run(asked: Asked) -> None:

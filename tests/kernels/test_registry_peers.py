@@ -121,7 +121,11 @@ def test_only_jax_on_its_own_arrays_is_waited_for():
         ("jax", "gpu", "computes on gpu: set JAX_PLATFORMS=cpu"),
         ("jax", RuntimeError("Unable to initialize backend: no chips"), "no chips"),
         ("jax-cuda", "cpu", "JAX computes on cpu: set JAX_PLATFORMS=cuda"),
-        ("jax-cuda", AssertionError(), r"JAX has no plugin for cuda: .* '\.\[jax-cuda\]' brings it"),
+        (
+            "jax-cuda",
+            AssertionError(),
+            r"JAX has no plugin for cuda: .* '\.\[jax-cuda13\]' or, for CUDA 12, '\.\[jax-cuda12\]' brings it",
+        ),
     ],
 )
 def test_jax_elsewhere_than_asked_is_unavailable(monkeypatch, name, platform, words):

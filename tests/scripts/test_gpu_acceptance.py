@@ -2,9 +2,11 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
+import tomllib
 
 import gpu_acceptance
 import pytest
@@ -108,6 +110,17 @@ def test_without_a_card_nothing_else_is_tried(tmp_path, quicker):
     assert ran.returncode == 1, ran.stderr
     assert ran.stdout.splitlines()[0] == "FAIL card: no CUDA device: the driver counts 0 of them"
     assert ran.stdout.splitlines()[-1] == "ACCEPTED 0 of 1"
+
+
+def test_what_is_missing_is_said_before_a_second_is_spent(tmp_path, monkeypatch, capsys):
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    brought = {re.match(r"[\w-]+", need)[0].replace("-", "_") for need in project["dependencies"]}
+    assert set(gpu_acceptance.NEEDS) == brought | {"cupy"}
+    monkeypatch.setattr(gpu_acceptance, "find_spec", lambda name: None if name in ("cupy", "msgspec") else name)
+    monkeypatch.setattr("sys.argv", ["gpu_acceptance.py", "--out", str(tmp_path / "found")])
+    assert gpu_acceptance.main() == 2
+    said = "FAIL not installed: cupy, msgspec; in the checkout, pip install -e '.[cuda12]' brings all\n"
+    assert capsys.readouterr().out == said
 
 
 def test_what_asks_whether_it_is_right_needs_no_more_than_kernels_do(tmp_path, quicker):

@@ -188,7 +188,6 @@ def modules(devices=1, missing=None, world=None):
     properties |= {"sharedMemPerBlockOptin": 99 * 1024, "uuid": bytes(range(16)), "totalGlobalMem": 2**30}
     cupy.cuda = SimpleNamespace(
         Stream=Stream,
-        ExternalStream=Stream.external,
         Event=Event,
         get_elapsed_time=Event.elapsed,
         Device=lambda: SimpleNamespace(id=0, compute_capability="90"),

@@ -71,8 +71,15 @@ class Stream:
 
     @staticmethod
     def external(pointer):
-        """Return the stream of that number: ``ExternalStream``."""
+        """Return the stream of that number."""
         return Stream.world.streams[pointer - 1]
+
+    @staticmethod
+    def from_external(foreign):
+        """Return the stream that an object of CUDA's protocol has."""
+        version, pointer = foreign.__cuda_stream__()
+        assert version == 0
+        return Stream.external(pointer)
 
     def __enter__(self):
         self._before.append(Stream.current)

@@ -1,8 +1,9 @@
 """Device time beside host latency, of kernels that name their stream: by events, when all rounds are over.
 
-`cold` and `hot` are the device's alone: the stream is held until the host has given it everything, so that no launch is
+`cold` and `hot` are the device's alone: the stream is held until the host has given it everything, so no launch is
 waited for, as nvbench does (https://github.com/NVIDIA/nvbench). While it is held, nothing here takes memory or waits:
-both would wait for the hold to give up. Such a sample is dropped and counted, and so is one at a lowered clock.
+both would wait for the hold to give up. Such a sample is dropped and counted, as is one while heat or a brake lowers
+the card's clock.
 """
 
 import math
@@ -27,8 +28,12 @@ from mlpbench.kernels.cuda.queue import Queue
 
 #: How long a stream is held at most. Giving twelve device kernels to it takes a tenth of a millisecond.
 HOLD_S = 0.05
-#: A measurement ends with so many samples, which a p99 needs, after so long, or when so many in a row were dropped.
-MOST_SAMPLES, TIMEOUT_S, MOST_DROPPED = 700, 0.2, 10
+#: A measurement ends with so many samples, which a p99 needs, or after so long; where none was kept, after longer.
+MOST_SAMPLES, TIMEOUT_S, GIVE_UP_S = 700, 0.2, 1.0
+#: Calls before the first sample of a case: a card that was idle takes as long to raise its clock.
+WARM_S = 0.3
+#: How often the card is asked for its clock: an answer may take a millisecond. After a bad one, at each sample.
+ASK_S = 0.005
 #: Calls behind each other in one sample of `hot` take so long, and are so many at most: a driver's queue has an end.
 HOT_S, MOST_HOT = 1e-3, 64
 #: What a device or its library raises: CUDA's errors are RuntimeErrors.
@@ -37,7 +42,7 @@ ERRORS = (ImportError, RuntimeError, MemoryError, TypeError, ValueError)
 
 @dataclass(frozen=True)
 class Sampler:
-    """Takes samples of a measurement. ``is_throttled``: asked after each; ``clock``: the host's seconds."""
+    """Takes samples of a measurement. ``is_throttled``: asked meanwhile; ``clock``: the host's seconds."""
 
     is_throttled: Callable[[], bool]
     timeout_s: float = TIMEOUT_S
@@ -46,21 +51,20 @@ class Sampler:
     def take(self, sample: Sample) -> list[Spread | str]:
         """Return each of the measurements that ``sample`` makes: its percentiles, or why none was left."""
         kept: list[tuple[float, ...]] = []
-        timed_out = throttled = in_a_row = 0
-        began = self.clock()
+        timed_out = throttled = 0
+        began, asked, is_low = self.clock(), -math.inf, False
         with no_collection():
             while True:
                 seconds = sample()
-                in_a_row += 1
+                if is_low or self.clock() - asked >= ASK_S:
+                    asked, is_low = self.clock(), self.is_throttled()
                 if seconds is None:
                     timed_out += 1
-                elif self.is_throttled():
+                elif is_low:
                     throttled += 1
                 else:
                     kept.append(seconds)
-                    in_a_row = 0
-                is_over = self.clock() - began >= self.timeout_s
-                if is_over or len(kept) >= MOST_SAMPLES or in_a_row >= MOST_DROPPED:
+                if len(kept) >= MOST_SAMPLES or self.clock() - began >= (self.timeout_s if kept else GIVE_UP_S):
                     break
         if kept:
             return [spread(seconds, timed_out, throttled) for seconds in zip(*kept, strict=True)]
@@ -173,17 +177,26 @@ def _measured(
         queue.release()
         forward(take())
         queue.wait()
+    began = sampler.clock()
+    while sampler.clock() - began < WARM_S:
+        forward(take())
+        queue.wait()
     of_host = sampler.take(latency(queue, lambda: forward(take()), sampler.clock))
     yield from zip(("latency", "enqueue"), of_host * 2, strict=False)  # one reason is that of both
     footprint = kernel.spec.weight_bytes() + kernel.spec.input_bytes(case.batch_size)
-    queue.make_room(max(queue.l2_bytes, 2 * footprint))
+    # Twice, for a cache of two halves; a batch of more than four caches leaves nothing of the one before.
+    queue.make_room(min(2 * max(queue.l2_bytes, footprint), 4 * queue.l2_bytes))
     queue.flush()
     queue.wait()
     (cold,) = sampler.take(on_device(queue, lambda: forward(take()), 1, flushed=True))
     yield "cold", cold
     cold_s = cold.seconds["p50"] if isinstance(cold, Spread) else HOT_S
     calls = min(MOST_HOT, max(1, math.ceil(HOT_S / cold_s)))
-    yield "hot", sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))[0]
+    (hot,) = sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))
+    while isinstance(hot, str) and queue.gave_up and calls > 1:  # a driver's queue may be full before a deep network is
+        calls = math.ceil(calls / 4)
+        (hot,) = sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))
+    yield "hot", hot
     yield "graph", _graph(queue, kernel, lambda: forward(first), sampler)
     for name, sample in transfers.samples(kernel, queue, forward, case, x, sampler.clock) if moves else ():
         yield name, sampler.take(sample)[0]
