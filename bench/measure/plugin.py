@@ -20,8 +20,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure import instruments
-from mlpbench.bench.measure.case import Contestant
+from mlpbench.bench.measure.case import Contestant, harness_s
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
@@ -92,7 +91,8 @@ def _read_options(config: pytest.Config) -> Suite:
     if option("--p99"):
         values.parse_duration(option("--p99"))
     audits = [module.Audit() for module in modules("audit")] if option("--mlpbench-audit") else []
-    instruments.plant()
+    for module in modules("planted"):
+        module.plant()
     # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):
@@ -236,7 +236,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     for info in (row["extra_info"] for row in output_json["benchmarks"]):
         info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
     asked.tell("looking closer")
-    costs_s = {} if asked.repeat else instruments.harness()
+    costs_s = {} if asked.repeat else harness_s()
     asked.trust = replace(asked.trust, look=looks, call_costs_s=costs_s, refusals=refusals)
     head = _head(asked, config)
     output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there

@@ -275,3 +275,14 @@ def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer, 
     assert hits == 4
     assert parts == pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)
     assert [name.startswith("forward") for name, *_ in made[0].events].count(True) == calls
+
+
+def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):
+    calls = {"forward": [], "forward_one": []}
+    for name, shapes in calls.items():
+        monkeypatch.setattr(case_.NullKernel, name, lambda self, x, shapes=shapes: shapes.append(x.shape))
+    costs_s = case_.harness_s()
+    assert list(costs_s) == ["per_sample", "batched"]
+    assert (set(calls["forward"]), set(calls["forward_one"])) == ({(100, 1)}, {(1,)})
+    assert len(calls["forward_one"]) % 100 == 0
+    assert min(costs_s.values()) > 0

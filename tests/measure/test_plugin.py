@@ -71,6 +71,7 @@ def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name(measured):
     assert found.kernel_info.max_error_ratio < 1
     assert found.environment.machine.cpu_model
     assert [pool for pool in found.environment.blas if pool["user_api"] == "blas"], "BLAS is loaded by now"
+    assert list(found.trust.call_costs_s) == ["per_sample", "batched"]
     (case,) = found.cases
     assert (case.mode, case.batch_size, case.rows_per_call) == ("batched", 10, 10)
     assert len(case.rounds_s) >= 3

@@ -20,7 +20,6 @@ from mlpbench.bench.cli.progress import shown
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
-from mlpbench.bench.measure import instruments
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan, new_seed
 from mlpbench.bench.plan.profiles import Profile
@@ -31,7 +30,7 @@ from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, 
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.trust import calibration
-from mlpbench.bench.wings.calibrate import trials
+from mlpbench.bench.wings.calibrate import planted, trials
 from mlpbench.kernels import base
 from mlpbench.kernels.spec import MNIST
 
@@ -86,7 +85,7 @@ def _planned(request: Request, repeats: int) -> Sweep:
     budget_s = request.budget_s or 14 * 60
     # Shorter than a profile to compare with: what differs between processes is not what more rounds would tell.
     profile = Profile("calibrate", ("per_sample", "batched"), (1, 10, 100, 1000), repeats, 0.05, 5)
-    kernels = [*instruments.SAME, *instruments.SLOWED]
+    kernels = [*planted.SAME, *planted.SLOWED]
     threads = next(iter(request.threads), base.processors())
     plan = make_plan(
         profile,
@@ -107,7 +106,7 @@ def _planned(request: Request, repeats: int) -> Sweep:
 
 def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
     plan = planned.sweep.plan
-    what = f"{instruments.BASE} {len(instruments.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
+    what = f"{planted.BASE} {len(planted.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
     console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
     console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
     for warning in planned.warnings():
@@ -125,8 +124,8 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
     if silent:
         why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
-    slowed = {share: times[name] for name, share in instruments.SLOWED.items()}
-    same = [times[name] for name in instruments.SAME]
+    slowed = {share: times[name] for name, share in planted.SLOWED.items()}
+    same = [times[name] for name in planted.SAME]
     wander = trials.wandered(list(times.values()), USUAL_WANDER)
     repeats = trials.fitting(list(times.values()), plan.repeats)
     paired, unpaired = trials.evaluate(same, slowed, repeats, wander=wander)
@@ -137,7 +136,7 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
         kind="calibration",
         machine=run.machine,
         run=f"{BELOW}/{run.id}",
-        kernel=instruments.BASE,
+        kernel=planted.BASE,
         threads=plan.threads,
         ended=(run.ending.ended if run.ending else None) or plan.started or "",
         repeats=repeats,
@@ -168,9 +167,9 @@ def _table(found: CalibrationHead) -> Table:
     shown = console.table(title, "what was compared", *kinds, right=tuple(kinds))
     shown.add_row("equal: false verdicts", *(_rate(kind.false) for kind in kinds.values()))
     shown.add_row("equal: comparisons with any", *(_rate(kind.disjoint) for kind in kinds.values()))
-    for planted in zip(*(kind.planted for kind in kinds.values()), strict=True):
-        share = planted[0].slowdown
-        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *map(_rate, planted))
+    for tallies in zip(*(kind.planted for kind in kinds.values()), strict=True):
+        share = tallies[0].slowdown
+        shown.add_row(f"{100 * share:.3g} % slower{seen.get(share, '')}: found", *map(_rate, tallies))
     return shown
 
 

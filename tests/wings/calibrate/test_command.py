@@ -13,10 +13,10 @@ from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment, identity
-from mlpbench.bench.measure import instruments
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.calibrate import command as calibrate
+from mlpbench.bench.wings.calibrate import planted
 from support import simulate
 from support.processes import measured
 from support.terminal import called, complaint, contents
@@ -31,7 +31,7 @@ def known(monkeypatch, state):
             return None
         number = plan.cases.index(Case(*case[1:]))
         rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], number])  # whatever the running order
-        return 1e-6 * (1 + instruments.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
+        return 1e-6 * (1 + planted.SLOWED.get(at[0], 0.0)) * np.exp(rng.normal(0, 0.01))
 
     def interrupts(at, _):
         state.get("started", []).append(at)

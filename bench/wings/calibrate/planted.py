@@ -1,4 +1,4 @@
-"""The harness measured by itself: a kernel that does nothing, and kernels with a slowdown of known length."""
+"""Kernels with a slowdown of known length, which no list shows: what `mlpbench calibrate` measures."""
 
 from __future__ import annotations
 
@@ -8,46 +8,10 @@ from itertools import pairwise
 from time import perf_counter_ns
 from typing import Any, ClassVar
 
-import numpy as np
-
-from mlpbench.bench.cases import PER_SAMPLE_ROWS, Case
-from mlpbench.bench.clock import short_rounds
-from mlpbench.bench.measure.case import prepare
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import ForwardSpec
-
-#: A null kernel is called as each of these modes calls it: a call on a batch, or one on each of its rows.
-KNOWN = {"per_sample": PER_SAMPLE_ROWS, "batched": 1}
-
-
-class NullKernel(Kernel):
-    """Computes nothing: what is timed is the harness and one call of an empty method."""
-
-    backend = "none"
-
-    def __init__(self) -> None:  # no specification and no parameters: nothing is computed
-        self.result = np.zeros(10, np.float32)
-
-    def forward(self, x: Any) -> Any:  # noqa: ARG002 - the contract's argument
-        """Return the same array, whatever ``x`` is."""
-        return self.result
-
-    def forward_one(self, x: Any) -> Any:  # noqa: ARG002 - as above
-        """Return the same array, whatever ``x`` is."""
-        return self.result
-
-
-def harness() -> dict[str, float]:
-    """Return the seconds of a call of the null kernel by mode, behind the same preparation as any other: some 60 ms."""
-    kernel, x = NullKernel(), np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32)
-    costs_s = {}
-    for mode, calls in KNOWN.items():
-        _, seconds = short_rounds(prepare(kernel, Case(mode, PER_SAMPLE_ROWS), x).call, 15, 0.001)
-        costs_s[mode] = statistics.median(seconds) / calls
-    return costs_s
-
 
 BASE = "numpy"
 #: The sides of A/A comparisons: 21 pairs, so that two blocks of repeats make more than 200 of five cases.
