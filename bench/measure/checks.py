@@ -23,8 +23,6 @@ from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import NonConforming
 from mlpbench.kernels.params import Params
 
-#: Calls on new values may take so many times as long as calls on values that the kernel has just seen.
-REMEMBERS = 1.5
 #: A time is tried so often before a kernel is refused for it: something else may have run just then.
 TRIES = 45
 
@@ -32,7 +30,7 @@ _Array = NDArray[Any]
 
 
 @dataclass
-class _Calls:
+class Calls:
     """Single calls of a case: ``inputs``, where the kernel reads them, hold ``rows`` during the rounds."""
 
     kernel: Kernel
@@ -40,9 +38,18 @@ class _Calls:
     forward: Callable[[Any], Any]
     inputs: list[Any]
     rows: _Array
+    rng: np.random.Generator
 
-    def split(self, rows: _Array) -> list[_Array]:
-        """Return rows as one array for each input."""
+    def new_values(self) -> list[_Array]:
+        """Return values for each input that no call has seen; zeros stay zeros."""
+        factors = self.rng.uniform(0.75, 1, (1, self.rows.shape[1])).astype(self.rows.dtype)
+        return self._split(self.kernel.nearest(self.rows * factors))
+
+    def restore(self) -> None:
+        """Write what the inputs were during the rounds over them."""
+        self.put(self._split(self.rows))
+
+    def _split(self, rows: _Array) -> list[_Array]:
         return list(rows) if self.case.mode == "per_sample" else np.split(rows, len(self.inputs))
 
     def put(self, values: Sequence[_Array]) -> None:
@@ -70,16 +77,6 @@ class _Calls:
         self.kernel.synchronize(y)
         return y
 
-    def seconds(self, before: Sequence[_Array], values: Sequence[_Array]) -> float:
-        """Return how long the calls take on ``values``, after an untimed one on the values ``before``."""
-        self.put(before)
-        self.call(self.inputs[-1])  # it wakes threads
-        self.put(values)
-        with elapsed() as took:
-            for there in self.inputs:
-                self.call(there)
-        return took.seconds
-
 
 @dataclass
 class Checks:
@@ -106,16 +103,19 @@ class Checks:
             return
         if case in self._last:
             self._judge(case, "the last timed result", [self._last.pop(case)])
-        first = int(self.rng.integers(len(prepared.batches)))
-        batches = prepared.batches[first : first + math.ceil(100 / case.batch_size)]
-        inputs = [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
-        calls = _Calls(self.kernel, case, prepared.forward, inputs, self._rows(case, first, len(batches)).copy())
-        if (ratio := self._remembers(calls)) > REMEMBERS:
-            self._refuse(case, "memory", f"on values that it has not seen it takes {ratio:.1f} times as long")
+        calls = self.calls(case, prepared)
         self._call_on_new_values(calls)
         if reason := _puts_off(calls):
             self._refuse(case, "transfers", reason)
-        calls.put(calls.split(calls.rows))
+        calls.restore()
+
+    def calls(self, case: Case, prepared: Prepared) -> Calls:
+        """Return calls on a hundred rows of a case, or a batch, drawn at random."""
+        first = int(self.rng.integers(len(prepared.batches)))
+        batches = prepared.batches[first : first + math.ceil(100 / case.batch_size)]
+        inputs = [row for batch in batches for row in batch] if case.mode == "per_sample" else list(batches)
+        rows = self._rows(case, first, len(batches)).copy()
+        return Calls(self.kernel, case, prepared.forward, inputs, rows, self.rng)
 
     def _examine_book(self, case: Case) -> None:
         """Call as the book's cell does: its batches may be of a size of their own."""
@@ -129,25 +129,9 @@ class Checks:
     def _rows(self, case: Case, first: int, batches: int) -> _Array:
         return self.x[first * case.batch_size : (first + batches) * case.batch_size]
 
-    def _new_values(self, calls: _Calls) -> list[_Array]:
-        """Return values that no call has seen; zeros stay zeros."""
-        factors = self.rng.uniform(0.75, 1, (1, calls.rows.shape[1])).astype(calls.rows.dtype)
-        return calls.split(self.kernel.nearest(calls.rows * factors))
-
-    def _remembers(self, calls: _Calls) -> float:
-        """Return how many times as long calls take on new values as on the same again: the fastest of each."""
-        fresh = again = math.inf
-        for _ in range(TRIES):
-            others, new = self._new_values(calls), self._new_values(calls)
-            fresh = min(fresh, calls.seconds(others, new))
-            again = min(again, calls.seconds(new, new))
-            if fresh <= REMEMBERS * again:
-                break
-        return fresh / max(again, 1e-9)
-
-    def _call_on_new_values(self, calls: _Calls) -> None:
+    def _call_on_new_values(self, calls: Calls) -> None:
         """Check results whose inputs are written over before they are fetched, and that calls write to nothing else."""
-        new, results, copies = self._new_values(calls), list[Any](), list[tuple[_Array, _Array]]()
+        new, results, copies = calls.new_values(), list[Any](), list[tuple[_Array, _Array]]()
         calls.put(new)
         for there, x in zip(calls.inputs, new, strict=True):
             y = calls.call(there)
@@ -159,11 +143,11 @@ class Checks:
             copies.append((x, snapshot(self.kernel, y)))
         self._judge(calls.case, "a call after the rounds", copies, most=1000)
         for _ in range(2):  # a kernel may use two buffers in turn
-            calls.put(self._new_values(calls))
+            calls.put(calls.new_values())
             calls.call(calls.inputs[0])
         is_same = (
-            np.array_equal(snapshot(self.kernel, y), got, equal_nan=True)
-            for y, (_, got) in zip(results, copies, strict=True)
+            np.array_equal(snapshot(self.kernel, y), kept, equal_nan=True)
+            for y, (_, kept) in zip(results, copies, strict=True)
         )
         if self.kernel.returns == "new" and not all(is_same):
             reason = 'it says that it returns new arrays, and a later call changed one ("kept")'
@@ -172,24 +156,24 @@ class Checks:
     def _judge(self, case: Case, what: str, results: Sequence[tuple[_Array, _Array]], most: int | None = None) -> None:
         """Hold pairs of inputs and outputs against the reference; draw ``most`` rows, or as many as take a second."""
         spec = self.kernel.spec
-        for x, got in results:
+        for x, y in results:
             shape = (*x.shape[:-1], spec.n_out)
-            if (got.shape, got.dtype) != (shape, spec.np_dtype):
-                its = "no array of numbers" if got.dtype == np.bool_ else f"{got.dtype} of shape {got.shape}"
+            if (y.shape, y.dtype) != (shape, spec.np_dtype):
+                its = "no array of numbers" if y.dtype == np.bool_ else f"{y.dtype} of shape {y.shape}"
                 self._refuse(case, "values", f"{what} is {its}, expected {spec.dtype} of shape {shape}")
                 return
-        x, got = (np.vstack(part) for part in zip(*results, strict=True))
+        x, y = (np.vstack(part) for part in zip(*results, strict=True))
         affordable = max(100, int(1e9 / spec.flop(1)))  # a second or so of the reference, and a hundred rows at least
-        most = min(most or affordable, affordable)
-        if len(x) > most:
-            chosen = self.rng.choice(len(x), most, replace=False)
-            x, got = x[chosen], got[chosen]
+        drawn = min(most or affordable, affordable)
+        if len(x) > drawn:
+            chosen = self.rng.choice(len(x), drawn, replace=False)
+            x, y = x[chosen], y[chosen]
         params = self.params.astype(spec.dtype)
         try:
             for start in range(0, len(x), 1000):  # parts that stay in a cache
                 part = slice(start, start + 1000)
                 right = conformance.expected(spec, params, x[part], self.kernel.arithmetic)
-                conformance.compare(*right, got[part], what)
+                conformance.compare(*right, y[part], what)
         except NonConforming as reason:
             self._refuse(case, "values", f"{reason}, for values that it had not seen when it was warmed")
 
@@ -199,7 +183,7 @@ class Checks:
             self.refusals.append(refusal)
 
 
-def _puts_off(calls: _Calls) -> str | None:
+def _puts_off(calls: Calls) -> str | None:
     """Return how long `to_host` of a kernel on the CPU takes, where it does more than copy a result; else None."""
     kernel = calls.kernel
     if kernel.device != CPU or type(kernel).to_host is Kernel.to_host:

@@ -228,9 +228,9 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     if SUITE not in config.stash:
         return
     asked, looks = config.stash[SUITE], LookFacts()
-    schedule, refusals = asked.schedule, tuple(refusal for audit in asked.audits for refusal in audit.refusals())
+    schedule, refusals = asked.schedule, tuple(refusal for audit in asked.audits for refusal in audit.of_process())
     if schedule is not None:
-        refusals += schedule.refusals()
+        refusals += schedule.refusals(asked.audits)
         output_json["benchmarks"] = schedule.merged(output_json["benchmarks"], refusals)
         looks = look.facts(schedule.looks(), look.known(look.path_for(config.getoption("--mlpbench-run").parent)))
     for info in (row["extra_info"] for row in output_json["benchmarks"]):

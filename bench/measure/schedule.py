@@ -222,14 +222,17 @@ class Schedule:
         if series.ended and series.rounds_s and series.prepared.batches:
             self._checks.keep(case, series.prepared, series.result)
 
-    def refusals(self) -> tuple[Refusal, ...]:
-        """Return what speaks against the kernel, when all rounds are over."""
+    def refusals(self, audits: Iterable[Any] = ()) -> tuple[Refusal, ...]:
+        """Return what speaks against the kernel, when all rounds are over; ``audits`` look at its calls, too."""
         if self._checks is None:
             return ()
         timed = {case: one for case, one in self.series.items() if case not in self.failed and one.rounds_s}
+        refusals = [refusal for series in timed.values() for refusal in series.refusals()]
         for case, series in timed.items():
             self._checks.examine(case, series.prepared)
-        return (*(refusal for series in timed.values() for refusal in series.refusals()), *self._checks.refusals)
+            for audit in audits if series.prepared.batches else ():
+                refusals += audit.of_case(self._checks.calls(case, series.prepared))
+        return (*refusals, *self._checks.refusals)
 
     def looks(self) -> list[Look]:
         """Return the kinds of looks that were taken, the one of more processors last."""

@@ -69,7 +69,9 @@ def examined(kernel, params, x, cases=CASES, rounds=7):
     return refused
 
 
-@pytest.mark.parametrize("liar", [*lying.BY_VALUES, AnotherDtype, AList, Nothing])
+@pytest.mark.parametrize(
+    "liar", [*(liar for liar in lying.BY_VALUES if liar.caught_by != "memory"), AnotherDtype, AList, Nothing]
+)
 def test_a_mistake_that_passes_the_gate_is_refused_by_the_check_that_is_for_it(work, liar):
     kernel = liar(work.spec, work.params)
     work.gate(liar, kernel)

@@ -36,6 +36,12 @@ class Kept:
     def keep(self, case, prepared, result):
         self.results.append((case, int(result[0, 0])))
 
+    def examine(self, case, prepared):
+        self.refusals.append(Refusal.of(case, "values", "as the last"))
+
+    def calls(self, case, prepared):
+        return case
+
 
 @pytest.fixture
 def take(clock, monkeypatch):
@@ -99,7 +105,10 @@ def test_cases_take_turns_in_blocks_of_forty_milliseconds(take):
         assert series.ended
     assert [case for case, _ in made._checks.results] == [ONE, TWO]
     assert made._checks.results[1][1] == -forwards(made.series[TWO])[-1][1], "the last timed result is kept"
+    audit = SimpleNamespace(of_case=lambda case: [Refusal.of(case, "memory", "too fast")])
     made.failed.add(TWO)
+    assert {(one.check, one.batch_size) for one in made.refusals([audit])} >= {("memory", 1), ("values", 1)}
+    assert not any(one.batch_size == 2 for one in made.refusals([audit])), "it failed"
     assert not made.is_due(TWO, 0)
     assert made.is_over(TWO)
 

@@ -1,16 +1,22 @@
-"""What `mlpbench audit` asks of a process besides: whether a kernel has changed the process that measures it."""
+"""What `mlpbench audit` asks besides: whether a kernel remembers results, or has changed what measures it."""
 
 from __future__ import annotations
 
+import math
 import os
 import sys
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+from mlpbench.bench.clock import elapsed
+from mlpbench.bench.measure.checks import TRIES, Calls
 from mlpbench.bench.record.trust import Refusal
 
+#: Calls on new values may take so many times as long as calls on values that the kernel has just seen.
+REMEMBERS = 1.5
 #: What times, what keeps the times, and what holds results against the reference.
 WATCHED = (
     *("time", "timeit", "pytest_benchmark", "mlpbench.bench.clock", "mlpbench.bench.measure"),
@@ -62,8 +68,15 @@ class Audit:
     allowed: frozenset[int] = field(default_factory=processors)
     scheduled: tuple[int, int] = field(default_factory=priority)
 
-    def refusals(self) -> Iterator[Refusal]:
-        """Yield what a kernel has changed, when all rounds are over."""
+    def of_case(self, calls: Calls) -> Iterator[Refusal]:
+        """Yield what the times of a case's calls say, when all rounds are over."""
+        if (ratio := remembers(calls)) > REMEMBERS:
+            reason = f"on values that it has not seen it takes {ratio:.1f} times as long"
+            yield Refusal.of(calls.case, "memory", reason)
+        calls.restore()
+
+    def of_process(self) -> Iterator[Refusal]:
+        """Yield what a kernel has changed."""
         now = functions()
         if changed := [name for name, value in self.callables.items() if now.get(name) is not value]:
             yield Refusal(check="functions", reason=f"{changed[0]} is not what it was before the kernel was loaded")
@@ -72,3 +85,25 @@ class Audit:
         if (after := priority()) != self.scheduled:
             reason = f"its policy and niceness are {after}, and were {self.scheduled} when the process began"
             yield Refusal(check="priority", reason=reason)
+
+
+def remembers(calls: Calls) -> float:
+    """Return how many times as long calls take on new values as on the same again: the fastest of each."""
+
+    def seconds(before: list[Any], values: list[Any]) -> float:
+        calls.put(before)
+        calls.call(calls.inputs[-1])  # it wakes threads
+        calls.put(values)
+        with elapsed() as took:
+            for there in calls.inputs:
+                calls.call(there)
+        return took.seconds
+
+    fresh = again = math.inf
+    for _ in range(TRIES):
+        others, new = calls.new_values(), calls.new_values()
+        fresh = min(fresh, seconds(others, new))
+        again = min(again, seconds(new, new))
+        if fresh <= REMEMBERS * again:
+            break
+    return fresh / max(again, 1e-9)
