@@ -2,7 +2,6 @@
 
 import math
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import get_args
 
@@ -75,16 +74,15 @@ def parse_batch_size(text: str) -> int:
     return ALL_ROWS if text == "all" else parse_whole(text, "batch size", 1, MAX_BATCH_SIZE, ", or all")
 
 
-def parse_threads(texts: Sequence[str | int]) -> list[int]:
+def parse_threads(text: str) -> list[int]:
     """Return numbers of threads: ``1``, ``1,2``, or ``all`` for as many as this process may use."""
-    every = [word.strip() for text in texts for word in str(text).split(",")]
-    hint = " or all, several as 1,2"
-    return [processors() if word == "all" else parse_whole(word, "threads", 1, MAX_THREADS, hint) for word in every]
+    hint, words = " or all, several as 1,2", map(str.strip, text.split(","))
+    return [processors() if word == "all" else parse_whole(word, "threads", 1, MAX_THREADS, hint) for word in words]
 
 
-def parse_dtypes(texts: Sequence[str]) -> list[str]:
+def parse_dtypes(text: str) -> list[str]:
     """Return dtypes: ``float32``, or ``float32,float64``."""
-    dtypes = [word.strip() for text in texts for word in text.split(",")]
+    dtypes = [word.strip() for word in text.split(",")]
     for word in dtypes:
         if word not in get_args(DType):
             raise UserError(f"dtype must be one of {', '.join(get_args(DType))}; got {word!r}")

@@ -14,9 +14,9 @@ READ = [
     (values.parse_budget, {"90s": 90, "2m": 120, " 1.5 h ": 5400, "90": 90, "2 min": 120, ".5m": 30, "1H": 3600}),
     (values.parse_threshold, {"5%": 0.05, "0.05": 0.05, " 5 % ": 0.05, "0": 0, "2.5%": 0.025, "99%": 0.99}),
     (values.parse_batch_size, {"1": 1, "100": 100, "all": 10_000, "1000000": 1_000_000}),
-    (lambda text: values.parse_threads([text, 1]), {"1,2": [1, 2, 1], " 2 , all ": [2, 6, 1]}),
+    (values.parse_threads, {"1,2": [1, 2], " 2 , all ": [2, 6]}),
     (SEED, {"7": 7, "0": 0}),
-    (lambda text: values.parse_dtypes([text]), {"float32,float64": ["float32", "float64"], "float64": ["float64"]}),
+    (values.parse_dtypes, {"float32,float64": ["float32", "float64"], "float64": ["float64"]}),
 ]
 NO_WHOLE = ["", "-1", "1.5", "ten", "1_0", "\u0661", "9" * 30, "0x2", "1e3", "nan"]
 REFUSED = {
@@ -35,12 +35,12 @@ REFUSED = {
     "5% if you meant per cent": (values.parse_threshold, ["5"]),
     "batch size .*from 1 to 1,000,000, or all": (values.parse_batch_size, [*NO_WHOLE, "0", "1000001", "All"]),
     "threads .*from 1 to 4,096 or all, several": (
-        lambda text: values.parse_threads([text]),
+        values.parse_threads,
         [*NO_WHOLE, "0", "4097", "1,", "1;2"],
     ),
     "seed .*from 0 to 10": (SEED, [*NO_WHOLE, "11"]),
     "dtype must be one of float32, float64; got ": (
-        lambda text: values.parse_dtypes([text]),
+        values.parse_dtypes,
         ["", "float16", "float32,", "f4"],
     ),
 }

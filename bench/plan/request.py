@@ -15,7 +15,7 @@ from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.profiles import Profile
-from mlpbench.bench.plan.settings import Settings, Taker, in_words, placed
+from mlpbench.bench.plan.settings import Settings, Taker, as_typed, in_words, placed
 from mlpbench.bench.plan.settings import read as read_settings
 from mlpbench.bench.record.fields import MAX_INTEGER
 from mlpbench.kernels.registry import nearest
@@ -25,23 +25,40 @@ from mlpbench.kernels.spec import ForwardSpec
 NEWEST = "newest"
 #: Data sets by name.
 DATA = ("digits", "mnist", "random")
+#: What ``--help`` says of each option.
+HELP = {
+    "kernels": "Names, ./mine.py:fast or array-api:torch. Default: what can run, of `run` the usual ones; no peers.",
+    "--peers": "Also every installed peer, such as ONNX Runtime or PyTorch.",
+    "--all": "Every kernel that can run here, not only those that most know.",
+    "--spec": "Layers and activations; may be repeated. Default: 784-50-100-10:sigmoid/softmax.",
+    "--dtype": "float32 or float64; both (float32,float64) are an axis of the sweep. Default: float32.",
+    "--data": "digits (ship with mlpbench), mnist, or random. Default: digits where they fit.",
+    "--model": "Weights: .npz, or the book's .pkl. Or a network: .onnx, .safetensors. Default: those shipped.",
+    "--profile": "smoke, quick, full, book or gpu: the grid and its budget. Default: quick.",
+    "--batch-size": "Rows per call, or all; may be repeated. Default: the profile's.",
+    "--threads": "Threads of every library; several (1,2) are an axis of the sweep. Default: all.",
+    "--env": "A Python environment to measure, its folder or interpreter; several are an axis of the sweep.",
+    "--device": "The GPU to use: its index, or its UUID as `nvidia-smi -L` shows it. Default: the first visible.",
+    "--repeats": "Run exactly this many processes per kernel.",
+    "--budget": "Repeat for this long, such as 90s or 2m; default: the profile's (quick: 65s).",
+    "--seed": "Seed of the running order; default: a new one, recorded.",
+    "--p99": "Find the largest batch with a p99 under this, such as 5ms. Times single calls of every batch size.",
+    "--resume": "Run what is missing of a run's plan. Default: the newest run of this machine that has stopped.",
+    "--results": "Folder of the results. Default: results.",
+}
 
 
-def _option(flag: str, text: str, read: Callable[[str], Any] = str, default: Any = None, metavar: str = "NAME") -> Any:
-    """Return a field that is an option. ``text``: its help; ``read`` makes its value of what is typed.
+def _option(flag: str, metavar: str, read: Callable[[str], Any] = str, default: Any = None) -> Any:
+    """Return a field that is an option; ``read`` makes its value of what is typed.
 
     A field whose default is a tuple may be repeated, and ``read`` returns a list; one whose default is False is a flag.
     """
-    many = default == ()
-    return field(default=default, metadata={"flag": flag, "help": text, "read": read, "metavar": metavar, "many": many})
+    more = {"flag": flag, "help": HELP[flag], "read": read, "metavar": metavar, "many": default == ()}
+    return field(default=default, metadata=more)
 
 
 def _whole(what: str, least: int, most: int) -> Callable[[str], int]:
     return partial(values.parse_whole, what=what, least=least, most=most)
-
-
-def _alone(text: str) -> list[str]:
-    return [text]
 
 
 def _read_data(text: str) -> str:
@@ -58,102 +75,24 @@ class Request:
     in it; both are recorded. ``audit``: whether each process also asks what a kernel changes around it.
     """
 
-    kernels: tuple[str, ...] = _option(
-        "kernels",
-        "Kernels by name, ./mine.py:fast or array-api:torch; default: all that are available, without peers and "
-        "other packages' kernels; of `run` those that most know, such as numpy and numba (--all: all).",
-        _alone,
-        (),
-        "KERNEL",
-    )
-    peers: bool = _option("--peers", "Also every installed peer, such as ONNX Runtime or PyTorch.", default=False)
-    every: bool = _option("--all", "Every kernel that can run here, not only those that most know.", default=False)
-    spec: tuple[ForwardSpec, ...] = _option(
-        "--spec",
-        "Sizes of the layers, and activations: 784-100-10:relu/identity. May be repeated: an axis of the sweep. "
-        "Default: 784-50-100-10:sigmoid/softmax.",
-        lambda text: [ForwardSpec.parse(text)],
-        (),
-        "SIZES",
-    )
-    dtype: tuple[str, ...] = _option(
-        "--dtype",
-        "float32 or float64; both (float32,float64) are an axis of the sweep. Default: float32.",
-        lambda text: values.parse_dtypes([text]),
-        (),
-        "DTYPE",
-    )
-    data: str | None = _option(
-        "--data", "digits (ship with mlpbench), mnist, or random. Default: digits where they fit.", _read_data
-    )
-    model: Path | None = _option(
-        "--model",
-        "Weights: .npz, or the book's .pkl. Or a network: .onnx, .safetensors. Default: those shipped.",
-        Path,
-        None,
-        "FILE",
-    )
-    profile: Profile = _option(
-        "--profile",
-        "smoke, quick, full, book or gpu: the grid and its budget. Default: quick.",
-        profiles.profile,
-        profiles.PROFILES["quick"],
-    )
-    batch_size: tuple[int, ...] = _option(
-        "--batch-size",
-        "Rows per call, or all; may be repeated. Default: the profile's.",
-        lambda text: [values.parse_batch_size(text)],
-        (),
-        "N",
-    )
-    threads: tuple[int, ...] = _option(
-        "--threads",
-        "Threads of every library; several (1,2) are an axis of the sweep. Default: all.",
-        lambda text: values.parse_threads([text]),
-        (),
-        "N",
-    )
-    env: tuple[str, ...] = _option(
-        "--env",
-        "A Python environment to measure, its folder or interpreter; several are an axis of the sweep.",
-        _alone,
-        (),
-        "NAME=PATH",
-    )
-    device: str | None = _option(
-        "--device",
-        "The GPU to use: its index, or its UUID as `nvidia-smi -L` shows it. Default: the first that is visible.",
-        metavar="CARD",
-    )
-    repeats: int | None = _option(
-        "--repeats", "Run exactly this many processes per kernel.", _whole("repeats", 1, 1000), metavar="N"
-    )
-    budget_s: float | None = _option(
-        "--budget",
-        "Repeat for this long, such as 90s or 2m; default: the profile's (quick: 65s).",
-        values.parse_budget,
-        None,
-        "TIME",
-    )
-    seed: int | None = _option(
-        "--seed",
-        "Seed of the running order; default: a new one, recorded.",
-        _whole("seed", 0, MAX_INTEGER),
-        metavar="N",
-    )
-    p99_s: float | None = _option(
-        "--p99",
-        "Find the largest batch with a p99 under this, such as 5ms. Times single calls of every batch size.",
-        values.parse_duration,
-        None,
-        "TIME",
-    )
-    resume: str | None = _option(
-        "--resume",
-        "Run what is missing of a run's plan. Default: the newest run of this machine that has stopped.",
-        metavar="[RUN]",
-    )
-    results: Path = _option("--results", "Folder of the results. Default: results.", Path, Path("results"), "DIR")
+    kernels: tuple[str, ...] = _option("kernels", "KERNEL", lambda text: [text], ())
+    peers: bool = _option("--peers", "", default=False)
+    every: bool = _option("--all", "", default=False)
+    spec: tuple[ForwardSpec, ...] = _option("--spec", "SIZES", lambda text: [ForwardSpec.parse(text)], ())
+    dtype: tuple[str, ...] = _option("--dtype", "DTYPE", values.parse_dtypes, ())
+    data: str | None = _option("--data", "NAME", _read_data)
+    model: Path | None = _option("--model", "FILE", Path)
+    profile: Profile = _option("--profile", "NAME", profiles.profile, profiles.PROFILES["quick"])
+    batch_size: tuple[int, ...] = _option("--batch-size", "N", lambda text: [values.parse_batch_size(text)], ())
+    threads: tuple[int, ...] = _option("--threads", "N", values.parse_threads, ())
+    env: tuple[str, ...] = _option("--env", "NAME=PATH", lambda text: [text], ())
+    device: str | None = _option("--device", "CARD")
+    repeats: int | None = _option("--repeats", "N", _whole("repeats", 1, 1000))
+    budget_s: float | None = _option("--budget", "TIME", values.parse_budget)
+    seed: int | None = _option("--seed", "N", _whole("seed", 0, MAX_INTEGER))
+    p99_s: float | None = _option("--p99", "TIME", values.parse_duration)
+    resume: str | None = _option("--resume", "[RUN]")
+    results: Path = _option("--results", "DIR", Path, Path("results"))
     command: tuple[str, ...] = ()
     from_file: Mapping[str, str] = field(default_factory=dict)
     audit: bool = False
@@ -169,8 +108,8 @@ class Request:
         if "resume" in given:
             usual = {name: value for name, value in usual.items() if name == "results"}
             if against := sorted(given.keys() - {"resume", "results", "env", "device"}):
-                what = OPTIONS[against[0]].metadata["flag"] if against[0] != "kernels" else "naming kernels"
-                raise UserError(f"{what} contradicts --resume: a run that is resumed keeps to its plan")
+                what = OPTIONS[against[0]].metadata["flag"]
+                raise UserError(f"{what} and --resume contradict each other: a run that is resumed keeps to its plan")
         for name, rival in (("repeats", "budget_s"), ("budget_s", "repeats")):
             if name in given:
                 usual.pop(rival, None)
@@ -184,10 +123,21 @@ class Request:
         return cls(**chosen, from_file=from_file, command=tuple(command))
 
 
+def _read(name: str, value: Any) -> Any:
+    """Return the value of a field from what was typed: a text, a list of them, or of a flag True or False."""
+    how = OPTIONS[name].metadata
+    if how["many"]:
+        return tuple(chain.from_iterable(how["read"](text) for text in value))
+    return value if isinstance(value, bool) else how["read"](str(value))
+
+
 #: The options: fields of `Request` by name.
 OPTIONS = {option.name: option for option in fields(Request) if option.metadata}
-#: Their names by what Python and a settings file call them: as they are typed, with ``_`` for ``-``.
-NAMES = {option.metadata["flag"].removeprefix("--").replace("-", "_"): name for name, option in OPTIONS.items()}
+#: What each takes, by what a settings file and, with ``_`` for ``-``, Python call it.
+_TAKERS = {
+    option.metadata["flag"].removeprefix("--"): Taker(option.name, option.default is False, option.metadata["many"])
+    for option in OPTIONS.values()
+}
 
 
 def from_python(options: Mapping[str, Any], command: Sequence[str]) -> Request:
@@ -195,28 +145,12 @@ def from_python(options: Mapping[str, Any], command: Sequence[str]) -> Request:
 
     None counts as not given. Raises UserError for an unknown option, and for a value that it does not take.
     """
-    for key in options:
-        if key not in NAMES:
-            raise UserError(f"there is no option {key!r}{nearest(key, list(NAMES))}")
-    takers = {
-        key.replace("_", "-"): Taker(name, OPTIONS[name].default is False, OPTIONS[name].metadata["many"])
-        for key, name in NAMES.items()
-        if name != "resume"
-    }
-    settings = read_settings("run", takers, lambda _: True)
-    given = {NAMES[key]: value for key, value in options.items() if value is not None}
-    return Request.of(given, settings, command)
-
-
-def _read(name: str, value: Any) -> Any:
-    """Return the value of a field from a text, a number, a path, or a list of them."""
-    option, key = OPTIONS[name], next(key for key, named in NAMES.items() if named == name)
-    if (option.default is False) != isinstance(value, bool):
-        raise UserError(f"{key}: expected {'True or False' if option.default is False else 'a value'}, got {value!r}")
-    if isinstance(value, bool):
-        return value
-    given = list(value) if isinstance(value, list | tuple) else [value]
-    if len(given) != 1 and not option.metadata["many"]:
-        raise UserError(f"{key}: expected one value, got {value!r}")
-    parsed = [option.metadata["read"](str(text)) for text in given]
-    return tuple(chain.from_iterable(parsed)) if option.metadata["many"] else parsed[0]
+    takers, given = {key.replace("-", "_"): taker for key, taker in _TAKERS.items()}, {}
+    for key, value in options.items():
+        if key not in takers:
+            raise UserError(f"there is no option {key!r}{nearest(key, list(takers))}")
+        if value is not None:
+            with placed(key):
+                given[takers[key].name] = as_typed(takers[key], value)
+    in_file = {key: taker for key, taker in _TAKERS.items() if key != "resume"}
+    return Request.of(given, read_settings("run", in_file, lambda _: True), command)

@@ -4,9 +4,10 @@ It is ``mlpbench.toml``, or the table ``[tool.mlpbench]`` of ``pyproject.toml``,
 reaches. A key is an option without its dashes; in a table with the name of a command it is for that command alone.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from os import PathLike
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -48,16 +49,22 @@ def read(
     file, table = find(folder)
     if file is None:
         return Settings()
-    own = table.get(command, {}) if isinstance(table.get(command), dict) else {}
-    strange: list[tuple[str, ...]] = [(key,) for key in table.keys() - takers.keys() - {command} if not elsewhere(key)]
-    strange += [(command, key) for key in own.keys() - takers.keys()]
-    if strange:
-        raise _unknown(file, min(strange), takers)
-    given = {key: (value, (key,)) for key, value in table.items() if key in takers and not isinstance(value, dict)}
-    given |= {key: (value, (command, key)) for key, value in own.items()}
-    places = {takers[key].name: place(file, *path) for key, (_, path) in given.items()}
-    checked = {takers[key].name: _value(takers[key], value, file, path) for key, (value, path) in given.items()}
-    return Settings(checked, places)
+    settings, places = dict[str, Any](), dict[str, str]()
+    for path, value in sorted(_flat(table).items(), key=lambda item: len(item[0])):
+        is_ours = path[:-1] in ((), (command,))
+        key, where = path[-1 if is_ours else 0], place(file, *(path if is_ours else path[:1]))
+        if key not in takers and (path[:-1] == (command,) or not elsewhere(key)):
+            raise UserError(f"{where}: there is no such option or command{nearest(key, sorted(takers))}")
+        if is_ours and key in takers:
+            taker = takers[key]
+            with placed(where):
+                typed = as_typed(taker, value)
+                taker.check(typed)
+            if key in PATHS:
+                paths = [str(file.parent / values.home(Path(text))) for text in (typed if taker.many else [typed])]
+                typed = paths if taker.many else paths[0]
+            settings[taker.name], places[taker.name] = typed, where
+    return Settings(settings, places)
 
 
 def find(folder: Path | None = None) -> tuple[Path | None, dict[str, Any]]:
@@ -67,18 +74,19 @@ def find(folder: Path | None = None) -> tuple[Path | None, dict[str, Any]]:
         if isinstance(table, dict):
             return file, table
         if table is not None:
-            raise UserError(f"{file}: tool.mlpbench: expected a table, got {_shown(table)}")
+            raise UserError(f"{file}: tool.mlpbench: expected a table, got {in_short(repr(table))}")
     return None, {}
 
 
 def flat(file: Path, table: Mapping[str, Any]) -> dict[str, str]:
     """Return every key of a settings file with its value, as texts."""
-    tables = {name: value if isinstance(value, dict) else {"": value} for name, value in table.items()}
-    return {
-        ".".join(filter(None, (*_above(file), name, key))): in_words(value)
-        for name, own in tables.items()
-        for key, value in own.items()
-    }
+    return {".".join((*_above(file), *path)): in_words(value) for path, value in _flat(table).items()}
+
+
+def _flat(table: Mapping[str, Any]) -> dict[tuple[str, ...], Any]:
+    """Return the values of a table and of the tables in it, by their keys."""
+    tables = {(key,): value if isinstance(value, dict) else {"": value} for key, value in table.items()}
+    return {(*path, key) if key else path: value for path, own in tables.items() for key, value in own.items()}
 
 
 def place(file: Path, *path: str) -> str:
@@ -102,6 +110,21 @@ def placed(where: str) -> Iterator[None]:
         raise UserError(f"{where}: {in_short(str(wrong), MAX_LINE)}") from None
 
 
+def as_typed(taker: Taker, value: Any) -> Any:
+    """Return a value of TOML or of Python as it is typed: a text, a list of them, or of a flag True or False.
+
+    Raises UserError for one that the option does not take.
+    """
+    given = list(value) if isinstance(value, list | tuple) else [value]
+    kinds = all(isinstance(i, str | int | float | PathLike) and isinstance(i, bool) == taker.flag for i in given)
+    if not given or not kinds or (len(given) > 1 and not taker.many):
+        expected = "true or false" if taker.flag else "texts or numbers" if taker.many else "one text or number"
+        raise UserError(f"expected {expected}, got {in_short(repr(value))}")
+    if taker.flag:
+        return given[0]
+    return list(map(str, given)) if taker.many else str(given[0])
+
+
 def _files(folder: Path) -> Iterator[Path]:
     """Yield the settings files there may be, the nearest first: up to the repository's folder, or here alone."""
     here = folder.resolve()
@@ -116,29 +139,3 @@ def _files(folder: Path) -> Iterator[Path]:
 def _above(file: Path) -> tuple[str, ...]:
     """Return the keys below which a file has settings."""
     return () if file.name == "mlpbench.toml" else ("tool", "mlpbench")
-
-
-def _unknown(file: Path, path: tuple[str, ...], known: Collection[str]) -> UserError:
-    return UserError(f"{place(file, *path)}: there is no such option or command{nearest(path[-1], sorted(known))}")
-
-
-def _value(taker: Taker, value: Any, file: Path, path: tuple[str, ...]) -> Any:
-    """Return a value as the command line would have it. Raises UserError for one that the option does not take."""
-    with placed(place(file, *path)):
-        if taker.flag != isinstance(value, bool):
-            raise UserError(f"expected {'true or false' if taker.flag else 'no true or false'}, got {_shown(value)}")
-        if taker.flag:
-            return value
-        given = value if isinstance(value, list) else [value]
-        texts = [str(item) for item in given if isinstance(item, str | int | float) and not isinstance(item, bool)]
-        if not texts or len(texts) < len(given) or (len(texts) > 1 and not taker.many):
-            expected = "a text or a number, or a list of them" if taker.many else "one text or number"
-            raise UserError(f"expected {expected}, got {_shown(value)}")
-        taker.check(texts if taker.many else texts[0])
-    if path[-1] in PATHS:
-        texts = [str(file.parent / values.home(Path(text))) for text in texts]
-    return texts if taker.many else texts[0]
-
-
-def _shown(value: Any) -> str:
-    return str(value).lower() if isinstance(value, bool) else in_short(repr(value))

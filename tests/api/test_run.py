@@ -84,8 +84,8 @@ def test_it_runs_in_another_thread_too(measured):
         (("numpy",), {"repeats": 0}, "repeats"),
         (("numpy",), {"dry_run": True}, "there is no option 'dry_run'"),
         (("numpy",), {"spec": "20-10-3:relo"}, "hidden must be one of"),
-        (("numpy",), {"repeats": [1, 2]}, "repeats: expected one value"),
-        (("numpy",), {"peers": "yes"}, "peers: expected True or False, got 'yes'"),
+        (("numpy",), {"repeats": [1, 2]}, "repeats: expected one text or number"),
+        (("numpy",), {"peers": "yes"}, "peers: expected true or false, got 'yes'"),
     ],
 )
 def test_a_mistake_is_a_user_error_before_anything_runs(measured, tmp_path, kernels, options, said):
