@@ -1,22 +1,80 @@
-"""Carries one plan out on every worker: side by side on different hosts, one after the other on one host."""
+"""One plan carried out on every worker: side by side on different hosts, one after the other on one host.
 
+``fleet-<stamp>.json`` holds what became of each worker: a second start makes up the rest.
+"""
+
+import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.groups import grouped
+from mlpbench.bench.record import untrusted
+from mlpbench.bench.record.fields import SCHEMA, Block, Name, Schema, Text
 from mlpbench.bench.record.untrusted import NAME, clean_text
-from mlpbench.bench.wings.fleet import record
+from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.wings.fleet.merge import merge
-from mlpbench.bench.wings.fleet.record import FleetHead, WorkerEntry
 from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Request, WorkerLost
+
+
+class WorkerEntry(Block, frozen=True, kw_only=True):
+    """A worker: its ``name`` in the list, or its address.
+
+    ``runs``: where its results are, below the folder of results; ``problem`` says why it has none.
+    """
+
+    name: Text
+    runs: tuple[Text, ...] = ()
+    problem: Text | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether its results are here."""
+        return bool(self.runs) and self.problem is None
+
+    @property
+    def suffix(self) -> str:
+        """The end of its run's name: two workers may start in one second."""
+        return hashlib.sha256(self.name.encode()).hexdigest()[:6]
+
+
+class FleetHead(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of the file. ``words``: of the run, as typed; ``fleet``: its name, a UTC stamp."""
+
+    schema: Schema = SCHEMA
+    kind: Literal["fleet"] = "fleet"
+    fleet: Name
+    words: tuple[Text, ...]
+    version: Text
+    workers: tuple[WorkerEntry, ...] = ()
+
+
+class FleetFile(Block, frozen=True):
+    """The content of the file."""
+
+    mlpbench: FleetHead
+
+
+def write(results: Path, head: FleetHead) -> None:
+    """Write the file of a fleet over the one before it. Raises UserError where it cannot be."""
+    with user_error(f"cannot write results to {results}", "; choose another --results"):
+        results.mkdir(parents=True, exist_ok=True)
+    write_atomically(results / f"fleet-{head.fleet}.json", FleetFile(head), replace=True)
+
+
+def newest(results: Path) -> FleetHead:
+    """Return the newest fleet of a folder of results. Raises UserError where there is none, or it cannot be read."""
+    if not (paths := sorted(results.glob("fleet-*.json"))):
+        raise UserError(f"no fleet in {results}: start one without --resume")
+    return untrusted.read(paths[-1], FleetFile).mlpbench
+
 
 #: How deep the files of a run lie below its machine: those of a setting one deeper.
 _DEPTHS = (2, 3)
@@ -60,7 +118,7 @@ def carry_out(transport: Transport, head: FleetHead, results: Path, tell: Callab
         entry = replace(entry, problem=None if problem is None else clean_text(str(problem)))
         with lock:
             entries[entry.name] = entry
-            record.write(results, replace(head, workers=tuple(entries.values())))
+            write(results, replace(head, workers=tuple(entries.values())))
         tell(entry.name, entry.problem or f"done, {', '.join(entry.runs)}")
 
     def find(entry: WorkerEntry) -> Answer | None:

@@ -16,8 +16,8 @@ from mlpbench.bench.cli.options import AsJson, Results, read_run
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
+    from mlpbench.bench.wings.fleet.carry import FleetHead
     from mlpbench.bench.wings.fleet.dask import Cluster
-    from mlpbench.bench.wings.fleet.record import FleetHead
     from mlpbench.bench.wings.fleet.ssh import Hosts
 
 #: Options of a run that are the fleet's own on its workers.
@@ -73,8 +73,8 @@ def fleet(
     """
     from msgspec.structs import replace
 
-    from mlpbench.bench.wings.fleet import carry, record
-    from mlpbench.bench.wings.fleet.record import FleetHead
+    from mlpbench.bench.wings.fleet import carry
+    from mlpbench.bench.wings.fleet.carry import FleetHead
 
     if (dask is None) == (ssh is None):
         raise UserError("say where the workers are: either --dask ADDRESS or --ssh FILE")
@@ -82,7 +82,7 @@ def fleet(
     if resume and typed:
         raise UserError(f"--resume goes on with the plan of the fleet: leave {typed[0]} out")
     stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    head = record.newest(results) if resume else FleetHead(fleet=stamp, words=tuple(typed), version=__version__)
+    head = carry.newest(results) if resume else FleetHead(fleet=stamp, words=tuple(typed), version=__version__)
     if head.version != __version__:
         raise UserError(f"the fleet was started with mlpbench {head.version}, this is {__version__}: start another one")
     _check(context, list(head.words))

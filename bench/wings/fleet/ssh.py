@@ -18,7 +18,7 @@ from mlpbench.bench.wings.fleet.worker import TAIL, Answer, Request, WorkerLost
 
 NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
 #: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
-#: configuration of ssh: jump hosts, connections that are shared, second factors.
+#: configuration of ssh: users, ports, keys, jump hosts, connections that are shared.
 _OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15")
 #: What ssh ends with where it did not get to the host.
 _NOT_REACHED = 255
@@ -31,18 +31,10 @@ _NO_MODULE = "No module named"
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """How a host is reached; ``python``: the interpreter of the environment that has mlpbench there.
-
-    ``key`` and ``known_hosts`` are files. What is not given is what ``ssh`` takes: the user's configuration, agent and
-    keys.
-    """
+    """A host as ``ssh`` knows it, and the interpreter of the environment that has mlpbench there."""
 
     address: str
     python: str = "python3"
-    user: str | None = None
-    port: int | None = None
-    key: str | None = None
-    known_hosts: str | None = None
 
 
 class _List(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -59,15 +51,6 @@ def read(path: Path) -> dict[str, Host]:
     if wrong:
         raise UserError(f"{path}: {wrong}; a host is a table such as [hosts.node1] with its address")
     return hosts
-
-
-def _command(host: Host) -> list[str]:
-    """Return the words that start the worker on a host."""
-    given = {"-l": host.user, "-p": host.port and str(host.port), "-i": host.key and str(Path(host.key).expanduser())}
-    words = ["ssh", *_OPTIONS, *(word for option, value in given.items() if value for word in (option, value))]
-    if host.known_hosts:
-        words += ["-o", f"UserKnownHostsFile={Path(host.known_hosts).expanduser()}"]
-    return [*words, "--", host.address, shlex.join([host.python, "-m", _WORKER])]
 
 
 class Hosts:
@@ -105,9 +88,9 @@ def _ask(host: Host, request: Request, tell: Callable[[str], None]) -> tuple[byt
     Raises WorkerLost where it answers more than any run does.
     """
     said: deque[str] = deque(maxlen=TAIL)
-    with subprocess.Popen(
-        _command(host), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    ) as process:
+    command = ["ssh", *_OPTIONS, "--", host.address, shlex.join([host.python, "-m", _WORKER])]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         stdin, stdout, stderr = (cast("IO[bytes]", pipe) for pipe in (process.stdin, process.stdout, process.stderr))
 
         def listen() -> None:

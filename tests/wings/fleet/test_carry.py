@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
-from mlpbench.bench.wings.fleet import carry, record
+from mlpbench.bench.wings.fleet import carry
 from mlpbench.bench.wings.fleet.worker import Answer, WorkerLost
 from support import simulate
 
@@ -73,13 +73,13 @@ def four(tmp_path):
 
 
 def run(transport, results, teller, words=("numpy",)):
-    head = record.FleetHead(fleet="20261126T000000Z", words=words, version="1", workers=carry.entries_of(transport))
+    head = carry.FleetHead(fleet="20261126T000000Z", words=words, version="1", workers=carry.entries_of(transport))
     return carry.carry_out(transport, head, results, teller)
 
 
 def resumed(transport, results):
     """Return the head of the newest fleet as it goes on."""
-    head = record.newest(results)
+    head = carry.newest(results)
     return replace(head, workers=carry.entries_of(transport, head.workers))
 
 
@@ -98,7 +98,7 @@ def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp
     assert len({request.suffix for _, request in four.asked}) == 4, "runs that start in one second have two names"
     assert len({request.folder for _, request in four.asked}) == 4
     assert four.most == {"x": 1, "y": 1, "z": 1}, "one process at a time on each host"
-    assert record.newest(results) == head
+    assert carry.newest(results) == head
     assert [run.machine for entry in head.workers for run in runs.read_runs(results / entry.runs[0])] == ["testbox"] * 4
 
 
@@ -149,7 +149,7 @@ def test_a_worker_sends_files_of_its_own_run_alone_and_is_lost_otherwise(four, t
     assert head.workers[0].problem.startswith(f"its results were not taken: {name!r} is no file of a run of testbox")
     assert [entry.done for entry in head.workers] == [False, True, True, True]
     assert not [*tmp_path.rglob("outside.json"), *results.rglob("calibration.json")]
-    assert record.newest(results) == head
+    assert carry.newest(results) == head
 
 
 def test_what_a_worker_says_of_itself_fits_into_the_file_of_the_fleet(four, tmp_path, teller, told):
@@ -160,7 +160,7 @@ def test_what_a_worker_says_of_itself_fits_into_the_file_of_the_fleet(four, tmp_
     assert head.workers[2].problem == "it has mlpbench 0.9, and not 1: install that there"
     assert {name for name, _ in four.asked} == {"b", "d"}, "a worker of another version takes no part"
     assert not any("\x1b" in line or "\n" in line for line in told)
-    assert record.newest(tmp_path / "results") == head
+    assert carry.newest(tmp_path / "results") == head
 
 
 def test_a_cluster_whose_workers_have_new_addresses_goes_on(four, tmp_path, teller):
@@ -174,10 +174,10 @@ def test_a_cluster_whose_workers_have_new_addresses_goes_on(four, tmp_path, tell
 
 def test_what_cannot_be_a_fleet_is_refused(four, tmp_path):
     with pytest.raises(UserError, match="no fleet in"):
-        record.newest(tmp_path)
+        carry.newest(tmp_path)
     four.workers = []
     with pytest.raises(UserError, match="there are no workers"):
         carry.entries_of(four)
     Path(tmp_path / "fleet-20261127T000000Z.json").write_text("{")
     with pytest.raises(UserError, match=r"fleet-20261127T000000Z\.json"):
-        record.newest(tmp_path)
+        carry.newest(tmp_path)

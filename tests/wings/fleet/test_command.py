@@ -5,8 +5,8 @@ import json
 import pytest
 
 from mlpbench import __version__
+from mlpbench.bench.wings.fleet import carry
 from mlpbench.bench.wings.fleet import command as machines
-from mlpbench.bench.wings.fleet import record
 from support import simulate
 from support.terminal import called, complaint
 
@@ -63,7 +63,7 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
 def test_what_a_file_says_is_checked_as_what_is_typed_before_any_worker_is_asked(
     tmp_path, capsys, monkeypatch, words, version, said
 ):
-    record.write(tmp_path, record.FleetHead(fleet="20260101T000000Z", words=words, version=version))
+    carry.write(tmp_path, carry.FleetHead(fleet="20260101T000000Z", words=words, version=version))
     monkeypatch.setattr(machines, "_transport", lambda *_: pytest.fail("asked"))
     told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
     assert said in told

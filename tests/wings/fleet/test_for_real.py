@@ -128,16 +128,24 @@ def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path, quicker):
     # What the host's environment sets up at a login is not this test's.
     python.write_text(f"#!/bin/sh\nexport PYTHONPATH='{quicker}'\nexec {sys.executable} \"$@\"\n")
     python.chmod(0o755)
-    shared = f'user = "{getpass.getuser()}"\nkey = "{tmp_path}/user"\nknown_hosts = "{tmp_path}/known"\n'
-    (tmp_path / "hosts.toml").write_text(
-        f'[hosts.here]\naddress = "127.0.0.1"\nport = {sshd}\npython = "{python}"\n{shared}'
-        f'[hosts.bare]\naddress = "127.0.0.1"\nport = {sshd}\npython = "/nowhere/python"\n{shared}'
-        f'[hosts.gone]\naddress = "127.0.0.1"\nport = 1\n{shared}'
+    # The user's own configuration of ssh, which no test can put where ssh looks for it.
+    (tmp_path / "ssh_config").write_text(
+        f"Host *\nUser {getpass.getuser()}\nIdentityFile {tmp_path}/user\nUserKnownHostsFile {tmp_path}/known\n"
+        f"HostName 127.0.0.1\nHost gone\nPort 1\nHost *\nPort {sshd}\n"
     )
-    ran = typed("fleet", "--ssh", "hosts.toml", "--results", results, *TINY, cwd=tmp_path, PYTHONPATH=quicker)
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/ssh_config "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "hosts.toml").write_text(
+        f'[hosts.here]\naddress = "epyc"\npython = "{python}"\n'
+        '[hosts.bare]\naddress = "epyc"\npython = "/nowhere/python"\n[hosts.gone]\naddress = "gone"\n'
+    )
+    variables = {"PYTHONPATH": quicker, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    ran = typed("fleet", "--ssh", "hosts.toml", "--results", results, *TINY, cwd=tmp_path, **variables)
     assert ran.returncode == 1, ran.stderr
     assert "here: numpy 1/1: " in ran.stderr, "what a run says is told while it runs"
-    assert "gone has no results: not reached: 127.0.0.1: " in ran.stderr
+    assert "gone has no results: not reached: gone: " in ran.stderr
     assert "bare has no results: not reached: " in ran.stderr
     assert [bool(entry["runs"]) for entry in newest(results)["workers"]] == [True, False, False]
     (run,) = runs.find_runs(results)
