@@ -60,7 +60,7 @@ def test_a_right_kernel_passes_and_what_cannot_be_asked_is_no_verdict():
 
 
 def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_bytes_is_not_asked():
-    """In 0 * x, and in products that are made of two halves, infinity becomes NaN."""
+    """In products that are made of two halves, infinity becomes NaN."""
 
     class Halves(NumpyKernel):
         def forward(self, x):

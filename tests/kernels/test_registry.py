@@ -57,9 +57,7 @@ def test_what_is_no_kernel_is_unavailable_and_says_why(offers):
     offers(theirs="math:sin", absent="math:no_such_name", missing="no_such_module:Kernel")
     with pytest.raises(KernelUnavailable, match=r"^its entry point math:sin is not a class of mlpbench"):
         registry.load("theirs")
-    with pytest.raises(
-        KernelUnavailable, match=r"^its entry point math:no_such_name cannot be imported: .*no_such_name"
-    ):
+    with pytest.raises(KernelUnavailable, match=r"^its entry point math:no_such_name cannot be imported: "):
         registry.load("absent")
     with pytest.raises(KernelUnavailable, match=r"cannot be imported: No module named 'no_such_module'"):
         registry.load("missing")

@@ -14,18 +14,13 @@ from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import available, computed
 
-#: What each module imports, and the extra that brings it.
-LIBRARIES = {
-    "onnxruntime": (("onnxruntime", "onnx"), "onnxruntime"),
-    "torch": (("torch",), "torch"),
-    "jax": (("jax",), "jax"),
-    "openvino": (("openvino",), "openvino"),
-    "sklearn": (("sklearn.neural_network",), "sklearn"),
-}
+#: The module of kernels, which is also the extra's name, by the library that is missing.
+LIBRARIES = {"onnx": "onnxruntime", "sklearn.neural_network": "sklearn"}
+LIBRARIES |= {name: name for name in ("onnxruntime", "torch", "jax", "openvino")}
 
 
-@pytest.mark.parametrize(("name", "module", "extra"), [(n, m, e) for n, (ms, e) in LIBRARIES.items() for m in ms])
-def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module, extra):
+@pytest.mark.parametrize(("module", "name"), LIBRARIES.items())
+def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module):
     if (name, module) == ("onnxruntime", "onnx"):
         available(name)
     monkeypatch.setitem(sys.modules, module, None)
@@ -33,7 +28,7 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
         with pytest.raises(KernelUnavailable) as raised:
             registry.load(kernel).probe()
         assert str(raised.value).startswith(f"{module} cannot be imported: ")
-        assert str(raised.value).endswith(f"; pip install -e '.[{extra}]' brings it")
+        assert str(raised.value).endswith(f"; pip install -e '.[{name}]' brings it")
 
 
 @pytest.mark.parametrize(
@@ -97,19 +92,15 @@ def test_a_missing_compiler_is_told(monkeypatch, tmp_path):
 
 
 def test_float64_in_jax_is_its_own_affair():
-    kernel_class = available("jax-array")
-    spec = ForwardSpec((5, 3), dtype="float64")
-    kernel = kernel_class(spec, seeded(spec))
-    x = np.ones((2, 5))
-    assert kernel.from_host(x).dtype == np.float64
-    assert computed(kernel, x).dtype == np.float64
+    spec, x = ForwardSpec((5, 3), dtype="float64"), np.ones((2, 5))
+    kernel = available("jax-array")(spec, seeded(spec))
+    assert kernel.from_host(x).dtype == computed(kernel, x).dtype == np.float64
     assert sys.modules["jax"].numpy.ones(1, float).dtype == np.float32
 
 
 def test_only_jax_on_its_own_arrays_is_waited_for():
-    waited = [
-        name for name in registry.peers() if registry.load(name).synchronize is not registry.load("jax").synchronize
-    ]
+    default = registry.load("jax").synchronize
+    waited = [name for name in registry.peers() if registry.load(name).synchronize is not default]
     assert waited == ["jax-array", "torch-cuda", "torch-cuda-compile", "jax-cuda"]
     kernel = available("jax-array")(MNIST, seeded(MNIST))
     assert is_asynchronous(kernel)

@@ -1,7 +1,4 @@
-"""Networks in files: what exporters write is read as what it is, and all else is refused by node and operator.
-
-Needs onnx and safetensors, and for real exporters PyTorch, scikit-learn and skl2onnx: `.ci/run` installs them.
-"""
+"""Networks in files: what exporters, which `.ci/run` installs, write is read as what it is, and all else is refused."""
 
 import os
 import warnings
@@ -35,16 +32,11 @@ def node(kind, inputs, output, **attributes):
     return onnx.helper.make_node(kind, inputs, [output], name=f"the {kind}", **attributes)
 
 
-def model(nodes, arrays, outputs=("y",)):
+def model(nodes, arrays):
     value = onnx.helper.make_tensor_value_info
-    graph = onnx.helper.make_graph(
-        nodes,
-        "net",
-        [value("x", 1, ["rows", 4])],
-        [value(name, 1, None) for name in outputs],
-        [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()],
-    )
-    return onnx.helper.make_model(graph)
+    tensors = [onnx.numpy_helper.from_array(array, name) for name, array in arrays.items()]
+    ends = [value("x", 1, ["rows", 4])], [value("y", 1, None)]
+    return onnx.helper.make_model(onnx.helper.make_graph(nodes, "net", *ends, tensors))
 
 
 def written(tmp_path, made, name="net.onnx"):
@@ -129,11 +121,9 @@ def test_products_and_sums_in_other_forms(tmp_path):
     ("nodes", "words"),
     [
         ([*FIRST, node("Conv", ["a1", "W1"], "z1"), *LAST], r"node 'the Conv' \(Conv\) is no part"),
-        ([*FIRST, node("Elu", ["a1"], "z1"), *LAST], r"\(Elu\) is no part"),
         ([*FIRST, node("Mul", ["a1", "two"], "z1"), *LAST], r"\(Mul\) computes no activation"),
         ([*FIRST, node("Add", ["a1", "x"], "z1"), *LAST], r"\(Add\) joins two layers"),
         ([*FIRST, node("Add", ["a1", "b1"], "z1"), *LAST], "neither weight nor bias of a layer: 'b1'"),
-        ([*FIRST, node("Softmax", ["a1"], "z1"), *LAST], r"\(Softmax\) is no part"),
         ([*FIRST, node("Gelu", ["a1"], "z1", approximate="tanh"), *LAST], r"\(Gelu\) computes no activation"),
         ([*FIRST, node("Relu", ["a1"], "y")], r"\(Relu\) ends the network"),
         ([*FIRST, node("Softmax", ["a1"], "y", axis=0)], r"takes another axis"),
@@ -156,8 +146,7 @@ def test_what_is_no_fully_connected_network_is_named(tmp_path, nodes, words):
 
 def external(tmp_path, location, length=48):
     made = model([node("Gemm", ["x", "W1", "b1"], "y")], ARRAYS)
-    tensor = made.graph.initializer[0]
-    content = tensor.raw_data
+    tensor, content = made.graph.initializer[0], made.graph.initializer[0].raw_data
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("location", location), ("length", str(length))):
@@ -233,11 +222,10 @@ def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
     text = b"\x12" + bytes([0x80, 0x80, 0x80, 0x04]) + b"x" * 2**23
     for body in (many, text):
         length, graph = len(body), b"\x3a"
-        while True:
-            graph += bytes([length & 127 | (128 if length > 127 else 0)])
+        while length > 127:
+            graph += bytes([length & 127 | 128])
             length >>= 7
-            if not length:
-                break
+        graph += bytes([length])
         network._read.cache_clear()
         with pytest.raises(ParamsError, match="far too many parts"):
             network.read(written(tmp_path, graph + body))

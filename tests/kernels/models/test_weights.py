@@ -44,9 +44,6 @@ def refuses(path, spec=SPEC):
     return message
 
 
-# Good files
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".pkl"])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64", "int8", "int64", ">f4"])
 def test_arrays_come_back_with_their_dtype_contiguous_and_native(tmp_path, suffix, dtype):
@@ -77,14 +74,8 @@ def test_saved_weights_come_back_with_what_was_said_of_them_and_failed_saving_le
         save_params(path, hand_worked(), what=object())
     assert path.read_bytes() == written[0]
     assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
-    for meta, words in (
-        ({}, "nothing about itself"),
-        ({"meta": np.array("not json")}, "weights"),
-        (
-            {"meta": np.array("[1]")},
-            "is not a JSON object",
-        ),
-    ):
+    not_json, a_list = ({"meta": np.array(text)} for text in ("not json", "[1]"))
+    for meta, words in (({}, "nothing about itself"), (not_json, "weights"), (a_list, "is not a JSON object")):
         np.savez(path, **arrays(), **meta)
         with pytest.raises(ParamsError, match=words):
             load_meta(path)
@@ -109,15 +100,15 @@ def test_the_books_own_file(mnist_dir):
     np.testing.assert_array_equal(params.biases[2], trusted["b3"])
 
 
-# Files that are none
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".pkl", ".txt"])
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"\x80", b"PK\x03\x04", b"\x1f\x8b\x08"])
 def test_bytes_that_are_no_weights(tmp_path, suffix, content):
     path = tmp_path / f"weights{suffix}"
     path.write_bytes(content)
     refuses(path)
+
+
+TERABYTE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (131072, 1048576)}".ljust(117) + b"\n"
 
 
 def flip_a_bit(path):
@@ -138,14 +129,6 @@ def archive_of(path, content):
     assert path.stat().st_size < 10**6
 
 
-def npy(described):
-    header = described + b" " * (117 - len(described)) + b"\n"
-    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
-
-
-TERABYTE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (131072, 1048576)}"
-
-
 @pytest.mark.parametrize(
     ("make", "words"),
     [
@@ -153,18 +136,15 @@ TERABYTE = b"{'descr': '<f8', 'fortran_order': False, 'shape': (131072, 1048576)
         (lambda path: path.mkdir(), "cannot be read"),
         (flip_a_bit, "damaged"),
         (lambda path: archive_of(path, b"\0" * 10**8), "unpacks to 100000000 bytes"),
-        (lambda path: archive_of(path, npy(TERABYTE)), "damaged"),
+        (lambda path: archive_of(path, b"\x93NUMPY\x01\x00v\x00" + TERABYTE), "damaged"),
         (lambda path: np.savez(path, **{**arrays(), "W1": np.array([[{}]], dtype=object)}), "Python objects"),
         (large, "far too many"),
     ],
-    ids=["missing", "a folder", "a flipped bit", "a zip bomb", "a terabyte claimed", "objects", "far too large"],
+    ids=range(7),
 )
 def test_what_is_no_weights_file_is_told(tmp_path, make, words):
     make(tmp_path / "weights.npz")
     assert words in refuses(tmp_path / "weights.npz")
-
-
-# Weights that do not fit
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pkl"])

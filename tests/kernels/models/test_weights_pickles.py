@@ -23,7 +23,7 @@ NAMED = {"W1": np.arange(6, dtype="f4").reshape(2, 3), "b1": np.ones(3, "f8")}
 class Runs:
     """Creates a file when it is unpickled, as a trap would."""
 
-    def __init__(self, path, call=open):
+    def __init__(self, path, call):
         self.path, self.call = path, call
 
     def __reduce__(self):
@@ -35,9 +35,6 @@ def refuses(data):
         read_arrays(data)
     assert "\n" not in str(caught.value)
     return str(caught.value)
-
-
-# Arrays, as NumPy and Python of all ages wrote them
 
 
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
@@ -56,7 +53,7 @@ def test_numpy_1_and_2_name_their_modules_differently_and_python_2_wrote_bytes_a
     other = written.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
     assert other != written
     np.testing.assert_array_equal(read_arrays(other)["W1"], NAMED["W1"])
-    # Written out by hand as Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data.
+    # As Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data.
     values = np.array([1.5, -2.0], "<f4")
     pickled = (
         b"\x80\x02}q\x00U\x02b1q\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04"
@@ -68,20 +65,14 @@ def test_numpy_1_and_2_name_their_modules_differently_and_python_2_wrote_bytes_a
     np.testing.assert_array_equal(read_arrays(pickled)["b1"], values)
 
 
-# Code
-
-
 @pytest.mark.parametrize("call", [open, os.system])
 @pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
 def test_a_pickle_that_would_run_code_is_refused_wherever_it_hides_and_did_not_run(tmp_path, call, protocol):
     trap = tmp_path / "it-ran"
     path = tmp_path / "sample_weight.pkl"
     path.write_bytes(pickle.dumps({**NAMED, "W2": Runs(trap, call)}, protocol))
-    with pytest.raises(
-        ParamsError, match=r"refused as a pickle: it asks for \w+\.(open|system), and only NumPy"
-    ) as caught:
+    with pytest.raises(ParamsError, match=r"refused as a pickle: it asks for \w+\.(open|system), and only NumPy"):
         load_params(path, ForwardSpec((2, 3)))
-    assert "\n" not in str(caught.value)
     hidden = Runs(trap, call)
     for nest in ([NAMED, (hidden,)], {"W1": {"deeper": [hidden]}}, {hidden: NAMED["W1"]}):
         refuses(pickle.dumps(nest, protocol))
@@ -100,7 +91,6 @@ def test_a_pickle_that_would_run_code_is_refused_wherever_it_hides_and_did_not_r
         b"(S'exit'\nios\nsystem\n.",  # INST
         b"(cos\nsystem\nS'exit'\no.",  # OBJ
         b"\x80\x04\x8c\x02os\x8c\x06system\x93.",  # STACK_GLOBAL
-        b"\x80\x02cbuiltins\neval\n.",
         b"\x80\x02c__builtin__\neval\n.",
         b"\x80\x02cnumpy\nload\n.",
         b"\x80\x02cnumpy.testing._private.utils\nrunstring\n.",
@@ -134,9 +124,6 @@ def test_admitted_names_cannot_be_bent(program):
     refuses(program)
 
 
-# Forged arrays
-
-
 def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
     """Return a pickle of one array with parts of one's choice."""
     state = (3, "<", None, None, None, -1, -1, 0) if state is None else state
@@ -156,7 +143,6 @@ def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
 @pytest.mark.parametrize(
     ("parts", "words"),
     [
-        ({"dtype": b"O8"}, "not numbers"),
         ({"dtype": b"O"}, "not numbers"),
         ({"dtype": b"V8"}, "not numbers"),
         ({"dtype": b"f4,f4"}, "not numbers"),
@@ -167,7 +153,6 @@ def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
         ({"state": (3, "?", None, None, None)}, "byte order"),
         ({"shape": (10**12,)}, "8 bytes of data"),
         ({"shape": (-2,)}, "shape"),
-        ({"shape": (2.0,)}, "shape"),
         ({"shape": 2}, "shape"),
         ({"shape": (2**63, 2**63)}, "8 bytes of data"),
         ({"data": b"1234567"}, "7 bytes of data"),
@@ -178,9 +163,6 @@ def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
 def test_forged_parts_never_reach_numpy(parts, words):
     np.testing.assert_array_equal(read_arrays(forged())["b1"], [0, 0])  # the forger can write a good one
     assert words in refuses(forged(**parts))
-
-
-# Things that are no dictionary of arrays, and bombs
 
 
 OTHERS = (None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}})
