@@ -7,7 +7,7 @@ import sys
 import tomllib
 
 from support.processes import python
-from support.sources import MODULES, ROOT, SOURCES, imports, name_of, parsed, top
+from support.sources import MODULES, ROOT, SOURCES, imports, parsed, top
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
 #: What is imported under another name than it is installed by, or comes with what is installed.
@@ -51,40 +51,27 @@ def libraries(path):
     return {distribution for name in names for distribution in INSTALLED_BY.get(name, {name})}
 
 
-def used(paths):
-    return set().union(*map(libraries, paths))
+def used(*folders):
+    """Return the distributions that are imported below top-level folders."""
+    return set().union(*(libraries(path) for path in SOURCES if path.relative_to(ROOT).parts[0] in folders))
 
 
-def below(*folders):
-    """Return the modules below top-level folders."""
-    return [path for path in SOURCES if path.relative_to(ROOT).parts[0] in folders]
-
-
-def test_what_users_get_is_what_is_imported():
-    assert used(below("bench", "kernels", "mlpbench")) == OF_USERS
-
-
-def test_what_tests_and_scripts_need_is_declared():
-    tests = used(below("tests")) - CORE
+def test_what_users_get_is_what_is_imported_and_what_tests_and_scripts_need_is_declared():
+    assert used("bench", "kernels", "mlpbench") == OF_USERS
+    tests = used("tests") - CORE
     assert tests <= OF_USERS | EXTRAS["test"] | EXTRAS["train"]
     assert EXTRAS["test"] - TOOLS <= tests
     assert EXTRAS["test"] >= TOOLS
-    assert used(below("scripts")) >= EXTRAS["train"]
+    assert used("scripts") >= EXTRAS["train"]
 
 
 def test_what_an_extra_brings_is_imported_when_it_is_needed():
     optional = OF_USERS - CORE
-    early = [
-        f"{name_of(path)}: {found.module}"
-        for path in MODULES
-        for found in imports(path)
-        if found.at_import and INSTALLED_BY.get(top(found.module), {top(found.module)}) & optional
-    ]
-    assert not early
+    at_import = [(path, top(found.module)) for path in MODULES for found in imports(path) if found.at_import]
+    assert not [(path, name) for path, name in at_import if INSTALLED_BY.get(name, {name}) & optional]
 
 
 def test_advice_names_an_extra_that_there_is():
-    """And works in a checkout, which is the only way to have mlpbench until an index has it."""
     for path in MODULES:
         source = path.read_text(encoding="utf-8")
         assert "install 'mlpbench[" not in source, path

