@@ -7,7 +7,7 @@ import re
 import pytest
 
 from mlpbench.bench.record import runs
-from support.places import venvs
+from support import venvs
 from support.terminal import called, complaint, refused, typed
 
 SMALL = ("--profile", "smoke", "--batch-size", "10", "--spec", "20-10-3")
@@ -31,8 +31,7 @@ def old(tmp_path_factory):
 def new(tmp_path_factory):
     folder = venvs.make(tmp_path_factory.mktemp("envs") / "new")
     packages = next(folder.glob("lib/python*/site-packages"))
-    points = "[mlpbench.kernels]\nnumpy-twice = twice:Twice\n"
-    venvs.package(packages, "twice", "2.5", twice=KERNEL, entry_points=points)
+    venvs.package(packages, "twice", "2.5", {"numpy-twice": "twice:Twice"}, twice=KERNEL)
     return folder
 
 

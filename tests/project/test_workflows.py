@@ -10,7 +10,7 @@ import yaml
 
 from mlpbench.bench.record import runs
 from mlpbench.bench.wings.versions import environments
-from support.places import installer
+from support import venvs
 from support.sources import ROOT
 from support.terminal import git
 
@@ -83,7 +83,7 @@ def path(tmp_path):
     for name in ("pip", "mlpbench"):
         (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n', encoding="utf-8")
         (folder / name).chmod(0o755)
-    return installer.offer(tmp_path / "tools", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return venvs.offer_uv(tmp_path / "tools", f"{folder}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.mark.heavy
@@ -91,7 +91,7 @@ def test_on_github_a_slower_head_is_an_error_in_its_pull_request(checkout, tmp_p
     """Each line in a shell of its own. pip finds that all of it is installed: it asks no index, and changes nothing."""
     summary, (lines, given) = tmp_path / "summary.md", lines_of(PULL)
     env = {**os.environ, **given, "PATH": path, "PYTHONPATH": quicker, "PIP_DRY_RUN": "1", "PIP_NO_INDEX": "1"}
-    env |= {"MLPBENCH": str(environments.write_wheel(tmp_path / "wheel")), "PIP_NO_DEPS": "1", "GITHUB_ACTIONS": "true"}
+    env |= {"MLPBENCH": str(environments.write_wheel(tmp_path)), "PIP_NO_DEPS": "1", "GITHUB_ACTIONS": "true"}
     env |= {"GITHUB_BASE_REF": "main", "GITHUB_STEP_SUMMARY": str(summary)}
     for line in lines:
         words = ["bash", "-eo", "pipefail", "-c", line]

@@ -52,9 +52,8 @@ class Page:
     def requests(self):
         """Return the addresses of everything that was asked for."""
         messages = [json.loads(entry["message"])["message"] for entry in self.driver.get_log("performance")]
-        sent = [
-            m["params"] for m in messages if m["method"] in {"Network.requestWillBeSent", "Network.webSocketCreated"}
-        ]
+        kinds = ("Network.requestWillBeSent", "Network.webSocketCreated")
+        sent = [message["params"] for message in messages if message["method"] in kinds]
         return [params.get("url") or params["request"]["url"] for params in sent]
 
     def marks(self, chart, role):
@@ -64,16 +63,11 @@ class Page:
             " p => p.getAttribute('d')).filter(Boolean)"
         )
 
-    def whiskers(self, chart):
-        """Return how many rules there are in a chart."""
-        return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-rule.role-mark line').length")
-
-    def bars(self, chart):
-        """Return how many bars, or cells, there are in a chart."""
-        return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-rect.role-mark path').length")
+    def count(self, chart, marks):
+        """Return how many marks there are in a chart: "rule.role-mark line", or "rect.role-mark path" of bars."""
+        return self.ask(f"return document.querySelectorAll('#chart-{chart} .mark-{marks}').length")
 
     def words(self, chart):
-        """Return what stands in a chart."""
         return self.ask(f"return document.querySelector('#chart-{chart}').textContent")
 
     def open_all(self):

@@ -1,4 +1,4 @@
-"""Kernels that record what is done with them, cannot run, or go wrong late; a clock and a benchmark to go with them."""
+"""Kernels that record what is done with them, cannot run, or go wrong late; a clock and a benchmark."""
 
 import os
 import signal
@@ -10,6 +10,7 @@ import numpy as np
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from support import venvs
 
 
 class RecordingKernel(Kernel):
@@ -93,21 +94,18 @@ class RaisesInLargeBatches(NumpyKernel):
 
     def forward(self, x):
         if x.ndim == 2 and len(x) > 150:
-            raise MemoryError(f"no room for {len(x)} rows")
+            self.fail(len(x))
         return super().forward(x)
 
-
-class DiesInLargeBatches(NumpyKernel):
-    """The same, and takes its process with it, as a crash in compiled code does."""
-
-    def forward(self, x):
-        if x.ndim == 2 and len(x) > 150:
-            os.kill(os.getpid(), signal.SIGKILL)
-        return super().forward(x)
+    def fail(self, rows):
+        raise MemoryError(f"no room for {rows} rows")
 
 
-def turned_where_black(x, y):
-    return y[..., ::-1].copy() if (x == 0).mean() > 0.5 else y
+class DiesInLargeBatches(RaisesInLargeBatches):
+    """Takes its process with it, as a crash in compiled code does."""
+
+    def fail(self, rows):
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class WrongOnRealImages(NumpyKernel):
@@ -115,14 +113,14 @@ class WrongOnRealImages(NumpyKernel):
 
     def forward(self, x):
         y = super().forward(x)
-        return turned_where_black(x, y) if x.ndim == 2 else y
+        return y[:, ::-1].copy() if x.ndim == 2 and (x == 0).mean() > 0.5 else y
 
 
 class WrongOnOneRealImage(NumpyKernel):
     """The same, one at a time only."""
 
     def forward_one(self, x):
-        return turned_where_black(x, super().forward_one(x))
+        return super().forward_one(x)[:: -1 if (x == 0).mean() > 0.5 else 1].copy()
 
 
 class TurnedOneByOne(NumpyKernel):
@@ -137,12 +135,9 @@ def offer(folder, **kernels):
 
     Underscores in names become hyphens; values are names of classes here, or "module:Class".
     """
-    info = folder / "doubles-1.0.dist-info"
-    info.mkdir(parents=True)
-    info.joinpath("METADATA").write_text("Metadata-Version: 2.1\nName: doubles\nVersion: 1.0\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
     values = {name: value if ":" in value else f"support.doubles:{value}" for name, value in kernels.items()}
-    lines = [f"{name.replace('_', '-')} = {value}" for name, value in values.items()]
-    info.joinpath("entry_points.txt").write_text("\n".join(["[mlpbench.kernels]", *lines, ""]), encoding="utf-8")
+    venvs.package(folder, "doubles", "1.0", {name.replace("_", "-"): value for name, value in values.items()})
     return folder
 
 
@@ -165,7 +160,7 @@ def stopped_clock(monkeypatch):
 
 
 class FakeBenchmark:
-    """Stand in for pytest-benchmark's fixture: it makes three rounds of one call, and notes what they did."""
+    """Stands in for pytest-benchmark's fixture: it makes three rounds of one call, and notes what they did."""
 
     def __init__(self, kernel=None, now=None):
         self.extra_info, self.kernel, self.now = {}, kernel, now
@@ -179,7 +174,6 @@ class FakeBenchmark:
         self.timed = events[len(self.before) :]
 
     def pedantic(self, function, setup, rounds):
-        """Make the rounds as pytest-benchmark's pedantic mode does; return the last result."""
         self.stats = SimpleNamespace(stats=SimpleNamespace(data=[]))
         for _ in range(rounds):
             setup()

@@ -16,8 +16,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import KernelFile
 from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.wings.versions import environments
-from support import processes, simulate
-from support.places import venvs
+from support import processes, simulate, venvs
 from support.processes import SIX, folder_of, measured, stoppable
 from support.terminal import complaint, contents
 

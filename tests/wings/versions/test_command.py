@@ -9,7 +9,7 @@ import pytest
 from mlpbench.bench.record import runs
 from mlpbench.bench.stats.verdicts import judge
 from mlpbench.bench.wings.versions import command as ab
-from support.places import installer
+from support import venvs
 from support.terminal import called, complaint, git, typed
 
 SMALL = ("--profile", "smoke", "--batch-size", "10", "--spec", "20-10-3")
@@ -84,7 +84,7 @@ def test_so_many_pairs_decide_what_was_promised():
 
 @pytest.mark.heavy
 def test_two_commits_of_a_repository(tmp_path, repository, quicker):
-    path = installer.offer(tmp_path / "tools")
+    path = venvs.offer_uv(tmp_path / "tools")
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     words = ("ab", "main~1", "main", *SMALL, "--repeats", "2", "--results", tmp_path / "results")
@@ -111,7 +111,7 @@ def test_two_commits_of_a_repository(tmp_path, repository, quicker):
 
 @pytest.mark.heavy
 def test_requirements_that_are_kept(tmp_path):
-    path = installer.offer(tmp_path / "tools")
+    path = venvs.offer_uv(tmp_path / "tools")
     words = ("ab", "numpy", "numpy>=1", "numpy", *SMALL, "--keep", "--json")
     ran = typed(*words, cwd=tmp_path, PATH=path, TMPDIR=tmp_path, GIT_CEILING_DIRECTORIES=tmp_path.parent)
     said = ran.stderr.splitlines()[-1]

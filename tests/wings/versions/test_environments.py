@@ -16,7 +16,7 @@ import mlpbench
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.wings.versions import environments, versions
-from support.places import installer, venvs
+from support import venvs
 from support.processes import interpreter
 from support.sources import ROOT
 from support.terminal import git
@@ -24,7 +24,7 @@ from support.terminal import git
 
 @pytest.fixture
 def uv(tmp_path, monkeypatch):
-    monkeypatch.setenv("PATH", installer.offer(tmp_path / "tools"))
+    monkeypatch.setenv("PATH", venvs.offer_uv(tmp_path / "tools"))
 
 
 def test_the_wheel_is_this_mlpbench_and_needs_only_what_measures(tmp_path):
@@ -205,7 +205,7 @@ def test_an_environment_tells_its_versions_its_blas_and_the_kernels_of_other_pac
     folder = venvs.make(tmp_path / "venv")
     (folder / environments.MADE_OF).write_bytes(b"a\xff \x1b[31mtest")
     packages = next(folder.glob("lib/python*/site-packages"))
-    venvs.package(packages, "mine", "1.0", entry_points="[mlpbench.kernels]\nfast-one = mine:Fast\n")
+    venvs.package(packages, "mine", "1.0", {"fast-one": "mine:Fast"})
     found = environments.inspect("new", str(folder / "bin" / "python"))
     assert found.third_party == {"fast-one": "mine"}
     assert found.environment.python["version"] == ".".join(map(str, sys.version_info[:3]))
