@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 
@@ -79,6 +80,8 @@ def checkout(tmp_path):
 @pytest.fixture
 def path(tmp_path):
     """Return a PATH with pip and mlpbench of the interpreter that runs this, and the stand-in for uv."""
+    if shutil.which("uv") is None:
+        pytest.skip("uv is not installed")
     (folder := tmp_path / "programs").mkdir()
     for name in ("pip", "mlpbench"):
         (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" -m {name} "$@"\n', encoding="utf-8")
