@@ -1,7 +1,7 @@
 """The finding in words and numbers: what a run ends with and a report begins with; of several runs, a line for each."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from itertools import groupby
 from types import MappingProxyType
 from typing import Any, Literal
@@ -125,50 +125,27 @@ class Headline:
 
 @dataclass(frozen=True)
 class Overview:
-    """One run. ``fastest``: the kernel with the shortest time per sample in its best batch, ours and checked if any is.
+    """One run. ``kernel``: the one with the shortest time per sample in its best batch, ours and checked if any is.
 
-    ``kernels``: how many it was chosen from; ``peers``: whether there are peers besides. ``beside``: the time of the
-    best ``peer`` in that batch / its own.
+    ``name``: what it was chosen from, too: ``numba-simd, the fastest of ours``. ``time``: its time, and of what:
+    ``310 ns`` and ``per sample in batches of 1,000``. ``gains``: how much longer others take, and which: one at a time,
+    and the best peer in that batch; ``missing``: why the first of these is not known.
     """
 
     title: str
-    fastest: KernelFinding | None
-    kernels: int
-    peers: bool
-    beside: Ratio | None = None
-    peer: str | None = None
+    kernel: str | None = None
+    name: str = ""
+    time: tuple[str, str] = ("", "")
+    gains: tuple[tuple[Ratio, str], ...] = ()
+    missing: str | None = None
 
     def sentence(self) -> str:
         """Return the finding as one sentence."""
-        if self.fastest is None:
+        if self.kernel is None:
             return f"{self.title}: nothing was timed."
-        gains = [against(*gain) for gain in self.gains] or [f"no batching speedup, {self.fastest.missing}"]
-        comma = "," if self.kernels > 1 else ""
+        gains = [against(*gain) for gain in self.gains] or [f"no batching speedup, {self.missing}"]
+        comma = "," if "," in self.name else ""
         return f"{self.title}: {self.name}{comma} takes {' '.join(self.time)}: {' and '.join(gains)}."
-
-    @property
-    def name(self) -> str:
-        """The kernel, and what it was chosen from: ``numba-simd, the fastest of ours``."""
-        name = self.fastest.name if self.fastest else "no kernel"
-        return f"{name}, the fastest of {'ours' if self.peers else self.kernels}" if self.kernels > 1 else name
-
-    @property
-    def time(self) -> tuple[str, str]:
-        """Its time, and of what: ``310 ns`` and ``per sample in batches of 1,000``."""
-        best = (self.fastest.best or self.fastest.one) if self.fastest else None
-        if self.fastest is None or best is None:
-            return "not measured", ""
-        return words.time(best), f"per sample {_where(self.fastest.best_batch_size)}"
-
-    @property
-    def gains(self) -> list[tuple[Ratio, str]]:
-        """What it is compared with, in words, and how much longer that takes: one at a time, and the best peer."""
-        gains = []
-        if self.fastest and self.fastest.speedup is not None:
-            gains.append((self.fastest.speedup, "one at a time"))
-        if self.beside is not None:
-            gains.append((self.beside, f"the best peer, {self.peer}"))
-        return gains
 
 
 def find(
@@ -192,7 +169,7 @@ def find(
         own = of_kernels(of_run)
         order = ranked(best.values()) if (best := best_cases(own)) else []
         findings = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
-        winners = _fastest(of_run)
+        winners = list(_fastest(of_run))
         kernels += findings
         fastest += winners
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
@@ -212,17 +189,20 @@ def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     best = best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best
     ours = {name: one for name, one in ours.items() if not one.unchecked} or ours
+    title = run.shown or run.title
     if not ours:
-        return Overview(run.shown or run.title, None, 0, False)
+        return Overview(title)
     fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
-    finding = Overview(run.shown or run.title, fastest, len(ours), len(ours) < len(best))
-    at = ("batched", fastest.best_batch_size)
-    own = next((case for case in kernels[fastest.kernel] if case.at == at), None)
-    others = [case for name in peers & kernels.keys() for case in kernels[name] if case.at == at]
-    if own is None or own.kernel in peers or not others:
-        return finding
-    peer = min(others, key=lambda case: case.sample.value)
-    return replace(finding, beside=times.ratio_or_apart(peer, own), peer=peer.kernel)
+    among = "ours" if len(ours) < len(best) else len(ours)
+    name = f"{fastest.name}, the fastest of {among}" if len(ours) > 1 else fastest.name
+    time = words.time(best[fastest.kernel].sample), f"per sample {_where(fastest.best_batch_size)}"
+    gains = [(fastest.speedup, "one at a time")] if fastest.speedup else []
+    there = {case.kernel: case for case in cases if case.at == ("batched", fastest.best_batch_size)}
+    others = [case for name, case in there.items() if name in peers]
+    if others and fastest.kernel in there.keys() - peers:
+        peer = min(others, key=lambda case: case.sample.value)
+        gains.append((times.ratio_or_apart(peer, there[fastest.kernel]), f"the best peer, {peer.kernel}"))
+    return Overview(title, fastest.kernel, name, time, tuple(gains), fastest.missing)
 
 
 def threads_of(runs: Sequence[Judged]) -> str | None:
@@ -253,39 +233,23 @@ def _where(batch_size: int | None) -> str:
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
-    one = one_at_a_time(cases)
-    best = best_batch(cases)
-    gain = missing = None
-    if one is None:
-        missing = "the case one at a time (per_sample) was not timed"
-    elif best is None:
-        missing = "no batched case was timed"
-    else:
-        gain, missing = best.speedup, best.no_speedup
-    return KernelFinding(
-        run=cases[0].run,
-        kernel=cases[0].kernel,
-        unchecked=cases[0].unchecked,
-        one=one.sample if one else None,
-        best_batch_size=best.batch_size if best else None,
-        best=best.sample if best else None,
-        speedup=gain,
-        missing=missing,
-    )
+    first, one, best = cases[0], one_at_a_time(cases), best_batch(cases)
+    times_of = one and one.sample, best and best.batch_size, best and best.sample, best and best.speedup
+    missing = best.no_speedup if best else "no batched case was timed"
+    missing = missing if one else "the case one at a time (per_sample) was not timed"
+    return KernelFinding(first.run, first.kernel, *times_of, missing, first.unchecked)
 
 
-def _fastest(cases: Sequence[CaseSummary]) -> list[Fastest]:
-    """Return the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
+def _fastest(cases: Sequence[CaseSummary]) -> Iterator[Fastest]:
+    """Yield the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
     largest = max((case.batch_size for case in batched(cases)), default=None)
     checked = [case for case in cases if not case.unchecked]
     single = [one for own in of_kernels(checked).values() if (one := one_at_a_time(own))]
     bulk = [case for case in batched(checked) if case.batch_size == largest]
-    return [_first(group, size) for group, size in ((single, None), (bulk, largest)) if len(group) > 1]
-
-
-def _first(cases: Sequence[CaseSummary], batch_size: int | None) -> Fastest:
-    (first, _), (second, lead), *_ = ranked(cases)
-    return Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
+    for competing, batch_size in ((single, None), (bulk, largest)):
+        if len(competing) > 1:
+            (first, _), (second, lead), *_ = ranked(competing)
+            yield Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
 
 
 def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
