@@ -19,7 +19,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.record.runs import Run, read_runs
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.record.trust import Start
 from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.trust.rounds import CaseTime
 
@@ -32,13 +31,11 @@ _PHASES = {
     "compile_s": "compile, which is part of the others",
     "first_call_s": "make the first call of this shape",
 }
-#: Columns that records, their networks and their cases have under the same name.
-_OF_RECORD = ("machine", "kernel", "repeat", "threads")
+#: Columns that kernels and their cases have under the same name.
 _OF_KERNEL = ("backend", "device", "construct_s", "import_s")
-_OF_SPEC = ("dtype", "hidden", "output")
 _OF_CASE = (
     *("mode", "batch_size", "iterations", "first_call_s", "from_host_s", "to_host_s"),
-    *("repeated_rows", "includes_loading"),
+    *("repeated_rows", "includes_loading", "joules"),
 )
 #: Of the percentiles of device times.
 _SHOWN = (5, 50, 95, 99)
@@ -84,10 +81,7 @@ COLUMNS = {
     "rest_s": ("float64", "what these four leave of a round"),
     "reads": ("str", "what the book's cell loads, in words"),
     "unchecked": ("bool", "whether no roof tells if the time can be: the kernel skips work, or its device is unknown"),
-    "disturbed": (
-        "boolean",
-        "whether too few rounds were quiet: estimates leave it out where two others are there",
-    ),
+    "disturbed": ("boolean", "whether too few rounds were quiet: estimates leave it out where two others are there"),
     "import_s": ("float64", "seconds to import the kernel's library"),
     "compile_s": ("float64", "seconds that the library compiled in this process, where it tells; part of the others"),
     **{
@@ -109,8 +103,7 @@ COLUMNS = {
 
 #: Every column of `cases`: its dtype, and what it holds.
 CASES = {
-    "run": COLUMNS["run"],
-    **{name: COLUMNS[name] for name in ("machine", "kernel", "mode", "batch_size")},
+    **{name: COLUMNS[name] for name in ("run", "machine", "kernel", "mode", "batch_size")},
     **{name: COLUMNS[name] for name in ("spec", "dtype", "hidden", "output", "threads", "env", "data")},
     "sample_s": ("float64", "median over the repeats that count of the seconds for one sample"),
     "sample_low_s": ("float64", "lower end of its 95 % interval; missing with one repeat"),
@@ -123,17 +116,14 @@ CASES = {
     "disturbed": ("int64", "repeats that something disturbed, whether they count or not"),
     "rounds": ("int64", "rounds of a repeat, the fewest"),
     "first_call_s": ("float64", "median over repeats of the seconds of the first call of this shape"),
-    "accuracy": COLUMNS["accuracy"],
-    "repeated_rows": COLUMNS["repeated_rows"],
-    "includes_loading": COLUMNS["includes_loading"],
-    "unchecked": COLUMNS["unchecked"],
+    **{name: COLUMNS[name] for name in ("accuracy", "repeated_rows", "includes_loading", "unchecked")},
 }
 #: Every column of `rounds`: its dtype, and what it holds.
 ROUNDS = {
     **{name: COLUMNS[name] for name in ("run", "machine", "kernel", "mode", "batch_size", "repeat")},
     "round": ("int64", "number of the round in its repeat, from 0, in the order measured"),
     "call_s": ("float64", "seconds for one call of what was timed: the round / its iterations"),
-    "sample_s": ("float64", "call_s / rows of a call: seconds for one sample (input row)"),
+    "sample_s": COLUMNS["sample_s"],
     "used": ("bool", "whether the round is one of those that made the time of its repeat"),
 }
 
@@ -152,10 +142,7 @@ COMPARED = {
     "repeats": ("int64", "pairs of repeats, or the repeats of the side that has fewer"),
     "p_adjusted": ("float64", "p-value, corrected for the number of cases"),
     "verdict": ("str", "faster, slower, not slower, or undecided"),
-    "decides": (
-        "float64",
-        "smallest share by which the candidate is shown not to be slower; missing where nothing is known",
-    ),
+    "decides": ("float64", "smallest share by which the candidate is shown not to be slower; missing if none is known"),
     "repeats_needed": ("Int64", "repeats on each side that would tell, of an undecided case where that is known"),
     "slowdown_seen": ("float64", "smallest slowdown that would have been found, as a share"),
 }
@@ -166,10 +153,7 @@ def load(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
     Raises UserError for a path that cannot be read, and for results that are named twice.
     """
-    rows = (
-        _row(run, record, case) | _trust(record, case) | _device(record, case) for run, record, case in _timed(sources)
-    )
-    frame = framed(rows, COLUMNS)
+    frame = framed(starmap(_row, _timed(sources)), COLUMNS)
     twice = frame[frame.duplicated(["run", "machine", "kernel", "mode", "batch_size", "repeat"])]
     if len(twice):
         raise UserError(f"the run {twice['run'].iloc[0]} is named twice: name each run or record once")
@@ -188,9 +172,9 @@ def rounds(sources: Source | Iterable[Source]) -> pd.DataFrame:
 
 def compared(comparison: Comparison) -> pd.DataFrame:
     """Return one row for each case of a comparison, with the columns of `COMPARED`."""
-    rows = [
+    rows = (
         {
-            **{name: getattr(row, name) for name in COMPARED if hasattr(row, name)},
+            **_known(row, COMPARED),
             "baseline_s": row.baseline.value,
             "candidate_s": row.candidate.value,
             **_ratio(row.speedup),
@@ -198,12 +182,17 @@ def compared(comparison: Comparison) -> pd.DataFrame:
             "slowdown_seen": row.detectable,
         }
         for row in comparison.rows
-    ]
+    )
     return framed(rows, COMPARED)
 
 
-def _ratio(speedup: Ratio) -> dict[str, float]:
-    return {"speedup": speedup.value, "speedup_low": speedup.low, "speedup_high": speedup.high}
+def _ratio(speedup: Ratio | None) -> dict[str, float]:
+    return {"speedup": speedup.value, "speedup_low": speedup.low, "speedup_high": speedup.high} if speedup else {}
+
+
+def _known(owner: object, columns: Iterable[str]) -> dict[str, Any]:
+    """Return the columns that an object has under the same name."""
+    return {name: getattr(owner, name) for name in columns if hasattr(owner, name)}
 
 
 def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]]) -> pd.DataFrame:
@@ -214,28 +203,28 @@ def framed(rows: Iterable[dict[str, Any]], columns: Mapping[str, tuple[str, str]
     return frame.astype({name: dtype for (name, (dtype, _)), current in there if dtype not in ("str", current)})
 
 
+def _of_run(run: Run, record: Record) -> dict[str, Any]:
+    spec = {**_known(record.spec, ("dtype", "hidden", "output")), "spec": record.spec.label()}
+    whose = _known(record, ("machine", "kernel", "repeat", "threads"))
+    return {"run": run.id, "env": run.env, "data": record.data.name, **whose, **spec}
+
+
 def _case(run: Run, case: CaseSummary) -> dict[str, Any]:
-    record = run.records[0]
+    own = {name: value for name, value in _known(case, CASES).items() if name not in ("run", "speedup")}
     return {
-        **{name: getattr(case, name) for name in CASES if hasattr(case, name)},
-        **{name: getattr(record.spec, name) for name in _OF_SPEC},
-        "run": run.id,
-        "machine": run.machine,
-        "spec": record.spec.label(),
-        "threads": record.threads,
-        "env": run.env,
+        **_of_run(run, run.records[0]),
+        **own,
         "sample_s": case.sample.value,
         "sample_low_s": case.sample.low,
         "sample_high_s": case.sample.high,
         "samples_per_s": case.throughput,
-        **(_ratio(case.speedup) if case.speedup else {"speedup": None}),
+        **_ratio(case.speedup),
     }
 
 
 def _rounds(run: Run, record: Record, case: CaseTime) -> Iterator[dict[str, Any]]:
     timing, used = case.timing, set(case.chosen)
-    whose = {"run": run.id, "machine": record.machine, "kernel": record.kernel, "repeat": record.repeat}
-    whose |= {"mode": timing.mode, "batch_size": timing.batch_size}
+    whose = {**_of_run(run, record), "mode": timing.mode, "batch_size": timing.batch_size}
     for number, call_s in enumerate(timing.rounds_s):
         times = {"call_s": call_s, "sample_s": call_s / timing.rows_per_call}
         yield {**whose, **times, "round": number, "used": number in used}
@@ -254,64 +243,41 @@ def _timed(sources: Source | Iterable[Source]) -> Iterator[tuple[Run, Record, Ca
 
 
 def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:
-    case = taken.timing
+    case, trust = taken.timing, record.trust
+    rows, at = case.rows_per_call, (case.mode, case.batch_size)
     low, high = np.quantile(case.rounds_s, [0.25, 0.75])
-    rows = case.rows_per_call
-    return {
-        **{name: getattr(record, name) for name in _OF_RECORD},
-        **{name: getattr(record.kernel_info, name) for name in _OF_KERNEL},
-        **{name: getattr(record.spec, name) for name in _OF_SPEC},
-        **{name: getattr(case, name) for name in _OF_CASE},
-        "run": run.id,
-        "spec": record.spec.label(),
-        "env": record.plan.env.name if record.plan and record.plan.env else None,
-        "data": record.data.name,
+    row = {
+        **_of_run(run, record),
+        **_known(record.kernel_info, _OF_KERNEL),
+        **_known(case, _OF_CASE),
         "rounds": len(case.rounds_s),
         "rounds_used": len(taken.chosen),
         "quiet": taken.quiet,
+        "disturbed": taken.disturbed if taken.quiet is not None else None,
         "call_s": taken.call_s,
         "sample_s": taken.sample_s,
         "sample_p25_s": low / rows,
         "sample_p75_s": high / rows,
         "sample_min_s": min(case.rounds_s) / rows,
-        "accuracy": accuracy(record, case.mode, case.batch_size),
+        "accuracy": accuracy(record, *at),
         "reads": case.reads if case.parts_s else None,
         "unchecked": unchecked(record),
-        **{f"{name}_s": call_s for name, call_s in taken.parts_s.items()},
-    }
-
-
-def _trust(record: Record, case: CaseTime) -> dict[str, Any]:
-    """Return what is known of how far one case of a process can be trusted."""
-    trust, at = record.trust, (case.timing.mode, case.timing.batch_size)
-    row: dict[str, Any] = {
-        "disturbed": case.disturbed if case.quiet is not None else None,
         "compile_s": trust.compile_s,
         "pool_bytes": trust.pool_bytes,
-        "joules": case.timing.joules,
+        **{f"{name}_s": call_s for name, call_s in taken.parts_s.items()},
     }
     for start in trust.starts:
-        row |= _start(start, at)
+        values = (
+            start.import_s,
+            start.construct_s,
+            start.compile_s,
+            start.first_calls_s.get(at),
+        )
+        row |= {f"{'fresh' if start.fresh else 'filled'}_{name}": s for name, s in zip(_PHASES, values, strict=True)}
+        # With a filled cache nothing compiles: what is added is the kernel's own, and not the compiler's.
+        row |= {} if start.fresh else {"peak_bytes": start.peak_bytes}
+    if device := record.device_times and record.device_times.of(*at):
+        row |= {"device_samples": device.samples, "device_dropped": device.dropped}
+        for name, one in device.times.items():
+            row |= {f"device_{name}_p{percent}_s": one.seconds[f"p{percent}"] for percent in _SHOWN}
     return row
-
-
-def _device(record: Record, case: CaseTime) -> dict[str, Any]:
-    """Return the device times of a case of a process, nothing where it has none."""
-    timing = case.timing
-    device = record.device_times and record.device_times.of(timing.mode, timing.batch_size)
-    if not device:
-        return {}
-    times = {
-        f"device_{name}_p{percent}_s": one.seconds[f"p{percent}"]
-        for name, one in device.times.items()
-        if name in MEASURES
-        for percent in _SHOWN
-    }
-    return {**times, "device_samples": device.samples, "device_dropped": device.dropped}
-
-
-def _start(start: Start, at: tuple[str, int]) -> dict[str, Any]:
-    values = (start.import_s, start.construct_s, start.compile_s, start.first_calls_s.get(at))
-    named = {f"{'fresh' if start.fresh else 'filled'}_{phase}": v for phase, v in zip(_PHASES, values, strict=True)}
-    # With a filled cache nothing compiles: what is added is the kernel's own, and not the compiler's.
-    return named if start.fresh else {**named, "peak_bytes": start.peak_bytes}
