@@ -17,9 +17,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mlpbench.bench.analysis import times, wander
+from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.judge import Judged, judge
-from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.analysis.summary import CaseSummary, summarize, wander_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.stats.estimates import Estimate, Ratio
@@ -55,7 +55,7 @@ def pairs(runs: Sequence[Judged], wanted: Callable[[Case], bool]) -> dict[str, f
         at = case.kernel, case.mode, case.batch_size
         if wanted(at) and len(case.by_repeat.keys() - case.hit) > 1:
             of_runs.setdefault(case.run, {})[at] = case.by_repeat
-    level, cases, different, with_any, decided = wander.of_runs(runs), 0, 0, 0, {0.05: 0, 0.1: 0}
+    level, cases, different, with_any, decided = wander_of(runs), 0, 0, 0, {0.05: 0, 0.1: 0}
     both = list(itertools.combinations(of_runs.values(), 2))
     for one, other in both:
         sides = [(one[at], other[at]) for at in one if at in other]
@@ -74,12 +74,12 @@ def pairs(runs: Sequence[Judged], wanted: Callable[[Case], bool]) -> dict[str, f
 def lines(runs: Sequence[Judged], wanted: Callable[[Case], bool] = lambda _: True) -> Iterator[str]:
     """Yield what the yardstick says, a line each."""
     summaries: dict[Case, list[CaseSummary]] = {}
-    for one in summarize(runs, wander.of_runs(runs)):
+    for one in summarize(runs, wander_of(runs)):
         if wanted(at := (one.kernel, one.mode, one.batch_size)):
             summaries.setdefault(at, []).append(one)
     times_of = {at: [one.sample for one in found] for at, found in summaries.items()}
     speedups = {at: [one.speedup for one in found if one.speedup is not None] for at, found in summaries.items()}
-    yield f"{len(runs)} runs; a run's level wanders by {100 * wander.of_runs(runs).sd:.2f} %"
+    yield f"{len(runs)} runs; a run's level wanders by {100 * wander_of(runs).sd:.2f} %"
     for name, cases in (("times", times_of), ("speedups", speedups)):
         held, total, width, deviations = coverage(cases)
         yield (

@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import times, wander
+from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import (
     Side,
@@ -25,7 +25,7 @@ from mlpbench.bench.analysis.sides import (
     shared_setting,
     that_forbid,
 )
-from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.analysis.summary import USUAL_WANDER, learnt_wander
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
@@ -270,7 +270,7 @@ def decide(
     folder = new.path.parent if new.plan and new.plan.sweep else new.path
     # What the runs of one host wander says nothing of two.
     calibrated = calibration.of_machine(folder.resolve().parent) if old.host == new.host else None
-    level = calibration.wander(calibrated) or wander.learnt(new, old)
+    level = calibration.wander(calibrated) or learnt_wander(new, old)
     comparison = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
     fewest = min(row.speedup.n for row in comparison.rows)
     sentence = calibration.sentence(calibrated, fewest, paired=comparison.paired) if calibrated else None

@@ -1,16 +1,20 @@
-"""What the times of a case come to: an estimate over its repeats, its speedup, and which kernel is fastest."""
+"""What times come to: a case's estimate and speedup, which kernel is fastest, and how far whole runs differ."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
+from pathlib import Path
 
-from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis import judge, times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import MODES
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.stats import estimates
+from mlpbench.bench.record.runs import PLAN_FILE
+from mlpbench.bench.stats import estimates, verdicts
 from mlpbench.bench.stats.estimates import Estimate, Ratio, Wander
 
 #: How much runs of virtual machines differ (docs/evidence/statistics.md), before a machine's own runs tell more.
@@ -126,3 +130,41 @@ def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[Cas
         else:
             gain = times.ratio(baseline, case, scatter, wander)
             yield replace(case, speedup=gain, no_speedup="no repeat has both sides" if gain is None else None)
+
+
+def learnt_wander(like: Judged, *besides: Judged) -> Wander:
+    """Return how far runs like this one wander on its machine, from the other stored ones that ran the same code.
+
+    No repeat of one run shows it. What is compared tells nothing of it: that run and those ``besides`` are left out.
+    """
+    return wander_of(_alike(like, {run.path.resolve() for run in (like, *besides)}))
+
+
+def wander_of(alike: Iterable[Judged]) -> Wander:
+    """Return how far runs of the same code differ, the usual where there is one alone."""
+    runs = list(alike)
+    every = [case for case in times.cases(runs) if len(case.by_repeat.keys() - case.hit) > 1]
+    of_runs = [{(case.kernel, case.at): case.by_repeat for case in every if case.run == run.name} for run in runs]
+    return verdicts.learnt_wander(of_runs, USUAL_WANDER)
+
+
+def _alike(like: Judged, without: Collection[Path]) -> Iterator[Judged]:
+    """Yield the ten newest other runs of the machine that ran the same code; one that cannot be read tells nothing."""
+    if not like.path.is_dir():
+        return
+    plans = like.path.parent.glob(f"*/{PLAN_FILE}")
+    others = [plan.parent for plan in plans if plan.parent.resolve() not in without]
+    for path in sorted(others, key=lambda path: path.name, reverse=True)[:10]:
+        with suppress(UserError):  # whoever names that run hears why
+            runs = judge.read(path)
+            if len(runs) == 1 and _code(runs[0]) == _code(like) is not None:
+                yield runs[0]
+
+
+def _code(run: Judged) -> tuple[object, ...] | None:
+    """Return what times depend on, beside the machine; None where nothing was timed."""
+    first = next((record for record in run.records if record.cases), None)
+    if first is None:
+        return None
+    here = first.environment
+    return str(first.spec), first.threads, first.data.sha256, here.git.commit, here.python, here.libraries

@@ -103,27 +103,10 @@ class CaseTimes:
         """The name of the data set."""
         return self.sources[0][0].data.name
 
-    @property
-    def reads(self) -> str | None:
-        """What the book's cell loads, in words."""
-        return next((timing.reads for timing in self.timings if timing.parts_s and timing.reads), None)
-
     @cached_property
     def unchecked(self) -> bool:
         """Whether no roof tells if its times can be."""
         return any(unchecked(record) for record, _ in self.sources)
-
-    @cached_property
-    def parts(self) -> Mapping[str, Mapping[int, float]]:
-        """Of the book's cell, seconds per sample by part (and the rest) and repeat; empty unless all are known."""
-        if any(not case.timing.parts_s for _, case in self.sources):
-            return {}
-        by_part = grouped(
-            (name, (record.repeat, call_s / case.timing.rows_per_call))
-            for record, case in self.sources
-            for name, call_s in case.parts_s.items()
-        )
-        return {name: dict(by_repeat) for name, by_repeat in by_part.items()}
 
     def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""

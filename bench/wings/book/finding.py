@@ -12,6 +12,7 @@ from statistics import median
 from mlpbench.bench import words as units
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.summary import CaseSummary, batched, of_kernels, one_at_a_time
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.schema import PARTS, REST
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Estimate, Ratio
@@ -192,15 +193,15 @@ def _total(sample: Estimate) -> Estimate:
 def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
     """Return the cell taken apart; None where no repeat has the parts of both ways."""
     whole = times.ratio(one, batch) if one and batch else None
-    if one is None or batch is None or whole is None or not (one.parts and batch.parts):
+    if one is None or batch is None or whole is None or not all(both := (_parts(one), _parts(batch))):
         return None
-    ones, batches = times.pairs(one, batch)
+    sides = times.pairs(one, batch)
     rests = [
-        {repeat: seconds - case.parts["load"][repeat] for repeat, seconds in by_repeat.items()}
-        for by_repeat, case in ((ones, one), (batches, batch))
+        {repeat: seconds - parts["load"][repeat] for repeat, seconds in by_repeat.items()}
+        for by_repeat, parts in zip(sides, both, strict=True)
     ]
     least = min(seconds for rest in rests for seconds in rest.values())
-    shares = [batch.parts["load"][repeat] / seconds for repeat, seconds in batches.items()]
+    shares = [both[1]["load"][repeat] / seconds for repeat, seconds in sides[1].items()]
     of_book = None
     if one.data == "mnist" and max(shares) < 1:
         of_book = Ratio(**vars(estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares)))
@@ -208,10 +209,10 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
         one=_way(one),
         batched=_way(batch),
         whole=whole,
-        parts={name: estimates.ratio(_only(one.parts[name], ones), _only(batch.parts[name], ones)) for name in PARTS},
+        parts={name: estimates.ratio(*(_only(parts[name], sides[0]) for parts in both)) for name in PARTS},
         without_loading=estimates.ratio(rests[0], rests[1]) if least > 0 else None,
         of_book=of_book,
-        reads=one.reads,
+        reads=next((timing.reads for timing in one.timings if timing.reads), None),
     )
 
 
@@ -224,11 +225,23 @@ def book_without_loading(share: float, published: float) -> float:
     return (published - share) / (1 - share)
 
 
+def _parts(case: CaseSummary) -> Mapping[str, Mapping[int, float]]:
+    """Return seconds per sample by part (and the rest) and repeat; empty unless all are known."""
+    if not all(timing.parts_s for timing in case.timings):
+        return {}
+    by_part = grouped(
+        (name, (record.repeat, call_s / time.timing.rows_per_call))
+        for record, time in case.sources
+        for name, call_s in time.parts_s.items()
+    )
+    return {name: dict(by_repeat) for name, by_repeat in by_part.items()}
+
+
 def _only(by_repeat: Mapping[int, float], repeats: Iterable[int]) -> dict[int, float]:
     return {repeat: by_repeat[repeat] for repeat in repeats}
 
 
 def _way(case: CaseSummary) -> Way:
-    counting = {name: _only(by_repeat, case.by_repeat) for name, by_repeat in case.parts.items()}
+    counting = {name: _only(by_repeat, case.by_repeat) for name, by_repeat in _parts(case).items()}
     parts = {name: _total(estimates.estimate(counting[name])) for name in PARTS}
     return Way(_total(case.sample), parts, BOOK.images * median(counting[REST].values()))

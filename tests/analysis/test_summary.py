@@ -4,8 +4,7 @@ import math
 
 import pytest
 
-from mlpbench.bench.analysis import wander
-from mlpbench.bench.analysis.summary import USUAL_WANDER
+from mlpbench.bench.analysis.summary import USUAL_WANDER, learnt_wander
 from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 10): 4e-6, ("numpy", "batched", 100): 2e-6}
@@ -24,7 +23,7 @@ def runs(tmp_path):
 
 
 def test_stored_runs_of_the_same_code_say_how_far_runs_differ(runs):
-    found = wander.learnt(runs[-1], runs[-2])
+    found = learnt_wander(runs[-1], runs[-2])
     assert found.degrees == USUAL_WANDER.degrees + 3, "four others"
     seen = (9 + 9 + 4 + 4) / 3e4
     expected = math.sqrt((USUAL_WANDER.degrees * USUAL_WANDER.sd**2 + 3 * seen) / found.degrees)
@@ -32,8 +31,8 @@ def test_stored_runs_of_the_same_code_say_how_far_runs_differ(runs):
 
 
 def test_what_is_compared_says_nothing_of_it(runs):
-    assert wander.learnt(runs[0], *runs[1:]) == USUAL_WANDER
-    assert wander.learnt(runs[0], *runs[1:5]) == USUAL_WANDER, "one run alone"
+    assert learnt_wander(runs[0], *runs[1:]) == USUAL_WANDER
+    assert learnt_wander(runs[0], *runs[1:5]) == USUAL_WANDER, "one run alone"
 
 
 def test_runs_of_other_code_or_damaged_ones_say_nothing(tmp_path, runs):
@@ -42,4 +41,4 @@ def test_runs_of_other_code_or_damaged_ones_say_nothing(tmp_path, runs):
             content["mlpbench"]["environment"]["libraries"]["numpy"] = "9.9"
             content["mlpbench"]["plan"].pop("versions", None)
     (runs[2].path / "run.json").write_text("{")
-    assert wander.learnt(runs[-1]).degrees <= USUAL_WANDER.degrees + 3
+    assert learnt_wander(runs[-1]).degrees <= USUAL_WANDER.degrees + 3
