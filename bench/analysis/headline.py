@@ -233,11 +233,18 @@ def _where(batch_size: int | None) -> str:
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
-    first, one, best = cases[0], one_at_a_time(cases), best_batch(cases)
-    times_of = one and one.sample, best and best.batch_size, best and best.sample, best and best.speedup
+    one, best = one_at_a_time(cases), best_batch(cases)
     missing = best.no_speedup if best else "no batched case was timed"
-    missing = missing if one else "the case one at a time (per_sample) was not timed"
-    return KernelFinding(first.run, first.kernel, *times_of, missing, first.unchecked)
+    return KernelFinding(
+        run=cases[0].run,
+        kernel=cases[0].kernel,
+        one=one.sample if one else None,
+        best_batch_size=best.batch_size if best else None,
+        best=best.sample if best else None,
+        speedup=best.speedup if best else None,
+        missing=missing if one else "the case one at a time (per_sample) was not timed",
+        unchecked=cases[0].unchecked,
+    )
 
 
 def _fastest(cases: Sequence[CaseSummary]) -> Iterator[Fastest]:

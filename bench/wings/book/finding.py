@@ -209,7 +209,7 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
         one=_way(one),
         batched=_way(batch),
         whole=whole,
-        parts={name: estimates.ratio(*(_only(parts[name], sides[0]) for parts in both)) for name in PARTS},
+        parts={name: estimates.ratio(_only(both[0][name], sides[0]), _only(both[1][name], sides[0])) for name in PARTS},
         without_loading=estimates.ratio(rests[0], rests[1]) if least > 0 else None,
         of_book=of_book,
         reads=next((timing.reads for timing in one.timings if timing.reads), None),
