@@ -169,7 +169,6 @@ class Effort:
             order=tuple((names[name], repeat) for name, repeat in self._done if name in names),
             cases=tuple(replace(end, limit="interrupted") if interrupted else end for end in ends),
             left_out=tuple((names[at[0]], at[1]) for at in self._plan.order if at in self.left_out and at[0] in names),
-            sweep_s=None if kernels is None else round(self.spent_s, 3),
         )
 
     def _end(self, name: str, kernel: str, case: _Case, scatter: estimates.Scatter) -> CaseEnd:

@@ -1,10 +1,6 @@
-"""``run.json``: the plan of a run or the header of a sweep over several settings, and how either ended.
+"""``run.json``: the plan of a run or the header of a sweep over several settings, and how either ended."""
 
-While a run goes on, its number of repeats is not known; the plan then holds ``target`` and ``budget_s`` beside the
-least number of repeats. A run with such a plan and without an ending was interrupted.
-"""
-
-from collections import Counter, defaultdict
+from collections import Counter
 from typing import Annotated
 
 from msgspec import Meta, field
@@ -35,7 +31,7 @@ from mlpbench.bench.record.fields import (
 
 
 class Binding(Block, frozen=True):
-    """Numbers of the processors, None where processes are free to move; ``reason`` then says why."""
+    """Numbers of the processors, None where processes are free to move, with the reason."""
 
     processors: tuple[Index, ...] | None = None
     reason: Text | None = None
@@ -45,7 +41,7 @@ class Binding(Block, frozen=True):
             raise ValueError("neither processors nor a reason")
 
     def words(self) -> str:
-        """Return it in words, as the rest of a sentence: ``bound to processors 0, 1``."""
+        """Return it as the rest of a sentence: ``bound to processors 0, 1``."""
         if self.processors is None:
             return f"not bound to processors: {self.reason}"
         plural = "" if len(self.processors) == 1 else "s"
@@ -61,9 +57,9 @@ class KernelFile(Block, frozen=True):
 
 
 class Interpreter(Block, frozen=True):
-    """The Python environment that a run measures: its ``name``, its interpreter, and mlpbench's folder in it.
+    """The Python environment that a run measures: its name, its interpreter, mlpbench's folder in it.
 
-    ``source``: what it was made of, in words: requirements, or a commit; None where somebody else made it.
+    ``source``: the requirements, or the commit, that it was made of; None where somebody else made it.
     """
 
     name: Name
@@ -72,7 +68,7 @@ class Interpreter(Block, frozen=True):
     source: Text | None = None
 
     def words(self) -> str:
-        """Return it in words: its name, what it was made of, and its interpreter."""
+        """Return its name, what it was made of, and its interpreter."""
         return ", ".join(part for part in (self.name, self.source, self.python) if part)
 
 
@@ -81,10 +77,9 @@ class Plan(Block, frozen=True, kw_only=True):
 
     ``clock``: pytest-benchmark's options. ``target``: half the width that intervals are to have, as a share, and
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
-    ``binding``: the processors that every process is bound to, None where that was not wanted. ``skipped``: kernels
-    that are left out, and why. ``sweep``, ``setting``: the sweep over several settings that a run is part of, and its
-    own one. ``env``: the environment whose interpreter every process is started with; None: the one of mlpbench itself.
-    ``timeout_s``: the seconds after which a process is stopped. ``files``: where the kernels are that are files.
+    ``binding``: None where it was not wanted. ``skipped``: kernels that are left out, and why. ``setting``: that of a
+    run in a ``sweep``. ``env``: whose interpreter starts every process, None for mlpbench's own. ``timeout_s``: when a
+    process is stopped. ``files``: where the kernels are that are files.
     """
 
     run_id: Name
@@ -144,8 +139,7 @@ class CaseEnd(Block, frozen=True):
 class Ending(Block, frozen=True, kw_only=True):
     """How a run ended, or a sweep, which has neither processes nor cases of its own.
 
-    ``spent_s``: the seconds of its processes. ``order``: (kernel, repeat) of every process that ended. ``left_out``:
-    those for which the budget had no time. ``sweep_s``: the seconds of all settings of a sweep, which share the budget.
+    ``spent_s`` in its processes. ``order``: those that ended. ``left_out``: for which the budget had no time.
     """
 
     spent_s: Seconds
@@ -154,49 +148,40 @@ class Ending(Block, frozen=True, kw_only=True):
     order: tuple[Process, ...] = ()
     cases: tuple[CaseEnd, ...] = ()
     left_out: tuple[Process, ...] = ()
-    sweep_s: Seconds | None = None
 
     def shortfall(self, budget_s: float | None) -> str | None:
         """Say which planned processes there was no time for, kernels with the same repeats together; None for none."""
-        repeats = grouped((kernel, str(repeat + 1)) for kernel, repeat in self.left_out)
-        alike: dict[str, list[str]] = defaultdict(list)
-        ran = {kernel for kernel, _ in self.order}
         failed = {case.kernel for case in self.cases if case.limit == "failed"}  # more time would not have helped
-        for kernel, numbers in ((kernel, numbers) for kernel, numbers in repeats.items() if kernel not in failed):
-            which = (
-                f"repeat{'' if len(numbers) == 1 else 's'} {', '.join(numbers)}" if kernel in ran else "every repeat"
-            )
-            alike[which].append(kernel)
-        if not alike or budget_s is None:
+        repeats = grouped((kernel, str(repeat + 1)) for kernel, repeat in self.left_out if kernel not in failed)
+        if not repeats or budget_s is None:
             return None
-        told = "; ".join(f"{which} of {', '.join(kernels)}" for which, kernels in alike.items())
-        return f"Left out, the budget of {budget_s:.0f} s was spent: {told}."
+        alike = grouped((", ".join(numbers), kernel) for kernel, numbers in repeats.items())
+        each = (f"repeat{'s' * (',' in which)} {which} of {', '.join(kernels)}" for which, kernels in alike.items())
+        return f"Left out, the budget of {budget_s:.0f} s was spent: {'; '.join(each)}."
 
-    def sentence(self, target: float | None, budget_s: float | None) -> str | None:
+    def sentence(self, plan: Plan) -> str | None:
         """Say how many cases reached the target and what stopped the others; None where there was no target."""
-        if target is None or budget_s is None:
+        if plan.target is None or plan.budget_s is None:
             return None
         ends = Counter(case.limit for case in self.cases)
-        said = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * target:.3g} %"
-        others = [f"{count} {why}" for limit, why in LIMITS.items() if (count := ends[limit]) and limit != "target"]
-        if not others:
-            return f"{said}, after {self.spent_s:.0f} s."
-        all_s = self.spent_s if self.sweep_s is None else self.sweep_s
-        here = "" if self.sweep_s is None else f" with the other settings, {self.spent_s:.0f} s of them here"
-        told = f"{said}; {', '.join(others)} ({all_s:.0f} s used{here}, {budget_s:.0f} s planned)"
-        wide = [(case.half_width, case) for case in self.cases if case.half_width is not None]
+        reached = f"{ends['target']} of {len(self.cases)} cases have an interval within {100 * plan.target:.3g} %"
+        others = ", ".join(f"{ends[limit]} {why}" for limit, why in LIMITS.items() if ends[limit] and limit != "target")
+        # The settings of a sweep share a budget.
+        used = "" if plan.sweep else f" ({self.spent_s:.0f} s used, {plan.budget_s:.0f} s planned)"
+        text = f"{'; '.join(filter(None, (reached, others)))}{used}."
+        wide = [case for case in self.cases if case.half_width is not None] if others else []
         if not wide:
-            return f"{told}."
-        width, widest = max(wide, key=lambda found: found[0])
-        where = f"{widest.kernel} {widest.mode} {widest.batch_size}"
-        return f"{told}. Widest: {where}, {words.half_width(width)} after {widest.repeats} repeats."
+            return text
+        widest = max(wide, key=lambda case: case.half_width or 0.0)
+        where, width = f"{widest.kernel} {widest.mode} {widest.batch_size}", words.half_width(widest.half_width or 0.0)
+        return f"{text} Widest: {where}, {width} after {widest.repeats} repeats."
 
 
 class Ran(Block, frozen=True):
-    """When a process began, in seconds since 1970, and how long it took in all.
+    """When a process began, and how long it took in all.
 
-    ``share``: how long it timed its cases, as a share of what the plan says. ``ended``: how its process ended, in words
-    that go on with "the process", where that was badly and after its record was whole.
+    ``share``: how long it timed its cases, as a share of what the plan says. ``ended``: what the process did, where it
+    ended badly after its record was whole.
     """
 
     began_s: Date
@@ -206,10 +191,7 @@ class Ran(Block, frozen=True):
 
 
 class Computed(Block, frozen=True):
-    """What a run computes: the ``options`` as typed, the rows that are timed, and the hashes of what was read.
-
-    A run that is resumed computes that again, or is refused.
-    """
+    """What a run computes, and a resumed one again: ``options`` as typed, timed rows, hashes of what was read."""
 
     options: dict[Name, Text | None]
     rows: Whole
@@ -220,9 +202,8 @@ class Computed(Block, frozen=True):
 class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over.
 
-    ``computed`` is not in older files, which cannot be resumed. ``resumed``: when it went on after it had stopped, in
-    seconds since 1970, and how many processes had ended. ``seal``: of what is started when the run is resumed,
-    by which only the mlpbench of whoever made the run knows it again.
+    Without ``computed`` it cannot be resumed. ``resumed``: when it went on after it had stopped, and how many processes
+    had ended. ``seal``: by which only the mlpbench of whoever made the run knows again what resuming it starts.
     """
 
     schema: Schema = SCHEMA
@@ -240,10 +221,9 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
 
 
 class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
-    """The block "mlpbench" in ``run.json`` of a sweep over several settings: its name, and its settings in order.
+    """The block "mlpbench" in ``run.json`` of a sweep over several settings, each with a plan of its own.
 
-    ``order``: label of the setting, kernel and repeat of every process, in running order. All else is in the plan of
-    each setting.
+    ``order``: label of the setting, kernel and repeat of every process, in running order.
     """
 
     schema: Schema = SCHEMA
@@ -258,7 +238,7 @@ class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep")
 
     @property
     def labels(self) -> list[str]:
-        """The labels of the settings in order, which their folders have as names."""
+        """The labels of the settings, the names of their folders."""
         return [setting.label for setting in self.settings]
 
 

@@ -142,7 +142,7 @@ class Run:
     @property
     def outcome(self) -> str | None:
         """How many cases reached the target, and what stopped the others, as a sentence."""
-        return self.ending.sentence(self.plan.target, self.plan.budget_s) if self.ending and self.plan else None
+        return self.ending.sentence(self.plan) if self.ending and self.plan else None
 
     @property
     def failures(self) -> tuple[Failure, ...]:

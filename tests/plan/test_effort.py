@@ -48,7 +48,7 @@ def each(made, note):
 
 def sentence(made):
     """Return what the run says of how its repeats ended; the plans here differ in the target alone."""
-    return made.ending().sentence(made._plan.target, made._plan.budget_s)
+    return made.ending().sentence(made._plan)
 
 
 def limits(made, **how):
@@ -65,7 +65,7 @@ def end_of(made, *case):
 def test_it_ends_at_the_target_at_the_budget_at_a_number_or_at_most_repeats(monkeypatch):
     made, order = run(plan(), QUIET)
     assert (order, set(limits(made).values())) == (list(plan().order), {"target"})
-    assert sentence(made) == "4 of 4 cases have an interval within 2 %, after 12 s."
+    assert sentence(made) == "4 of 4 cases have an interval within 2 % (12 s used, 100 s planned)."
     noise = dict.fromkeys(KERNELS, 0.5)
     made, order = run(plan(), noise)
     assert (made.spent_s, len(order), set(limits(made).values())) == (100, 50, {"budget"})
