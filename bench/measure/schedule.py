@@ -148,10 +148,16 @@ class Series:
         return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
 
     def facts(self) -> dict[str, Any]:
-        """Return the member ``extra_info`` of the case."""
+        """Return the member ``extra_info`` of the case; of looks, the one after a round is the one before the next."""
+        looks_ns: list[list[int]] = []
+        for before, after in self.looks_ns:
+            if looks_ns and looks_ns[-1][-1] == before:
+                looks_ns[-1].append(after)
+            else:
+                looks_ns.append([before, after])
         facts = replace(
             self.contestant.facts(self.case),
-            looks_ns=tuple(self.looks_ns),
+            looks_ns=tuple(map(tuple, looks_ns)),
             look_processors=self.look.processors if self.look else None,
             waits_ns=tuple(self.waits_ns),
         )
@@ -163,7 +169,9 @@ class Series:
         from pytest_benchmark.stats import Stats
 
         first, stats = blocks[0], Stats()  # type: ignore[no-untyped-call]
-        stats.data += [seconds / self.calls for seconds in self.rounds_s]
+        # Five digits are finer than rounds repeat. What the parts of a round leave of it is a small difference.
+        call_s = (seconds / self.calls for seconds in self.rounds_s)
+        stats.data += call_s if self.parts_s else (float(f"{seconds:.5g}") for seconds in call_s)
         as_dict: dict[str, Any] = stats.as_dict()  # type: ignore[no-untyped-call]
         own = f"-{TURN}{first['params']['turn']}"
         return {

@@ -3,6 +3,7 @@
 Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
 """
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -76,9 +77,9 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``rotated_rows``: rows that the
     calls rotate through; None in older files, and of the book's cell. ``repeated_rows``: whether the data set is
     shorter than the sweep. ``reads``: what is loaded inside the time, in words.
-    ``looks_ns``: how long the look just before each round took, and the one just after it, on the slowest of
-    ``look_processors``; empty where pytest was started by hand. ``waits_ns``: how long the threads that work on the
-    case waited for a processor in each round, summed.
+    ``looks_ns``: of each block of rounds, how long the look before its first round took, and the one after each, on
+    the slowest of ``look_processors``; in older files each round is a block; empty where pytest was started by hand.
+    ``waits_ns``: how long the threads that work on the case waited for a processor in each round, summed.
     """
 
     mode: Mode
@@ -87,7 +88,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
     rotated_rows: Whole | None = None
     repeated_rows: bool = False
     reads: Text | None = None
-    looks_ns: tuple[tuple[Nanoseconds, Nanoseconds], ...] = ()
+    looks_ns: tuple[tuple[Nanoseconds, ...], ...] = ()
     look_processors: Whole | None = None
     waits_ns: tuple[Nanoseconds, ...] = ()
 
@@ -98,7 +99,7 @@ class ExtraInfo(Beside, frozen=True, kw_only=True):
 
 
 class Timing(ExtraInfo, frozen=True, kw_only=True):
-    """One case in one process. ``rounds_s``: seconds per iteration, one for each round, in the order measured."""
+    """One case in one process. ``rounds_s``: seconds per iteration, one for each round; ``looks_ns`` two for each."""
 
     iterations: int
     rounds_s: tuple[float, ...]
@@ -135,14 +136,19 @@ class Benchmark(Block, frozen=True):
         if info.parts_s and (missing := [name for name in PARTS if name not in info.parts_s]):
             raise ValueError(f"extra_info.parts_s: {missing[0]} is missing")
         lists = {f"parts_s.{name}": values for name, values in info.parts_s.items()}
-        for name, values in {**lists, "looks_ns": info.looks_ns, "waits_ns": info.waits_ns}.items():
+        for name, values in {**lists, "looks_ns": self._looks_ns, "waits_ns": info.waits_ns}.items():
             if len(values) != rounds and (values or name.startswith("parts_s")):
                 raise ValueError(f"extra_info.{name}: expected one for each of {rounds} rounds, got {len(values)}")
 
     @property
     def timing(self) -> Timing:
         """The case, with its rounds."""
-        return Timing(**asdict(self.extra_info), iterations=self.stats.iterations, rounds_s=self.stats.data)
+        known = {**asdict(self.extra_info), "looks_ns": self._looks_ns}
+        return Timing(**known, iterations=self.stats.iterations, rounds_s=self.stats.data)
+
+    @property
+    def _looks_ns(self) -> tuple[tuple[int, int], ...]:
+        return tuple(pair for block in self.extra_info.looks_ns for pair in pairwise(block))
 
 
 class Failure(Block, frozen=True):

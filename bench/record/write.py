@@ -111,7 +111,7 @@ def _one_line_each(text: bytes) -> bytes:
     A line end is never inside a JSON string, so nothing else can match.
     """
     for pattern in (_NUMBERS, _LISTS_OF_NUMBERS):
-        text = pattern.sub(lambda items: b"[" + b" ".join(items[1].split()) + b"]", text)
+        text = pattern.sub(lambda items: b"[" + b"".join(items[1].split()) + b"]", text)
     return text
 
 

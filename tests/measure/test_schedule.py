@@ -14,6 +14,7 @@ from mlpbench.bench.measure.schedule import Schedule, Series, Wanted
 from mlpbench.bench.measure.usage import waiting
 from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.bench.record.trust import Refusal
+from mlpbench.bench.record.write import as_bytes
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
@@ -162,13 +163,22 @@ def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_cl
     series, rounds = made.series[ONE], rounds_of(blocks, ONE)
     firsts = np.cumsum([0, *(n + 1 for n in rounds)])
     facts = series.facts()
-    assert [tuple(pair) for pair in facts["looks_ns"]] == [
-        (first + i + 1, first + i + 2) for first, n in zip(firsts, rounds, strict=False) for i in range(n)
+    assert [tuple(block) for block in facts["looks_ns"]] == [
+        tuple(range(first + 1, first + n + 2)) for first, n in zip(firsts, rounds, strict=False)
     ]
     with waiting(every=False) as waited_ns:
         assert len(facts.get("waits_ns", ())) == (0 if waited_ns() is None else sum(rounds))
     assert min(series.waits_ns, default=0) >= 0
     assert len(series.spans_s) == sum(rounds)
+
+
+def test_a_round_and_its_looks_take_few_bytes_of_a_file_and_keep_five_digits(take):
+    series = take({1: 1.23456789e-3}, Wanted(0.001, 3, 0.6))[0].series[ONE]
+    written = series.row([row(ONE, 1)])
+    data, looks = written["stats"]["data"], written["extra_info"]["looks_ns"]
+    assert data == pytest.approx(series.rounds_s, rel=5e-5)
+    looks = [[20_000 + look for look in block] for block in looks]
+    assert len(as_bytes({"data": data, "looks_ns": looks})) < 20 * len(data)
 
 
 def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
