@@ -5,17 +5,19 @@ for processors. A case with too few quiet rounds is disturbed: its time is made 
 preferred. docs/evidence/statistics.md has what each rule is worth.
 """
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
+from statistics import fmean, median
 
 import numpy as np
 
 from mlpbench.bench.cases import CPU
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
+from mlpbench.bench.stats.estimates import Estimate
 
 #: Of the rounds that count, and of looks: what disturbs makes slower, and the fastest of many is luck.
 QUANTILE = 0.1
@@ -62,29 +64,26 @@ class CaseTime:
 
 def taken(records: Sequence[Record]) -> list[dict[At, CaseTime]]:
     """Return the cases of each record of one run, by (mode, batch size); all are held against the run's best looks."""
-    best, beside = fastest_looks(records), _fastest_beside(records)
+    best, timings = fastest_looks(records), [(record, timing) for record in records for timing in record.cases]
+    looks = grouped((_case(*of_case), of_case[1].looks_ns) for of_case in timings if of_case[1].looks_ns)
+    beside = {case: best_look(_flat(of_case)) for case, of_case in looks.items()}
+
+    def limit_ns(record: Record, timing: Timing) -> float:
+        return quiet_up_to(best.get(_kind(record, timing), 0.0), beside.get(_case(record, timing), 0.0))
+
     return [
-        {
-            (timing.mode, timing.batch_size): _taken(
-                timing, quiet_up_to(best.get(kind, 0.0), beside.get((kind, *_case(record, timing)), 0.0))
-            )
-            for timing in record.cases
-            for kind in [_kind(record, timing)]
-        }
+        {(timing.mode, timing.batch_size): _taken(timing, limit_ns(record, timing)) for timing in record.cases}
         for record in records
     ]
 
 
-def fastest_looks(records: Iterable[Record]) -> dict[Kind, float]:
+def fastest_looks(records: Sequence[Record]) -> dict[Kind, float]:
     """Return the best look of each kind: of these records, or of those before them that the machine is known by."""
-    looks: dict[Kind, list[float]] = defaultdict(list)
-    known: dict[Kind, list[float]] = defaultdict(list)
+    best = {kind: float(best_look(looks)) for kind, looks in _looks_ns(records).items()}
     for record in records:
-        for timing in record.cases:
-            kind, best = _kind(record, timing), record.trust.look.best_of(timing.look_processors or 1)
-            looks[kind] += _looks(timing)
-            known[kind] += [best] if best else []
-    return {kind: min([best_look(found), *known[kind]]) for kind, found in looks.items() if found}
+        for kind in best.keys() & {_kind(record, timing) for timing in record.cases}:
+            best[kind] = min(best[kind], record.trust.look.best_of(kind[1]) or best[kind])
+    return best
 
 
 def slowness(record: Record, best: Mapping[Kind, float]) -> float:
@@ -94,35 +93,28 @@ def slowness(record: Record, best: Mapping[Kind, float]) -> float:
     Handscomb, "Monte Carlo Methods", 1964, chapter 5). Looks on one processor come first: all cases of a process share
     them. 1 of kernels on a device, and of files without looks.
     """
-    looks: dict[Kind, list[float]] = defaultdict(list)
-    for timing in record.cases:
-        looks[_kind(record, timing)] += _looks(timing)
-    known = [kind for kind, found in looks.items() if found and best.get(kind)]
+    known = {kind: looks for kind, looks in _looks_ns([record]).items() if best.get(kind)}
     if record.device not in (None, CPU) or not known:
         return 1.0
     kind = min(known, key=lambda kind: kind[1])
-    return max(1.0, float(np.quantile(looks[kind], QUANTILE)) / best[kind])
+    return max(1.0, float(np.quantile(known[kind], QUANTILE)) / best[kind])
 
 
-def _looks(timing: Timing) -> list[int]:
-    return list(chain.from_iterable(timing.looks_ns))
+def _looks_ns(records: Iterable[Record]) -> dict[Kind, list[int]]:
+    looks = ((_kind(record, case), case.looks_ns) for record in records for case in record.cases if case.looks_ns)
+    return {kind: _flat(of_cases) for kind, of_cases in grouped(looks).items()}
+
+
+def _flat(looks: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
+    return list(chain.from_iterable(chain.from_iterable(looks)))
 
 
 def _kind(record: Record, timing: Timing) -> Kind:
     return record.trust.look.name, timing.look_processors or 1
 
 
-def _case(record: Record, timing: Timing) -> tuple[str, str, int]:
-    return record.kernel, timing.mode, timing.batch_size
-
-
-def _fastest_beside(records: Sequence[Record]) -> dict[tuple[Kind, str, str, int], float]:
-    """Return the best look beside each case of each kernel, over all repeats."""
-    looks: dict[tuple[Kind, str, str, int], list[float]] = defaultdict(list)
-    for record in records:
-        for timing in record.cases:
-            looks[(_kind(record, timing), *_case(record, timing))] += _looks(timing)
-    return {case: best_look(found) for case, found in looks.items() if found}
+def _case(record: Record, timing: Timing) -> tuple[Kind, str, str, int]:
+    return _kind(record, timing), record.kernel, timing.mode, timing.batch_size
 
 
 def _taken(timing: Timing, limit_ns: float) -> CaseTime:
@@ -137,3 +129,35 @@ def _taken(timing: Timing, limit_ns: float) -> CaseTime:
     chosen, share = tuple(np.flatnonzero(quiet).tolist()), float(quiet.mean())
     enough = len(chosen) >= min(ENOUGH, (len(every) + 1) // 2)
     return CaseTime(timing, chosen if enough else every, share, disturbed=not enough)
+
+
+@dataclass(frozen=True)
+class State:
+    """A machine in one run. ``left_out``: the share of rounds that other programs disturbed, None without looks.
+
+    ``disturbed`` of ``timings``, one for each case and process, had too few quiet rounds. ``width``: the median case's
+    half interval, as a share; None without intervals. ``card_others``: most other processes seen on the card.
+    """
+
+    left_out: float | None
+    disturbed: int
+    timings: int
+    width: float | None
+    card_others: int = 0
+
+
+def state(
+    records: Iterable[Record], times: Sequence[Mapping[At, CaseTime]], estimates: Iterable[Estimate] = ()
+) -> State:
+    """Return how busy the machine was in one run, from its records, their times, and the estimates of its cases."""
+    cases = [case for of_record in times for case in of_record.values()]
+    quiet = [case.quiet for case in cases if case.quiet is not None]
+    widths = [(case.high - case.low) / (2 * case.value) for case in estimates if case.n > 1]
+    cards = [record.device_times.card.others or 0 for record in records if record.device_times is not None]
+    return State(
+        left_out=1 - fmean(quiet) if quiet else None,
+        disturbed=sum(case.disturbed for case in cases),
+        timings=len(cases),
+        width=min(median(widths), 1e9) if widths else None,
+        card_others=max(cards, default=0),
+    )

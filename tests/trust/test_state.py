@@ -3,8 +3,7 @@ import math
 import pytest
 
 from mlpbench.bench.stats.estimates import Estimate
-from mlpbench.bench.trust.rounds import taken
-from mlpbench.bench.trust.state import State, state
+from mlpbench.bench.trust.rounds import State, state, taken
 from support.trusting import Process, rounds, timing
 
 CALL_S = 1e-4

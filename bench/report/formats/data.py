@@ -13,8 +13,7 @@ from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, interval, registered
 from mlpbench.bench.report.sections import gaps, machine
-from mlpbench.bench.trust.rounds import At, CaseTime
-from mlpbench.bench.trust.state import State
+from mlpbench.bench.trust.rounds import At, CaseTime, State
 
 
 def as_json(document: Document) -> str:

@@ -13,7 +13,7 @@ from mlpbench.bench.record.environment import Commit, Gpu
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Block, Findings, Part, Table, table
-from mlpbench.bench.trust.state import State, state
+from mlpbench.bench.trust.rounds import State, state
 
 UNREADABLE, UNRECORDED = "not readable", "not recorded"
 

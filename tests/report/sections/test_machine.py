@@ -7,7 +7,7 @@ import pytest
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.bench.report.sections import machine
-from mlpbench.bench.trust.state import State
+from mlpbench.bench.trust.rounds import State
 from support import simulate, trusting
 from support.trusting import AT
 
