@@ -8,6 +8,7 @@ from typing import Any
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import verdict
+from mlpbench.bench.record.schema import Accuracy
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.own import files
@@ -56,6 +57,6 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     # One in a file may end its process, or not end.
     found = verdict.ask(workload.options, name) if name in files.given() else verdict.here(workload, name)
     shown = kernel if isinstance(kernel, str) else kernel.__name__
-    errors, hits = found.get("conformance", {}), found.get("accuracy", {})
-    figures = errors.get("max_error"), errors.get("max_error_ratio"), hits.get("per_sample"), hits.get("batched")
-    return Check(shown, found["verdict"], found["reason"], *figures)
+    errors, hits = found.conformance, found.accuracy or Accuracy()
+    figures = errors.get("max_error"), errors.get("max_error_ratio"), hits.per_sample, hits.batched
+    return Check(shown, found.verdict, found.reason, *figures)

@@ -2,10 +2,11 @@
 
 import shlex
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 import typer
+from msgspec.structs import replace
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +15,7 @@ from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.machine import card
 from mlpbench.bench.measure import verdict
+from mlpbench.bench.measure.verdict import Verdict
 from mlpbench.bench.plan import sweep
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.schema import computed
@@ -58,18 +60,17 @@ def check(
     for name in dict.fromkeys(names):
         with console.working(f"checking {name} …"):
             row = verdict.ask(workload.options, name)
-        raised = row.pop("traceback", None)
-        if row["verdict"] == "unavailable" and name in named:
-            raise UserError(f"{name} is unavailable: {row['reason']}")
-        if raised and traceback:
-            console.say(raised)
-        rows.append(row)
+        if row.verdict == "unavailable" and name in named:
+            raise UserError(f"{name} is unavailable: {row.reason}")
+        if row.traceback and traceback:
+            console.say(row.traceback)
+        rows.append(replace(row, traceback=None))
     if as_json:
         facts = msgspec.to_builtins(computed(*workload.facts()))
-        console.print_json({"spec": facts.pop("network"), **facts, "kernels": rows})
+        console.print_json({"spec": facts.pop("network"), **facts, "kernels": [row.as_dict() for row in rows]})
     else:
         console.out().print(_table(workload, rows))
-    if any(row["verdict"] == "non-conforming" for row in rows):
+    if any(row.verdict == "non-conforming" for row in rows):
         raise typer.Exit(1)
 
 
@@ -88,20 +89,20 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     console.say(f"wrote {path}: try `mlpbench check {typed}`, then `mlpbench run numpy {typed}`")
 
 
-def _table(workload: Workload, rows: list[dict[str, Any]]) -> Table:
+def _table(workload: Workload, rows: list[Verdict]) -> Table:
     data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
     title = f"{workload.spec} · {data} · {workload.weights_source} weights"
     columns = ("largest error", "of allowed", "accuracy one at a time", "accuracy in batches")
     table = console.table(title, "kernel", "verdict", *columns, right=columns)
     styles = {"conforms": "green", "unavailable": "yellow", "non-conforming": "bold red"}
     for row in rows:
-        name, conforms = Text(row["kernel"]), Text(row["verdict"], styles[row["verdict"]])
-        if row["reason"]:
-            table.add_row(name, conforms.append(f": {row['reason']}"))
+        name, conforms = Text(row.kernel), Text(row.verdict, styles[row.verdict])
+        if row.accuracy is None:
+            table.add_row(name, conforms.append(f": {row.reason}"))
             continue
-        near, hits = row["conformance"], row["accuracy"]
-        figures = ["-" if hits[mode] is None else f"{hits[mode]:.4f}" for mode in ("per_sample", "batched")]
+        near, hits = row.conformance, row.accuracy
+        figures = ["-" if share is None else f"{share:.4f}" for share in (hits.per_sample, hits.batched)]
         table.add_row(name, conforms, f"{near['max_error']:.1e}", f"{near['max_error_ratio']:.1%}", *figures)
-        if hits["reason"]:  # of the data or the weights, and so the same for every kernel
-            table.caption = f"no accuracy: {hits['reason']}"
+        if hits.reason:  # of the data or the weights, and so the same for every kernel
+            table.caption = f"no accuracy: {hits.reason}"
     return table

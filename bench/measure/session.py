@@ -7,8 +7,8 @@ import json
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
-from importlib.metadata import Distribution
 from pathlib import Path
 from typing import Any
 
@@ -30,30 +30,20 @@ from mlpbench.kernels.own import files
 
 
 def _source(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
-    """Return the file of a kernel that was given as one, or that another package has; None for our own."""
-    if (file := files.given().get(name)) is None:
-        return _of_package(name, kernel_class)
-    git = environment.commit_of(Path(file.path))
-    return SourceFile(name=Path(file.path).name, sha256=file.sha256, commit=git.commit, dirty=git.dirty)
-
-
-def _of_package(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
-    """Return the module of a kernel of another package, with the commit that the package was installed from."""
-    package, module = registry.package_of(name), sys.modules.get(kernel_class.__module__)
-    if package is None or module is None or not module.__file__:
+    """Return the file that a kernel was given as, or its module in another package; None for our own."""
+    given, package = files.given().get(name), registry.package_of(name)
+    if given is not None:
+        git = environment.commit_of(Path(given.path))
+        return SourceFile(name=Path(given.path).name, sha256=given.sha256, commit=git.commit, dirty=git.dirty)
+    file = getattr(sys.modules.get(kernel_class.__module__), "__file__", None)
+    if package is None or file is None:
         return None
-    path = Path(module.__file__)
-    git = environment.commit_of(path, tracked=True)
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SourceFile(name=path.name, sha256=digest, commit=git.commit or _installed_from(package), dirty=git.dirty)
-
-
-def _installed_from(package: Distribution) -> str | None:
-    """Return the commit that pip has noted of a package from a repository (PEP 610); None for any other."""
-    try:
-        return str(json.loads(package.read_text("direct_url.json") or "")["vcs_info"]["commit_id"])
-    except (ValueError, KeyError, TypeError):
-        return None
+    git = environment.commit_of(Path(file), tracked=True)
+    commit = git.commit
+    with suppress(ValueError, KeyError, TypeError):  # what pip notes of a package from a repository: PEP 610
+        commit = commit or json.loads(package.read_text("direct_url.json") or "")["vcs_info"]["commit_id"]
+    digest = hashlib.sha256(Path(file).read_bytes()).hexdigest()
+    return SourceFile(name=Path(file).name, sha256=digest, commit=commit, dirty=git.dirty)
 
 
 @dataclass

@@ -4,9 +4,10 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 from traceback import extract_tb, format_exception
-from typing import Any, Literal
+from typing import Literal
 
 import msgspec
+from msgspec.structs import replace
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import Case
@@ -14,7 +15,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import question
 from mlpbench.bench.measure import checks
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.record.fields import Number
+from mlpbench.bench.record.fields import Block, Number
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.kernels import registry
@@ -24,62 +25,57 @@ from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 CASES = (Case("per_sample", 100), *(Case("batched", size) for size in (1, 100, 1000, 5000)))
 
 
-class _Answer(msgspec.Struct):
-    """What a process says of a kernel, which may have printed anything in its place."""
+class Verdict(Block, frozen=True, omit_defaults=True):
+    """What is said of a kernel: its figures where it conforms, else the ``reason``, and what it raised."""
 
-    verdict: Literal["conforms", "unavailable", "non-conforming"] = "non-conforming"
-    reason: str | None = None
+    kernel: str
+    verdict: Literal["conforms", "unavailable", "non-conforming"]
+    reason: str | None
     traceback: str | None = None
-    conformance: dict[str, Number] = {}
+    conformance: dict[str, Number] = msgspec.field(default_factory=dict)
     accuracy: Accuracy | None = None
 
+    def __post_init__(self) -> None:
+        has_figures = self.accuracy is not None and self.conformance.keys() == {"max_error", "max_error_ratio"}
+        if (self.verdict == "conforms", bool(self.reason)) != (has_figures, not has_figures):
+            raise ValueError("no verdict")
 
-def ask(options: Options, name: str) -> dict[str, Any]:
-    """Return the verdict on a kernel from a process of its own: one that ends it, or hangs, is non-conforming."""
+
+def ask(options: Options, name: str) -> Verdict:
+    """Return the verdict of a process of its own on a kernel, which may print anything, hang or end it."""
     # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
     process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
     with suppress(msgspec.ValidationError):
-        answer = msgspec.convert(process.found or {}, _Answer)
-        if answer.verdict != "conforms" and answer.reason:
-            return _refused(name, clean_text(answer.reason), answer.traceback, answer.verdict)
-        if answer.accuracy is not None and answer.conformance.keys() == {"max_error", "max_error_ratio"}:
-            reason = answer.accuracy.reason
-            hits = {**answer.accuracy.as_dict(), "reason": reason and clean_text(reason)}
-            return _conforms(name, answer.conformance, hits)
-    return _refused(name, process.reason or "it gave no answer")
+        found = msgspec.convert({"reason": None, **(process.found or {}), "kernel": name}, Verdict)
+        if found.accuracy is None:
+            return replace(found, reason=clean_text(found.reason or ""))
+        return replace(found, accuracy=replace(found.accuracy, reason=clean_text(found.accuracy.reason or "") or None))
+    return Verdict(name, "non-conforming", process.reason or "it gave no answer")
 
 
-def _conforms(name: str, conformance: dict[str, float], accuracy: dict[str, Any]) -> dict[str, Any]:
-    figures = {"conformance": conformance, "accuracy": accuracy}
-    return {"kernel": name, "verdict": "conforms", "reason": None, **figures}
-
-
-def _refused(name: str, reason: str, traceback: str | None = None, verdict: str = "non-conforming") -> dict[str, Any]:
-    return {"kernel": name, "verdict": verdict, "reason": reason, "traceback": traceback}
-
-
-def here(workload: Workload, name: str) -> dict[str, Any]:
-    """Return the verdict on a kernel, with its figures, or its reason and what it raised (``traceback``)."""
+def here(workload: Workload, name: str) -> Verdict:
+    """Return the verdict of this process on a kernel."""
     suite = Suite(workload, [name], [], named=True)
     try:
         contestant = suite.admit(name)
     except KernelUnavailable as reason:
-        return {"kernel": name, "verdict": "unavailable", "reason": str(reason)}
+        return Verdict(name, "unavailable", str(reason))
     except Exception as error:  # noqa: BLE001 - whatever a kernel raises is its verdict, and the others go on
         why = str(error) if isinstance(error, NonConforming) else f"{type(error).__name__}: {error}"
         # The gate says which check it was in; what the kernel raised is the cause of that.
         raised = error.__cause__ if isinstance(error, NonConforming) else error
         if raised is None:
-            return _refused(name, why)
-        return _refused(name, f"{why} ({_place(raised, name)})", "".join(format_exception(raised)))
+            return Verdict(name, "non-conforming", why)
+        why = f"{why} ({_place(raised, name)})"
+        return Verdict(name, "non-conforming", why, "".join(format_exception(raised)))
     inputs = contestant.inputs[: max(case.batch_size for case in CASES)]
     if refusals := checks.wrong(contestant.kernel, workload.params, inputs, CASES):
         first = refusals[0]
         where = "" if first.mode is None else f"{words.case(first.mode, first.batch_size or 1)}: "
-        return _refused(name, f"{first.check}: {where}{first.reason}")
+        return Verdict(name, "non-conforming", f"{first.check}: {where}{first.reason}")
     info = contestant.kernel_info
     errors = {"max_error": info.max_error or 0.0, "max_error_ratio": info.max_error_ratio or 0.0}
-    return _conforms(name, errors, info.accuracy.as_dict())
+    return Verdict(name, "conforms", None, conformance=errors, accuracy=info.accuracy)
 
 
 def _place(raised: BaseException, kernel: str) -> str:
@@ -92,4 +88,4 @@ def _place(raised: BaseException, kernel: str) -> str:
 
 if __name__ == "__main__":
     asked = question.question()
-    question.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]))
+    question.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]).as_dict())

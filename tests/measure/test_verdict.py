@@ -23,10 +23,13 @@ def answered(monkeypatch, found, reason=None):
 
 def test_a_verdict_is_clean_and_of_the_kernel_that_was_asked(monkeypatch):
     answered(monkeypatch, CONFORMS)
-    said = verdict.ask(Options(), "mine")
-    assert said == {**CONFORMS, "kernel": "mine", "accuracy": {**HITS, "reason": "no labels"}}
+    assert verdict.ask(Options(), "mine").as_dict() == {
+        **CONFORMS,
+        "kernel": "mine",
+        "accuracy": {**HITS, "reason": "no labels"},
+    }
     answered(monkeypatch, REFUSED)
-    assert verdict.ask(Options(), "mine") == {**REFUSED, "kernel": "mine", "reason": "two lines red"}
+    assert verdict.ask(Options(), "mine").as_dict() == {**REFUSED, "kernel": "mine", "reason": "two lines red"}
 
 
 @pytest.mark.parametrize(
@@ -39,11 +42,12 @@ def test_a_verdict_is_clean_and_of_the_kernel_that_was_asked(monkeypatch):
         {"verdict": "non-conforming"},
         {"verdict": "non-conforming", "reason": None},
         {**CONFORMS, "conformance": {}},
+        {**CONFORMS, "reason": "and yet"},
         {**CONFORMS, "accuracy": {**HITS, "batched": "all"}},
     ],
 )
 def test_what_is_no_verdict_is_no_answer(monkeypatch, found):
     answered(monkeypatch, found, None if found is not None else "the process died of SIGSEGV")
     said = verdict.ask(Options(), "mine")
-    assert (said["kernel"], said["verdict"]) == ("mine", "non-conforming")
-    assert said["reason"] == ("it gave no answer" if found is not None else "the process died of SIGSEGV")
+    assert (said.kernel, said.verdict) == ("mine", "non-conforming")
+    assert said.reason == ("it gave no answer" if found is not None else "the process died of SIGSEGV")
