@@ -105,7 +105,7 @@ def _looks_ns(records: Iterable[Record]) -> dict[Kind, list[int]]:
     return {kind: _flat(of_cases) for kind, of_cases in grouped(looks).items()}
 
 
-def _flat(looks: Iterable[Iterable[tuple[int, int]]]) -> list[int]:
+def _flat(looks: Iterable[Iterable[tuple[int, ...]]]) -> list[int]:
     return list(chain.from_iterable(chain.from_iterable(looks)))
 
 
