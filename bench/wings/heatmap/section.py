@@ -9,7 +9,6 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report.charts import base
 from mlpbench.bench.report.charts.base import Names, Row, Spec
 from mlpbench.bench.report.charts.style import SURFACE
@@ -33,31 +32,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class HeatMap:
-    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes.
-
-    Of several machines the columns are numbers of ``labels``, and a kernel is in its best batch.
-    """
+    """One run. ``kernels`` by their speed overall, the fastest first; ``columns`` are `ONE` and batch sizes."""
 
     run: str
     kernels: tuple[str, ...]
     columns: tuple[int, ...]
     cells: Mapping[tuple[str, int], Cell]
     unchecked: frozenset[str] = frozenset()
-    labels: tuple[str, ...] = ()
-
-
-def of_machines(by_run: Sequence[tuple[Run, Sequence[CaseSummary]]]) -> HeatMap | None:
-    """Return kernels by machine, each in its best batch; None unless several machines computed the same."""
-    timed = [(run, best_cases(of_kernels(cases))) for run, cases in by_run if cases]
-    machines = {run.host for run, _ in timed}
-    computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
-    if len(machines) < 2 or len(computed) != 1:
-        return None
-    names = [run.machine_among(machines) for run, _ in timed]
-    labels = tuple(name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True))
-    cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, list(best.values()))}
-    unchecked = frozenset(case.kernel for _, best in timed for case in best.values() if case.unchecked)
-    return HeatMap("", _by_speed(cells, unchecked), tuple(range(len(timed))), cells, unchecked, labels)
 
 
 def find(cases: Sequence[CaseSummary]) -> tuple[HeatMap, ...]:
@@ -90,26 +71,29 @@ def _column(at: int, there: Sequence[CaseSummary]) -> list[Cell]:
     return [Cell(case.kernel, at, case.sample.value, fastest, ratios[case.kernel]) for case in there]
 
 
-_TIES = (
-    "1.0x is the fastest, the darker the slower. A ~ means not told apart from the fastest: the interval reaches 1x."
+_READING = (
+    "A cell is the kernel's time per sample / the fastest kernel's there: 1.0x is the fastest, the darker the slower. "
+    "A ~ means not told apart from the fastest: the interval reaches 1x. The fastest comes first."
 )
-_ON_MACHINES = f"A cell is the kernel's time per sample in its best batch / the fastest kernel's there: {_TIES}"
-_READING = f"A cell is the kernel's time per sample / the fastest kernel's there: {_TIES} The fastest comes first."
 
 
 def _machines(findings: Findings) -> tuple[Block, ...]:
-    """Return the map of kernels by machine; nothing without several machines."""
-    machines = of_machines(findings.by_run)
-    if machines is None:
+    """Return a table of kernels by machine, each in its best batch; nothing unless several computed the same."""
+    timed = [(run, list(best_cases(of_kernels(cases)).values())) for run, cases in findings.by_run if cases]
+    machines = {run.host for run, _ in timed}
+    computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
+    if len(machines) < 2 or len(computed) != 1:
         return ()
+    names = [run.machine_among(machines) for run, _ in timed]
+    labels = [name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True)]
+    cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, best)}
+    unchecked = frozenset(case.kernel for _, best in timed for case in best if case.unchecked)
     rows = [
-        (_name(machines, kernel), *(_time(machines.cells.get((kernel, at))) for at in machines.columns))
-        for kernel in machines.kernels
+        (words.marked(kernel, kernel in unchecked), *(_time(cells.get((kernel, at))) for at in range(len(timed))))
+        for kernel in _by_speed(cells, unchecked)
     ]
-    caption = "Time per sample in the best batch, and how much slower than the fastest kernel there."
-    numbers = table(caption, ("kernel",), machines.labels, rows=rows)
-    title = "Time relative to the fastest kernel of the machine"
-    return (Figure("heatmap-machines", title, _ON_MACHINES, numbers, [machines]),)
+    caption = "Time per sample in the best batch, and how much slower than the fastest kernel of the machine."
+    return (table(caption, ("kernel",), labels, rows=rows),)
 
 
 def _name(one: HeatMap, kernel: str) -> str:
@@ -145,10 +129,8 @@ def cell_text(cell: Cell | None) -> str:
     return f"{'~' if as_fast else ''}{value:.1f}x" if value < 9.95 else f"{value:.0f}x"
 
 
-def column_text(batch_size: int, labels: Sequence[str] = ()) -> str:
-    """Return a column's name: of machines, the one of ``labels`` that it is the number of."""
-    if labels:
-        return labels[batch_size]
+def column_text(batch_size: int) -> str:
+    """Return a column's name."""
     return words.case("per_sample" if batch_size == ONE else "batched", batch_size)
 
 
@@ -179,19 +161,17 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
     darkest = min(max(4.0, *every), 100.0)
     rows = [row for one in maps for row in _rows(one, darkest)]
     keys = [key for one in maps for key in _keys(one, several=len(maps) > 1)]
-    labels = maps[0].labels
-    columns = [_column_name(at, labels) for at in sorted({at for one in maps for at in one.columns})]
-    place = "machine" if labels else "batch size (rows per call)"
+    columns = [str(at or "one") for at in sorted({at for one in maps for at in one.columns})]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
-    if labels:
-        label = "split(datum.value, ' ')"
-    axis = base.name_axis(title=place, labelExpr=label, labelAngle=0, labelOverlap=True, grid=False)
+    axis = base.name_axis(
+        title="batch size (rows per call)", labelExpr=label, labelAngle=0, labelOverlap=True, grid=False
+    )
     cells = {
         "x": base.field("at", "nominal", sort=columns, axis=axis),
         "y": base.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
     }
     scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}
-    titles = {"kernel": "kernel", "column": place.partition(" (")[0], "ratio": "time / the fastest"}
+    titles = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest"}
     shades = {"color": base.field("shade", scale=scale)}
     shades |= base.telling({**titles, "time": "time per sample", "fastest": "fastest"})
     ink = {"condition": {"test": "datum.white", "value": "#ffffff"}, "value": "#000000"}
@@ -225,18 +205,14 @@ def _names(keys: Sequence[str]) -> Spec:
     return base.name_axis(minExtent=room, labelLimit=room + 15, labelExpr=label, labelFontWeight=bold)
 
 
-def _column_name(at: int, labels: Sequence[str]) -> str:
-    return labels[at] if labels else str(at or "one")
-
-
 def _rows(heatmap: HeatMap, darkest: float) -> Iterator[Row]:
     for (kernel, at), cell in heatmap.cells.items():
         shade = max(min(cell.ratio.value, darkest), 1.0)
         yield {
             "kernel": kernel,
             "key": _key(heatmap, kernel),
-            "at": _column_name(at, heatmap.labels),
-            "column": column_text(at, heatmap.labels),
+            "at": str(at or "one"),
+            "column": column_text(at),
             "shade": shade,
             "white": math.log(shade) / math.log(darkest) > 0.535,  # from there on white words are easier to read
             "words": cell_text(cell),
