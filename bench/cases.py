@@ -11,8 +11,7 @@ from typing import Annotated, Any, get_args
 
 from msgspec import Meta
 
-from mlpbench.bench.errors import UserError
-from mlpbench.kernels.registry import nearest
+from mlpbench.kernels.registry import one_of
 from mlpbench.kernels.spec import DType
 
 #: Kernels, modes, runs, profiles, settings: they end up in file names and tables.
@@ -102,8 +101,7 @@ class Case:
 
 def grid(modes: tuple[str, ...], batch_sizes: tuple[int, ...], per_sample_rows: int = PER_SAMPLE_ROWS) -> list[Case]:
     """Return the cases of a sweep, each once, in the order given; ``per_sample`` is one, whatever the batch sizes."""
-    for mode in modes:
-        if mode not in MODES:
-            raise UserError(f"unknown mode {mode!r}{nearest(mode, list(MODES))}; there are {', '.join(MODES)}")
     sizes = {mode: (per_sample_rows,) if mode == "per_sample" else batch_sizes for mode in modes}
+    for mode in modes:
+        one_of("mode", mode, MODES)
     return list(dict.fromkeys(Case(mode, size) for mode in modes for size in sizes[mode]))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, entry_points
 
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel, UserError
 from mlpbench.kernels.own import files
 
 #: The entry point group in which other packages offer kernels.
@@ -178,6 +179,14 @@ def nearest(name: str, known: list[str]) -> str:
     """Return " (did you mean X?)" for the nearest of ``known`` names, or an empty string."""
     close = difflib.get_close_matches(name, known, n=1, cutoff=0.4)
     return f" (did you mean {close[0]}?)" if close else ""
+
+
+def one_of(what: str, text: str, known: Iterable[str]) -> str:
+    """Return a text that is one of those ``known``. Raises UserError, which names the nearest."""
+    names = list(known)
+    if text not in names:
+        raise UserError(f"unknown {what} {text!r}{nearest(text, names)}; there are {', '.join(names)}")
+    return text
 
 
 def _point(name: str) -> EntryPoint:

@@ -16,7 +16,7 @@ from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import identity
 from mlpbench.bench.record import runs as record
-from mlpbench.kernels.registry import nearest
+from mlpbench.kernels.registry import one_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -172,6 +172,5 @@ def columns(of: str) -> pd.DataFrame:
     from mlpbench.bench.analysis import frame
 
     frames = {"cases": frame.CASES, "repeats": frame.COLUMNS, "rounds": frame.ROUNDS, "compared": frame.COMPARED}
-    if of not in frames:
-        raise UserError(f"unknown frame {of!r}{nearest(of, list(frames))}; there are {', '.join(frames)}")
-    return pd.DataFrame([(name, *facts) for name, facts in frames[of].items()], columns=["name", "dtype", "holds"])
+    rows = [(name, *facts) for name, facts in frames[one_of("frame", of, frames)].items()]
+    return pd.DataFrame(rows, columns=["name", "dtype", "holds"])

@@ -1,26 +1,24 @@
 """Which kernels can run here, asked in processes of their own: an import, or a probe, may be slow, and may crash."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
-import msgspec
-
+from mlpbench.bench.errors import UserError
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import child, question
-from mlpbench.bench.record.untrusted import clean_text
+from mlpbench.bench.record import untrusted
 from mlpbench.kernels import registry
-from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 from mlpbench.kernels.spec import ForwardSpec
 
 TIMEOUT_S = 120
 #: One that was killed may be followed by one that asks what is left to ask.
 _AGAIN_S = 0.05
-#: What a kernel says of itself.
-_TEXTS = ("backend", "device", "version", "reason")
 
 
 @dataclass(frozen=True)
@@ -44,7 +42,12 @@ class Probed:
 
     def as_dict(self) -> dict[str, Any]:
         """Return the answer as JSON can hold it."""
-        return {**{name: getattr(self, name) for name in ("name", *_TEXTS)}, "available": self.available}
+        facts = {name: value for name, value in vars(self).items() if name != "refuses"}
+        return {**facts, "available": self.available}
+
+    def for_spec(self, spec: ForwardSpec) -> "Probed":
+        """Return the answer for one of the specifications that the kernel was asked about."""
+        return replace(self, reason=self.reason or self.refuses.get(str(spec)))
 
 
 def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str | None = None) -> Iterator[Probed]:
@@ -53,12 +56,7 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
     ``specs``: what each is asked about. ``python``: the interpreter to ask, by default our own; then UnknownKernel is
     raised for a name that nobody offers here.
     """
-    groups: dict[str, list[str]] = {}
-    for name in names:
-        group = _group(registry.module(name)) if python is None else name.partition("-")[0]
-        if name in registry.cuda_peers() and group != "numpy":
-            group += " on a device"  # in one process JAX computes in one place
-        groups.setdefault(group, []).append(name)
+    groups = grouped((_library(name) if python is None else name.partition("-")[0], name) for name in names)
     with ThreadPoolExecutor(max_workers=8) as pool:
         futures = {name: pool.submit(_ask, group, specs, python) for group in groups.values() for name in group[:1]}
         first = {name: group[0] for group in groups.values() for name in group}
@@ -72,42 +70,35 @@ def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str
             raise
 
 
-def _group(module: str) -> str:
-    """Return the library of a module of ours: NumPy also for one that is not installed, which costs nothing to ask."""
+def _library(name: str) -> str:
+    """Return the library of a kernel: NumPy also for one that is not installed, which costs nothing to ask.
+
+    In one process JAX computes in one place: peers on a device have one of their own.
+    """
+    module = registry.module(name)
     package, _, rest = module.partition(".mlp_")
     library = "cupy" if module.startswith("mlpbench.kernels.cuda.") else rest.partition("_")[0]
     if library != "cupy" and package != "mlpbench.kernels":
         return module
-    return library if library != "numpy" and find_spec(library) is not None else "numpy"
-
-
-def for_spec(answer: Probed, spec: ForwardSpec) -> Probed:
-    """Return the answer for one of the specifications that the kernel was asked about."""
-    refused = answer.refuses.get(str(spec))
-    return answer if refused is None or not answer.available else replace(answer, reason=refused)
+    if find_spec(library) is None:
+        return "numpy"
+    return f"{library} on a device" if name in registry.cuda_peers() else library
 
 
 def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
     asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
     ended = question.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
-    answers = dict(_answers(ended.printed, names))
+    answers: dict[str, Probed] = {}
+    for line in ended.printed.splitlines():  # among whatever libraries print while they are imported
+        with suppress(UserError):
+            answer = untrusted.decode(line.encode(), Path(names[0]), Probed)
+            answers |= {answer.name: answer} if answer.name in names else {}
     silent = [name for name in names if name not in answers]
     if silent:  # kernels are asked in order: the first without an answer is the one that ended the process
         reason = f"the probe failed: {ended.reason or 'it gave no answer'}"
         answers[silent[0]] = Probed(silent[0], None, None, None, reason)
     return answers | _ask(silent[1:], specs, python) if silent[1:] else answers
-
-
-def _answers(printed: str, names: list[str]) -> Iterator[tuple[str, Probed]]:
-    """Yield the answers among whatever libraries print while they are imported."""
-    for line in printed.splitlines():
-        with suppress(msgspec.DecodeError, RecursionError):
-            answer = msgspec.json.decode(line, type=Probed)
-            if answer.name in names:
-                texts = ((part, getattr(answer, part)) for part in _TEXTS)
-                cleaned: dict[str, Any] = {part: text and clean_text(text) for part, text in texts}
-                yield answer.name, replace(answer, **cleaned)
 
 
 def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
@@ -116,29 +107,22 @@ def probe(name: str, specs: Collection[ForwardSpec] = ()) -> Probed:
         kernel = registry.load(name)
     except (KernelUnavailable, UnknownKernel) as error:
         return Probed(name, None, None, None, str(error))
-    reason = None
+    reason = _refusal(kernel.probe)
+    refuses = {str(spec): refusal for spec in specs if (refusal := _refusal(kernel.supports, spec))}
+    return Probed(name, kernel.backend, kernel.device, kernel.version(), reason, refuses)
+
+
+def _refusal(ask: Callable[..., object], *what: ForwardSpec) -> str | None:
+    """Return why a kernel says that it is unavailable, None where it does not."""
     try:
-        kernel.probe()
-    except KernelUnavailable as error:
-        reason = str(error)
-    facts = kernel.backend, kernel.device, kernel.version(), reason
-    return Probed(name, *facts, refuses=dict(_refused(kernel, specs)))
-
-
-def _refused(kernel: type[Kernel], specs: Collection[ForwardSpec]) -> Iterator[tuple[str, str]]:
-    for spec in specs:
-        try:
-            kernel.supports(spec)
-        except KernelUnavailable as reason:
-            yield str(spec), str(reason)
-
-
-def _answer() -> None:
-    asked = question.question()
-    specs = [ForwardSpec(**{**spec, "sizes": tuple(spec["sizes"])}) for spec in asked["specs"]]
-    for name in asked["names"]:
-        question.tell(asdict(probe(name, specs)))
+        ask(*what)
+    except KernelUnavailable as reason:
+        return str(reason)
+    return None
 
 
 if __name__ == "__main__":
-    _answer()
+    asked = question.question()
+    for_specs = [ForwardSpec(**{**spec, "sizes": tuple(spec["sizes"])}) for spec in asked["specs"]]
+    for each in asked["names"]:
+        question.tell(asdict(probe(each, for_specs)))

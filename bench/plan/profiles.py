@@ -3,9 +3,7 @@
 from dataclasses import dataclass
 
 from mlpbench.bench.cases import ALL_ROWS, CUDA
-from mlpbench.bench.errors import UserError
 from mlpbench.kernels import registry
-from mlpbench.kernels.registry import nearest
 
 #: What a run measures that names no kernels, where it can run.
 USUAL = ("numpy", "numba", "numba-parallel", "numba-simd", "cupy")
@@ -57,7 +55,4 @@ PROFILES = {
 
 def profile(name: str) -> Profile:
     """Return the profile of that name. Raises UserError that names the nearest."""
-    if name not in PROFILES:
-        there = sorted(PROFILES)
-        raise UserError(f"unknown profile {name!r}{nearest(name, there)}; there are {', '.join(there)}")
-    return PROFILES[name]
+    return PROFILES[registry.one_of("profile", name, sorted(PROFILES))]

@@ -18,7 +18,7 @@ from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.settings import Settings, Taker, as_typed, in_words, placed
 from mlpbench.bench.plan.settings import read as read_settings
 from mlpbench.bench.record.fields import MAX_INTEGER
-from mlpbench.kernels.registry import nearest
+from mlpbench.kernels.registry import nearest, one_of
 from mlpbench.kernels.spec import ForwardSpec
 
 #: What `Request.resume` says where no run is named.
@@ -61,12 +61,6 @@ def _whole(what: str, least: int, most: int) -> Callable[[str], int]:
     return partial(values.parse_whole, what=what, least=least, most=most)
 
 
-def _read_data(text: str) -> str:
-    if text not in DATA:
-        raise UserError(f"unknown data {text!r}{nearest(text, list(DATA))}; there are {', '.join(DATA)}")
-    return text
-
-
 @dataclass(frozen=True)
 class Request:
     """What to measure, how, and where. The defaults are those of a run that names nothing.
@@ -80,7 +74,7 @@ class Request:
     every: bool = _option("--all", "", default=False)
     spec: tuple[ForwardSpec, ...] = _option("--spec", "SIZES", lambda text: [ForwardSpec.parse(text)], ())
     dtype: tuple[str, ...] = _option("--dtype", "DTYPE", values.parse_dtypes, ())
-    data: str | None = _option("--data", "NAME", _read_data)
+    data: str | None = _option("--data", "NAME", partial(one_of, "data", known=DATA))
     model: Path | None = _option("--model", "FILE", Path)
     profile: Profile = _option("--profile", "NAME", profiles.profile, profiles.PROFILES["quick"])
     batch_size: tuple[int, ...] = _option("--batch-size", "N", lambda text: [values.parse_batch_size(text)], ())
