@@ -1,7 +1,4 @@
-"""What is timed: cases (a mode and a batch size), and the settings in which they are timed.
-
-A sweep over several settings is a run for each of them, in one folder (`bench.run.sweep`).
-"""
+"""What is timed: cases (a mode and a batch size), and the settings in which they are timed."""
 
 import hashlib
 from collections.abc import Iterable
@@ -18,15 +15,10 @@ from mlpbench.kernels.spec import DType
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"
 Name = Annotated[str, Meta(pattern=NAME_PATTERN, description="Letters, digits, '.', '_' and '-'.")]
 
-#: What kernels call the device that they compute on, if they say nothing else.
-CPU = "cpu"
-#: The only other one that mlpbench measures the roofs of.
-CUDA = "cuda"
+#: The devices that mlpbench measures the roofs of, as kernels call them.
+CPU, CUDA = "cpu", "cuda"
 #: In the order in which names of settings say them.
 AXES = ("spec", "threads", "dtype", "env")
-#: A setting is part of a path and of the name of a run, which has at most 100 characters (`bench.record.untrusted`).
-LONGEST_SPEC = 45
-
 #: Network, threads, dtype and name of the environment.
 Point = tuple[str, int, str, str | None]
 
@@ -53,9 +45,11 @@ class Setting:
     def label(self) -> str:
         """The name of its folder: ``threads-2_float64``. Made of the axes that vary; empty if none does."""
         spec = self.spec
-        if len(spec) > LONGEST_SPEC:  # a very deep network: its ends, and a hash of all its sizes
-            sizes = spec.split("-")
-            spec = f"{sizes[0]}-to-{sizes[-1]}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
+        if (
+            len(spec) > 45
+        ):  # a very deep network: its ends, and a hash of all its sizes; a run's name has 100 characters
+            first, *_, last = spec.split("-")
+            spec = f"{first}-to-{last}-{hashlib.sha256(spec.encode()).hexdigest()[:8]}"
         parts = {"spec": spec, "threads": f"threads-{self.threads}", "dtype": self.dtype, "env": f"env-{self.env}"}
         return "_".join(parts[axis] for axis in AXES if axis in self.varies)
 
@@ -63,9 +57,8 @@ class Setting:
     def words(self) -> str:
         """The same for people, ``2 threads, float64``; of a setting that stands alone, all there is to say."""
         count = f"{self.threads:,} thread{'' if self.threads == 1 else 's'}"
-        parts = {"spec": self.spec, "threads": count, "dtype": self.dtype}
-        parts |= {"env": f"env {self.env}"} if self.env else {}
-        return ", ".join(part for axis, part in parts.items() if axis in (self.varies or AXES))
+        parts = {"spec": self.spec, "threads": count, "dtype": self.dtype, "env": self.env and f"env {self.env}"}
+        return ", ".join(part for axis, part in parts.items() if part and axis in (self.varies or AXES))
 
     def as_dict(self) -> dict[str, Any]:
         """Return the setting as JSON can hold it."""
@@ -85,15 +78,13 @@ def make_settings(
 MODES = ("per_sample", "batched", "book")
 #: What a benchmark of somebody else repeats: it has no rows.
 ITERATION = "iteration"
-#: Rows of a full sweep: the size of the MNIST test set, over which the book runs.
-ALL_ROWS = 10_000
-#: Rows that a round of ``per_sample`` goes through, one call each: the book's batch of 100.
-PER_SAMPLE_ROWS = 100
+#: Rows of a full sweep, as many as MNIST's test set has, and of a round of ``per_sample``, one call each.
+ALL_ROWS, PER_SAMPLE_ROWS = 10_000, 100
 
 
 @dataclass(frozen=True, order=True)
 class Case:
-    """A mode, and the rows of one call: of ``per_sample``, the rows that are called one by one in a round."""
+    """A mode, and the rows of one call; of ``per_sample``, those of a round."""
 
     mode: str
     batch_size: int

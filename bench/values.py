@@ -1,6 +1,7 @@
 """What people type: times, shares, batch sizes, threads, dtypes. Every mistake is a UserError of one line."""
 
 import math
+import os
 import re
 from pathlib import Path
 from typing import get_args
@@ -10,9 +11,8 @@ from mlpbench.bench.errors import UserError
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.spec import DType
 
-MAX_BUDGET_S = 7 * 24 * 3600
-#: A million rows of 784 float32 are 3 GB; more is a typing error. So are more threads than these.
-MAX_BATCH_SIZE, MAX_THREADS = 1_000_000, 4096
+#: More is a typing error: a million rows of 784 float32 are 3 GB.
+MAX_BUDGET_S, MAX_BATCH_SIZE, MAX_THREADS = 7 * 24 * 3600, 1_000_000, 4096
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", re.ASCII)
@@ -26,10 +26,7 @@ def _seconds(text: str, no_unit: float = math.nan) -> float:
 
 def home(path: Path) -> Path:
     """Return a path with the home folder in place of its ``~``; as it is where nobody has that home."""
-    try:
-        return path.expanduser()
-    except RuntimeError:  # ~nobody/results: then it is a name like any other
-        return path
+    return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for ~nobody
 
 
 def parse_duration(text: str) -> float:

@@ -5,7 +5,6 @@ rounds of those kernels whose intervals are too wide; the number of the round is
 come both or not at all. docs/evidence/statistics.md has the rule, `scripts/stopping_table.py` what it costs.
 """
 
-import math
 import random
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -21,12 +20,6 @@ from mlpbench.bench.stats import estimates
 TARGET = 0.05
 #: However long the budget is.
 MOST_REPEATS = 1000
-#: Of the widest kernel's width: narrower ones wait for it.
-WIDE_ENOUGH = 0.5
-#: Times the target: wider than that is as wide as that, so that a hopeless kernel does not keep all others waiting.
-WIDEST = 4
-#: The next process of a kernel is taken to last as long as the longest of so many before it.
-LOOK_BACK = 3
 #: What all processes do beside timing, as a share of the first one without compiling: only that one looks closer.
 LATER = 0.7
 #: Where the planned processes would not fit the budget, each times its cases for a shorter while: down to this share.
@@ -110,7 +103,7 @@ class Effort:
         """Take in a process that ended, in ``seconds``, with the seconds per sample of each case that has a time.
 
         ``construct_s`` of it made the kernel, which the next finds compiled. ``timed_s`` were timed rounds, of this
-        ``share`` of their full length. A repeat in which a case was ``disturbed`` is replaced within the budget.
+        ``share`` of their full length. ``disturbed`` cases count only where others are too few.
         """
         self._done.append((kernel, repeat))
         self.ahead = [at for at in self.ahead if at != (kernel, repeat)]
@@ -124,18 +117,15 @@ class Effort:
         for case, value in times.items():
             self._times[kernel][case][repeat] = value
 
-    def cut(self, kernel: str, repeat: int, seconds: float) -> None:
-        """Take in a process that was stopped because it took longer than `limit_s`."""
-        self.left_out.append((kernel, repeat))
+    def stopped(self, kernel: str, repeat: int, seconds: float, *, by_budget: bool = False) -> None:
+        """Take in a process that was stopped: after `limit_s`, or beyond a limit of its own: time, memory or output."""
         self._stopped.add(kernel)
         self._spent[kernel] += seconds
-
-    def stopped(self, kernel: str, repeat: int, seconds: float) -> None:
-        """Take in a process that was stopped because it went beyond a limit of its own: of time, memory or output."""
-        self._done.append((kernel, repeat))
-        self._failing.add(kernel)
-        self._stopped.add(kernel)
-        self._spent[kernel] += seconds
+        if by_budget:
+            self.left_out.append((kernel, repeat))
+        else:
+            self._done.append((kernel, repeat))
+            self._failing.add(kernel)
 
     def share(self, kernel: str) -> float:
         """Return for which share of the profile's time the next process times its cases, to make room for others."""
@@ -153,9 +143,10 @@ class Effort:
 
     def left_s(self) -> float | None:
         """Return the seconds still to come, with an open number of repeats at most; None while that is not known."""
-        if not all(self._lasted[kernel] for kernel in (self._plan.kernels if self.goes_on else dict(self.ahead))):
-            return None
-        return max(0.0, self.left_budget_s) if self.goes_on else self._lasts(*(kernel for kernel, _ in self.ahead))
+        if self.goes_on:
+            return max(0.0, self.left_budget_s)
+        kernels = [kernel for kernel, _ in self.ahead]
+        return self._lasts(*kernels) if all(self._lasted[kernel] for kernel in kernels) else None
 
     def ending(self, *, interrupted: bool = False, kernels: Mapping[str, str] | None = None) -> Ending:
         """Return how the run ended, or one setting of a sweep, whose ``kernels`` are given by their names here."""
@@ -177,7 +168,7 @@ class Effort:
             limit = "budget"
         elif self._plan.target is None:
             limit = "repeats" if by_repeat else "failed"
-        elif width is not None and width <= self._plan.target and self._is_certain(name, case):
+        elif width is not None and width <= self._plan.target:
             limit = "target"
         elif name in self._failing or not by_repeat:
             limit = "failed"
@@ -199,11 +190,6 @@ class Effort:
         # The interval of two wildly different repeats spans hundreds of decades.
         return min((time.high - time.low) / (2 * time.value), 1e9)
 
-    def _is_certain(self, kernel: str, case: _Case) -> bool:
-        """Whether a case was never disturbed, or not in two of its repeats."""
-        disturbed = self._disturbed[kernel, case]
-        return not disturbed or len(self._times[kernel][case].keys() - disturbed) > 1
-
     def _has_time(self, kernel: str, repeat: int) -> bool:
         """Whether there is time for a process and its pair, or that has begun. The first comes whatever the budget."""
         sides = self._sides(kernel)
@@ -222,10 +208,10 @@ class Effort:
     def _next_s(self, kernel: str) -> tuple[float, float]:
         """Return the seconds that the next process of a kernel is taken to need, beside its rounds, and for them.
 
-        Of a kernel that has not run yet, the middle one of others tells.
+        As many as the longest of the three before it; of one that has not run yet, the middle one of others tells.
         """
         if lasted := self._lasted[kernel]:
-            return max(lasted[-LOOK_BACK:], key=sum)
+            return max(lasted[-3:], key=sum)
         others = sorted((self._next_s(name) for name, lasted in self._lasted.items() if lasted), key=sum)
         return others[len(others) // 2] if others else (0.0, 0.0)
 
@@ -234,22 +220,16 @@ class Effort:
         return sum(sum(self._next_s(kernel)) for kernel in kernels if self._lasted[kernel])
 
     def _next_round(self) -> list[str]:
-        """Return the kernels of the next round in running order, pair by pair; all of them where there is no target.
-
-        Those whose intervals are too wide, and none much narrower than the widest of those for which there is time.
-        """
+        """Return the kernels of the next round in running order, pair by pair; all of them where there is no target."""
         if not self.goes_on:
             return []
         if self._plan.target is None:
             fits = self._lasts(*self._plan.kernels) <= self.left_budget_s
             return in_any_order(self._together, self._rng) if fits else []
-        scatter, wide = self._scatter(), list[tuple[float, Sequence[str]]]()
+        scatter, chosen = self._scatter(), []
         for sides in self._together:
-            cases = [(name, case) for name in sides for case in self._times[name]]
-            widths = [self._width(*at, scatter) or 0.0 if self._is_certain(*at) else math.inf for at in cases]
-            width = min(max(widths, default=0.0), WIDEST * self._plan.target)
+            widths = (self._width(name, case, scatter) or 0.0 for name in sides for case in self._times[name])
             fits = self._lasts(*sides) <= self.left_budget_s and not self._failing.intersection(sides)
-            if width > self._plan.target and fits:
-                wide.append((width, sides))
-        widest = max((width for width, _ in wide), default=0.0)
-        return in_any_order([sides for width, sides in wide if width >= WIDE_ENOUGH * widest], self._rng)
+            if fits and max(widths, default=0.0) > self._plan.target:
+                chosen.append(sides)
+        return in_any_order(chosen, self._rng)

@@ -144,7 +144,7 @@ def run_process(
     with elapsed() as took:
         left = _process(plan, workload, folder, at, on_phase, effort.limit_s(), share, told)
     if left is None:
-        effort.cut(name, repeat, took.seconds)
+        effort.stopped(name, repeat, took.seconds, by_budget=True)
         return Outcome(kernel, repeat, path, (f"left out: stopped after {took.seconds:.0f} s, {SPENT}",), cut=True)
     record = _file(left, Ran(began, took.seconds, share), plan, workload, folder, at)
     found = take_in(record, effort, name)
