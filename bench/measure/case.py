@@ -18,7 +18,7 @@ from mlpbench.bench.cases import CPU, PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import elapsed, now, short_rounds, times_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
-from mlpbench.bench.record.schema import Beside, ExtraInfo, KernelInfo
+from mlpbench.bench.record.schema import ExtraInfo, KernelInfo
 from mlpbench.kernels.base import Kernel
 
 if TYPE_CHECKING:
@@ -210,7 +210,7 @@ class Contestant:
         )
 
 
-def make_ready(contestant: Contestant, case: Case) -> tuple[Prepared, float, Beside]:
+def make_ready(contestant: Contestant, case: Case) -> tuple[Prepared, float, ExtraInfo]:
     """Call a case first, move its arrays and warm it: return it, the seconds of its fastest call, and those figures."""
     if case.mode == "book":
         parts: list[tuple[float, ...]] = []
@@ -219,19 +219,19 @@ def make_ready(contestant: Contestant, case: Case) -> tuple[Prepared, float, Bes
         prepared = prepare(contestant.kernel, case, contestant.inputs)
     with elapsed() as first:
         prepared.call()
-    beside = Beside(first_call_s=first.seconds)
+    info = replace(contestant.facts(case), first_call_s=first.seconds)
     if case.mode == "book":
-        return prepared, first.seconds, beside
+        return prepared, first.seconds, info
     from_host_s, to_host_s = _transfers(contestant.kernel, case, contestant.inputs[: case.batch_size])
-    return prepared, _warm(prepared.call), replace(beside, from_host_s=from_host_s, to_host_s=to_host_s)
+    return prepared, _warm(prepared.call), replace(info, from_host_s=from_host_s, to_host_s=to_host_s)
 
 
 def measure(benchmark: BenchmarkFixture, contestant: Contestant, case: Case) -> None:
     """Time one case by hand; note what stays out of the clock in ``extra_info``."""
-    prepared, _, beside = make_ready(contestant, case)
+    prepared, _, info = make_ready(contestant, case)
     benchmark.group = f"{case.mode}-{case.batch_size}"
     benchmark(prepared.call)
-    benchmark.extra_info.update({**contestant.facts(case).as_dict(), **beside.as_dict()})
+    benchmark.extra_info.update(info.as_dict())
 
 
 def _warm(call: Callable[[], Any]) -> float:

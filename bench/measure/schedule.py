@@ -22,7 +22,7 @@ from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure.case import Contestant, Prepared, make_ready, round_of
 from mlpbench.bench.measure.checks import Checks
 from mlpbench.bench.measure.usage import Usage, rounds_off, waiting
-from mlpbench.bench.record.schema import PARTS, Beside
+from mlpbench.bench.record.schema import PARTS, ExtraInfo
 from mlpbench.bench.record.trust import Refusal
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Series:
     given: int
     prepared: Prepared
     call_s: float
-    beside: Beside
+    info: ExtraInfo
     several: bool = False
     usage: Usage = field(default_factory=Usage)
     rounds_s: list[float] = field(default_factory=list)
@@ -155,14 +155,13 @@ class Series:
                 looks_ns[-1].append(after)
             else:
                 looks_ns.append([before, after])
-        facts = replace(
-            self.contestant.facts(self.case),
+        return replace(
+            self.info,
             looks_ns=tuple(map(tuple, looks_ns)),
             look_processors=self.look.processors if self.look else None,
             waits_ns=tuple(self.waits_ns),
-        )
-        parts_s = dict(zip(PARTS, zip(*self.parts_s, strict=True), strict=False))
-        return {**facts.as_dict(), **replace(self.beside, parts_s=parts_s).as_dict()}
+            parts_s=dict(zip(PARTS, zip(*self.parts_s, strict=True), strict=False)),
+        ).as_dict()
 
     def row(self, blocks: Sequence[dict[str, Any]]) -> dict[str, Any]:
         """Return pytest-benchmark's rows of the blocks as one, as it would have written it itself."""

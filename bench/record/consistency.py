@@ -85,7 +85,7 @@ def credible(
 def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[Record]) -> Iterator[str]:
     """Yield what cannot be true of a run, and is no record's fault, as sentences without an end."""
     for record in records:
-        if record.cases and record.backend is None:
+        if record.cases and record.kernel_info.backend is None:
             yield f"{record.path.name} has times, and does not say what its kernel is"
         elif record.cases and record.kernel_info.max_error is None:
             yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"

@@ -48,15 +48,29 @@ REST = "rest"
 STOPPED = "stopped"
 
 
-class Beside(Block, frozen=True, kw_only=True):
-    """What was measured of a case beside its rounds: its first call, and moving a batch and its result.
+class ExtraInfo(Block, frozen=True, kw_only=True):
+    """What a case is, and what was measured of it beside its rounds: ``extra_info`` of pytest-benchmark's benchmark.
 
+    ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``rotated_rows``: rows that the
+    calls rotate through, None of the book's cell. ``repeated_rows``: whether the data set is shorter than the sweep.
+    ``reads``: what is loaded inside the time, in words.
+    ``looks_ns``: of each block of rounds, how long the look before its first round took, and the one after each, on
+    the slowest of ``look_processors``; in older files each round is a block; empty where pytest was started by hand.
+    ``waits_ns``: how long the threads that work on the case waited for a processor in each round, summed.
     ``parts_s``: of the book's cell, the seconds of each of `PARTS` for one call, one number for each round.
-    ``single_calls``: nanoseconds, rounded to three digits, and how many calls took as long, each with a reading of the
-    clock (``clock_ns``) in it. ``joules``: what a sample cost of the processors' packages, or the card; ``no_joules``:
-    why that is not known.
+    ``single_calls``: nanoseconds to three digits, and how many calls took as long, each with a reading of the clock
+    (``clock_ns``) in it. ``joules``: what a sample cost of the processors' packages, or the card.
     """
 
+    mode: Mode
+    batch_size: Whole
+    rows_per_call: Whole = field(name="rows_per_round_call")
+    rotated_rows: Whole | None = None
+    repeated_rows: bool = False
+    reads: Text | None = None
+    looks_ns: tuple[tuple[Nanoseconds, ...], ...] = ()
+    look_processors: Whole | None = None
+    waits_ns: tuple[Nanoseconds, ...] = ()
     first_call_s: Seconds | None = None
     from_host_s: Seconds | None = None
     to_host_s: Seconds | None = None
@@ -69,28 +83,6 @@ class Beside(Block, frozen=True, kw_only=True):
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it, without what was not measured."""
         return {name: value for name, value in super().as_dict().items() if value not in (None, (), {})}
-
-
-class ExtraInfo(Beside, frozen=True, kw_only=True):
-    """What a case is: the member ``extra_info`` of one of pytest-benchmark's benchmarks.
-
-    ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``rotated_rows``: rows that the
-    calls rotate through; None in older files, and of the book's cell. ``repeated_rows``: whether the data set is
-    shorter than the sweep. ``reads``: what is loaded inside the time, in words.
-    ``looks_ns``: of each block of rounds, how long the look before its first round took, and the one after each, on
-    the slowest of ``look_processors``; in older files each round is a block; empty where pytest was started by hand.
-    ``waits_ns``: how long the threads that work on the case waited for a processor in each round, summed.
-    """
-
-    mode: Mode
-    batch_size: Whole
-    rows_per_call: Whole = field(name="rows_per_round_call")
-    rotated_rows: Whole | None = None
-    repeated_rows: bool = False
-    reads: Text | None = None
-    looks_ns: tuple[tuple[Nanoseconds, ...], ...] = ()
-    look_processors: Whole | None = None
-    waits_ns: tuple[Nanoseconds, ...] = ()
 
     @property
     def includes_loading(self) -> bool:
@@ -288,19 +280,9 @@ class Record(RecordHead, frozen=True, kw_only=True):
         return self.environment.machine.name or "unknown"
 
     @property
-    def backend(self) -> str | None:
-        """The kernel's library."""
-        return self.kernel_info.backend
-
-    @property
     def device(self) -> str | None:
         """Where the kernel computes."""
         return self.kernel_info.device
-
-    @property
-    def version(self) -> str | None:
-        """The version of the kernel's library."""
-        return self.kernel_info.version
 
     @property
     def facts(self) -> Facts:

@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
-from mlpbench.bench.record.schema import Beside
+from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import AsynchronousKernel, FakeBenchmark, RecordingKernel, rows, stopped_clock
@@ -24,7 +24,8 @@ def clock(monkeypatch):
 
 def measure(benchmark, kernel, case, **more):
     """Time a case as by hand; return its ``extra_info``."""
-    contestant = SimpleNamespace(kernel=kernel, inputs=rows(6), facts=lambda case: Beside(), **more)
+    facts = ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)
+    contestant = SimpleNamespace(kernel=kernel, inputs=rows(6), facts=lambda _: facts, **more)
     case_.measure(benchmark, contestant, case)
     return benchmark.extra_info
 

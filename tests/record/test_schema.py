@@ -64,7 +64,7 @@ def put(content, way, value):
 
 def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     found = runs.read(written(tmp_path, full()))
-    assert (found.kernel, found.repeat, found.backend, found.device) == ("numpy", 0, "numpy", "cpu")
+    assert (found.kernel, found.repeat, found.kernel_info.backend, found.device) == ("numpy", 0, "numpy", "cpu")
     assert (found.machine, found.threads, found.thread_use) == ("testbox", 2, (("openblas (blas)", 2),))
     assert found.spec.label() == "784-50-100-10"
     assert (found.data.name, found.weights.source, found.kernel_info.accuracy.batched) == ("digits", "trained", 0.94)

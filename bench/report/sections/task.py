@@ -31,9 +31,8 @@ def _kernels(findings: Findings) -> tuple[Block, ...]:
     rows = []
     for run in findings.runs:
         # The first record of a kernel that passed the gate, or the first of all.
-        firsts = {
-            record.kernel: record for record in sorted(run.records, key=lambda r: (r.backend is not None, -r.repeat))
-        }
+        ordered = sorted(run.records, key=lambda record: (record.kernel_info.backend is not None, -record.repeat))
+        firsts = {record.kernel: record for record in ordered}
         rows += [(run.name, *_kernel(firsts[kernel]), _threads(run, kernel)) for kernel in run.kernels]
     texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
     numbers, last = ("largest error", "import", "construction"), ("configuration", "threads given; as reported by")
@@ -49,7 +48,7 @@ def _kernel(record: Record) -> tuple[str, ...]:
     used = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in info.describe.items() if value is not None)
     return (
         record.kernel,
-        f"{record.backend or 'unknown'} {record.version or ''}".rstrip(),
+        f"{record.kernel_info.backend or 'unknown'} {record.kernel_info.version or ''}".rstrip(),
         record.device or "unknown",
         _accuracy(record),
         "not measured" if info.max_error is None else f"{info.max_error:.1e}",

@@ -259,7 +259,7 @@ def _differences(stopped: Stopped, versions: Mapping[tuple[str | None, str], str
         yield from _changes("", head.environment.variables or {}, here.variables or {})
         if head.plan.env and part.env:
             yield from _changes(f"{head.plan.env.name} ", head.plan.env.as_dict(), part.env.interpreter.as_dict())
-        before = {record.kernel: record.version for record in run.records if record.version is not None}
+        before = {record.kernel: record.kernel_info.version for record in run.records if record.kernel_info.version}
         known = {kernel: versions[at] for kernel in before if (at := (part.setting.env, kernel)) in versions}
         yield from _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
         if head.computed is not None:
