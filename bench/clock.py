@@ -66,7 +66,7 @@ def wait_for_others(limit_s: float, idle_s: float = 0.02) -> None:
 
 
 def times_s(call: Callable[[], object], times: int) -> list[float]:
-    """Return the seconds of each of ``times`` calls: of work that takes far longer than a look at the clock."""
+    """Return the seconds of each of ``times`` calls: of work far longer than a look at the clock."""
     seconds = []
     for _ in range(times):
         with elapsed() as took:
@@ -76,20 +76,16 @@ def times_s(call: Callable[[], object], times: int) -> list[float]:
 
 
 def single_calls_ns(call: Callable[[], object], limit_s: float, most: int) -> list[int]:
-    """Return the nanoseconds of single calls, each with two looks at the clock in it.
-
-    Stops after ``limit_s`` seconds or ``most`` calls, without garbage collection.
-    """
-    look, calls_ns = time.perf_counter_ns, []
+    """Return the nanoseconds of single calls, ``most`` or as many as begin within ``limit_s``; each has two looks."""
+    look, calls_ns = time.perf_counter_ns, list[int]()
     with no_collection():
         end = look() + round(limit_s * 1e9)
-        for _ in range(most):
+        stop = 0
+        while len(calls_ns) < most and stop <= end:
             start = look()
             call()
             stop = look()
             calls_ns.append(stop - start)
-            if stop > end:
-                break
     return calls_ns
 
 
@@ -103,11 +99,6 @@ def no_collection() -> Iterator[None]:
     finally:
         if was_enabled:
             gc.enable()
-
-
-def clock_pairs_ns(times: int = 1000) -> list[int]:
-    """Return the nanoseconds between two looks at the clock with an empty call between them."""
-    return single_calls_ns(lambda: None, 1.0, times)
 
 
 def short_rounds(

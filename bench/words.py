@@ -17,16 +17,11 @@ _TIMES = ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs"), (1e-9, "ns"))
 
 
 def seconds(value: float) -> str:
-    """Return a time with three digits and its unit: ``18.3 µs``; or that there is none."""
+    """Return a time with three digits and its unit: ``18.3 µs``, ``-400 ns``; or that there is none."""
     if not math.isfinite(value):
         return "not measured"
     scale, unit = _time_unit(value)
     return f"{_digits(value / scale)} {unit}"
-
-
-def signed(value: float) -> str:
-    """Return a time that may be negative or 0: ``-0.40 µs`` is written ``-400 ns``."""
-    return f"-{seconds(-value)}" if value < 0 else seconds(value)
 
 
 def time(estimate: Estimate) -> str:

@@ -29,8 +29,8 @@ def ratio(value, low, high, n=3):
         (words.seconds, 0.25e-9, "0.250 ns"),
         (words.seconds, 125.0, "125 s"),
         (words.seconds, math.nan, "not measured"),
-        (words.signed, -4e-7, "-400 ns"),
-        (words.signed, 0.0, "0.00 ns"),
+        (words.seconds, -4e-7, "-400 ns"),
+        (words.seconds, 0.0, "0.00 ns"),
         # A time and its interval share unit and decimals, and without it a time stands alone.
         (words.duration, estimate([2e-6]), "2.00 µs"),
         (words.duration, Estimate(9.99e-7, 9.9e-7, 1.056e-6, 3), "999 ns (990 to 1056)"),

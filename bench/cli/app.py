@@ -12,15 +12,15 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from mlpbench import __version__
-from mlpbench.bench.cli import settings
 from mlpbench.bench.cli.console import INTERRUPTED, complain
-from mlpbench.bench.cli.settings import USAGE_ERROR, Invocation
+from mlpbench.bench.cli.options import USAGE_ERROR, Invocation, settings_of
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.plan.request import NEWEST
 from mlpbench.bench.registered import wings
 
 BAD_INPUT, NOTHING_COMPARABLE = 2, 3
-UNREAD = 141  # what shells give a command that a closed pipe ended: no success, and no verdict either
+#: What shells give a command that a closed pipe ended: no success, and no verdict either.
+UNREAD = 141
 #: Why stdout may take no more.
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -109,24 +109,18 @@ def with_a_run(typed: Sequence[str]) -> list[str]:
 def invoke(words: Sequence[str]) -> None:
     """Run a command with the settings file that there is. Raises what the command raises, or Typer for bad words."""
     group = _without_types(typer.main.get_command(app))
-    name, *_ = [*words, ""]
+    name = next(iter(words), "")
     asks_help = ASK_HELP & set(words)
     # Whoever asks for help is not told what is wrong with a file.
     read = [] if asks_help or name not in COMMANDS else [name, "run"] if name in _PASS_ON else [name]
-    of_file = {command: settings.of_command(group, command) for command in read}
-    if HELP_ALL in asks_help and name in COMMANDS:
-        for option in group.get_command(None, name).params:
-            option.hidden = False
+    of_file = {command: settings_of(group, command) for command in read}
+    for option in group.get_command(None, name).params if HELP_ALL in asks_help and name in COMMANDS else ():
+        option.hidden = False
     typed = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
     defaults = {command: dict(found.values) for command, found in of_file.items()}
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
     with group.make_context("mlpbench", typed, default_map=defaults, obj=Invocation(words, of_file)) as context:
         group.invoke(context)
-
-
-def _drop_what_is_unread() -> None:
-    """Let what Python flushes once more go nowhere."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -152,13 +146,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except (KeyboardInterrupt, typer.Abort):
         complain("interrupted")
         status = INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # the reader, `head` perhaps, has seen enough; Rich exits then
-        _drop_what_is_unread()
-        status = UNREAD
-    except OSError as error:
-        if error.errno not in FULL:
+    except (OSError, SystemExit) as error:  # Rich exits where the reader, `head` perhaps, has seen enough
+        full = isinstance(error, OSError) and error.errno in FULL
+        if not full and not isinstance(error, BrokenPipeError | SystemExit):
             raise
-        _drop_what_is_unread()
-        complain(f"cannot write: {error.strerror}")
-        status = BAD_INPUT
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes once more
+        if full:
+            complain(f"cannot write: {error.strerror}")
+        status = BAD_INPUT if full else UNREAD
     sys.exit(status)

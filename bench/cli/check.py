@@ -81,8 +81,6 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
     """
     if path.suffix != ".py":
         raise UserError(f"{path}: a kernel's file ends in .py")
-    if path.exists():
-        raise UserError(f"{path} is there already, and is not changed")
     with user_error(f"cannot write {path}"), path.open("x", encoding="utf-8") as file:
         file.write(TEMPLATE)
     typed = shlex.quote(f"{path}:fast")

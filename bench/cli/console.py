@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
-from rich.padding import Padding
 from rich.status import Status
 from rich.table import Table
 from rich.text import Text
@@ -87,25 +86,11 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
     return made
 
 
-def report_table(
-    content: document.Table, title: str, caption: str | None = None, *, said_once: int = 0, without: str | None = None
-) -> Table:
-    """Return a table of a report with another title and caption: a terminal has no room for sentences.
-
-    ``said_once``: so many first cells are left out of a row that begins with the cells of the row above it.
-    ``without``: a column that is left out.
-    """
+def report_table(content: document.Table, title: str, caption: str | None = None, without: str | None = None) -> Table:
+    """Return a table of a report with another title and caption; ``without``: a column that is left out."""
     kept = {number: name for number, name in enumerate(content.columns) if name != without}
     drawn = table(title, *kept.values(), right=[name for at, name in kept.items() if at in content.numbers])
     drawn.caption = caption
-    before: tuple[str, ...] = ()
     for row in content.rows:
-        blank = said_once if row[:said_once] == before else 0
-        drawn.add_row(*(Text(row[number] if number >= blank else "") for number in kept))
-        before = row[:said_once]
+        drawn.add_row(*(Text(row[number]) for number in kept))
     return drawn
-
-
-def indented(line: str) -> Padding | Text:
-    """Return a sentence two columns to the right, on a terminal in all of its lines."""
-    return Padding(Text(line), (0, 0, 0, 2), expand=False) if sys.stdout.isatty() else Text(f"  {line}")

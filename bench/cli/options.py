@@ -1,34 +1,32 @@
-"""Options that several commands share: those of a `Request`, and what the reading commands have."""
+"""Options that several commands share: those of a `Request`, typed or from the settings file, and those of readers."""
 
 import inspect
-import re
-from collections.abc import Callable, Collection, Sequence
-from functools import wraps
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from mlpbench.bench import values
-from mlpbench.bench.cli.settings import Invocation
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan import settings
 from mlpbench.bench.plan.profiles import PROFILES
 from mlpbench.bench.plan.request import OPTIONS, Request
-from mlpbench.bench.plan.settings import Settings
+from mlpbench.bench.plan.settings import Settings, Taker
 from mlpbench.kernels import registry
 
-#: How the name of a run begins.
-_STAMP = re.compile(r"\d{8}T\d{6}Z")
+#: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
+USAGE_ERROR: type[Any] = typer.BadParameter.__mro__[1]
+#: Options that say what a command is asked for this once: no settings file has them.
+ASKED_ONCE = {"help", "help-all", "version", "dry-run", "resume", "anyway", "keep", "traceback"}
 
 
 def _runs(context: typer.Context) -> list[str]:
     """Return the runs that a shell can complete a word to, the newest first: it lists folders, and reads no file."""
-    results = Path(context.params.get("results") or "results")
-    try:
-        names = [run.name for machine in results.iterdir() if machine.is_dir() for run in machine.iterdir()]
-    except OSError:
-        names = []
-    return ["latest", *sorted((name for name in names if _STAMP.match(name) and "." not in name), reverse=True)]
+    runs = Path(context.params.get("results") or "results").glob("*/[0-9]*T[0-9]*Z*")
+    return ["latest", *sorted((run.name for run in runs if "." not in run.name), reverse=True)]
 
 
 def sides(context: typer.Context) -> list[str]:
@@ -40,6 +38,43 @@ def sides(context: typer.Context) -> list[str]:
 _COMPLETED = {"kernels": registry.names, "profile": lambda: list(PROFILES)}
 
 _Command = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """How mlpbench was called: the words that were typed behind its name, and the settings of a command by name."""
+
+    words: Sequence[str] = ()
+    settings: Mapping[str, Settings] = field(default_factory=dict)
+
+
+def settings_of(group: Any, name: str, folder: Path | None = None) -> Settings:
+    """Return the settings of ``folder``, or of here, for a command of Typer's ``group``. Raises UserError."""
+
+    def elsewhere(key: str) -> bool:
+        return key in (names := group.list_commands(None)) or any(key in takers(group, other) for other in names)
+
+    return settings.read(name, takers(group, name), elsewhere, folder)
+
+
+@cache
+def takers(group: Any, name: str) -> dict[str, Taker]:
+    """Return the options of a command, as a settings file gives them, by key."""
+    command, options = group.get_command(None, name), {}
+    for option in command.params:
+        key = next((text[2:] for text in option.opts if text.startswith("--")), str(option.name))
+        if key not in ASKED_ONCE:
+            many = getattr(option, "multiple", False) or option.nargs == -1
+            check = partial(_check, command, option)
+            options[key] = Taker(str(option.name), getattr(option, "is_flag", False), many, check)
+    return options
+
+
+def _check(command: Any, option: Any, value: Any) -> None:
+    try:
+        option.process_value(typer.Context(command, info_name=command.name), value)
+    except USAGE_ERROR as wrong:
+        raise UserError(str(getattr(wrong, "message", None) or wrong)) from None
 
 
 def requests(*names: str, hidden: Collection[str] = ()) -> Callable[[_Command], _Command]:
@@ -70,22 +105,22 @@ def _parameter(name: str, *, hidden: bool) -> inspect.Parameter:
     """Return a field of `Request` as Typer takes an option, whose texts the request reads."""
     option = OPTIONS[name]
     field, flag = option.metadata, option.default is False
-    more = {"help": field["help"], "autocompletion": _COMPLETED.get(name), "show_default": False}
-    more |= {"hidden": hidden} if flag else {"hidden": hidden, "metavar": field["metavar"]}
+    more = {"help": field["help"], "autocompletion": _COMPLETED.get(name), "show_default": False, "hidden": hidden}
+    more |= {} if flag else {"metavar": field["metavar"]}
     kind: Any = bool if flag else list[str] if field["many"] else Path if field["read"] is Path else str
     declared = typer.Option(field["flag"], **more) if field["flag"].startswith("--") else typer.Argument(**more)
     annotation: Any = Annotated[kind if flag else kind | None, declared]
-    how = {"default": False if flag else None, "annotation": annotation}
-    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, **how)
+    default = False if flag else None
+    return inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
 
 
 def read(context: typer.Context, names: Sequence[str]) -> Request:
     """Return the request of these options of a command, as they were typed and as the settings file has them."""
     invocation = context.find_object(Invocation) or Invocation()
     sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in names}
-    given = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
-    settings = invocation.settings.get(str(context.info_name), Settings())
-    return Request.of(given, settings, ("mlpbench", *invocation.words))
+    typed = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
+    of_file = invocation.settings.get(str(context.info_name), Settings())
+    return Request.of(typed, of_file, ("mlpbench", *invocation.words))
 
 
 def read_run(context: typer.Context, words: Sequence[str]) -> Request:

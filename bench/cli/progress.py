@@ -1,5 +1,6 @@
-"""The progress of a run: a line for each process that has ended and, in a terminal, what is being done now."""
+"""What `mlpbench run` says before its first process, and a line for each that has ended; what is done now."""
 
+import shlex
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -8,13 +9,67 @@ from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColu
 from rich.text import Text
 
 from mlpbench.bench import words
-from mlpbench.bench.api.run import Progress
+from mlpbench.bench.api.run import Planned, Progress
 from mlpbench.bench.cli import console
+from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
+from mlpbench.bench.run import process, seal
 from mlpbench.bench.run.process import Outcome
 
 #: Making a kernel counts as compiling from so many seconds on.
 _COMPILED_S = 2.0
+
+
+def say_what_comes(planned: Planned, *, verbose: bool) -> None:
+    """Say on stderr what is going to run, and what will be wrong with it; ``verbose``: how each process is started."""
+    sweep = planned.sweep
+    for line in _what_comes(sweep):
+        console.say(line)
+    for warning in planned.warnings():
+        console.say(f"warning: {warning}", "yellow")
+    if verbose:
+        part = next(part for part in sweep.parts if part.plan.kernels)
+        command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
+        console.say(f"each process: {shlex.join(command)}", "dim")
+    say_how_it_goes_on(planned)
+
+
+def say_how_it_goes_on(planned: Planned) -> None:
+    """Say of a run that was stopped what it has, and what is left of its budget."""
+    if planned.stopped is not None:
+        effort, name = planned.effort, planned.sweep.plan.run_id
+        left = f", {effort.left_budget_s:.0f} s of its budget are left" if effort.goes_on else ""
+        console.say(f"{name} goes on after {words.things(effort.done, 'process', 'processes')}{left}")
+
+
+def hint(command: str) -> str:
+    """Return how an interrupted command goes on, as the end of a line; nothing where no run can be resumed."""
+    return "" if seal.trouble() else f"; `mlpbench {command} --resume` goes on"
+
+
+def _what_comes(sweep: Sweep) -> Iterator[str]:
+    plan, parts = sweep.plan, sweep.parts
+    if sweep.several:
+        yield f"{len(parts)} settings: {'; '.join(part.setting.words for part in parts)}"
+    kernels = words.things(len({kernel for part in parts for kernel in part.plan.kernels}), "kernel")
+    where = "in each setting" if sweep.several else words.things(parts[0].setting.threads, "thread")
+    fewest = min(part.plan.repeats for part in parts)
+    repeats = ("" if fewest == plan.repeats else f"{fewest} to ") + words.things(plan.repeats, "repeat")
+    if plan.target is not None and plan.budget_s is not None:
+        until = f"until every interval is within ±{100 * plan.target:.3g} % or {plan.budget_s:.0f} s are spent"
+        repeats = f"{repeats} and more {until}"
+    yield f"{kernels}, {words.things(len(plan.cases), 'case')} each, {repeats}, {where}; seed {plan.seed}"
+    for workload in dict.fromkeys(part.workload for part in parts):
+        data = workload.dataset
+        yield f"{workload.spec}; {data.name}, {workload.weights_source} weights"
+        if workload.repeated:
+            yield f"the {len(data):,} rows of {data.name} are repeated to fill {workload.rows:,}"
+    for threads, binding in {part.setting.threads: part.plan.binding for part in parts}.items():
+        if binding is not None:
+            yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
+    for part in parts:
+        setting = f" with {part.setting.words}" if sweep.several else ""
+        yield from (f"{kernel} is skipped{setting}: {reason}" for kernel, reason in part.plan.skipped.items())
 
 
 @contextmanager
@@ -36,10 +91,10 @@ def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
                 bar.update(task, description=f"{who}: {progress.doing}{once}")
                 return
             bar.update(task, completed=progress.done, total=progress.total, left=_left(progress, plan))
-            problems = {(progress.kernel, progress.setting, problem): problem for problem in progress.problems}
-            for problem in (problems[at] for at in problems if at not in told):  # once, and not for each repeat
-                err.print(Text(f"{who}: {problem}", "yellow"))
-            told.update(problems)
+            for problem in progress.problems:
+                if (at := (progress.kernel, progress.setting, problem)) not in told:  # once, and not for each repeat
+                    told.add(at)
+                    err.print(Text(f"{who}: {problem}", "yellow"))
             if progress.times:
                 err.print(Text(f"{who}: {_in_words(progress.outcome)}"))
 

@@ -8,8 +8,8 @@ import typer
 from mlpbench.bench import words
 from mlpbench.bench.api import run as runs_
 from mlpbench.bench.api.run import Carried
-from mlpbench.bench.cli import announce, console, options
-from mlpbench.bench.cli.progress import shown
+from mlpbench.bench.cli import console, options
+from mlpbench.bench.cli.progress import hint, say_what_comes, shown
 from mlpbench.bench.cli.report import name_left_out, print_end, tell, tell_refused, write_reports
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import OPTIONS, Request
@@ -18,14 +18,12 @@ from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.sections import times
 
-_VERBOSE = "Show every case, and all notes."
-
 
 @options.requests(*OPTIONS, hidden=("every", "data", "model", "env", "device", "seed", "p99_s"))
 def run(
     request: Request,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run, and run nothing.")] = False,
-    verbose: Annotated[bool, typer.Option("-v", "--verbose", help=_VERBOSE, hidden=True)] = False,
+    verbose: Annotated[bool, typer.Option("-v", "--verbose", help="Show every case, all notes.", hidden=True)] = False,
     as_json: options.AsJson = False,
 ) -> None:
     """Time kernels one image at a time and in batches, save the results, and state the finding.
@@ -38,7 +36,7 @@ def run(
     """
     planned = runs_.plan(request)
     if dry_run:
-        announce.say_what_comes(planned, verbose=True)
+        say_what_comes(planned, verbose=True)
         for place, value in request.from_file.items():
             console.say(f"{place} = {value}")
         console.out().print("\n".join(f"{kernel} {repeat + 1}" for kernel, repeat in planned.effort.ahead))
@@ -56,7 +54,7 @@ def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False
 
     def begin(folder: Path) -> None:
         folders.append(folder)
-        announce.say_what_comes(planned, verbose=verbose)
+        say_what_comes(planned, verbose=verbose)
 
     with shown(plan) as show:
 
@@ -110,9 +108,7 @@ def _tell_interrupted(folder: Path, *, verbose: bool, as_json: bool) -> None:
     tell(document, as_json=as_json, verbose=verbose)
     _write(document, folder, as_json=as_json)
     name_left_out(runs)
-    which = f"{done} of {done + missing} processes" if missing else words.things(done, "process", "processes")
-    kept = f"{which} finished and {'is' if done == 1 else 'are'} kept in {folder}"
-    console.complain(f"interrupted: {kept}{announce.hint('run')}")
+    console.complain(f"interrupted: {done} of {done + missing} processes finished, kept in {folder}{hint('run')}")
 
 
 def _write(document: Document, folder: Path, *, as_json: bool) -> None:
@@ -126,4 +122,4 @@ def _write(document: Document, folder: Path, *, as_json: bool) -> None:
     done = sum(len(run.records) for run in document.runs)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")
     if not as_json:
-        print_end(document, written[-1:])
+        print_end(document, written[-1])

@@ -132,7 +132,7 @@ def test_what_is_finished_stays_and_the_exit_says_so(capsys, start, waits, signu
     kept = run.finished()
     assert len(kept) == 1, err
     last = err.splitlines()[-1]
-    assert last.startswith("mlpbench: interrupted: 1 of 6 processes finished and is kept in results/")
+    assert last.startswith("mlpbench: interrupted: 1 of 6 processes finished, kept in results/")
     told = json.loads(out)["headline"]["sentences"][0] if words else out
     assert "per sample" in told.lower(), "what is finished is told, and JSON stays JSON"
     run.no_trace_is_left()

@@ -27,7 +27,7 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
     assert (status, len(path.read_text(encoding="utf-8").splitlines())) == (0, 12)
     assert f"mlpbenchrunnumpy{path}:fast" in "".join(err.split()), "long lines are folded"
     path.write_text("mine", encoding="utf-8")
-    for asked, words in ((path, "is not changed"), (tmp_path / "none" / "x.py", "cannot write"), ("x.txt", "in .py")):
+    for asked, words in ((path, "File exists"), (tmp_path / "none" / "x.py", "cannot write"), ("x.txt", "in .py")):
         assert words in complaint(*called(capsys, "new", asked))
     assert path.read_text(encoding="utf-8") == "mine"
 

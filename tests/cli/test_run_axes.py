@@ -128,7 +128,7 @@ def test_a_kernel_without_a_dtype_is_skipped_in_that_setting_only_and_refused_wh
 def test_ctrl_c_keeps_what_is_finished_and_says_so(run, capsys, tmp_path):
     status, out, err, runs = run("numpy", "single", "--threads", "1,2", "--seed", "5", stop_after=2)
     assert (status, "per sample" in out) == (130, True)
-    assert "interrupted: 2 of 4 processes finished and are kept in" in err
+    assert "interrupted: 2 of 4 processes finished, kept in" in err
     assert [(len(found.records), found.ending.interrupted) for found in runs] == [(0, True), (2, True)]
     # The setting that it did not come to has nothing to explain.
     status, out, err = called(capsys, "explain", "--results", tmp_path / "results")

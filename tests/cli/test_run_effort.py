@@ -114,6 +114,6 @@ def test_what_does_not_fit_into_the_budget_is_left_out_by_name(run, capsys):
 def test_ctrl_c_in_a_further_round_is_an_interruption(run):
     status, _, err, found = run(stop_at=("numba", 7))
     assert status == 130
-    assert "interrupted: 12 processes finished and are kept in" in err
+    assert "interrupted: 12 of 12 processes finished, kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]

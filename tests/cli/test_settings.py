@@ -7,7 +7,7 @@ import sys
 import pytest
 import typer
 
-from mlpbench.bench.cli import app, settings
+from mlpbench.bench.cli import app, options
 from mlpbench.bench.record import runs
 from support import processes, simulate
 from support.terminal import called, complaint
@@ -124,13 +124,13 @@ ANYWHERE = {
 def test_every_option_of_every_command_can_stand_in_its_table(here, group, monkeypatch):
     (here / "below").mkdir()
     monkeypatch.chdir(here / "below")
-    takers = {(name, key): taker for name in app.COMMANDS for key, taker in settings.takers(group, name).items()}
+    takers = {(name, key): taker for name in app.COMMANDS for key, taker in options.takers(group, name).items()}
     assert {key for _, key in takers} == ANYWHERE.keys()
     for (name, key), taker in takers.items():
         value = ANYWHERE[key]
         written, read = value if isinstance(value, tuple) else (value, value)
         (here / "mlpbench.toml").write_text(f"[{name}]\n{key} = {json.dumps(written)}\n")
-        found = settings.of_command(group, name).values
+        found = options.settings_of(group, name).values
         as_texts = [*map(str, read)] if isinstance(read, list) else read if isinstance(read, bool) else str(read)
         assert found == {taker.name: [as_texts] if taker.many and isinstance(as_texts, str) else as_texts}, (name, key)
 
@@ -211,7 +211,7 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line_with_its_key(capsys, here
 
 def test_another_command_has_its_own_options_and_a_file_may_be_no_table(capsys, here, group):
     (here / "mlpbench.toml").write_text('strict = true\n[compare]\nprofile = "full"')
-    assert settings.of_command(group, "run").values == {}
+    assert options.settings_of(group, "run").values == {}
     for path, text, said in (
         ("mlpbench.toml", "[compare]\nprofile = 'full'", "mlpbench.toml: compare.profile: there is no such option"),
         ("mlpbench.toml", "[compare]\nfail-if-slower = 5", "mlpbench.toml: compare.fail-if-slower: cannot read the th"),

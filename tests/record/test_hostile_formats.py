@@ -9,7 +9,7 @@ import pytest
 import typer
 from hypothesis import strategies as st
 
-from mlpbench.bench.cli import app, settings
+from mlpbench.bench.cli import app, options
 from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.fleet import ssh
@@ -21,7 +21,7 @@ from support import hostile, idx_files
 SPEC = ForwardSpec.parse("4-3-2")
 GROUP = typer.main.get_command(app.app)
 for name in app.COMMANDS:
-    settings.takers(GROUP, name)  # which are kept
+    options.takers(GROUP, name)  # which are kept
 SETTINGS = """
 [run]
 kernels = ["numpy", "numba"]
@@ -113,7 +113,7 @@ FORMATS = {
     "settings": (
         "mlpbench.toml",
         lambda _: SETTINGS.encode(),
-        lambda path: settings.of_command(GROUP, "run", path.parent),
+        lambda path: options.settings_of(GROUP, "run", path.parent),
         TOML,
     ),
     "hosts": ("hosts.toml", lambda _: HOSTS.encode(), ssh.read, TOML),

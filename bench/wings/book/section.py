@@ -63,7 +63,7 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
         times = [words.duration(way.parts[name]) for way in ways]
         yield row(PART_WORDS[name], times, [way.share(name) for way in ways], words.ratio(apart.parts[name]))
     rests = [way.rest_s / way.whole.value for way in ways]
-    yield row(PART_WORDS[REST], [words.signed(way.rest_s) for way in ways], rests, "")
+    yield row(PART_WORDS[REST], [words.seconds(way.rest_s) for way in ways], rests, "")
     yield row("the whole cell", [words.duration(way.whole) for way in ways], [1.0, 1.0], words.ratio(apart.whole))
     if apart.without_loading:
         left = [way.whole.value - way.parts["load"].value for way in ways]

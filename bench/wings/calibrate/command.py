@@ -14,9 +14,8 @@ from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.api import run as runs_
 from mlpbench.bench.cases import Setting
-from mlpbench.bench.cli import announce, console, options
+from mlpbench.bench.cli import console, options, progress
 from mlpbench.bench.cli.options import AsJson
-from mlpbench.bench.cli.progress import shown
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
@@ -63,10 +62,10 @@ def calibrate(
     else:
         planned = runs_.resumed(request, "calibrate", BELOW)
     plan = planned.sweep.plan
-    with shown(plan) as show:
+    with progress.shown(plan) as show:
         carried = runs_.carry_out(planned, request.results, lambda folder: _say_what_comes(planned, folder), show)
     if not carried.finished:
-        on = announce.hint("calibrate")
+        on = progress.hint("calibrate")
         console.complain(f"interrupted: nothing calibrated; what was measured is in {carried.folder}{on}")
         raise typer.Exit(console.INTERRUPTED)
     found = _evaluate(judge(runs.read_run(carried.folder)), plan)
@@ -113,7 +112,7 @@ def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
         console.say(f"warning: {warning}", "yellow")
     console.say(f"what is measured goes to {folder}", "dim")
     console.say(f"again: {shlex.join(plan.command)}", "dim")
-    announce.say_how_it_goes_on(planned)
+    progress.say_how_it_goes_on(planned)
 
 
 def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:

@@ -126,8 +126,7 @@ def _tell(ended: FleetHead, results: Path, *, as_json: bool) -> None:
         tell(document, as_json=as_json)
         written = write_reports(document, results, f"fleet-{ended.fleet}")
         if not as_json:
-            for page in written[-1:]:
-                console.out().print(Text(f"page: {page.resolve().as_uri()}"), soft_wrap=True)
+            console.out().print(Text(f"page: {written[-1].resolve().as_uri()}"), soft_wrap=True)
     for entry in lost:
         console.say(f"{entry.name} has no results: {entry.problem}; --resume runs what is missing", "bold red")
     left_out = name_left_out(runs)

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.clock import clock_pairs_ns, single_calls_ns
+from mlpbench.bench.clock import single_calls_ns
 from mlpbench.bench.measure.case import Contestant, prepare
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import counted
@@ -42,4 +42,4 @@ def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
     for _ in range(DROPPED if single.batch_size == 1 else 1):
         call()
     calls = single_calls_ns(call, LIMIT_S, MOST)
-    return {"single_calls": counted(calls), "clock_ns": round(median(clock_pairs_ns()))}
+    return {"single_calls": counted(calls), "clock_ns": round(median(single_calls_ns(lambda: None, 1.0, 1000)))}

@@ -64,7 +64,7 @@ def _show(explained: list[Explanation]) -> None:
         if several:
             out.print(Text(f"{explanation.run.title}, {explanation.first.spec.label()}", "bold"))
         for line in section.gain_sentences(explanation.kernels):
-            out.print(console.indented(line))
+            out.print(Text(f"  {line}"))
         for line in explanation.evidence.missing:
-            out.print(console.indented(f"{line[0].upper()}{line[1:]}."))
-    out.print(console.indented("The cost of a call, and every case beside its limit: mlpbench report"))
+            out.print(Text(f"  {line[0].upper()}{line[1:]}."))
+    out.print(Text("  The cost of a call, and every case beside its limit: mlpbench report"))

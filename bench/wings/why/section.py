@@ -250,7 +250,7 @@ def _steps(kernel: str, parts: Attribution) -> Iterator[Row]:
         part, share = parts.parts[name], parts.share(name)
         saved = 0.0 if part is None else part.value / parts.one_s
         of_saved = "" if share is None else f" ({words.percent(share)})"
-        time = "not measured" if part is None else f"{words.signed(part.value)}{of_saved}"
+        time = "not measured" if part is None else f"{words.seconds(part.value)}{of_saved}"
         short = "arithmetic units" if name == "arithmetic" else PART_WORDS[name]
         yield row("rest" if name == "unexplained" else "cause", short, level - saved, level, time)
         level -= saved
