@@ -147,11 +147,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         complain("interrupted")
         status = INTERRUPTED
     except (OSError, SystemExit) as error:  # Rich exits where the reader, `head` perhaps, has seen enough
-        full = isinstance(error, OSError) and error.errno in FULL
-        if not full and not isinstance(error, BrokenPipeError | SystemExit):
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes once more
-        if full:
+        status = UNREAD
+        if isinstance(error, OSError) and not isinstance(error, BrokenPipeError):
+            if error.errno not in FULL:
+                raise
             complain(f"cannot write: {error.strerror}")
-        status = BAD_INPUT if full else UNREAD
+            status = BAD_INPUT
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # for what Python flushes once more
     sys.exit(status)
