@@ -2,7 +2,7 @@
 
 The package has ``COMMANDS``. Its modules, each optional:
 
-- ``section`` has ``SECTIONS`` and ``CHARTS`` of a report, ``annotations`` has ``FORMATS`` of a comparison.
+- ``section`` has ``SECTIONS`` of a report, ``annotations`` has ``FORMATS`` of a comparison.
 - ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel``
   at the end; it returns fields of the record. ``planted`` has kernels for it, and ``audit`` checks
   whether a kernel changed it.

@@ -5,7 +5,7 @@ A kernel that is not here has a colour and a mark by its name.
 
 from __future__ import annotations
 
-#: A colour on white, one on black, and a mark of `bench.report.charts.style`. A hue is a family: numpy blue, numba
+#: A colour on white, one on black, and a mark of `bench.report.charts`. A hue is a family: numpy blue, numba
 #: green, its vector kernels orange to brown, devices red, peers grey to purple.
 COLOURS = {
     "numpy": ("#1f62c4", "#5b9bf5", "square"),

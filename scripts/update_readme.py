@@ -25,8 +25,7 @@ from mlpbench.bench.analysis.judge import Judged, judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
 from mlpbench.bench.cli.console import report_table
 from mlpbench.bench.record import runs as record
-from mlpbench.bench.report.charts import times
-from mlpbench.bench.report.charts.style import THEMES, Theme, colours
+from mlpbench.bench.report import charts
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import times as time_section
 from mlpbench.bench.wings.book import finding as book
@@ -46,7 +45,6 @@ BUS = (
     'Reading weights once for a batch, not once for each image, is what the book calls "bus bandwidth" and this table '
     '"weights". For NumPy, most of the gain comes from making fewer Python calls.'
 )
-PICTURES = {"time": "Time per sample against batch size"}
 
 
 def references() -> list[Path]:
@@ -65,17 +63,19 @@ def reference_runs() -> dict[str, Judged]:
 def pictures(run: Judged) -> dict[Path, str]:
     """Return the charts of a run as SVG files, for light and for dark pages."""
     cases = summarize([run])
-    return {IMAGES / f"{name}-{theme}.svg": picture(cases, name, theme) for name in PICTURES for theme in THEMES}
+    return {IMAGES / f"time-{theme}.svg": picture(cases, theme) for theme in ("light", "dark")}
 
 
-def picture(cases: Sequence[CaseSummary], name: str, theme: Theme) -> str:
-    """Return the chart "time" or "speedup" as SVG with a legend, for a page without JavaScript."""
+def picture(cases: Sequence[CaseSummary], theme: str) -> str:
+    """Return the chart of times as SVG with a legend, for a page without JavaScript."""
     names = {case.kernel: case.name for case in cases}
-    (chart,) = times.CHARTS[name]({"": cases}, names).values()
+    (chart,) = time_section.time_charts({"": cases}, names).values()
     legend = {"orient": "top", "labelColor": "var(--ink)", "labelFontSize": 13, "symbolOpacity": 1, "symbolSize": 130}
     size = {"width": 720, "height": 380, "padding": 16, "background": "var(--surface)"}
     drawn: dict[str, Any] = {**chart, **size, "config": {**chart["config"], "legend": legend}}
-    painted = re.sub(r"var\(--([\w-]+)\)", lambda variable: colours(theme)[variable[1]], json.dumps(drawn))
+    painted = re.sub(
+        r"var\(--([\w-]+)\)", lambda variable: charts.colours()[variable[1]][theme == "dark"], json.dumps(drawn)
+    )
     return str(vl_convert.vegalite_to_svg(painted))
 
 
@@ -121,10 +121,9 @@ def run_lines(run: Judged) -> list[str]:
 def machine_lines(run: Judged) -> list[str]:
     """Return a machine's name, its picture, and what batching does for every kernel, the fastest first."""
     lines = [f"## {run.records[0].environment.machine.cpu_model}", ""]
-    for name, words in PICTURES.items():
-        source = f'<source media="(prefers-color-scheme: dark)" srcset="images/{name}-dark.svg">'
-        image = f'<img alt="{words}" src="images/{name}-light.svg">'
-        lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
+    source = '<source media="(prefers-color-scheme: dark)" srcset="images/time-dark.svg">'
+    image = '<img alt="Time per sample against batch size" src="images/time-light.svg">'
+    lines += ["<picture>", f"  {source}", f"  {image}", "</picture>", ""]
     cases = summarize([run])
     table = time_section.kernel_table(headline.find(cases).kernels)
     marked = [f"† {units.UNCHECKED}."] if any(case.unchecked for case in cases) else []

@@ -1,7 +1,7 @@
 """What a report says, whatever it looks like: sections of paragraphs, lists, tables and figures, all plain text.
 
 Every text here may come from a file of unknown origin. It is not escaped for anything: each format does that. Parts of
-a report register themselves: modules of `sections` and of wings by ``SECTIONS`` and ``CHARTS``.
+a report register themselves: modules of `sections` and of wings by ``SECTIONS``.
 """
 
 from __future__ import annotations
@@ -86,16 +86,16 @@ def pivot(
 
 @dataclass(frozen=True)
 class Figure:
-    """A chart, how to read it, and a table for formats that cannot draw it; ``data`` is what it is drawn from.
+    """A chart, how to read it, and a table for formats that cannot draw it; ``name`` is its anchor.
 
-    ``name`` is the kind of the chart, and where there may be several of a kind its number: ``hockney-0``.
+    ``draw``: what names of kernels in texts become panels of, by title (`bench.report.charts`).
     """
 
     name: str
     title: str
     reading: str
     table: Table
-    data: Any = field(repr=False)
+    draw: Callable[[Mapping[str, str]], Mapping[str, Any]] = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -203,20 +203,10 @@ class Part:
 @cache
 def registered() -> tuple[Part, ...]:
     """Return the parts of all modules, in their order."""
-    parts: list[Part] = [part for module in _modules("section") for part in getattr(module, "SECTIONS", ())]
+    own = import_module("mlpbench.bench.report.sections")
+    found = [import_module(f"{own.__name__}.{module.name}") for module in iter_modules(own.__path__)]
+    parts: list[Part] = [part for module in (*found, *modules("section")) for part in getattr(module, "SECTIONS", ())]
     return tuple(sorted(parts, key=lambda part: part.place))
-
-
-@cache
-def charts() -> dict[str, Callable[[Any, Mapping[str, str]], dict[str, dict[str, Any]]]]:
-    """Return what draws each kind of figure: its data, and names of kernels in texts, become panels by title."""
-    return {kind: chart for module in _modules("chart") for kind, chart in getattr(module, "CHARTS", {}).items()}
-
-
-def _modules(kind: str) -> Iterator[Any]:
-    own = import_module(f"mlpbench.bench.report.{kind}s")
-    yield from (import_module(f"{own.__name__}.{module.name}") for module in iter_modules(own.__path__))
-    yield from modules("section")
 
 
 def answers(findings: Findings) -> dict[str, str]:

@@ -8,15 +8,15 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from functools import cache
 from importlib import resources
 from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.report.charts import style
-from mlpbench.bench.report.document import Document, Figure, charts
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.document import Document, Figure
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 
@@ -31,8 +31,8 @@ def render(document: Document) -> str:
         needs = "the page needs Jinja2 and vl-convert: pip install -e '.[report]'"
         raise UserError(f"{needs} ({missing.name or missing})") from None
     names = {case.kernel: case.name for case in document.cases}
-    kernels, css = style.series(names), _style()
-    drawn = {figure.name: _drawn(figure, names, kernels) for figure in document.figures()}
+    css = _style()
+    drawn = {figure.name: _drawn(figure, names) for figure in document.figures()}
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
@@ -44,8 +44,8 @@ def render(document: Document) -> str:
         css=css,
         scripts=scripts,
         drawn=drawn,
-        legend=kernels if len(kernels) > 1 and drawn else [],
-        swatches={item.name: item for item in kernels},
+        legend=list(names) if len(names) > 1 and drawn else [],
+        looks={name: charts.look(name) for name in names},
         names=names,
         most_cards=4,  # a row of them: the chart stands on the first screen
         tab=_tab(document),
@@ -53,12 +53,13 @@ def render(document: Document) -> str:
     )
 
 
-def _drawn(figure: Figure, names: Mapping[str, str], kernels: list[style.Series]) -> dict[str, Any]:
-    """Return the panels of a figure by title, as JSON, the kernels of its key, and how many panels stand in a row."""
-    drawn = charts()[figure.name.partition("-")[0]](figure.data, names)
-    panels = [(title, _embedded(chart)) for title, chart in drawn.items()]
-    columns = 2 if len(panels) in (2, 4) else 3
-    return {"panels": panels, "key": _key(drawn.values(), kernels), "columns": columns}
+def _drawn(figure: Figure, names: Mapping[str, str]) -> dict[str, Any]:
+    """Return the panels of a figure by title, as JSON, and the kernels that its symbols tell apart, if several."""
+    panels = figure.draw(names)
+    has_symbols = any("shape" in layer["encoding"] for panel in panels.values() for layer in panel["layer"])
+    there = {row.get("kernel") for panel in panels.values() for row in panel["datasets"]["rows"]}
+    key = [name for name in names if name in there] if has_symbols else []
+    return {"panels": {title: _embedded(panel) for title, panel in panels.items()}, "key": key if len(key) > 1 else []}
 
 
 def _tab(document: Document) -> str:
@@ -73,23 +74,14 @@ def _unbroken(text: str) -> str:
     return re.sub(rf"(?<=[\dx]) (?=(?:{_UNITS})\b|[(%])|(?<=\bto) (?=-?\d)", "\xa0", text)
 
 
-def _key(charts: Collection[dict[str, Any]], kernels: list[style.Series]) -> list[style.Series]:
-    """Return the kernels that a figure tells apart by its symbols, where there are several."""
-    if not any("shape" in layer["encoding"] for chart in charts for layer in chart["layer"]):
-        return []
-    there = {row.get("kernel") for chart in charts for row in chart["datasets"]["rows"]}
-    shown = [item for item in kernels if item.name in there]
-    return shown if len(shown) > 1 else []
-
-
 def _file(name: str) -> str:
     return resources.files("mlpbench.bench.report.formats").joinpath("page", name).read_text(encoding="utf-8")
 
 
 def _style() -> str:
-    """Return the page's style: its rules, with the colours of both themes. Paper is always light."""
-    light, dark = (f":root {{ color-scheme: light dark; {style.stylesheet(theme)} }}" for theme in style.THEMES)
-    return f"{light}\n@media screen and (prefers-color-scheme: dark) {{ {dark} }}\n{_file('page.css')}"
+    """Return the page's style: its colours, which follow the theme, and its rules."""
+    colours = (f"--{name}: light-dark({light}, {dark});" for name, (light, dark) in charts.colours().items())
+    return f":root {{ {' '.join(colours)} }}\n{_file('page.css')}"
 
 
 @cache

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.record.schema import PARTS, REST
-from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.charts.style import INK, MUTED, SERIES, SURFACE
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.charts import INK, MUTED, SERIES, SURFACE, Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, table
 from mlpbench.bench.wings.book import finding
 from mlpbench.bench.wings.book.finding import BOOK, Apart, BookFinding, Way
@@ -37,7 +37,7 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
     )
     numbers = table(caption, ("kernel", "part"), _NUMBERS, rows=rows)
     title, drawn = "Where the time of the book's cell goes", [cell for cell, _ in cells]
-    return tuple(texts), Figure("book", title, _READING, numbers, drawn)
+    return tuple(texts), Figure("book", title, _READING, numbers, partial(book_chart, drawn))
 
 
 def _sentences(kernel: str, apart: Apart) -> Iterator[str]:
@@ -105,24 +105,24 @@ def book_chart(findings: Sequence[BookFinding], names: Names) -> dict[str, Spec]
     several = len({finding.run for finding in findings}) > 1
     rows = [row for finding in findings for row in _of_finding(finding, names, several=several)]
     keys = list(dict.fromkeys(row["bar"] for row in rows))
-    seconds = {"labelExpr": f"datum.value == 0 ? '0' : {base.TIME_LABEL}", "tickCount": 5, "labelOverlap": True}
+    seconds = {"labelExpr": f"datum.value == 0 ? '0' : {charts.TIME_LABEL}", "tickCount": 5, "labelOverlap": True}
     domain = {"domain": [0, 1.3 * max(row["x2"] for row in rows)], "nice": False}
     legend = {"title": None, "orient": "top", "columns": 2, "columnPadding": 24, "labelColor": INK, "labelFontSize": 12}
     parts = [PART_WORDS[name] for name in (*PARTS, REST)]
     scale = {"domain": parts, "range": [_COLOURS[name] for name in (*PARTS, REST)]}
-    axis = base.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
-    y = base.field("bar", "nominal", sort=keys, axis=axis)
-    x = base.field("x", title="time for the book's images", scale=domain, axis=seconds | {"labelSeparation": 8})
+    axis = charts.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
+    y = charts.field("bar", "nominal", sort=keys, axis=axis)
+    x = charts.field("x", title="time for the book's images", scale=domain, axis=seconds | {"labelSeparation": 8})
     titles = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}
-    colour = base.field("part", "nominal", sort=parts, scale=scale, legend=legend)
-    bars = {"x": x, "x2": {"field": "x2"}, "y": y, "color": colour, **base.telling(titles)}
-    whole = {"x": base.field("x2"), "y": y, "text": base.field("time", "nominal")}
+    colour = charts.field("part", "nominal", sort=parts, scale=scale, legend=legend)
+    bars = {"x": x, "x2": {"field": "x2"}, "y": y, "color": colour, **charts.telling(titles)}
+    whole = {"x": charts.field("x2"), "y": y, "text": charts.field("time", "nominal")}
     layers = [
-        base.layer("bar", bars, "datum.kind == 'part'", height=26, stroke=SURFACE, strokeWidth=0.5),
-        base.layer("text", whole, "datum.kind == 'whole'", align="left", dx=8, color=INK, fontSize=12),
+        charts.layer("bar", bars, "datum.kind == 'part'", height=26, stroke=SURFACE, strokeWidth=0.5),
+        charts.layer("text", whole, "datum.kind == 'whole'", align="left", dx=8, color=INK, fontSize=12),
     ]
     what = "The book's cell, part by part, one at a time and in batches."
-    return base.drawn(layers, {"": rows}, names, what, 46 * len(keys))
+    return charts.drawn(layers, {"": rows}, names, what, 46 * len(keys))
 
 
 def _of_finding(finding: BookFinding, names: Names, *, several: bool) -> Iterator[Row]:
@@ -156,4 +156,3 @@ SECTIONS = (
         data={"headline.book": lambda findings: list(map(_as_data, findings.of(found)))},
     ),
 )
-CHARTS = {"book": book_chart}

@@ -3,15 +3,15 @@
 import math
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from statistics import geometric_mean
 from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.summary import CaseSummary, batched, best_cases, of_kernels, one_at_a_time, ranked
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.charts.style import SURFACE
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.charts import SURFACE, Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, interval, table
 from mlpbench.bench.stats.estimates import Ratio
 
@@ -117,7 +117,7 @@ def _batches(findings: Findings) -> tuple[Block, ...]:
     ]
     caption = "Time per sample / the fastest kernel's at the same batch size, paired by repeat."
     numbers = table(caption, ("kernel",), map(column_text, columns), rows=rows, several=len(maps) > 1)
-    return (Figure("heatmap", "Time relative to the fastest kernel", _READING, numbers, maps),)
+    return (Figure("heatmap", "Time relative to the fastest kernel", _READING, numbers, partial(heatmap_chart, maps)),)
 
 
 def cell_text(cell: Cell | None) -> str:
@@ -163,28 +163,28 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
     keys = [key for one in maps for key in _keys(one, several=len(maps) > 1)]
     columns = [str(at or "one") for at in sorted({at for one in maps for at in one.columns})]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
-    axis = base.name_axis(
+    axis = charts.name_axis(
         title="batch size (rows per call)", labelExpr=label, labelAngle=0, labelOverlap=True, grid=False
     )
     cells = {
-        "x": base.field("at", "nominal", sort=columns, axis=axis),
-        "y": base.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
+        "x": charts.field("at", "nominal", sort=columns, axis=axis),
+        "y": charts.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
     }
     scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}
     titles = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest"}
-    shades = {"color": base.field("shade", scale=scale)}
-    shades |= base.telling({**titles, "time": "time per sample", "fastest": "fastest"})
+    shades = {"color": charts.field("shade", scale=scale)}
+    shades |= charts.telling({**titles, "time": "time per sample", "fastest": "fastest"})
     ink = {"condition": {"test": "datum.white", "value": "#ffffff"}, "value": "#000000"}
     # Words of narrow cells are small, and of the narrowest left out: they are in the tooltip.
     width = f"width / {len(columns)}"
     size, opacity = {"expr": f"{width} < 40 ? 9 : 12"}, {"expr": f"{width} < 24 ? 0 : 1"}
-    text = cells | {"text": base.field("words", "nominal"), "color": ink}
+    text = cells | {"text": charts.field("words", "nominal"), "color": ink}
     layers = [
-        base.layer("rect", cells | shades, stroke=SURFACE, strokeWidth=2),
-        base.layer("text", text, fontSize=size, opacity=opacity, tooltip=None),
+        charts.layer("rect", cells | shades, stroke=SURFACE, strokeWidth=2),
+        charts.layer("text", text, fontSize=size, opacity=opacity, tooltip=None),
     ]
     what = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return base.drawn(layers, {"": rows}, names, what, (26 if len(keys) <= 25 else 20) * len(keys))
+    return charts.drawn(layers, {"": rows}, names, what, (26 if len(keys) <= 25 else 20) * len(keys))
 
 
 def _keys(heatmap: HeatMap, *, several: bool) -> list[str]:
@@ -202,7 +202,7 @@ def _names(keys: Sequence[str]) -> Spec:
     bold = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
     room = min(round(7.4 * max(len(key.split("|")[1]) for key in keys) + 6), 180)
     label = "split(datum.label, '|')[1]"
-    return base.name_axis(minExtent=room, labelLimit=room + 15, labelExpr=label, labelFontWeight=bold)
+    return charts.name_axis(minExtent=room, labelLimit=room + 15, labelExpr=label, labelFontWeight=bold)
 
 
 def _rows(heatmap: HeatMap, darkest: float) -> Iterator[Row]:
@@ -232,4 +232,3 @@ SECTIONS = (
         data={"relative": lambda findings: list(map(_as_data, findings.of(_maps)))},
     ),
 )
-CHARTS = {"heatmap": heatmap_chart}

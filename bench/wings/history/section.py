@@ -2,13 +2,14 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
 from statistics import median
 
 from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.charts import Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, Table, table
 from mlpbench.bench.wings.history import history
 from mlpbench.bench.wings.history.change_points import LEAST
@@ -39,7 +40,8 @@ def blocks(past: History, run: str, kernels: Sequence[str]) -> tuple[Block, ...]
     if not drawn:
         return ()
     changes = change_table([one for one in past.changed if one in own], several=False)
-    return (sentence(own), Figure("history", "Time per sample, run by run", _READING, changes, drawn))
+    draw = partial(history_charts, drawn)
+    return (sentence(own), Figure("history", "Time per sample, run by run", _READING, changes, draw))
 
 
 def sentence(series: Sequence[Series]) -> str:
@@ -112,22 +114,22 @@ def history_charts(panels: Mapping[str, Sequence[Series]], names: Names) -> dict
     across = {"domain": [-0.3, len(runs) - 0.7], "nice": False}
     values = [0.97, 1.03, *(row["value"] for panel in rows.values() for row in panel)]
     upwards = {"domain": [min(values) - 0.01, max(values) + 0.01], "nice": False, "zero": False}
-    ticks = {"labelExpr": base.RATIO_LABEL, "tickCount": 6}
+    ticks = {"labelExpr": charts.RATIO_LABEL, "tickCount": 6}
     lines = {
-        "x": base.field("x", title="run, by month and day", scale=across, axis=labels),
-        "y": base.field("value", title="time per sample / its median", scale=upwards, axis=ticks),
-        "color": base.colour(names),
+        "x": charts.field("x", title="run, by month and day", scale=across, axis=labels),
+        "y": charts.field("value", title="time per sample / its median", scale=upwards, axis=ticks),
+        "color": charts.colour(names),
     }
     titles = {"kernel": "kernel", "case": "case", "run": "run", "time": "time per sample", "change": "change"}
-    points = lines | {"shape": base.shape(names), **base.telling(titles)}
+    points = lines | {"shape": charts.shape(names), **charts.telling(titles)}
     layers = [
-        base.rule_at_one(),
-        base.layer("line", lines, strokeWidth=1.5, clip=True),
-        base.symbols(points, "!datum.changed", size=45),
-        base.symbols(points, "datum.changed", size=260),
+        charts.rule_at_one(),
+        charts.layer("line", lines, strokeWidth=1.5, clip=True),
+        charts.symbols(points, "!datum.changed", size=45),
+        charts.symbols(points, "datum.changed", size=260),
     ]
     what = "Time per sample of each case as a share of its median, run by run."
-    return base.drawn(layers, rows, names, what, 270)
+    return charts.drawn(layers, rows, names, what, 270)
 
 
 def _rows(series: Series, runs: Sequence[str]) -> Iterator[Row]:
@@ -147,4 +149,3 @@ def _rows(series: Series, runs: Sequence[str]) -> Iterator[Row]:
 
 
 SECTIONS = (Part(130, "history", "From run to run", _past, notes=_against_previous),)
-CHARTS = {"history": history_charts}

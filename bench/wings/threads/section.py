@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from mlpbench.bench import words
@@ -9,8 +10,8 @@ from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.sides import same_sweep
 from mlpbench.bench.analysis.summary import CaseSummary, best_cases, of_kernels, ranked
 from mlpbench.bench.record.runs import Run
-from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Names, Row, Spec
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.charts import Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, ends, interval, pivot, table
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
@@ -105,7 +106,7 @@ def _blocks(findings: Findings) -> tuple[Block, ...]:
     first, *others = tables
     title = f"Speedup over {words.things(groups[0].fewest, 'thread')}"
     numbers = (Section("The numbers of the other settings", tuple(others)),) if others else ()
-    return (Figure("scaling", title, _READING, first, groups), *numbers)
+    return (Figure("scaling", title, _READING, first, partial(scaling_charts, groups)), *numbers)
 
 
 def _table(group: Scaling) -> Table:
@@ -178,18 +179,18 @@ def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     panels = {title: rows for group in groups for title, rows in _panels(group, several=len(groups) > 1)}
     every = [row for rows in panels.values() for row in rows]
     around = [*every, {"value": 0.9}, {"value": 1.3}]
-    axis = base.value_axis(around, "times as fast", base.RATIO_LABEL)
-    lines, points = base.against_batch_size(every, axis, names)
+    axis = charts.value_axis(around, "times as fast", charts.RATIO_LABEL)
+    lines, points = charts.against_batch_size(every, axis, names)
     titles = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
-    points |= base.telling({**titles, "gain": "speedup"})
+    points |= charts.telling({**titles, "gain": "speedup"})
     layers = [
-        base.rule_at_one(),
-        base.whiskers(lines),
-        base.layer("line", lines, strokeWidth=2, clip=True),
-        base.symbols(points),
+        charts.rule_at_one(),
+        charts.whiskers(lines),
+        charts.layer("line", lines, strokeWidth=2, clip=True),
+        charts.symbols(points),
     ]
-    dodged = {title: base.dodged(rows) for title, rows in panels.items()}
-    return base.drawn(layers, dodged, names, "Speedup over the fewest threads against batch size.", 270)
+    dodged = {title: charts.dodged(rows) for title, rows in panels.items()}
+    return charts.drawn(layers, dodged, names, "Speedup over the fewest threads against batch size.", 270)
 
 
 def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]:
@@ -221,4 +222,3 @@ SECTIONS = (
         data={"threads": lambda findings: list(map(_as_data, findings.of(gained)))},
     ),
 )
-CHARTS = {"scaling": scaling_charts}

@@ -1,15 +1,15 @@
 """What the speedup is made of: a sentence for each kernel, charts for each run, and behind folds all the rest."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 
 import numpy as np
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.report.charts import base
-from mlpbench.bench.report.charts.base import Names, Row, Spec
-from mlpbench.bench.report.charts.style import MUTED
+from mlpbench.bench.report import charts
+from mlpbench.bench.report.charts import MUTED, Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, table
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS, Attribution
@@ -61,16 +61,19 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
     after, kernels = f", {of_run(explanation)}" if several else "", explanation.kernels
     calls, texts = call_table(kernels), tuple(run_sentences(explanation))
 
-    def figure(kind: str, title: str, reading: str, numbers: Table) -> Figure:
-        return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, explanation)
+    def figure(kind: str, title: str, reading: str, numbers: Table, draw: Callable[..., dict[str, Spec]]) -> Figure:
+        return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, partial(draw, explanation))
 
     yield tuple(gain_sentences(kernels))
     if any(kernel.attribution for kernel in kernels):
-        yield figure("waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]))
+        yield figure(
+            "waterfall", "Where the time of a sample goes", _WATERFALL, gain_table([explanation]), waterfall_charts
+        )
     if any(share.verdict for kernel in kernels for share in kernel.shares):
-        yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels))
+        yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels), share_chart)
     fitted = any(kernel.fit for kernel in kernels)
-    line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, calls) if fitted else calls
+    title = "Time of a call, and the line through it"
+    line = figure("hockney", title, _HOCKNEY, calls, hockney_chart) if fitted else calls
     yield Section(f"What a call costs, and the machine's limits{after}", (line, texts))
 
 
@@ -219,22 +222,22 @@ def waterfall_charts(explanation: Explanation, names: Names) -> dict[str, Spec]:
     # The axis holds what bars reach, 0 and 1, and nothing far beyond them, whatever disturbed runs say.
     low, high = max(min(row["x"] for row in every), -1.0), min(max(row["x2"] for row in every), 2.0)
     scale = {"domain": [min(0.0, low) * 1.05, max(1.0, high) * 1.02], "nice": False}
-    axis = base.name_axis(minExtent=112, labelLimit=112, labelExpr="split(datum.label, '|')")
+    axis = charts.name_axis(minExtent=112, labelLimit=112, labelExpr="split(datum.label, '|')")
     order = [row["step"] for step in zip(*panels.values(), strict=True) for row in step]
     title, share = "share of the time one at a time", {"format": "~%", "tickCount": 5}
     bars = {
-        "x": base.field("x", title=title, scale=scale, axis=share),
+        "x": charts.field("x", title=title, scale=scale, axis=share),
         "x2": {"field": "x2"},
-        "y": base.field("step", "nominal", sort=order, axis=axis),
-        **base.telling({name: name for name in ("kernel", "part", "time")}),
+        "y": charts.field("step", "nominal", sort=order, axis=axis),
+        **charts.telling({name: name for name in ("kernel", "part", "time")}),
     }
-    of_kernel = bars | {"color": base.colour(names)}
+    of_kernel = bars | {"color": charts.colour(names)}
     layers = [
-        base.layer("bar", of_kernel, "datum.kind == 'end'", height=13, clip=True),
-        base.layer("bar", of_kernel, "datum.kind == 'cause'", height=13, opacity=0.45, clip=True),
-        base.layer("bar", bars, "datum.kind == 'rest'", height=13, opacity=0.45, clip=True, color=MUTED),
+        charts.layer("bar", of_kernel, "datum.kind == 'end'", height=13, clip=True),
+        charts.layer("bar", of_kernel, "datum.kind == 'cause'", height=13, opacity=0.45, clip=True),
+        charts.layer("bar", bars, "datum.kind == 'rest'", height=13, opacity=0.45, clip=True, color=MUTED),
     ]
-    return base.drawn(layers, panels, names, "The time of a sample, cause by cause.", 200)
+    return charts.drawn(layers, panels, names, "The time of a sample, cause by cause.", 200)
 
 
 def _steps(kernel: str, parts: Attribution) -> Iterator[Row]:
@@ -264,17 +267,17 @@ def share_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
     # What cannot be stands at the end of the axis; its tooltip says how much it would be.
     scale = {"domain": [0, 1.02], "clamp": True, "nice": False}
     axis = {"format": "~%", "tickCount": 5}
-    y = base.field("value", title="share of the limit", scale=scale, axis=axis)
-    lines, points = base.against_batch_size(rows, y, names)
-    points |= base.telling({"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"})
-    batch, single = f"datum.x != {base.SINGLE_X}", f"datum.x == {base.SINGLE_X}"
+    y = charts.field("value", title="share of the limit", scale=scale, axis=axis)
+    lines, points = charts.against_batch_size(rows, y, names)
+    points |= charts.telling({"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"})
+    batch, single = f"datum.x != {charts.SINGLE_X}", f"datum.x == {charts.SINGLE_X}"
     layers = [
-        base.layer("line", lines, batch, strokeWidth=2),
-        base.symbols(points, batch),
-        base.hollow(points, single),
+        charts.layer("line", lines, batch, strokeWidth=2),
+        charts.symbols(points, batch),
+        charts.hollow(points, single),
     ]
     what = "Share of the limit that binds, against batch size."
-    return base.drawn(layers, {"": base.dodged(rows)}, names, what, 300)
+    return charts.drawn(layers, {"": charts.dodged(rows)}, names, what, 300)
 
 
 def _shares(kernel: KernelExplanation) -> Iterator[Row]:
@@ -282,7 +285,7 @@ def _shares(kernel: KernelExplanation) -> Iterator[Row]:
         if share.verdict is not None:
             yield {
                 "kernel": kernel.kernel,
-                "x": base.SINGLE_X if share.mode == "per_sample" else share.batch_size,
+                "x": charts.SINGLE_X if share.mode == "per_sample" else share.batch_size,
                 "at": words.case(share.mode, share.batch_size),
                 "value": share.verdict.share,
                 "share": words.percent(share.verdict.share),
@@ -295,18 +298,18 @@ def hockney_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
     rows = [row for kernel in explanation.kernels for row in _calls(kernel)]
     sizes = [row["x"] for row in rows if row["kind"] == "call"]
     lines = {
-        "x": base.log_axis("x", "batch size (rows per call)", sizes, base.COUNT_LABEL),
-        "y": base.log_axis("y", "time of a call", [row["y"] for row in rows], base.TIME_LABEL),
-        "color": base.colour(names),
+        "x": charts.log_axis("x", "batch size (rows per call)", sizes, charts.COUNT_LABEL),
+        "y": charts.log_axis("y", "time of a call", [row["y"] for row in rows], charts.TIME_LABEL),
+        "color": charts.colour(names),
     }
     titles = {"kernel": "kernel", "at": "batch size", "time": "measured", "fitted": "fitted"}
-    points = lines | {"shape": base.shape(names), **base.telling(titles)}
+    points = lines | {"shape": charts.shape(names), **charts.telling(titles)}
     layers = [
-        base.layer("line", lines, "datum.kind == 'line'", strokeWidth=2, clip=True),
-        base.symbols(points, "datum.kind == 'call'"),
+        charts.layer("line", lines, "datum.kind == 'line'", strokeWidth=2, clip=True),
+        charts.symbols(points, "datum.kind == 'call'"),
     ]
     what = "Time of a call against batch size, with the line fitted to it."
-    return base.drawn(layers, {"": rows}, names, what, 330)
+    return charts.drawn(layers, {"": rows}, names, what, 330)
 
 
 def _calls(kernel: KernelExplanation) -> Iterator[Row]:
@@ -323,4 +326,3 @@ def _calls(kernel: KernelExplanation) -> Iterator[Row]:
 
 
 SECTIONS = (Part(90, "explained", "What the speedup is made of", lambda findings: blocks(findings.of(explanations))),)
-CHARTS = {"waterfall": waterfall_charts, "share": share_chart, "hockney": hockney_chart}

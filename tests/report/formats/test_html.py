@@ -9,9 +9,9 @@ import pytest
 
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.report import render
-from mlpbench.bench.report.charts import base, times
+from mlpbench.bench.report import charts, render
 from mlpbench.bench.report.formats import html
+from mlpbench.bench.report.sections import times
 from support import simulate
 from support.reports import EXACT
 
@@ -39,7 +39,7 @@ def test_the_charts_hold_the_known_values_and_without_intervals_no_whiskers(repo
 def test_an_astronomic_interval_does_not_flatten_the_chart():
     """The whiskers are cut off, and the values keep their place."""
     rows = [{"value": 1e-6, "low": 1e-12, "high": 1.0}, {"value": 2e-6, "low": None, "high": None}]
-    low, high = base.value_axis(rows, "", "")["scale"]["domain"]
+    low, high = charts.value_axis(rows, "", "")["scale"]["domain"]
     assert 1e-6 / 4 < low < 1e-6 < 2e-6 < high < 2e-6 * 5
 
 
@@ -47,8 +47,8 @@ def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
     """Without its single calls a kernel has no speedup; the others must not move up to its colour."""
     told = {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)}
     cases = summarize([simulate.read(simulate.write_run(tmp_path, told))])
-    for charts in (times.time_charts, times.speedup_charts):
-        (chart,) = charts({"": cases}, {"numpy": "numpy", "numba": "numba"}).values()
+    for draw in (times.time_charts, times.speedup_charts):
+        (chart,) = draw({"": cases}, {"numpy": "numpy", "numba": "numba"}).values()
         encodings = [layer["encoding"] for layer in chart["layer"]]
         scale = next(encoding["color"]["scale"] for encoding in encodings if "color" in encoding)
         assert scale["domain"] == ["numpy", "numba"]
@@ -56,7 +56,7 @@ def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
 
 def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
     page = reports.text("sweep", "html")
-    assert page.count('<div class="panels columns-3">') == 1, "times of three settings"
+    assert page.count('<div class="panels">') == 2, "times and speedups of three settings"
     panels = [specification(page, f"time_{number}") for number in range(3)]
     axes = [layer["encoding"].get("y", {}) for panel in panels for layer in panel["layer"]]
     domains = [axis["scale"]["domain"] for axis in axes if "scale" in axis]

@@ -1,14 +1,60 @@
-"""What charts are made of: axes, channels, layers, and the whole that fills its place, in the JSON of Vega-Lite.
+"""What charts are made of: colours, marks, axes, channels, layers, and the whole, in the JSON of Vega-Lite.
 
 A chart is a function of a figure's data and of the kernels of the page, each with the name that texts call it. It
-returns specifications by their titles, which stand beside each other, or one without a title.
+returns specifications by their titles, which stand beside each other, or one without a title; nothing here draws. A
+kernel has the same colour and mark in every report.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from hashlib import sha256
 from typing import Any
 
-from mlpbench.bench.report.charts.style import GRID, MUTED, SURFACE, series
+from mlpbench.kernels.colours import COLOURS
+
+#: Colours of a light and of a dark page by the names of its stylesheet's variables. The series, for parts of a whole
+#: and for what a page stresses, are of M. Okabe and K. Ito, "Color Universal Design" (2008).
+_COLOURS = {
+    "ink": ("#1b1f24", "#e8eaed"),
+    "muted": ("#59626d", "#a3acb7"),
+    "grid": ("#e3e6ea", "#31363d"),
+    "surface": ("#ffffff", "#16191d"),
+    "shade": ("#cfd4da", "#4a515a"),
+    "series-0": ("#0072b2", "#3b97d3"),
+    "series-1": ("#d55e00", "#d55e00"),
+    "series-2": ("#009e73", "#009e73"),
+    "series-3": ("#e69f00", "#e69f00"),
+}
+#: Charts name colours as variables: a drawn chart follows light and dark without being drawn again.
+INK, MUTED, GRID, SURFACE = "var(--ink)", "var(--muted)", "var(--grid)", "var(--surface)"
+SERIES = tuple(f"var(--{name})" for name in _COLOURS if name.startswith("series"))
+#: SVG paths in a square from -1 to 1, as Vega takes them for its symbols and the page for its legend.
+_SHAPES = {
+    "square": "M-.55,-.55H.55V.55H-.55Z",
+    "diamond": "M0,-.8L.8,0L0,.8L-.8,0Z",
+    "circle": "M.62,0A.62,.62,0,1,1,-.62,0A.62,.62,0,1,1,.62,0Z",
+    "hexagon": "M-.75,0L-.37,-.65H.37L.75,0L.37,.65H-.37Z",
+    "up": "M0,-.75L.7,.5H-.7Z",
+    "down": "M-.7,-.5H.7L0,.75Z",
+    "right": "M-.5,-.7L.75,0L-.5,.7Z",
+    "left": "M.5,-.7V.7L-.75,0Z",
+    "star": "M0,-.85L.21,-.28L.81,-.26L.33,.11L.5,.69L0,.35L-.5,.69L-.33,.11L-.81,-.26L-.21,-.28Z",
+    "plus": "M-.22,-.7H.22V-.22H.7V.22H.22V.7H-.22V.22H-.7V-.22H-.22Z",
+    "cross": "M-.67,-.36L-.36,-.67L0,-.31L.36,-.67L.67,-.36L.31,0L.67,.36L.36,.67L0,.31L-.36,.67L-.67,.36L-.31,0Z",
+    "bar": "M-.75,-.28H.75V.28H-.75Z",
+    "post": "M-.28,-.75H.28V.75H-.28Z",
+    "pentagon": "M0,-.72L.7,-.2L.43,.6H-.43L-.7,-.2Z",
+    "bow": "M-.7,-.6L0,-.15L.7,-.6V.6L0,.15L-.7,.6Z",
+    "glass": "M-.6,-.7H.6L.15,0L.6,.7H-.6L-.15,0Z",
+    "heart": "M0,.75L-.7,-.05V-.5H-.2L0,-.3L.2,-.5H.7V-.05Z",
+    "drop": "M0,-.85L.55,.1L.3,.6H-.3L-.55,.1Z",
+    "house": "M0,-.8L.65,-.15V.65H-.65V-.15Z",
+    "arrow": "M-.7,-.25H.05V-.7L.75,0L.05,.7V.25H-.7Z",
+    "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
+    "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
+}
+#: Other packages' kernels have one of these and any of the marks, by a hash of their names.
+_OTHERS = (("#007d86", "#2fc4cf"), ("#b23a75", "#f58bbd"), ("#77801a", "#c6d04a"), ("#0a6c9c", "#58bdea"))
 
 Spec = dict[str, Any]
 Names = Mapping[str, str]
@@ -24,6 +70,23 @@ _IN_UNITS = (
 TIME_LABEL = f"{' : '.join(_IN_UNITS)} : format(datum.value, '~g') + ' s'"
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
+
+
+# -- colours and marks
+
+
+def look(name: str) -> tuple[str, str]:
+    """Return the CSS colour of a kernel and the SVG path of its mark, which depend on its name alone."""
+    if name in COLOURS:
+        return f"var(--kernel-{name})", _SHAPES[COLOURS[name][2]]
+    number = int.from_bytes(sha256(name.encode()).digest()[:4], "big")
+    return f"var(--other-{number % len(_OTHERS)})", list(_SHAPES.values())[number // len(_OTHERS) % len(_SHAPES)]
+
+
+def colours() -> dict[str, tuple[str, str]]:
+    """Return the colour of each variable on a light and on a dark page."""
+    kernels = {f"kernel-{name}": (light, dark) for name, (light, dark, _) in COLOURS.items()}
+    return {**_COLOURS, **kernels, **{f"other-{number}": pair for number, pair in enumerate(_OTHERS)}}
 
 
 # -- channels
@@ -88,18 +151,15 @@ def value_axis(rows: Sequence[Row], title: str, label: str) -> Spec:
     return log_axis("value", title, [*values, *held], label, margins=(1.15, 1.15))
 
 
-def colour(names: Names) -> Spec:
-    """Return the colours of the page's kernels as a channel."""
-    return _by_kernel(names, [look.colour for look in series(names)])
+def colour(names: Names, part: int = 0) -> Spec:
+    """Return the colours of the page's kernels as a channel, or the other ``part`` of `look`."""
+    scale = {"domain": list(names.values()), "range": [look(name)[part] for name in names]}
+    return field("named", "nominal", scale=scale, title=None)
 
 
 def shape(names: Names) -> Spec:
     """Return the marks of the page's kernels as a channel."""
-    return _by_kernel(names, [look.shape for look in series(names)])
-
-
-def _by_kernel(names: Names, looks: Sequence[str]) -> Spec:
-    return field("named", "nominal", scale={"domain": list(names.values()), "range": looks}, title=None)
+    return colour(names, part=1)
 
 
 def telling(titles: Mapping[str, str]) -> Spec:

@@ -1,0 +1,107 @@
+"""What kernels look like in charts: readable on both grounds, told apart, and marked where they are unchecked."""
+
+import json
+import re
+from itertools import combinations
+
+import numpy as np
+import pytest
+import update_readme
+import vl_convert
+
+from mlpbench.bench.analysis.summary import summarize
+from mlpbench.bench.report import charts, render
+from mlpbench.kernels import registry
+from support.browsing import contrast
+from support.runs import peers
+
+SKIPS = {"numba-simd-new": {"describe": {"threads": 1, "skips_work": True}}}
+OURS = [*registry.usual(), "numba-simd-new"]
+KNOWN = [*OURS, *registry.peers()]
+#: What an eye makes of linear RGB. G. Machado, M. Oliveira and L. Fernandes, "A Physiologically-based Model for
+#: Simulation of Color Vision Deficiency", IEEE TVCG 15 (2009), severity 1.
+EYES = {
+    "usual": np.eye(3),
+    "protanopia": [[0.152286, 1.052583, -0.204868], [0.114503, 0.786281, 0.099216], [-0.003882, -0.048116, 1.051998]],
+    "deuteranopia": [[0.367322, 0.860646, -0.227968], [0.280085, 0.672501, 0.047413], [-0.01182, 0.04294, 0.968881]],
+}
+
+
+def rgb(colour):
+    return [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
+
+
+def oklab(colour, eye):
+    """Return a colour as an eye sees it, where distances are those that it sees. B. Ottosson, "Oklab" (2020)."""
+    share = np.array(rgb(colour)) / 255
+    linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    seen = np.clip(np.array(EYES[eye]) @ linear, 0, 1)
+    lms = np.array(
+        [[0.41222147, 0.53633254, 0.05144599], [0.2119035, 0.6806995, 0.10739696], [0.08830246, 0.28171884, 0.62997870]]
+    )
+    back = np.array(
+        [
+            [0.21045426, 0.79361779, -0.00407205],
+            [1.97799850, -2.42859221, 0.45059371],
+            [0.02590404, 0.78277177, -0.80867577],
+        ]
+    )
+    return back @ np.cbrt(lms @ seen)
+
+
+def colour(name, theme):
+    variable = charts.look(name)[0].removeprefix("var(--").removesuffix(")")
+    return charts.colours()[variable][theme == "dark"]
+
+
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_every_kernel_stands_out_from_the_page(theme):
+    for name in [*KNOWN, *(f"other-{number}" for number in range(40))]:
+        assert contrast(rgb(colour(name, theme)), rgb(charts.colours()["surface"][theme == "dark"])) > 3, name
+
+
+@pytest.mark.parametrize("eye", EYES)
+@pytest.mark.parametrize("theme", ["light", "dark"])
+def test_ours_are_told_apart_by_colour_and_all_by_their_marks(theme, eye):
+    assert len({charts.look(name)[1] for name in KNOWN}) == len(KNOWN)
+    seen = {name: oklab(colour(name, theme), eye) for name in OURS}
+    for one, other in combinations(OURS, 2):
+        assert np.linalg.norm(seen[one] - seen[other]) > (0.09 if eye == "usual" else 0.02), (one, other)
+
+
+def test_a_kernel_of_others_has_a_colour_that_none_of_ours_has():
+    assert charts.look("my-kernel")[0] not in {charts.look(name)[0] for name in KNOWN}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """Return a run in which one of several kernels skips work."""
+    return peers.write(tmp_path_factory.mktemp("unchecked"), infos=SKIPS, repeats=3)
+
+
+def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(run):
+    page = render.write(render.build([run]), "html")
+    drawn = dict(re.findall(r'id="spec-([\w-]+)">(.*?)</script>', page, re.DOTALL))
+    assert len(drawn) >= 4
+    for chart, text in drawn.items():
+        names = {row["kernel"]: row["named"] for row in json.loads(text)["datasets"]["rows"] if "kernel" in row}
+        marked = {kernel for kernel, name in names.items() if name.endswith(" †")}
+        assert marked == names.keys() & SKIPS.keys(), chart
+    assert re.search(r"numba-simd-new †</button>", page)
+    assert "numba-simd †" not in page
+
+
+def test_a_picture_has_the_mark_in_its_legend_and_its_own_colours(run):
+    svg = update_readme.picture(summarize([run]), "dark")
+    names = set(re.findall(r">([a-z-]+(?: †)?)</text>", svg))
+    assert {"numba-simd-new †", "numba-simd"} <= names
+    assert "numba-simd-new" not in names
+    assert (charts.colours()["surface"][1] in svg, "var(" in svg) == (True, False)
+
+
+def test_who_points_at_a_mark_reads_the_marked_name():
+    marks = charts.layer("point", charts.telling({"kernel": "kernel"}))
+    names = {"fast": "fast †", "plain": "plain"}
+    (chart,) = charts.drawn([marks], {"": [{"kernel": "fast"}, {"kernel": "plain"}]}, names, "", 9).values()
+    svg = vl_convert.vegalite_to_svg(chart)
+    assert re.findall(r'aria-label="(kernel: [^"]*)"', svg) == ["kernel: fast †", "kernel: plain"]
