@@ -12,16 +12,10 @@ from mlpbench.kernels.base import processors
 from mlpbench.kernels.spec import DType
 
 #: More is a typing error: a million rows of 784 float32 are 3 GB.
-MAX_BUDGET_S, MAX_BATCH_SIZE, MAX_THREADS = 7 * 24 * 3600, 1_000_000, 4096
+MAX_DURATION_S, MAX_BATCH_SIZE, MAX_THREADS = 7 * 24 * 3600, 1_000_000, 4096
 
 _UNITS = {"ns": 1e-9, "us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0}
 _TIME = re.compile(r"\s*(\d+(?:\.\d*)?|\.\d+)\s*([a-zµ]*)\s*", re.ASCII)
-
-
-def _seconds(text: str, no_unit: float = math.nan) -> float:
-    """Return the seconds of a number with its unit, or in ``no_unit``; NaN where it is no time."""
-    match = _TIME.fullmatch(text)
-    return float(match[1]) * (_UNITS.get(match[2], math.nan) if match[2] else no_unit) if match else math.nan
 
 
 def home(path: Path) -> Path:
@@ -29,19 +23,15 @@ def home(path: Path) -> Path:
     return Path(os.path.expanduser(path))  # noqa: PTH111 - Path.expanduser raises for ~nobody
 
 
-def parse_duration(text: str) -> float:
-    """Return the seconds of a number and its unit, from ns to h."""
-    seconds = _seconds(text)
-    if not seconds > 0:
-        raise UserError(f"{text!r} is not a duration: write a number above 0 and its unit, as 5ms or 200us")
-    return seconds
-
-
-def parse_budget(text: str) -> float:
-    """Return the seconds of ``90s``, ``2m``, ``1.5h`` or ``90``."""
-    seconds = _seconds(text.lower(), no_unit=1.0)
-    if not 0 < seconds <= MAX_BUDGET_S:
-        raise UserError(f"cannot read the budget {text!r}: write a time such as 90s, 2m or 1h, at most a week")
+def parse_duration(text: str, no_unit: float = math.nan) -> float:
+    """Return the seconds of a number and its unit, from ns to h; of a number alone, in ``no_unit``."""
+    match, seconds = _TIME.fullmatch(text.lower()), math.nan
+    if match:
+        seconds = float(match[1]) * (_UNITS.get(match[2], math.nan) if match[2] else no_unit)
+    if not 0 < seconds <= MAX_DURATION_S:
+        raise UserError(
+            f"cannot read the time {text!r}: write a number and its unit, as 5ms, 90s or 2h, a week at most"
+        )
     return seconds
 
 

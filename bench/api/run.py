@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import chain
 from os import PathLike
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from mlpbench.bench.api.results import Results, load
 from mlpbench.bench.errors import UserError
@@ -61,29 +61,17 @@ class Progress:
         return "; ".join((doing, *self.problems))
 
 
-class Stopped(Protocol):
-    """A run that stopped, or a sweep, as the wing `resume` finds it: its folder, and those of its settings.
-
-    ``take_in`` tells an `Effort` what has been done, ``reopen`` writes down that the run goes on.
-    """
-
-    sweep: Sweep
-    folder: Path
-    folders: list[Path]
-    take_in: Callable[[Effort], None]
-    reopen: Callable[[], None]
-
-
 @dataclass(frozen=True)
 class Planned:
     """A run that may begin, or go on where it has ``stopped``; ``effort`` knows which process is next.
 
-    ``command``: what made it, and goes on with it. ``below``: a folder of the machine for the runs of that command.
+    ``stopped`` is what the wing `resume` has found. ``command`` has made the run, and goes on with it. ``below``: a
+    folder of the machine for the runs of that command.
     """
 
     sweep: Sweep
     effort: Effort
-    stopped: Stopped | None = None
+    stopped: Any = None
     command: str = "run"
     below: str = ""
 
@@ -160,7 +148,7 @@ def resumed(asked: Request, command: str = "run", below: str = "") -> Planned:
     """
     if not (found := modules("resume")):
         raise UserError("--resume needs mlpbench's folder bench/wings/resume, and it is not there")
-    stopped: Stopped = found[0].find(asked, below)
+    stopped = found[0].find(asked, below)
     effort = Effort(stopped.sweep.plan, stopped.sweep.pairs)
     stopped.take_in(effort)
     return Planned(stopped.sweep, effort, stopped, command, below)

@@ -57,10 +57,6 @@ def _option(flag: str, metavar: str, read: Callable[[str], Any] = str, default: 
     return field(default=default, metadata=more)
 
 
-def _whole(what: str, least: int, most: int) -> Callable[[str], int]:
-    return partial(values.parse_whole, what=what, least=least, most=most)
-
-
 @dataclass(frozen=True)
 class Request:
     """What to measure, how, and where. The defaults are those of a run that names nothing.
@@ -81,9 +77,9 @@ class Request:
     threads: tuple[int, ...] = _option("--threads", "N", values.parse_threads, ())
     env: tuple[str, ...] = _option("--env", "NAME=PATH", lambda text: [text], ())
     device: str | None = _option("--device", "CARD")
-    repeats: int | None = _option("--repeats", "N", _whole("repeats", 1, 1000))
-    budget_s: float | None = _option("--budget", "TIME", values.parse_budget)
-    seed: int | None = _option("--seed", "N", _whole("seed", 0, MAX_INTEGER))
+    repeats: int | None = _option("--repeats", "N", partial(values.parse_whole, what="repeats", least=1, most=1000))
+    budget_s: float | None = _option("--budget", "TIME", partial(values.parse_duration, no_unit=1.0))
+    seed: int | None = _option("--seed", "N", partial(values.parse_whole, what="seed", least=0, most=MAX_INTEGER))
     p99_s: float | None = _option("--p99", "TIME", values.parse_duration)
     resume: str | None = _option("--resume", "[RUN]")
     results: Path = _option("--results", "DIR", Path, Path("results"))

@@ -139,5 +139,5 @@ def test_the_suite_times_single_calls_and_starts(tmp_path):
     assert ([start.fresh for start in trust.starts], trust.no_starts) == ([True, False], None)
     mistaken = processes.bench("-q", "--p99=soon")
     assert mistaken.returncode == 4
-    assert "'soon' is not a duration" in mistaken.stderr
+    assert "cannot read the time 'soon'" in mistaken.stderr
     assert "Traceback" not in mistaken.stderr
