@@ -104,7 +104,7 @@ def test_the_largest_batch_within_the_budget_of_the_run_or_the_reader_is_told(tm
     assert "up to 1 row p99 stays under 5.00 µs" in render.render([run], "md", 5e-6), "the reader's comes first"
     page = render.render([run], "html", 50e-6)
     assert "up to\N{NO-BREAK SPACE}10\N{NO-BREAK SPACE}rows" in page, "a number and its noun share a line"
-    for words, status, part in ((["5us"], 0, "up to 1 row"), (["soon"], 2, "not a duration")):
+    for words, status, part in ((["5us"], 0, "up to 1 row"), (["soon"], 2, "cannot read the time")):
         with pytest.raises(SystemExit) as ended:
             main(["report", "--results", str(tmp_path), "--p99", *words])
         out, err = capsys.readouterr()
