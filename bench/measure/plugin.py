@@ -127,11 +127,9 @@ def _tell(config: pytest.Config, asked: Suite, phase: str) -> None:
 def _schedule(config: pytest.Config, asked: Suite, plan: Plan) -> Schedule:
     """Return the schedule of a process of a run, as long as pytest-benchmark's own options say."""
     least_s, rounds, most_s = (config.getoption(f"benchmark_{name}") for name in ("min_time", "min_rounds", "max_time"))
-    wanted, threads = Wanted(float(least_s), int(rounds), float(most_s)), plan.threads or processors()
-    turns = range(wanted.turns)
-    seed, (kernel,) = plan.seed or 0, asked.kernels
-    order = [case_order(asked.cases, seed, kernel, asked.repeat, turn, threads=threads) for turn in turns]
-    return Schedule(wanted, order, threads)
+    wanted = Wanted(float(least_s), int(rounds), float(most_s), plan.threads or processors())
+    from_plan = asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat
+    return Schedule(wanted, [case_order(*from_plan, turn, threads=wanted.threads) for turn in range(wanted.turns)])
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -170,16 +168,14 @@ def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytest
     try:
         admitted = asked.admit(kernel)
     except KernelUnavailable as reason:
-        verdict, may_be_left_out = f"{kernel} is unavailable: {reason}", not asked.named
+        if not asked.named:
+            pytest.skip(f"{kernel} is unavailable: {reason}")
+        pytest.fail(f"{kernel} is unavailable: {reason}", pytrace=False)
     except NonConforming as reason:
-        verdict, may_be_left_out = f"{kernel} does not conform and is not timed: {reason}", False
-    else:
-        if schedule is None or case not in schedule.series:
-            asked.check_threads(admitted)
-        return admitted
-    if may_be_left_out:
-        pytest.skip(verdict)
-    pytest.fail(verdict, pytrace=False)
+        pytest.fail(f"{kernel} does not conform and is not timed: {reason}", pytrace=False)
+    if schedule is None or case not in schedule.series:
+        asked.check_threads(admitted)
+    return admitted
 
 
 @pytest.hookimpl(wrapper=True)

@@ -20,8 +20,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import look as look_
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure.case import Contestant, Prepared, make_ready, round_of
-from mlpbench.bench.measure.checks import Checks
-from mlpbench.bench.measure.usage import Usage, rounds_off, waiting
+from mlpbench.bench.measure.checks import Checks, Usage, rounds_off, waiting
 from mlpbench.bench.record.schema import PARTS, ExtraInfo
 from mlpbench.bench.record.trust import Refusal
 
@@ -41,11 +40,12 @@ TURN = "turn"
 
 @dataclass(frozen=True)
 class Wanted:
-    """What pytest-benchmark's options ask of a case: a round's fewest seconds, rounds in all, and seconds in all."""
+    """What is asked of a case: a round's fewest seconds, rounds and seconds in all, and how many threads it may use."""
 
     round_s: float
     rounds: int
     seconds: float
+    threads: int = 1
 
     @property
     def turns(self) -> int:
@@ -55,17 +55,16 @@ class Wanted:
 
 @dataclass
 class Series:
-    """One case in one process, block by block. Each round has a look before and after it.
+    """One case in one process, block by block.
 
-    ``given``: the threads that the kernel may use. ``several``: whether it does, which its first block tells.
-    ``call_s``: of its fastest call so far. ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock.
-    ``parts_s``: of the book's cell, the means over the calls of a round. ``result``: what the last timed call returned.
+    ``call_s``: of its fastest call so far. ``several``: whether it uses several threads, which its first block tells.
+    ``rounds_s`` by pytest-benchmark, ``spans_s`` by the hardware's own clock. ``parts_s``: the book's cell's, means of
+    the calls of a round. ``looks_ns``: of each block, before each round and after the last.
     """
 
     contestant: Contestant
     case: Case
     wanted: Wanted
-    given: int
     prepared: Prepared
     call_s: float
     info: ExtraInfo
@@ -74,7 +73,7 @@ class Series:
     rounds_s: list[float] = field(default_factory=list)
     spans_s: list[float] = field(default_factory=list)
     parts_s: list[tuple[float, ...]] = field(default_factory=list)
-    looks_ns: list[tuple[int, int]] = field(default_factory=list)
+    looks_ns: list[list[int]] = field(default_factory=list)
     waits_ns: list[int] = field(default_factory=list)
     result: Any = None
     ended: bool = False
@@ -118,7 +117,7 @@ class Series:
             between()
             others, own = others_s() - look_.helpers_s() - others, own_s() - own
         self.rounds_s += benchmark.stats.stats.data if benchmark.stats is not None else []
-        if is_first and not is_last and self.given > 1 and not self.several and others > SEVERAL * own:
+        if is_first and not is_last and self.wanted.threads > 1 and not self.several and others > SEVERAL * own:
             self.several = True  # the looks of this block were on one processor: its rounds are not kept
             for of_rounds in (self.rounds_s, self.spans_s, self.parts_s, self.looks_ns, self.waits_ns):
                 of_rounds.clear()
@@ -129,7 +128,7 @@ class Series:
         """Look before the first round of a block, and after each, and note what the round was like."""
         look, parts = self.look, self.prepared.parts
         parts.clear()
-        look_ns = look.take() if look else 0
+        self.looks_ns += [[look.take()]] if look else []
         while True:
             waited, began_s = waited_ns(), raw_s()
             yield
@@ -140,24 +139,21 @@ class Series:
                 self.parts_s.append(tuple(map(statistics.fmean, zip(*parts, strict=True))))
                 parts.clear()
             if look:
-                self.looks_ns.append((look_ns, look_ns := look.take()))
+                self.looks_ns[-1].append(look.take())
 
     def refusals(self) -> list[Refusal]:
         """Return what speaks against its times."""
-        reasons = {"timer": rounds_off(self.rounds_s, self.spans_s), "threads": self.usage.too_many(self.given)}
+        reasons = {
+            "timer": rounds_off(self.rounds_s, self.spans_s),
+            "threads": self.usage.too_many(self.wanted.threads),
+        }
         return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
 
     def facts(self) -> dict[str, Any]:
-        """Return the member ``extra_info`` of the case; of looks, the one after a round is the one before the next."""
-        looks_ns: list[list[int]] = []
-        for before, after in self.looks_ns:
-            if looks_ns and looks_ns[-1][-1] == before:
-                looks_ns[-1].append(after)
-            else:
-                looks_ns.append([before, after])
+        """Return the member ``extra_info`` of the case."""
         return replace(
             self.info,
-            looks_ns=tuple(map(tuple, looks_ns)),
+            looks_ns=tuple(map(tuple, self.looks_ns)),
             look_processors=self.look.processors if self.look else None,
             waits_ns=tuple(self.waits_ns),
             parts_s=dict(zip(PARTS, zip(*self.parts_s, strict=True), strict=False)),
@@ -184,14 +180,10 @@ class Series:
 
 @dataclass
 class Schedule:
-    """The cases of one process and how far they are. ``order``: the cases of each turn.
-
-    ``given``: the threads that the kernel may use. ``failed``: cases without a time.
-    """
+    """The cases of one process and how far they are; ``order``: those of each turn; ``failed``: without a time."""
 
     wanted: Wanted
     order: Sequence[Sequence[Case]]
-    given: int
     series: dict[Case, Series] = field(default_factory=dict)
     failed: set[Case] = field(default_factory=set)
     _checks: Checks | None = None
@@ -208,7 +200,7 @@ class Schedule:
     def settle(self, case: Case) -> None:
         """Wait until a pool that spins on behind another case is no neighbour of this one, nor taken for its own."""
         before, this = self._last, self.series.get(case)
-        if self.given == 1 or (this is not None and this.several):
+        if self.wanted.threads == 1 or (this is not None and this.several):
             return
         if this is None or not this.rounds_s or (before is not None and before.several):
             wait_for_others(0.3)  # a pool of threads gives up spinning within that time
@@ -216,7 +208,7 @@ class Schedule:
     def take(self, contestant: Contestant, case: Case, turn: int, benchmark: Callable[[], BenchmarkFixture]) -> None:
         """Make a case ready in its first turn, and time its rounds in others: only then is ``benchmark()`` asked."""
         if case not in self.series:
-            self.series[case] = Series(contestant, case, self.wanted, self.given, *make_ready(contestant, case))
+            self.series[case] = Series(contestant, case, self.wanted, *make_ready(contestant, case))
         series = self.series[case]
         if series.due(turn) == 0:
             return

@@ -1,6 +1,7 @@
 """The schedule: which rounds are timed when, what stands between them, and the row that a case's blocks become."""
 
 import itertools
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,8 +11,8 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.measure import schedule
+from mlpbench.bench.measure.checks import waiting
 from mlpbench.bench.measure.schedule import Schedule, Series, Wanted
-from mlpbench.bench.measure.usage import waiting
 from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.record.write import as_bytes
@@ -71,7 +72,7 @@ def take(clock, monkeypatch):
         of_all = {"inputs": rows(4), "book": None, "facts": facts, "workload": SimpleNamespace(params=None)}
         contestant = SimpleNamespace(kernel=kernel, **of_all)
         cases = [Case("batched", size) for size in seconds]
-        made = Schedule(wanted, [cases] * wanted.turns, given=2)
+        made = Schedule(replace(wanted, threads=2), [cases] * wanted.turns)
         blocks = []
         for turn, case in itertools.product(range(wanted.turns), cases):
             if made.is_due(case, turn):
@@ -132,7 +133,7 @@ def test_looks_are_taken_where_threads_work_and_the_first_block_says_where_that_
     for case, dropped in ((ONE, 0), (TWO, rounds_of(blocks, TWO)[0])):
         series = made.series[case]
         assert sum(rounds_of(blocks, case)) == len(series.rounds_s) + dropped
-        assert len(series.rounds_s) == len(series.looks_ns) == len(series.spans_s) == 200
+        assert len(series.rounds_s) == len(series.spans_s) == sum(len(block) - 1 for block in series.looks_ns) == 200
     made, blocks = take({1: 1.0}, Wanted(0.001, 1, 0.001), several=[ONE])
     assert len(blocks) == len(made.series[ONE].rounds_s) == 1, "one block is all there is, wherever its looks were"
 
@@ -201,7 +202,7 @@ def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
     facts = ExtraInfo(mode="book", batch_size=100, rows_per_call=100)
     contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=lambda case: facts, book=cell)
     book = Case("book", 100)
-    series = Series(contestant, book, Wanted(0.002, 3, 0.001), 1, *case_.make_ready(contestant, book))
+    series = Series(contestant, book, Wanted(0.002, 3, 0.001), *case_.make_ready(contestant, book))
     series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)
     assert (series.calls, len(series.rounds_s)) == (2, 3)
     means = np.mean(np.reshape(made[-6:], (3, 2, 4)), axis=1)
@@ -225,8 +226,8 @@ def row(case, turn, *seconds, kernel="numpy"):
 
 def test_the_blocks_of_a_case_become_the_row_that_pytest_benchmark_would_write(monkeypatch):
     monkeypatch.setattr(Series, "facts", lambda _: {"kernel": "numpy"})
-    series = Series(None, ONE, Wanted(1.0, 3, 1.0), 1, None, 0.1, None, rounds_s=[1.0, 2.0, 3.0])
-    made = Schedule(Wanted(0.001, 3, 0.02), [], 1, {ONE: series, TWO: series})
+    series = Series(None, ONE, Wanted(1.0, 3, 1.0), None, 0.1, None, rounds_s=[1.0, 2.0, 3.0])
+    made = Schedule(Wanted(0.001, 3, 0.02), [], {ONE: series, TWO: series})
     rows_of_blocks = [row(ONE, 0, 1.0, 2.0), row(TWO, 0, 9.0), row(ONE, 11, 3.0)]
     for check, cases in (("values", 1), ("timer", 2)):  # what rests on a time is not decided by one process
         assert len(made.merged(rows_of_blocks, [Refusal.of(TWO, check, "")])) == cases
