@@ -8,7 +8,6 @@ docs/evidence/statistics.md says how often intervals hold.
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -42,15 +41,6 @@ class Estimate:
     n: int
     reason: str | None = None
 
-    @classmethod
-    def of(cls, value: float, error: "Error | None", n: int, **more: Any) -> Self:
-        """Return a value with the 95 % interval that the ``error`` of its logarithm leaves: none of one repeat."""
-        if error is None:
-            return cls(value, math.nan, math.nan, n, "1 repeat: no interval", **more)
-        half = error.half()
-        # Two wildly different repeats can ask for more than a float holds; an interval up to 1e304 says the same.
-        return cls(value, value * math.exp(-half), value * math.exp(min(half, 700.0)), n, **more)
-
     @property
     def claims(self) -> bool:
         """Whether it has an interval, which holds in 95 % of cases."""
@@ -61,16 +51,13 @@ class Estimate:
         """Half the width of the interval; NaN where there is none."""
         return (self.high - self.low) / 2
 
-    def through(self, change: Callable[[float], float]) -> Self:
+    def through(self, change: Callable[[float], float]) -> "Estimate":
         """Return it with its value and both ends changed by one increasing function."""
         return replace(self, value=change(self.value), low=change(self.low), high=change(self.high))
 
 
-@dataclass(frozen=True)
-class Ratio(Estimate):
-    """A quotient with its interval (no unit), from ``n`` pairs, or from the smaller side's ``n`` repeats."""
-
-    paired: bool = True
+#: A quotient with its interval (no unit), from ``n`` pairs, or from the smaller side's ``n`` repeats.
+Ratio = Estimate
 
 
 @dataclass(frozen=True)
@@ -181,7 +168,16 @@ def estimate(values: Values | Iterable[float], scatter: Scatter = ALONE, wander:
     hold the next run's median.
     """
     x = positive(values)
-    return Estimate.of(_median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x))
+    return interval(_median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x))
+
+
+def interval(value: float, error: Error | None, n: int) -> Estimate:
+    """Return a value with the 95 % interval that the ``error`` of its logarithm leaves: none of one repeat."""
+    if error is None:
+        return Estimate(value, math.nan, math.nan, n, "1 repeat: no interval")
+    half = error.half()
+    # Two wildly different repeats can ask for more than a float holds; an interval up to 1e304 says the same.
+    return Estimate(value, value * math.exp(-half), value * math.exp(min(half, 700.0)), n)
 
 
 def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio:
@@ -190,7 +186,7 @@ def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, w
     ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
     ratios. Otherwise the quotient of the medians, with the scatter of times, and the wander of a run.
     """
-    return Ratio.of(*difference(a, b, paired, scatter, wander), paired=paired)
+    return interval(*difference(a, b, paired, scatter, wander))
 
 
 def difference(
@@ -202,9 +198,7 @@ def difference(
     """
     x, y = positive(a), positive(b)
     if paired:
-        if not (pairs := ratios(a, b)):
-            raise ValueError("no repeat has both sides")
-        x = positive(pairs)
+        x = positive(ratios(a, b))
         return _median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x)
     n = min(len(x), len(y))
     error = scatter.of(np.log(x)) + scatter.of(np.log(y)) + wander.error(runs=2) if n > 1 else None

@@ -70,7 +70,7 @@ def judge(
     level = FALSE_DISCOVERY_RATE * min(significant + 1, len(cases)) / max(len(cases), 1)
     judged = []
     for (value, error, n), p, q in zip(differences, p_values, p_adjusted, strict=True):
-        speedup = Ratio.of(value, error, n, paired=paired)
+        speedup = estimates.interval(value, error, n)
         verdict: Verdict = "not slower"
         decides, needed = decided(speedup), None
         if q <= FALSE_DISCOVERY_RATE and speedup.low > 1 and value > 1 + border:

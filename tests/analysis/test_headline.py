@@ -255,7 +255,7 @@ def test_a_sweep_has_one_line_for_each_setting_and_the_rest_in_a_table(tmp_path)
     ],
 )
 def test_a_ratio_is_said_as_far_as_its_interval_goes(value, low, high, said):
-    ratio, time = Ratio(value, low, high, 3, paired=True), Estimate(1e-6, 0.9e-6, 1.1e-6, 3)
+    ratio, time = Ratio(value, low, high, 3), Estimate(1e-6, 0.9e-6, 1.1e-6, 3)
     texts = [
         KernelFinding("run", "numba", time, 100, time, ratio, None).sentence(),
         Fastest("run", 100, "numba", time, "numpy", ratio).sentence(),

@@ -64,8 +64,8 @@ def test_pairs_cancel_what_both_sides_of_a_repeat_suffered():
     assert ratio([2 * s for s in slow], slow, paired=False).low < 1.0
     # Pairs are matched by the number of the repeat.
     found = ratio({0: 2.0, 2: 6.0, 5: 1.0}, {2: 3.0, 0: 1.0, 4: 9.0})
-    assert (found.value, found.n, found.paired) == (2.0, 2, True)
-    with pytest.raises(ValueError, match="no repeat has both sides"):
+    assert (found.value, found.n) == (2.0, 2)
+    with pytest.raises(ValueError, match="at least one repeat"):
         ratio({0: 1.0}, {1: 1.0})
 
 

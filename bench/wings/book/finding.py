@@ -204,7 +204,7 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
     shares = [both[1]["load"][repeat] / seconds for repeat, seconds in sides[1].items()]
     of_book = None
     if one.data == "mnist" and max(shares) < 1:
-        of_book = Ratio(**vars(estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares)))
+        of_book = estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares)
     return Apart(
         one=_way(one),
         batched=_way(batch),

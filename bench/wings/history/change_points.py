@@ -94,4 +94,4 @@ def _ratio(before: NDArray[np.float64], after: NDArray[np.float64], scatter: flo
     half *= float(special.stdtrit(degrees, 0.975))
     middle = float(after.mean() - before.mean())
     value, low, high = (math.exp(middle + side * half) for side in (0, -1, 1))
-    return Ratio(value, low, high, min(len(before), len(after)), paired=False)
+    return Ratio(value, low, high, min(len(before), len(after)))

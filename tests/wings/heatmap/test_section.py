@@ -85,7 +85,7 @@ def test_a_cell_has_two_digits_says_where_the_fastest_is_not_told_apart_and_is_n
 def test_words_stand_out_from_every_shade_and_shades_grow_darker():
     ratios = np.geomspace(1, 100, 101)
     names = {f"kernel-{number}": f"kernel-{number}" for number in range(len(ratios))}
-    ratio_of = {name: Ratio(value, value, value, 3, True) for name, value in zip(names, ratios, strict=True)}
+    ratio_of = {name: Ratio(value, value, value, 3) for name, value in zip(names, ratios, strict=True)}
     cells = {(name, 1): Cell(name, 1, 1e-6, "kernel-0", ratio) for name, ratio in ratio_of.items()}
     (chart,) = heatmap_chart([HeatMap("run", tuple(names), (1,), cells)], names).values()
     scale = chart["layer"][0]["encoding"]["color"]["scale"]
