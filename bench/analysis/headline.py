@@ -1,17 +1,16 @@
 """The finding in words and numbers: what a run ends with and a report begins with; of several runs, a line for each."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from itertools import groupby
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Literal
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import (
     CaseSummary,
-    batched,
     best_batch,
     best_cases,
     of_kernels,
@@ -19,7 +18,6 @@ from mlpbench.bench.analysis.summary import (
     ranked,
 )
 from mlpbench.bench.stats.estimates import Estimate, Ratio
-from mlpbench.bench.words import plain
 
 
 @dataclass(frozen=True)
@@ -65,62 +63,20 @@ class KernelFinding:
 
 
 @dataclass(frozen=True)
-class Fastest:
-    """The checked kernel with the shortest time per sample at a batch size (None: one at a time).
-
-    ``lead``: the runner-up's time / the fastest's.
-    """
-
-    run: str
-    batch_size: int | None
-    kernel: str
-    sample: Estimate
-    runner_up: str
-    lead: Ratio
-
-    def sentence(self) -> str:
-        """Return the finding as one sentence."""
-        second = self.runner_up
-        first = f"Fastest {_where(self.batch_size)}: {self.kernel}, {words.time(self.sample)} per sample"
-        if not self.lead.claims:
-            return f"{first}; next {second}, {words.ratio(self.lead)}."
-        wording = {
-            "same": f"; {second} is as fast, {words.ratio(self.lead)}",
-            "undecided": f"; whether {second} is slower is unclear{_unless_wide(self.lead)}",
-            "wide": f"; how far ahead of {second} is unclear",
-            "clear": f", {words.ratio(self.lead)} ahead of {second}",
-        }
-        return f"{first}{wording[clarity(self.lead)]}."
-
-
-@dataclass(frozen=True)
 class Headline:
-    """The finding. ``lead`` says it in one sentence; ``sentences`` are one for each kernel, ``remarks`` the rest of it.
+    """What runs show: a ``lead``, and one of the ``sentences`` for each of the ``kernels``.
 
-    ``ranks`` are the remarks on who is fastest, ``notes`` all others. ``kernels`` and ``fastest`` hold the numbers.
+    ``remarks``: what the reader must know before believing the numbers.
     """
 
     lead: str
     sentences: list[str]
-    ranks: list[str]
-    notes: list[str]
+    remarks: list[str]
     kernels: list[KernelFinding]
-    fastest: list[Fastest]
-
-    @property
-    def remarks(self) -> list[str]:
-        """Everything but the kernels one at a time."""
-        return [*self.ranks, *self.notes]
 
     def lines(self) -> list[str]:
         """Return everything there is to say, in order, without saying the lead twice."""
         return list(dict.fromkeys([self.lead, *self.sentences, *self.remarks]))
-
-    def as_dict(self) -> dict[str, Any]:
-        """Return sentences and numbers as JSON can hold them: an interval that does not exist is null."""
-        data: dict[str, Any] = plain({**asdict(self), "remarks": self.remarks})
-        del data["ranks"], data["notes"]
-        return data
 
 
 @dataclass(frozen=True)
@@ -160,26 +116,20 @@ def find(
     of what batching gains. ``threads``: how many were used, as `threads_of` says it.
     """
     if not cases:
-        return Headline("Nothing was timed.", [], [], [], [], [])
+        return Headline("Nothing was timed.", [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
-    kernels: list[KernelFinding] = []
-    fastest: list[Fastest] = []
-    sentences, ranks = list[str](), list[str]()
+    kernels, sentences = list[KernelFinding](), list[str]()
     for run, of_run in runs.items():
         own = of_kernels(of_run)
         order = ranked(best.values()) if (best := best_cases(own)) else []
         findings = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
-        winners = list(_fastest(of_run))
-        kernels += findings
-        fastest += winners
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
+        kernels += findings
         sentences += [before + kernel.sentence() for kernel in findings]
-        ranks += [before + winner.sentence() for winner in winners]
     lead = answer or _lead(kernels, titles)
     if len(runs) == 1 and (first := _of_all(order)):
         lead = f"{first} {lead}"
-    lead = f"{lead} {threads}" if threads else lead
-    return Headline(lead, sentences, ranks, _notes(cases), kernels, fastest)
+    return Headline(f"{lead} {threads}" if threads else lead, sentences, _remarks(cases), kernels)
 
 
 def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
@@ -247,18 +197,6 @@ def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
     )
 
 
-def _fastest(cases: Sequence[CaseSummary]) -> Iterator[Fastest]:
-    """Yield the fastest kernel one at a time and at the largest batch size, where two or more kernels compete."""
-    largest = max((case.batch_size for case in batched(cases)), default=None)
-    checked = [case for case in cases if not case.unchecked]
-    single = [one for own in of_kernels(checked).values() if (one := one_at_a_time(own))]
-    bulk = [case for case in batched(checked) if case.batch_size == largest]
-    for competing, batch_size in ((single, None), (bulk, largest)):
-        if len(competing) > 1:
-            (first, _), (second, lead), *_ = ranked(competing)
-            yield Fastest(first.run, batch_size, first.kernel, first.sample, second.kernel, lead)
-
-
 def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
     """Return who is fastest, each kernel at its best, as one sentence; None where fewer than two checked compete."""
     checked = [item for item in order if not item[0].unchecked]
@@ -287,7 +225,7 @@ def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
     return f"{every}: {high} most, {words.ratio(most)}; {low} least, {words.ratio(least)}."
 
 
-def _notes(cases: Sequence[CaseSummary]) -> list[str]:
+def _remarks(cases: Sequence[CaseSummary]) -> list[str]:
     """Return what the reader must know before believing the numbers."""
     single = [case.repeats == 1 for case in cases]
     notes = [f"{words.MARK.strip()} {words.UNCHECKED}."] if any(case.unchecked for case in cases) else []

@@ -163,7 +163,7 @@ class Document(Findings):
     def lines(self) -> list[str]:
         """Return what stands below the lead: a sentence for each kernel, or of several runs one for each run."""
         if self.overviews:
-            return [*(overview.sentence() for overview in self.overviews), *self.headline.notes]
+            return [*(overview.sentence() for overview in self.overviews), *self.headline.remarks]
         return self.headline.lines()[1:]
 
     def figures(self) -> Iterator[Figure]:
@@ -221,7 +221,7 @@ def heading(findings: Findings) -> Headline:
     answer = next(iter(findings.of(answers).values()), None) or None
     finding = headline.find(findings.cases, titles, answer, headline.threads_of(findings.runs))
     notes = [note for part in registered() if part.notes for note in part.notes(findings)]
-    return replace(finding, notes=[*finding.notes, *notes])
+    return replace(finding, remarks=[*finding.remarks, *notes])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:

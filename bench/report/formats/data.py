@@ -22,7 +22,7 @@ def as_json(document: Document) -> str:
     data: dict[str, Any] = {
         "schema": 1,  # of this document, not of the result files
         "title": document.title,
-        "headline": _with_ids(document.headline.as_dict(), runs),
+        "headline": _with_ids(words.plain(asdict(document.headline)), runs),
         "notices": list(document.notices),
         "cases": [_case(case, runs.get(case.run)) for case in document.cases],
         "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(machine.states), strict=True)],

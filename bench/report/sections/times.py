@@ -116,9 +116,9 @@ def _cases(findings: Findings) -> tuple[Block, ...]:
 
 
 def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
-    """Return what several runs show of each kernel, and who is fastest."""
-    heading = findings.of(document.heading)
-    return (kernel_table(heading.kernels, several=True), tuple(heading.ranks)) if findings.several else ()
+    """Return what several runs show of each kernel."""
+    kernels = findings.of(document.heading).kernels
+    return (kernel_table(kernels, several=True),) if findings.several else ()
 
 
 # -- charts
