@@ -14,8 +14,8 @@ import numpy as np
 from msgspec.structs import replace
 from numpy.typing import NDArray
 
-from mlpbench.bench.cases import CPU, PER_SAMPLE_ROWS, Case
-from mlpbench.bench.clock import elapsed, now, short_rounds, times_s
+from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.clock import elapsed, now, times_s
 from mlpbench.bench.data.workload import Workload, predict
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import ExtraInfo, KernelInfo
@@ -261,27 +261,3 @@ def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, floa
             kernel.to_host(y)
 
     return statistics.median(times_s(to_device, TRANSFERS)), statistics.median(times_s(to_host, TRANSFERS))
-
-
-class NullKernel(Kernel):
-    """Computes nothing: what is timed is the harness and one call of an empty method."""
-
-    backend = "none"
-
-    def __init__(self) -> None:  # no specification and no parameters: nothing is computed
-        self.result = np.zeros(10, np.float32)
-
-    def forward(self, x: Any) -> Any:  # noqa: ARG002 - the contract's argument
-        """Return the same array, whatever ``x`` is."""
-        return self.result
-
-    forward_one = forward
-
-
-def harness_s() -> dict[str, float]:
-    """Return the seconds of a call of the null kernel by mode, behind the same preparation as any other: some 60 ms."""
-    x, costs_s = np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32), {}
-    for mode, calls in (("per_sample", PER_SAMPLE_ROWS), ("batched", 1)):
-        _, seconds = short_rounds(prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), x).call, 15, 0.001)
-        costs_s[mode] = statistics.median(seconds) / calls
-    return costs_s

@@ -20,7 +20,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.child import PHASE
 from mlpbench.bench.machine.threads import TooManyThreads
-from mlpbench.bench.measure.case import Contestant, harness_s
+from mlpbench.bench.measure.case import Contestant
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan import profiles
@@ -232,20 +232,13 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     for info in (row["extra_info"] for row in output_json["benchmarks"]):
         info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
     asked.tell("looking closer")
-    costs_s = {} if asked.repeat else harness_s()
-    asked.trust = replace(asked.trust, look=looks, call_costs_s=costs_s, refusals=refusals)
-    head = _head(asked, config)
-    output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
-
-
-def _head(asked: Suite, config: pytest.Config) -> RecordHead:
-    """Return our block, with what wings measure of the kernel."""
+    asked.trust = replace(asked.trust, look=looks, refusals=refusals)
     (name,) = asked.kernels
     contestant = asked.admitted(name)
     beside: dict[str, Any] = {}
     for measure in _measurements("of_kernel") if contestant else ():
         beside |= measure(asked, contestant, config.getoption)
-    return RecordHead(
+    head = RecordHead(
         kernel=name,
         repeat=asked.repeat,
         environment=environment.collect(contestant.kernel_info.facts if contestant else None),
@@ -257,6 +250,7 @@ def _head(asked: Suite, config: pytest.Config) -> RecordHead:
         failures=tuple(asked.failures),
         **beside,
     )
+    output_json["mlpbench"] = msgspec.json.decode(msgspec.json.encode(head, enc_hook=as_json))  # NaN is null there
 
 
 def _measurements(name: str) -> list[Callable[..., Any]]:

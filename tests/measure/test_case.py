@@ -235,7 +235,7 @@ def test_the_books_cell_is_timed_whole():
     sizes = []
     info = measure(FakeBenchmark(), None, Case("book", 100), book=lambda size: (sizes.append(size), ()))
     assert sizes == [100] * 4  # the first call, and the three that pytest-benchmark makes
-    assert info.keys() - {"mode", "batch_size", "rows_per_round_call"} == {"first_call_s"}
+    assert [name for name in info if name.endswith("_s")] == ["first_call_s"], "it has no transfers"
 
 
 @pytest.mark.parametrize(("batch_size", "infer", "calls"), [(1, 5 * 0.5, 5), (2, 3 * 0.25, 3)])
@@ -276,14 +276,3 @@ def test_each_part_of_the_books_cell_has_its_own_time(clock, batch_size, infer, 
     assert hits == 4
     assert parts == pytest.approx((3.0, 2.0, infer, 4.0), abs=1e-4)
     assert [name.startswith("forward") for name, *_ in made[0].events].count(True) == calls
-
-
-def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):
-    calls = {"forward": [], "forward_one": []}
-    for name, shapes in calls.items():
-        monkeypatch.setattr(case_.NullKernel, name, lambda self, x, shapes=shapes: shapes.append(x.shape))
-    costs_s = case_.harness_s()
-    assert list(costs_s) == ["per_sample", "batched"]
-    assert (set(calls["forward"]), set(calls["forward_one"])) == ({(100, 1)}, {(1,)})
-    assert len(calls["forward_one"]) % 100 == 0
-    assert min(costs_s.values()) > 0

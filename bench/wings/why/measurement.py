@@ -4,12 +4,14 @@ With two neurons a layer, the time is that of the calls alone; with weights that
 memory to wait for. Both are timed after the cases, and are no cases: they are the field ``anatomy`` of the record.
 """
 
+import statistics
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
+from msgspec import structs
 
-from mlpbench.bench.cases import CPU, Case
+from mlpbench.bench.cases import CPU, PER_SAMPLE_ROWS, Case
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import Contestant, prepare
@@ -32,7 +34,9 @@ CASES = {
 
 
 def of_kernel(suite: Suite, contestant: Contestant, _: object) -> dict[str, Any]:
-    """Return the field ``anatomy`` of the record."""
+    """Return the field ``anatomy`` of the record; in the first repeat, note what the harness costs."""
+    if suite.repeat == 0:
+        suite.trust = structs.replace(suite.trust, call_costs_s=harness_s())
     if suite.repeat >= REPEATS:
         return {}
     return {"anatomy": measure(type(contestant.kernel), suite.workload.spec)}
@@ -93,3 +97,27 @@ def _rounds_s(kernel: Kernel, case: Case, x: Any) -> tuple[float, ...]:
     """Return the seconds per row of each round of a case."""
     _, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
     return tuple(call_s / case.batch_size for call_s in seconds)
+
+
+class NullKernel(Kernel):
+    """Computes nothing: what is timed is the harness and one call of an empty method."""
+
+    backend = "none"
+
+    def __init__(self) -> None:  # no specification and no parameters: nothing is computed
+        self.result = np.zeros(10, np.float32)
+
+    def forward(self, x: Any) -> Any:  # noqa: ARG002 - the contract's argument
+        """Return the same array, whatever ``x`` is."""
+        return self.result
+
+    forward_one = forward
+
+
+def harness_s() -> dict[str, float]:
+    """Return the seconds of a call of the null kernel by mode, behind the same preparation as any other: some 60 ms."""
+    x, costs_s = np.zeros((2 * PER_SAMPLE_ROWS, 1), np.float32), {}
+    for mode, calls in (("per_sample", PER_SAMPLE_ROWS), ("batched", 1)):
+        _, seconds = short_rounds(prepare(NullKernel(), Case(mode, PER_SAMPLE_ROWS), x).call, 15, 0.001)
+        costs_s[mode] = statistics.median(seconds) / calls
+    return costs_s

@@ -96,3 +96,14 @@ def test_as_many_repeats_have_it_as_make_an_interval(tmp_path):
     assert len(small["two_neurons"]["one_s"]) == measurement.ROUNDS
     last = suite_by_hand(tmp_path / "last.json", f"--mlpbench-repeat={measurement.REPEATS}")["mlpbench"]
     assert last["anatomy"] is None
+
+
+def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):
+    calls = {"forward": [], "forward_one": []}
+    for name, shapes in calls.items():
+        monkeypatch.setattr(measurement.NullKernel, name, lambda self, x, shapes=shapes: shapes.append(x.shape))
+    costs_s = measurement.harness_s()
+    assert list(costs_s) == ["per_sample", "batched"]
+    assert (set(calls["forward"]), set(calls["forward_one"])) == ({(100, 1)}, {(1,)})
+    assert len(calls["forward_one"]) % 100 == 0
+    assert min(costs_s.values()) > 0
