@@ -31,7 +31,6 @@ from mlpbench.kernels.own import files
 
 #: More differences than a line should have are counted.
 _MOST_NAMED = 8
-_TOO_OLD = "made by a version that could not resume"
 
 
 @dataclass(frozen=True)
@@ -184,14 +183,14 @@ def read(folder: Path) -> Stopped:
     folders = [folder / label for label in labels] or [folder]
     heads = [runs.read_head(child / PLAN_FILE) for child in folders]
     for child, planned in zip(folders, heads, strict=True):
-        _refuse_foreign(child, planned)
+        _refuse_foreign(child / PLAN_FILE, planned)
     if link := next((path for path in sorted(folder.rglob("*")) if path.is_symlink()), None):
         raise UserError(f"{link}: a link, and results are files: take it away")
     parts = _parts(heads)
     sweep = Sweep(_whole(head, parts) if isinstance(head, SweepHead) else parts[0].plan, tuple(parts))
     stopped = Stopped(folder, folders, sweep, head, heads, runs.read_runs(folder))
     if too_old := next((record.path for _, record in stopped.records if record.ran is None), None):
-        raise UserError(f"{too_old}: {_TOO_OLD}: it does not say how long it took")
+        raise UserError(f"{too_old}: it does not say how long it took: remove it, and it is measured again")
     for name, file in (named for part in parts for named in part.plan.files.items()):
         given = files.KernelFile(file.path, file.attribute, file.sha256)
         files.read(given)
@@ -199,23 +198,16 @@ def read(folder: Path) -> Stopped:
     return stopped
 
 
-def _refuse_foreign(folder: Path, head: PlanHead) -> None:
-    """Refuse a plan that is too old, that says what no plan says, and that this user's mlpbench did not write."""
-    file, plan = folder / PLAN_FILE, head.plan
-    if head.computed is None:
-        raise UserError(f"{folder}: {_TOO_OLD}: its plan does not say what it computes")
-    if unknown := head.computed.options.keys() - Options.__dataclass_fields__:
-        raise UserError(f"{file}: mlpbench.computed.options: there is no option {min(unknown)}")
-    if strange := {kernel for kernel, _ in plan.order} - set(plan.kernels):
-        raise UserError(f"{file}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
-    if plan.setting and plan.setting.env != (plan.env and plan.env.name):
-        raise UserError(f"{file}: mlpbench.plan.setting.env: the plan has another environment")
+def _refuse_foreign(file: Path, head: PlanHead) -> None:
+    """Refuse a plan that this user's mlpbench did not write."""
     if not run_folder.is_ours(head):
         changed = "it was changed, or somebody else or another version made it"
         why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
         advice = "only whoever made a run resumes it, so start a new one"
         raise UserError(f"{file} is not as your mlpbench writes it: {why}; {advice}")
-    admitted(plan.clock)
+    admitted(head.plan.clock)
+    if strange := {kernel for kernel, _ in head.plan.order} - set(head.plan.kernels):
+        raise UserError(f"{file}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
 
 
 def _parts(heads: list[PlanHead]) -> list[Part]:

@@ -61,9 +61,25 @@ def foreign(block, program):
     yield "debug", lambda: plan.update(clock=[f"--debug={program}"])
     yield "command", lambda: plan.update(command=[*command, "--device", "7"])
     yield "data", lambda: block["computed"]["options"].update(model=str(program))
+    yield "computed", lambda: block.pop("computed")
+    yield "option", lambda: block["computed"]["options"].update(extra="x")
+    yield "kernels", lambda: plan.update(kernels=["numpy"])
 
 
 FOREIGN = ("nothing", "interpreter", "file", "namespace", "plugin", "debug", "command", "data")
+FOREIGN += ("computed", "option", "kernels")
+    "nothing",
+    "interpreter",
+    "file",
+    "namespace",
+    "plugin",
+    "debug",
+    "command",
+    "data",
+    "computed",
+    "option",
+    "kernels",
+)
 
 
 @pytest.mark.parametrize("what", FOREIGN)
