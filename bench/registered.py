@@ -8,7 +8,8 @@ The package has ``COMMANDS``. Its modules, each optional:
   whether a kernel changed it.
 - ``environments`` asks other Pythons what they have. ``after_run`` measures after all processes; ``roofs`` measures
   the limits of one ``DEVICE``.
-- ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares files of others.
+- ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares files of others,
+  ``pages`` writes the page of all runs.
 
 No list names a wing: whoever deletes its folder takes all of it away.
 """

@@ -15,6 +15,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.write import write_document
+from mlpbench.bench.registered import modules
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Document
 from mlpbench.bench.report.sections import gaps, machine, times
@@ -30,14 +31,27 @@ def report(
     format: Annotated[str | None, typer.Option(metavar="FORMAT", help=_FORMAT)] = None,  # noqa: A002 - the option's name
     output: Annotated[Path | None, typer.Option("-o", "--output", metavar="FILE", help=_OUTPUT)] = None,
     p99: Annotated[float | None, typer.Option("--p99", metavar="TIME", parser=parse_duration, help=_P99)] = None,
+    browse: Annotated[bool, typer.Option("--open", help="Show the page in the browser.")] = False,
     results: Results = Path("results"),
 ) -> None:
     """Make a document from saved results: Markdown, one self-contained HTML page, CSV or JSON.
 
+    With --open, the page is made in the folder of the run and shown by the browser. A page of all runs is
+    index.html in the folder of results.
+
     Example: mlpbench report -o report.html
     """
     ending = output.suffix.lower().removeprefix(".") if output else ""
-    chosen = [run for path in console.resolve(runs, results) for run in record.read_runs(path)]
+    folders = console.resolve(runs, results)
+    chosen = [run for path in folders for run in record.read_runs(path)]
+    if browse:
+        if output or format:
+            raise UserError("--open makes the page in the folder of the run: leave --output and --format out")
+        page = write_reports(render.build(chosen, p99), folders[0])[-1].resolve().as_uri()
+        name_left_out(chosen)
+        console.out().print(Text(f"page: {page}"), soft_wrap=True)
+        typer.launch(page)
+        return
     text = render.render(chosen, format or (ending if ending in render.FORMATS else "md"), p99)
     name_left_out(chosen)
     if output is None:
@@ -56,7 +70,10 @@ def name_left_out(runs: Sequence[Run]) -> bool:
 
 
 def write_reports(document: Document, folder: Path, stem: str = "report") -> list[Path]:
-    """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed."""
+    """Write a report into the folder of its runs: Markdown, and HTML where the libraries for it are installed.
+
+    The page of all runs, in the folder of results, is made again.
+    """
     texts = {"md": render.write(document, "md")}
     try:
         texts["html"] = render.write(document, "html")
@@ -65,6 +82,8 @@ def write_reports(document: Document, folder: Path, stem: str = "report") -> lis
     written = {folder / f"{stem}.{ending}": text for ending, text in texts.items()}
     for path, text in written.items():
         write_document(path, text)
+    for wing in modules("pages") if stem == "report" else ():
+        wing.write(folder.parents[1])
     return list(written)
 
 

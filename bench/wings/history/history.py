@@ -7,6 +7,7 @@ series, at one pace of the processor where every run knows its own.
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from statistics import median
 from typing import Any
@@ -44,6 +45,7 @@ class Level:
     repeats: int
     scatter: float | None
     look_ns: float | None
+    unchecked: bool = False
 
 
 @dataclass(frozen=True)
@@ -121,7 +123,7 @@ def find(folder: Path, kernels: Sequence[str] = (), latest: int = 0) -> History:
     paths = sorted(path for path in runs.find_runs(folder.parent) if path.parent == folder)[-latest:]
     if not paths:
         raise UserError(f"no runs in {folder}: `mlpbench run` makes one")
-    of_runs = [levels for path in paths for levels in _levels(path)]
+    of_runs = [levels for path in paths for levels in levels_of(path)]
     known = {level.kernel for run in of_runs for level in run.levels}
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
@@ -134,16 +136,21 @@ def find(folder: Path, kernels: Sequence[str] = (), latest: int = 0) -> History:
     )
 
 
-def _levels(path: Path) -> tuple[RunLevels, ...]:
-    """Return the levels of a run, or of each setting of a sweep."""
+def levels_of(path: Path) -> tuple[RunLevels, ...]:
+    """Return the levels of a run, or of each setting of a sweep; read once until one of its files changes."""
+    return _levels_of(path, max((file.stat().st_mtime_ns for file in path.rglob("*.json")), default=0))
+
+
+@cache
+def _levels_of(path: Path, _changed_ns: int) -> tuple[RunLevels, ...]:
     try:
-        return tuple(map(_levels_of, judge.read(path)))
+        return tuple(map(_of_run, judge.read(path)))
     except UserError as error:
         name, problem = clean_text(path.name), clean_text(str(error))
         return (RunLevels(name, name, problem=problem),)
 
 
-def _levels_of(run: Judged) -> RunLevels:
+def _of_run(run: Judged) -> RunLevels:
     every, best = times.cases([run]), fastest_looks(run.records)
     look_ns = best[min(best, key=lambda kind: kind[1])] if best else None
     shared = estimates.shared_scatter(case.by_repeat for case in every)
@@ -152,7 +159,7 @@ def _levels_of(run: Judged) -> RunLevels:
         logs = np.log(list(case.by_repeat.values()))
         scatter = math.sqrt(shared.of(logs).square) if len(logs) > 1 else None
         middle_s = math.exp(float(np.median(logs)))
-        levels.append(Level(_task(run), case.kernel, *case.at, middle_s, len(logs), scatter, look_ns))
+        levels.append(Level(_task(run), case.kernel, *case.at, middle_s, len(logs), scatter, look_ns, case.unchecked))
     started = run.plan.started if run.plan and run.plan.started else run.id
     kernels = {record.kernel: sides.of_kernel(record) for record in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}

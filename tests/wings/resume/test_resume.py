@@ -68,18 +68,6 @@ def foreign(block, program):
 
 FOREIGN = ("nothing", "interpreter", "file", "namespace", "plugin", "debug", "command", "data")
 FOREIGN += ("computed", "option", "kernels")
-    "nothing",
-    "interpreter",
-    "file",
-    "namespace",
-    "plugin",
-    "debug",
-    "command",
-    "data",
-    "computed",
-    "option",
-    "kernels",
-)
 
 
 @pytest.mark.parametrize("what", FOREIGN)
