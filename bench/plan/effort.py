@@ -1,8 +1,7 @@
 """How often to repeat: until every interval is narrow enough, or the time is spent. Knows no files and no clock.
 
-The plan's repeats come first, as far as the budget goes: what would not end within it is left out, by name. Then come
-rounds of those kernels whose intervals are too wide; the number of the round is that of the repeat. Sides of a pair
-come both or not at all. docs/evidence/statistics.md has the rule, `scripts/stopping_table.py` what it costs.
+The plan's repeats come first, as far as the budget goes; then rounds of those kernels whose intervals are too wide.
+Sides of a pair come both or not at all. `scripts/stopping_table.py` counts what the rule costs.
 """
 
 import random
@@ -33,8 +32,7 @@ _Case = tuple[str, int]
 class Effort:
     """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for.
 
-    A kernel is a name: in a sweep each pair of setting and kernel has one. ``together``: the kernels that are sides of
-    a pair (`bench.plan.sweep.together`); None where each is alone.
+    A kernel is a name of the whole plan. ``together``: those that are sides of a pair (`bench.plan.sweep.together`).
     """
 
     def __init__(self, plan: Plan, together: Sequence[Sequence[str]] | None = None) -> None:

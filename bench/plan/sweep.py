@@ -1,7 +1,7 @@
 """The plan of a request: an ordinary run for each setting, side by side, and their kernels, repeats and budget.
 
-Each pair of setting and kernel is a name, ``<label>/<kernel>``, in one plan of the whole, whose order is shuffled as a
-run's is: ratios between settings stay paired by repeat. With one setting names are kernels.
+A kernel of a setting is a name, ``<label>/<kernel>``, in the plan of the whole, whose order is shuffled as a run's is:
+ratios between settings stay paired by repeat. With one setting names are kernels.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -44,10 +44,7 @@ class Env:
 
 @dataclass(frozen=True)
 class Part:
-    """One setting: an ordinary run. ``names``: what its kernels are called in the plan of the whole.
-
-    ``env``: the environment that is measured, None for our own.
-    """
+    """One setting: an ordinary run of kernels, by their ``names`` in the whole. ``env``: None for our own environment."""
 
     setting: Setting
     plan: Plan
@@ -85,10 +82,7 @@ class Sweep:
 
 
 def plan(request: Request) -> Sweep:
-    """Return what a request comes to here. Nothing is timed, and nothing is written.
-
-    Raises UserError: also where a kernel that was asked for by name can run in no setting.
-    """
+    """Return what a request comes to here. Raises UserError, also where a kernel that it names can run nowhere."""
     pythons = interpreters(request.env)
     settings = make_settings(request, list(pythons))
     workloads = make_workloads(request, settings)
@@ -198,10 +192,7 @@ def make_settings(request: Request, envs: Sequence[str]) -> list[Setting]:
 
 
 def make_workloads(request: Request, settings: Sequence[Setting]) -> list[Workload]:
-    """Return what each setting computes; settings that differ in threads share it.
-
-    Raises UserError for data and weights that are bad or do not fit, before anything runs.
-    """
+    """Return what each setting computes; those that differ in threads share it. Raises UserError for what is bad."""
     rows = max(cases_.ALL_ROWS, *(case.batch_size for case in grid(request)))
     options, texts = make_options(request), {spec.label(): spec.text for spec in request.spec}
     made: dict[tuple[str, str], Workload] = {}
@@ -218,10 +209,11 @@ def make_workloads(request: Request, settings: Sequence[Setting]) -> list[Worklo
 
 def interpreters(texts: Sequence[str]) -> dict[str, str]:
     """Return the interpreter of each environment that was named as NAME=PATH, by its name. Raises UserError."""
-    found: list[dict[str, str]] = [wing.parse(texts) for wing in (modules("environments") if texts else ())]
-    if texts and not found:
-        raise UserError("--env: mlpbench measures in no other environment here")
-    return found[0] if found else {}
+    if not texts:
+        return {}
+    for wing in modules("environments"):
+        return dict(wing.parse(texts))
+    raise UserError("--env: mlpbench measures in no other environment here")
 
 
 def inspected(interpreters: Mapping[str, str]) -> dict[str, Env]:
