@@ -14,7 +14,7 @@ from mlpbench.bench.analysis import judge, sides
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.record import runs as record
 from mlpbench.kernels.registry import one_of
 
@@ -114,7 +114,7 @@ def load(*paths: Named | Iterable[Named], results: Named = "results") -> Results
     named = [str(name) for path in paths for name in ((path,) if isinstance(path, str | PathLike) else path)]
     found: list[Judged] = []
     for name in named or ["latest"]:
-        path = record.resolve(name, Path(results), identity.machine_id())
+        path = record.resolve(name, Path(results), environment.machine_id())
         folders = [path]
         if path.is_dir() and not any(path.glob("*.json")):  # of results, or of one machine
             every = record.find_runs(path) or record.find_runs(path.parent)
@@ -159,7 +159,7 @@ def compare(
 def _sides_of(side: Named | Results | None, results: Path) -> list[Side]:
     if isinstance(side, Results):
         return [Side(run) for run in side.runs]
-    return sides.parse_sides(fspath(side or ""), results, identity.machine_id())
+    return sides.parse_sides(fspath(side or ""), results, environment.machine_id())
 
 
 def columns(of: str) -> pd.DataFrame:

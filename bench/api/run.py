@@ -20,8 +20,7 @@ from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import seal
-from mlpbench.bench.run import sweep as sweeps
+from mlpbench.bench.run import process, seal
 from mlpbench.bench.run.process import Outcome
 from mlpbench.kernels import base
 
@@ -165,13 +164,13 @@ def carry_out(
     if stopped:
         folder, folders = stopped.folder, stopped.folders
     else:
-        folder, folders = sweeps.open_folders(results, sweep, planned.below)
-    with run_folder.held(folder), sweeps.saying_what_is_kept(folder, planned.command):
+        folder, folders = run_folder.open_folders(results, sweep, planned.below)
+    with run_folder.held(folder, planned.command):
         on_begin(folder)
         if stopped:
             stopped.reopen()
         finished = _run_processes(planned, folders, on_progress or (lambda _: None))
-        sweeps.close(sweep, folder, folders, planned.effort, interrupted=not finished)
+        run_folder.close(sweep, folder, folders, planned.effort, interrupted=not finished)
     return Carried(sweep, folder, folders, finished)
 
 
@@ -184,7 +183,7 @@ def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Calla
         on_progress(Progress(kernel, repeat, phase, done, total, effort.left_s(), setting))
 
     with suppress(KeyboardInterrupt), ended_by_request():
-        for outcome in sweeps.execute(planned.sweep, folders, on_phase, effort):
+        for outcome in process.execute(planned.sweep, folders, on_phase, effort):
             done += 1
             total = max(least, done + effort.goes_on)
             at = outcome.kernel, outcome.repeat, "ended", done, total, effort.left_s(), outcome.setting

@@ -14,7 +14,7 @@ from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.options import AsJson, Results
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.registered import modules
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import compare as section
@@ -59,7 +59,7 @@ def compare(
         raise UserError("name two sides, or one run and --by with an axis of it, such as --by env")
     comparison = analysis.of_files(baseline, candidate, fail_if_slower, anyway=anyway) if candidate else None
     if comparison is None:
-        here = identity.machine_id()
+        here = environment.machine_id()
         typed = [registry.typed_name(text) for text in (baseline, candidate) if text is not None]
         parsed = [sides.parse_sides(text, results, here) for text in typed]
         left, right, axis = parsed[0], parsed[-1], None

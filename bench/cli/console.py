@@ -54,10 +54,10 @@ def working(doing: str) -> Status:
 
 def resolve(runs: Sequence[str] | None, results: Path) -> list[Path]:
     """Return the runs that were named, the latest where none was."""
-    from mlpbench.bench.machine import identity
+    from mlpbench.bench.machine import environment
     from mlpbench.bench.record import runs as record
 
-    here = identity.machine_id()
+    here = environment.machine_id()
     paths = [record.resolve(run, results, here) for run in runs or ["latest"]]
     if not runs or any(run.partition("/")[0] == "latest" for run in runs):
         tell_of_latest(results, here)

@@ -1,30 +1,37 @@
 """A process under limits: of time, of memory, of what it prints. It ends with us, and so does all that it has started.
 
 Its memory is what it and its children hold in RAM, looked at from outside: the system's own limits count addresses, of
-which CUDA and JIT compilers reserve far more than they use.
+which CUDA and JIT compilers reserve far more than they use. A module that is run can be asked a question: it finds that
+on its command line, and prints the answer.
 """
 
 import ctypes
+import getpass
+import json
 import os
 import selectors
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from mlpbench.bench.clock import now
-from mlpbench.bench.machine.binding import bound
 from mlpbench.bench.machine.scratch import VARIABLE, kill_all_in, processes_in, scratch
-from mlpbench.bench.machine.variables import with_compiled_code
+from mlpbench.bench.machine.threads import bound, with_threads
 from mlpbench.bench.record.plan import Binding
 
 #: The variable in which a process finds the number of the one that has started it.
 PARENT = "MLPBENCH_PARENT"
+#: Variables that are about our own interpreter.
+OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
+#: PyTorch keeps compiled code among temporary files, unless this variable names another folder.
+INDUCTOR_CACHE = "TORCHINDUCTOR_CACHE_DIR"
 #: What a line begins with in which a measuring process says, among pytest's lines, what it does now.
 PHASE = "mlpbench now: "
 #: Seconds between two looks at a process that says nothing.
@@ -97,7 +104,7 @@ def run(
     """
     with ExitStack() as at_end:
         folder = within or at_end.enter_context(scratch())
-        variables = {**with_compiled_code(environ), VARIABLE: str(folder), PARENT: str(os.getpid())}
+        variables = {INDUCTOR_CACHE: _inductor_cache(), **environ, VARIABLE: str(folder), PARENT: str(os.getpid())}
         try:
             with bound(binding):
                 process = subprocess.Popen(
@@ -242,3 +249,68 @@ def resident_bytes(number: int) -> int:
             for task in (process / "task").iterdir():
                 ahead += map(int, (task / "children").read_bytes().split())
     return total
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a process ``found``; or None, and the ``reason`` in one line. ``printed`` is all of its stdout."""
+
+    found: dict[str, Any] | None
+    reason: str | None
+    printed: str = ""
+
+
+def ask(
+    module: str,
+    what: Mapping[str, Any],
+    *,
+    timeout_s: float,
+    threads: int | None = None,
+    binding: Binding | None = None,
+    variables: Mapping[str, str] | None = None,
+    python: str | None = None,
+) -> Answer:
+    """Run a module, in which `question` is ``what``, and return what it tells last.
+
+    The process has our environment and ``variables``. With ``threads``, every library in it starts with so many.
+    ``python``: another interpreter than ours.
+    """
+    environ = {**inherited(python), **(variables or {})}
+    if threads is not None:
+        environ = with_threads(environ, threads)
+    command = [python or sys.executable, "-P", "-m", module, json.dumps(what)]
+    ended = run(command, environ, timeout_s, binding=binding)
+    if ended.status == 0:
+        with suppress(ValueError, IndexError, RecursionError):
+            found = json.loads(ended.out.splitlines()[-1])
+            if isinstance(found, dict):
+                return Answer(found, None, ended.out)
+    errors = [line for line in ended.err.splitlines() if line.strip()]
+    why = "" if ended.status is None else f": {errors[-1] if errors else 'it gave no answer'}"
+    return Answer(None, f"the process {ended.how()}{why}", ended.out)
+
+
+def question() -> dict[str, Any]:
+    """Return what this process was asked. It ends with the process that asks."""
+    end_with_parent()
+    asked: dict[str, Any] = json.loads(sys.argv[1])
+    return asked
+
+
+def tell(answer: Mapping[str, Any]) -> None:
+    """Print an answer to the process that asked, on a line of its own whatever libraries have printed before."""
+    print(f"\n{json.dumps(answer)}", flush=True)  # noqa: T201
+
+
+def inherited(python: str | None) -> dict[str, str]:
+    """Return our variables, as an interpreter inherits them: ours (None) all; another none about our packages."""
+    return {name: value for name, value in os.environ.items() if python is None or name not in OF_OUR_PYTHON}
+
+
+def _inductor_cache() -> str:
+    """Return the folder of compiled code that a new folder for temporary files would hide: PyTorch's own."""
+    try:
+        user = getpass.getuser()
+    except (KeyError, OSError, ImportError):  # a number without a name
+        user = "nobody"
+    return str(Path(tempfile.gettempdir(), f"torchinductor_{user}"))

@@ -17,7 +17,7 @@ import llvmlite.binding as llvm
 from mlpbench.bench.clock import MONOTONIC, used_s
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.machine import identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.trust import (
     BEST,
@@ -136,7 +136,7 @@ def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
 
 def path_for(folder: Path) -> Path:
     """Return where the fastest looks are kept for a run in this folder: in that of its machine."""
-    machine = identity.machine_id()
+    machine = environment.machine_id()
     return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / FILE
 
 
@@ -164,7 +164,7 @@ def keep(path: Path, record: Record) -> str | None:
     best = fastest([*before, *(BestLook(name=name or "", processors=at, best_ns=ns) for at, ns in seen)])
     if best != before:
         with suppress(UserError):
-            head = LookHead(machine=identity.machine_id(), best=best)
+            head = LookHead(machine=environment.machine_id(), best=best)
             write_atomically(path, LookFile(head), replace=True)
     return problem
 

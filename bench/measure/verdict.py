@@ -12,7 +12,7 @@ from msgspec.structs import replace
 from mlpbench.bench import words
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import question
+from mlpbench.bench.machine import child
 from mlpbench.bench.measure import checks
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.fields import Block, Number
@@ -44,7 +44,7 @@ class Verdict(Block, frozen=True, omit_defaults=True):
 def ask(options: Options, name: str) -> Verdict:
     """Return the verdict of a process of its own on a kernel, which may print anything, hang or end it."""
     # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
-    process = question.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
+    process = child.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
     with suppress(msgspec.ValidationError):
         found = msgspec.convert({"reason": None, **(process.found or {}), "kernel": name}, Verdict)
         if found.accuracy is None:
@@ -87,5 +87,5 @@ def _place(raised: BaseException, kernel: str) -> str:
 
 
 if __name__ == "__main__":
-    asked = question.question()
-    question.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]).as_dict())
+    asked = child.question()
+    child.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]).as_dict())

@@ -10,7 +10,7 @@ from typing import Any
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.machine import child, question
+from mlpbench.bench.machine import child
 from mlpbench.bench.record import untrusted
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
@@ -88,7 +88,7 @@ def _library(name: str) -> str:
 def _ask(names: list[str], specs: Collection[ForwardSpec], python: str | None) -> dict[str, Probed]:
     """Ask one process about kernels of one module, and another about those that it did not come to."""
     asked = {"names": names, "specs": [spec.as_dict() for spec in specs]}
-    ended = question.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
+    ended = child.ask(__name__, asked, timeout_s=TIMEOUT_S, python=python)
     answers: dict[str, Probed] = {}
     for line in ended.printed.splitlines():  # among whatever libraries print while they are imported
         with suppress(UserError):
@@ -122,7 +122,7 @@ def _refusal(ask: Callable[..., object], *what: ForwardSpec) -> str | None:
 
 
 if __name__ == "__main__":
-    asked = question.question()
+    asked = child.question()
     for_specs = [ForwardSpec(**{**spec, "sizes": tuple(spec["sizes"])}) for spec in asked["specs"]]
     for each in asked["names"]:
-        question.tell(asdict(probe(each, for_specs)))
+        child.tell(asdict(probe(each, for_specs)))

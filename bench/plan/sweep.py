@@ -14,7 +14,7 @@ from mlpbench.bench.cases import Case, Setting
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.machine import binding, environment
+from mlpbench.bench.machine import environment, threads
 from mlpbench.bench.plan import effort, probe
 from mlpbench.bench.plan import plan as plans
 from mlpbench.bench.plan.probe import Probed
@@ -155,7 +155,7 @@ def plan_of(whole: Plan, setting: Setting, names: Mapping[str, str], settings: S
         threads=setting.threads,
         sweep=whole.run_id,
         setting=setting,
-        binding=binding.choose(setting.threads) if "threads" in setting.varies else None,
+        binding=threads.choose(setting.threads) if "threads" in setting.varies else None,
     )
 
 

@@ -1,80 +1,69 @@
-"""The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended."""
+"""The folder of a run, or of a sweep over several settings with one for each: opened with its plan, closed at its end.
+
+With one setting the folder is the run's own.
+"""
 
 import fcntl
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
 from msgspec.structs import replace
 
-from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError, user_error
-from mlpbench.bench.machine import environment, identity
+from mlpbench.bench.machine import environment
+from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment
-from mlpbench.bench.record.plan import Computed, Ending, Plan, PlanHead, RunFile, SweepHead
-from mlpbench.bench.record.runs import PLAN_FILE
+from mlpbench.bench.record.plan import Computed, Ending, PlanHead, RunFile, SweepHead
+from mlpbench.bench.record.runs import PLAN_FILE, RECORD_FILE
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import seal
+from mlpbench.bench.words import things
 
 
-def open_run(
-    results: Path, plan: Plan, workload: Workload | None = None, below: str = "", there: Environment | None = None
-) -> Path:
-    """Make the folder of a run, with the plan in it; ``below`` is a folder of its machine to put it in.
+def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, list[Path]]:
+    """Make the folder of a sweep among the results of this machine, and one for each of its settings, with its plan.
 
-    ``workload``: what it computes; without it, the run cannot be resumed. ``there``: the environment that is measured,
-    None for our own. Raises UserError where that cannot be written.
+    Return both; with one setting they are the same. ``below``: a folder of the machine to put them in. Raises UserError
+    where that cannot be written, or is there.
     """
-    folder = make_folder(results, Path(below) / plan.run_id)
-    write_head(folder, PlanHead(plan=plan, computed=computed(workload) if workload else None), there)
-    return folder
-
-
-def computed(workload: Workload) -> Computed:
-    """Return what a workload computes, as a file holds it."""
-    _, (*_, data, _), (_, weights) = workload.facts()
-    return Computed(workload.options.texts(), workload.rows, data, weights)
-
-
-@contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep others from going on with a run while this process does. Raises UserError where another process does.
-
-    The system forgets it when this process ends, however it ends. No file is made for it.
-    """
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system that knows no locks
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise UserError(f"{folder}: another process goes on with this run: wait for its end") from None
-        yield
-    finally:
-        os.close(handle)
-
-
-def make_folder(results: Path, name: Path | str) -> Path:
-    """Make a new folder among the results of this machine. Raises UserError where that is not possible."""
-    folder = results / identity.machine_id() / name
+    folder = results / environment.machine_id() / below / sweep.plan.run_id
+    folders = [folder / part.setting.label for part in sweep.parts] if sweep.several else [folder]
     with user_error(f"cannot write results to {results}", "; choose another folder with --results"):
         try:
             folder.mkdir(parents=True)
         except FileExistsError:
             raise UserError(f"{folder} is there already and is not overwritten: choose another --results") from None
-    return folder
+        for child in folders:
+            child.mkdir(exist_ok=True)
+    for child, part in zip(folders, sweep.parts, strict=True):
+        write_head(child, _head(part), part.env.environment if part.env else None)
+    if sweep.several:  # last: a sweep with a header has all its settings
+        ways = ((sweep.find(name)[1], name, repeat) for name, repeat in sweep.plan.order)
+        order = tuple((part.setting.label, part.names[name], repeat) for part, name, repeat in ways)
+        settings = tuple(part.setting for part in sweep.parts)
+        head = SweepHead(run_id=sweep.plan.run_id, settings=settings, order=order)
+        write_atomically(folder / PLAN_FILE, RunFile(head))
+    return folder, folders
 
 
-def write_head(folder: Path, head: PlanHead | SweepHead, there: Environment | None = None) -> None:
-    """Write ``run.json`` of a run, or of a sweep; ``there``: the environment measured, None for our own."""
-    if isinstance(head, PlanHead):
-        head = replace(head, environment=there or environment.collect())
-        if seal.trouble() is None:
-            as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
-            head = replace(head, seal=seal.make(*_started(as_read)))
+def _head(part: Part) -> PlanHead:
+    _, (*_, data, _), (_, weights) = part.workload.facts()
+    computed = Computed(part.workload.options.texts(), part.workload.rows, data, weights)
+    return PlanHead(plan=part.plan, computed=computed)
+
+
+def write_head(folder: Path, head: PlanHead, there: Environment | None = None) -> None:
+    """Write ``run.json`` of a run; ``there``: the environment that is measured, None for our own."""
+    head = replace(head, environment=there or environment.collect())
+    if seal.trouble() is None:
+        as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
+        assert isinstance(as_read, PlanHead)  # noqa: S101 - as it was written
+        head = replace(head, seal=seal.make(*_started(as_read)))
     write_atomically(folder / PLAN_FILE, RunFile(head))
 
 
@@ -83,16 +72,46 @@ def is_ours(head: PlanHead) -> bool:
     return seal.fits(head.seal, *_started(head))
 
 
-def _started(head: PlanHead | SweepHead) -> tuple[object, ...]:
+def _started(head: PlanHead) -> tuple[object, ...]:
     """Return what is started, imported, opened or given to pytest when a run is resumed."""
-    assert isinstance(head, PlanHead), "a sweep starts nothing but its settings"  # noqa: S101
-    plan = head.plan
-    options = head.computed and head.computed.options
+    plan, options = head.plan, head.computed and head.computed.options
     return "run", plan.run_id, plan.command, plan.kernels, plan.clock, plan.files, plan.env, options
 
 
-def close_run(folder: Path, ending: Ending) -> None:
-    """Add to ``run.json`` how the run, or the sweep, ended."""
-    path = folder / PLAN_FILE
-    head = untrusted.read(path, RunFile).mlpbench
-    write_atomically(path, RunFile(replace(head, ending=ending)), replace=True)
+@contextmanager
+def held(folder: Path, command: str = "run") -> Iterator[None]:
+    """Keep others from going on with a run while this process does. Raises UserError where another process does.
+
+    The system forgets it when this process ends, however it ends. No file is made for it. An error that ends the run,
+    as a full disk does, says how much of it is kept, and that ``command`` goes on with it.
+    """
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that knows no locks
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UserError(f"{folder}: another process goes on with this run: wait for its end") from None
+        try:
+            yield
+        except UserError as error:
+            kept = sum(RECORD_FILE.fullmatch(path.name) is not None for path in folder.rglob("*.json"))
+            told = f"{things(kept, 'record')} {'is' if kept == 1 else 'are'} kept in {folder}"
+            raise UserError(f"{error}; {told}, and `mlpbench {command} --resume` goes on") from None
+    finally:
+        os.close(handle)
+
+
+def close(sweep: Sweep, folder: Path, folders: Sequence[Path], effort: Effort, *, interrupted: bool) -> None:
+    """Add to ``run.json`` how the sweep ended, as a whole and in each of its settings."""
+    whole = effort.ending(interrupted=interrupted)
+    endings = {folder: whole}
+    if sweep.several:
+        endings = {
+            child: effort.ending(interrupted=interrupted, kernels=part.names)
+            for child, part in zip(folders, sweep.parts, strict=True)
+        }
+        endings[folder] = Ending(spent_s=whole.spent_s, interrupted=interrupted, ended=whole.ended)
+    for path, ending in ((child / PLAN_FILE, ending) for child, ending in endings.items()):
+        head = untrusted.read(path, RunFile).mlpbench
+        write_atomically(path, RunFile(replace(head, ending=ending)), replace=True)

@@ -1,15 +1,20 @@
-"""A process under limits: whatever it does, it ends, it is told how, and nothing that it started is left."""
+"""A process under limits: whatever it does, it ends, it is told how, and nothing that it started is left.
 
+Asked a question, it answers, or there is a reason why it does not.
+"""
+
+import json
 import os
 import signal
 import subprocess
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
-from mlpbench.bench.machine import child
-from support.processes import gone, over_when_heard, python
+from mlpbench.bench.machine import child, threads
+from support.processes import gone, interpreter, over_when_heard, python
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 HEAD = "import os, signal, subprocess, sys, time\n"
@@ -45,18 +50,16 @@ def test_a_program_that_is_gone(tmp_path):
 
 
 def test_one_that_takes_too_long(monkeypatch):
+    assert run("os.close(1); os.close(2); time.sleep(60)", seconds=0.5).how() == "was stopped after 0.5 s"
     over_when_heard(monkeypatch)
     ended = run("print(os.getpid(), flush=True); time.sleep(60)", seconds=50)
     assert (ended.status, ended.late, ended.how()) == (None, True, "was stopped after 50 s")
     gone(int(ended.out))
 
 
-def test_one_that_takes_too_long_and_says_nothing_more():
-    assert run("os.close(1); os.close(2); time.sleep(60)", seconds=0.5).how() == "was stopped after 0.5 s"
-
-
 @LINUX
 def test_one_that_takes_all_memory_with_what_it_starts(monkeypatch):
+    assert 0 < child.memory_limit() < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     monkeypatch.setattr(child, "TICK_S", 0.1)
     monkeypatch.setattr(child, "memory_limit", lambda: 100 * 2**20)
     half = "held = b'x' * (60 * 2**20); time.sleep(60)"
@@ -108,13 +111,6 @@ def test_an_interrupt_just_as_it_starts_stops_it_as_well(monkeypatch, signum):
     gone(started[-1].pid)
 
 
-@LINUX
-def test_the_memory_that_is_left_is_told():
-    free = child.memory_limit()
-    assert 0 < free < os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    assert child.resident_bytes(os.getpid()) > 10 * 2**20
-
-
 @pytest.mark.parametrize(
     ("seconds", "late", "how"),
     [(50, False, "was stopped 0.3 s after its work was done"), (0.2, True, "was stopped after 0.2 s")],
@@ -130,3 +126,88 @@ def test_a_child_whose_parent_has_ended_before_it_could_look():
     body = "from mlpbench.bench.machine import child; child.end_with_parent(); print('still here')"
     found = python("-c", body, MLPBENCH_PARENT="1")
     assert found.stdout == ("" if sys.platform == "linux" else "still here\n")
+
+
+# Asked a question
+
+
+@pytest.fixture
+def ask(tmp_path, monkeypatch):
+    """Ask a stand-in for the interpreter, which runs ``body``."""
+
+    def asked(body, timeout_s=300.0, **options):
+        with monkeypatch.context() as patch:
+            patch.setattr(sys, "executable", interpreter(tmp_path, body))
+            return child.ask("some.module", {"a": [1]}, timeout_s=timeout_s, **options)
+
+    return asked
+
+
+def test_the_last_line_is_the_answer(ask):
+    answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
+    assert answer.found == {"words": ["-P", "-m", "some.module", '{"a": [1]}']}
+    assert answer.reason is None
+    assert answer.printed.startswith("a library greets\n")
+
+
+def test_what_the_process_has(ask, tmp_path, monkeypatch):
+    """Our variables and those that are said, and a folder for temporary files that goes with it."""
+    (temporary := tmp_path / "tmp").mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.setenv("MLPBENCH_TEST", "kept")
+    monkeypatch.delenv(child.INDUCTOR_CACHE, raising=False)
+    body = 'open(os.environ["TMPDIR"] + "/more", "w").close(); print(json.dumps(dict(os.environ)))'
+    found = ask(body, threads=3, variables={"CACHE": "empty"}).found
+    assert (found["MLPBENCH_TEST"], found["CACHE"]) == ("kept", "empty")
+    assert {found[name] for name in threads.THREAD_VARIABLES} == {"3"}
+    assert Path(found["TMPDIR"]).parent == temporary
+    assert Path(found[child.INDUCTOR_CACHE]).parent == temporary, "compiled code is not compiled again"
+    assert list(temporary.iterdir()) == []
+    monkeypatch.setenv(child.INDUCTOR_CACHE, "mine")
+    found = ask(body).found
+    assert found[child.INDUCTOR_CACHE] == "mine"
+    assert found.get("OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")
+
+
+def test_another_interpreter_finds_its_own_packages(monkeypatch):
+    monkeypatch.setenv("PYTHONPATH", "/ours")
+    assert child.inherited(None)["PYTHONPATH"] == "/ours"
+    assert "PYTHONPATH" not in child.inherited("/other/python")
+
+
+@LINUX
+def test_the_process_is_bound(ask):
+    chosen = threads.choose(1)
+    answer = ask("print(json.dumps({'on': sorted(os.sched_getaffinity(0))}))", binding=chosen)
+    assert answer.found == {"on": list(chosen.processors)}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ("pass", "ended with 0: it gave no answer"),
+        ("print('[1]')", "ended with 0: it gave no answer"),
+        ("print('{\"a\":' + 100_000 * '[')", "ended with 0: it gave no answer"),
+        ("sys.stdout.buffer.write(b'{\\xff\\xfe')", "ended with 0: it gave no answer"),
+        ("print('{}'); sys.exit(3)", "ended with 3: it gave no answer"),
+        ("sys.exit('first line\\nlast line\\n')", "ended with 1: last line"),
+        ("os.kill(os.getpid(), signal.SIGKILL)", "died of SIGKILL: it gave no answer"),
+    ],
+)
+def test_without_an_answer_there_is_a_reason(ask, body, reason):
+    answer = ask(body)
+    assert (answer.found, answer.reason) == (None, f"the process {reason}")
+
+
+def test_one_that_takes_too_long_gives_no_answer(ask, monkeypatch):
+    over_when_heard(monkeypatch)
+    answer = ask("print('so far', flush=True); time.sleep(60)", timeout_s=50)
+    assert (answer.found, answer.reason) == (None, "the process was stopped after 50 s")
+    assert answer.printed == "so far\n"
+
+
+def test_the_process_finds_the_question_and_its_answer_has_a_line_of_its_own(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["some.module", json.dumps({"a": [1]})])
+    sys.stdout.write("a library greets")
+    child.tell(child.question())
+    assert capsys.readouterr().out.splitlines() == ["a library greets", '{"a": [1]}']

@@ -1,7 +1,8 @@
-"""The machine as results record it: what is readable, what is not, and what is worth a warning."""
+"""The machine as results record it: its name, what is readable, what is not, and what is worth a warning."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,12 +10,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mlpbench.bench.machine import environment, identity, variables
+from mlpbench.bench.machine import environment, threads
 from mlpbench.bench.record.environment import Commit, Environment
 from mlpbench.kernels import base
 from support import simulate, terminal
 
-CACHED = (environment.machine, environment.commit, identity.machine_id, identity.processor)
+CACHED = [getattr(environment, name) for name in ("machine", "commit", "machine_id", "processor", "host", "boot")]
 
 
 @pytest.fixture(autouse=True)
@@ -35,6 +36,9 @@ def test_everything_that_a_result_must_say_is_there():
     assert found.python["version"] == ".".join(map(str, sys.version_info[:3]))
     assert {"numpy", "numba", "pytest-benchmark"} <= set(found.libraries)
     assert all(found.os[name] for name in ("system", "release", "distribution"))
+    # What pytest-benchmark compares has no host name.
+    cpu = {"brand_raw": found.machine.cpu_model}
+    assert environment.machine_info() == {"system": found.os["system"], "machine": found.machine.arch, "cpu": cpu}
 
 
 def test_blas_and_its_threads_show_once_it_is_loaded():
@@ -42,7 +46,7 @@ def test_blas_and_its_threads_show_once_it_is_loaded():
         "import json, numpy as np; from mlpbench.bench.machine import environment\n"
         "np.ones((2, 2)) @ np.ones((2, 2)); print(json.dumps(environment.collect().as_dict()))"
     )
-    env = variables.with_threads(terminal.variables(), 1)
+    env = threads.with_threads(terminal.variables(), 1)
     ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
     found = json.loads(ran.stdout)
     (blas,) = (pool for pool in found["blas"] if pool["user_api"] == "blas")
@@ -50,61 +54,141 @@ def test_blas_and_its_threads_show_once_it_is_loaded():
     assert all((blas["internal_api"], blas["version"]))
 
 
-def test_a_machine_that_hides_itself(monkeypatch, tmp_path):
-    """No /sys, no affinity, no load, no processor name: null, not a guess and not a failure."""
+@pytest.mark.parametrize(
+    ("value", "given"), [("3", 3), ("4,2", 4), (" 2 ", 2), ("", None), ("0", None), ("many", None), ("-1", None)]
+)
+def test_threads_as_openmp_takes_them(monkeypatch, value, given):
+    monkeypatch.setenv("OMP_NUM_THREADS", value)
+    assert environment.collect().threads == (given or base.processors())
+
+
+def test_variables_that_change_what_is_measured_are_recorded_and_others_are_not(monkeypatch):
+    recorded = ("OPENBLAS_CORETYPE", "OMP_PROC_BIND", "NUMBA_OPT", "MKL_CBWR", "CUDA_VISIBLE_DEVICES")
+    recorded += ("PYTHONMALLOC", "CUBLAS_WORKSPACE_CONFIG", "TORCHINDUCTOR_FREEZING")
+    others = ("SECRET_TOKEN", "PYTHONPATH", "HOME", "TORCHINDUCTOR_CACHE_DIR")
+    for name in (*recorded, *others):
+        monkeypatch.setenv(name, "x")
+    found = environment.collect().variables
+    assert set(recorded) <= set(found)
+    assert not set(others) & set(found)
+
+
+@pytest.fixture
+def root(monkeypatch, tmp_path):
+    """Return the folder that stands in for the root of a system, in which nothing is yet, and no program either."""
     monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr(environment, "Path", lambda path, *more: tmp_path.joinpath(str(path).lstrip("/"), *more))
+    for name in ("_IDS", "_BOOT"):
+        there = getattr(environment, name)
+        moved = tuple(map(environment.Path, there)) if isinstance(there, tuple) else environment.Path(there)
+        monkeypatch.setattr(environment, name, moved)
+    return tmp_path
+
+
+def write(path, content):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    path.chmod(0o755)
+
+
+def test_a_machine_that_hides_itself(root, monkeypatch):
+    """No /sys, no affinity, no load, no processor name: null, not a guess and not a failure."""
     for name in ("sched_getaffinity", "getloadavg"):
         monkeypatch.delattr(os, name, raising=False)
     for name in environment.FORCED_BLAS:
         monkeypatch.delenv(name, raising=False)
-
-    def nowhere(path, *more):
-        return tmp_path.joinpath("nowhere", str(path).lstrip("/"), *more)
-
-    for module in (environment, identity):
-        monkeypatch.setattr(module, "Path", nowhere)
     machine = environment.machine()
     unknown = {name for name, value in machine.as_dict().items() if value is None}
-    assert unknown - {"host"} == {"affinity", "governor", "cores", "load"}
+    assert unknown == {"affinity", "governor", "cores", "load", "host"}
     assert machine.caches == {}
     assert all((machine.cpu_model, machine.name))
     assert base.processors() == os.cpu_count()
+    assert environment.commit() == Commit(), "no git"
     assert environment.warnings(environment.collect()) == []
 
 
-def test_caches_are_read_in_bytes(monkeypatch, tmp_path):
+def test_caches_are_read_in_bytes(root):
     there = [(1, "Data", "48K"), (1, "Instruction", "32K"), (3, "Unified", "36608K")]
-    for index, (level, kind, size) in enumerate(there):
-        folder = tmp_path / "sys/devices/system/cpu/cpu0/cache" / f"index{index}"
-        folder.mkdir(parents=True)
-        for name, value in (("level", level), ("type", kind), ("size", size)):
-            (folder / name).write_text(f"{value}\n")
-    monkeypatch.setattr(environment, "Path", lambda path: tmp_path / str(path).lstrip("/"))
-    assert environment._caches() == {"L1d": 49152, "L1i": 32768, "L3": 36608 * 1024}
+    for index, values in enumerate(there):
+        for name, value in zip(("level", "type", "size"), values, strict=True):
+            write(root / "sys/devices/system/cpu/cpu0/cache" / f"index{index}" / name, f"{value}\n")
+    assert environment.machine().caches == {"L1d": 49152, "L1i": 32768, "L3": 36608 * 1024}
 
 
-def test_the_commit_of_this_checkout():
+XEON = "Intel(R) Xeon(R) Gold 6230 CPU @ 2.1GHz"
+
+
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        (
+            f"processor: 0\ncpu family\t: 6\nmodel\t\t: 85\nmodel name: {XEON}\n\nmodel: 1\n",
+            "intel-xeon-gold-6230-f6-m85",
+        ),
+        ("model name: ../\x1b[2J/etc <b>", "2j-etc-b"),
+    ],
+)
+def test_the_machines_name_is_fit_for_a_folder_and_is_not_the_hosts(root, text, name):
+    write(root / "proc/cpuinfo", text)
+    assert environment.machine_id() == f"{name}-{os.cpu_count()}cpu"
+
+
+@pytest.mark.parametrize(
+    ("program", "says", "name"),
+    [
+        ("lscpu", "Architecture: aarch64\nModel name: Neoverse-N1\nCPU family: -\nModel: 1", "neoverse-n1-m1"),
+        ("sysctl", "machdep.cpu.brand_string: Apple M1\nmachdep.cpu.core_count: 8", "apple-m1"),
+        (
+            "sysctl",
+            f"machdep.cpu.family: 6\nmachdep.cpu.model: 9\nmachdep.cpu.brand_string: {XEON}",
+            "intel-xeon-gold-6230-f6-m9",
+        ),
+    ],
+)
+def test_where_no_file_tells_programs_are_asked(root, program, says, name):
+    """On ARM, and on two Macs."""
+    write(root / "proc/cpuinfo", "processor: 0\n")
+    write(root / program, f"#!/bin/sh\necho '{says}'\n")
+    assert environment.machine_id() == f"{name}-{os.cpu_count()}cpu"
+
+
+@pytest.mark.parametrize(
+    ("digest", "file"),
+    [(environment.host, "etc/machine-id"), (environment.boot, "proc/sys/kernel/random/boot_id")],
+)
+def test_two_ids_are_two_digests_and_neither_can_be_read_back(root, digest, file):
+    found = set()
+    for text in ("0123456789abcdef0123456789abcdef\n", "0123456789abcdef0123456789abcdee\n"):
+        write(root / file, text)
+        digest.cache_clear()
+        found.add(digest())
+        assert text[:12] not in digest()
+    assert len(found) == 2
+    assert all(re.fullmatch("[0-9a-f]{12}", one) for one in found)
+
+
+@pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe\xff"])
+def test_a_system_that_does_not_say_is_not_known(root, content):
+    write(root / "etc/machine-id", content)
+    assert (environment.host(), environment.boot()) == (None, None)
+
+
+def test_macos_says_it_by_a_tool(root):
+    write(root / "ioreg", '#!/bin/sh\necho \'  "IOPlatformUUID" = "A-B-C"\'\n')
+    assert re.fullmatch("[0-9a-f]{12}", environment.host())
+
+
+def test_the_commit_of_this_checkout(monkeypatch, tmp_path):
     root = Path(environment.__file__).resolve().parents[2]
-    found = environment.commit()
     if not (root / ".git").exists():
         pytest.skip("not in a git checkout")
+    found = environment.commit()
     ran = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True, check=False)
     assert found.commit == (ran.stdout.strip() if ran.returncode == 0 else None)
     assert found.dirty in (True, False, None)
-
-
-@pytest.mark.parametrize("what", ["no git", "no checkout"])
-def test_without_git_there_is_no_commit(monkeypatch, tmp_path, what):
-    if what == "no git":
-        monkeypatch.setenv("PATH", str(tmp_path))
-    else:
-        monkeypatch.setattr(environment, "__file__", str(tmp_path / "bench" / "machine" / "environment.py"))
-    assert environment.commit() == Commit()
-
-
-def test_what_pytest_benchmark_compares_has_no_host_name():
-    assert set(environment.machine_info()) == {"system", "machine", "cpu"}
-    assert environment.machine_info()["cpu"]["brand_raw"] == environment.machine().cpu_model
+    environment.commit.cache_clear()
+    monkeypatch.setattr(environment, "__file__", str(tmp_path / "bench" / "machine" / "environment.py"))
+    assert environment.commit() == Commit(), "no checkout"
 
 
 def settings(environ=None, **machine):

@@ -9,7 +9,7 @@ from types import SimpleNamespace
 import pytest
 
 from mlpbench.bench.machine import look
-from mlpbench.bench.machine.identity import machine_id
+from mlpbench.bench.machine.environment import machine_id
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BestLook, LookFacts, Trust
 

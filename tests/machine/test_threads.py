@@ -1,7 +1,8 @@
-"""Threads that are really in use: more than were given fail, and each case is asked again."""
+"""Threads and processors: which are given, that this arrives in what is started, and how many are really in use."""
 
 import json
 import os
+import subprocess
 import sys
 from types import SimpleNamespace
 
@@ -11,25 +12,96 @@ import threadpoolctl
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import threads as thread_use
-from mlpbench.bench.machine.threads import TooManyThreads, check, observe
+from mlpbench.bench.machine.threads import TooManyThreads, bound, check, choose, observe
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.record import runs
-from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.record.plan import Binding, Plan
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import Facts
-from mlpbench.kernels.base import processors as available
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.doubles import offer
-from support.processes import run_plan
-from support.sources import ROOT
 
 SPEC = ForwardSpec((20, 10, 3))
+
+# Processors
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Return what replaces the processors of this machine: which of them are of one core, and the current affinity."""
+
+    def replace(cores, refuse=()):
+        def set_affinity(_, chosen):
+            if set(chosen) & set(refuse):
+                raise OSError(22, "Invalid argument")
+            affinity.append(set(chosen))
+
+        affinity = [{number for core in cores for number in core}]
+        monkeypatch.setattr(os, "sched_getaffinity", lambda _: affinity[-1], raising=False)
+        monkeypatch.setattr(os, "sched_setaffinity", set_affinity, raising=False)
+        monkeypatch.setattr(thread_use, "_core", lambda number: str(next(core for core in cores if number in core)))
+        return affinity
+
+    return replace
+
+
+@pytest.mark.parametrize(
+    ("cores", "threads", "expected"),
+    [
+        ([(0, 1), (2, 3)], 1, (0,)),
+        ([(0, 1), (2, 3)], 2, (0, 2)),
+        ([(0, 1), (2, 3)], 3, (0, 1, 2)),
+        ([(0, 4), (1, 5), (2, 6), (3, 7)], 4, (0, 1, 2, 3)),
+        ([(0, 4), (1, 5), (2, 6), (3, 7)], 6, (0, 1, 2, 3, 4, 5)),
+        ([(6,), (9,)], 1, (6,)),
+    ],
+)
+def test_one_processor_of_each_core_comes_before_the_second_of_any(machine, cores, threads, expected):
+    affinity = machine(cores)
+    assert choose(threads) == Binding(expected)
+    assert affinity[-1] == affinity[0], "tried, and as it was before"
+
+
+def test_where_processes_cannot_be_bound_there_is_a_reason(machine, monkeypatch):
+    machine([(0,), (1,)], refuse=[0])
+    assert choose(3) == Binding(reason="3 threads are more than the processors, 2")
+    assert choose(1) == Binding(reason="the system refuses processors 0: Invalid argument")
+    with pytest.raises(UserError, match="the system refuses processors 0, 1: Invalid argument"), bound(Binding((0, 1))):
+        pytest.fail("it is not bound")
+    monkeypatch.delattr(os, "sched_setaffinity", raising=False)  # as macOS
+    free = choose(1)
+    assert free.words() == "not bound to processors: this system has no call for it"
+    with bound(free):
+        assert [Binding(some).words() for some in ((3,), (0, 2))] == [
+            "bound to processor 3",
+            "bound to processors 0, 2",
+        ]
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
+def test_what_is_started_inherits_it_and_the_parent_is_as_before():
+    before, chosen = os.sched_getaffinity(0), choose(1)
+    code = "import json, os; print(json.dumps([*os.sched_getaffinity(0)]))"
+    with bound(chosen):
+        ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert json.loads(ran.stdout) == list(chosen.processors)
+    assert os.sched_getaffinity(0) == before
+    with pytest.raises(RuntimeError), bound(chosen):
+        raise RuntimeError
+    assert os.sched_getaffinity(0) == before, "it ends where something goes wrong"
+
+
+# Threads
+
+
+def test_threads_are_set_for_every_library_and_nothing_else_changes():
+    before = {"PATH": "/bin", "OMP_NUM_THREADS": "7"}
+    after = thread_use.with_threads(before, 3)
+    assert before == {"PATH": "/bin", "OMP_NUM_THREADS": "7"}
+    assert after == {"PATH": "/bin", **dict.fromkeys(thread_use.THREAD_VARIABLES, "3")}
+    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= after.keys()
 
 
 POOLS = [
@@ -48,10 +120,14 @@ class Says(NumpyKernel):
 
 
 @pytest.fixture
-def pools(monkeypatch):
-    """Replace what is live in this process: pools, and no library that is asked besides."""
-    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: POOLS)
-    monkeypatch.setattr(thread_use, "_ASK", {})
+def live(monkeypatch):
+    """Return what replaces the pools that are live in this process, and the libraries that are asked besides."""
+
+    def replace(pools):
+        monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: pools)
+        monkeypatch.setattr(thread_use, "_ASK", {})
+
+    return replace
 
 
 def kernel(threads):
@@ -60,15 +136,15 @@ def kernel(threads):
     return made
 
 
-@pytest.mark.usefixtures("pools")
-def test_every_pool_once_and_the_kernel_last_if_it_says_anything():
+def test_every_pool_once_and_the_kernel_last_if_it_says_anything(live):
+    live(POOLS)
     use = observe(kernel(1))
     assert use == (("openblas (blas)", 2), ("openmp (openmp)", 1), ("the kernel", 1))
-    assert observe(kernel(None)) == (("openblas (blas)", 2), ("openmp (openmp)", 1))
+    assert observe(kernel(None)) == use[:2]
     check(use, 2)  # fewer are no mistake
     check((), 1)  # nor is nothing to say
     with pytest.raises(TooManyThreads, match=r"^more threads than the run gave, 1 was given: openblas \(blas\) 2$"):
-        check(observe(kernel(1)), 1)
+        check(use, 1)
     with pytest.raises(TooManyThreads, match=r"2 were given: the kernel 3$"):
         check(observe(kernel(3)), 2)
 
@@ -84,106 +160,25 @@ def test_libraries_are_asked_only_where_they_are_loaded(monkeypatch):
 
 def test_a_real_pool_that_was_changed_is_seen():
     _ = np.ones((4, 4)) @ np.ones((4, 4))
-    with threadpoolctl.threadpool_limits(1, user_api="blas"):
-        assert not [who for who, threads in observe(kernel(1)) if "blas" in who and threads > 1]
-    with threadpoolctl.threadpool_limits(2, user_api="blas"):
-        changed = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-        if max(changed) > 1:  # one processor has no second thread
-            assert any("blas" in who and threads > 1 for who, threads in observe(kernel(1)))
+    for given in (1, 2):
+        with threadpoolctl.threadpool_limits(given, user_api="blas"):
+            there = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
+            # One processor has no second thread.
+            assert max(threads for who, threads in observe(kernel(1)) if "blas" in who) == max(there) <= given
 
 
-@pytest.fixture
-def suite(monkeypatch):
-    """Return a maker of suites of one kernel that says how many threads it uses."""
-    monkeypatch.setattr(threadpoolctl, "threadpool_info", list)
-    monkeypatch.setattr(thread_use, "_ASK", {})
+def test_each_case_is_asked_and_only_in_a_run_too_many_fail(live, monkeypatch):
+    live([])
     monkeypatch.setattr(registry, "load", lambda name: Says)
-
-    def make(plan):
-        workload = Workload(Options(spec="20-10-3"), 50)
-        return Suite(workload, ["says"], [Case("batched", 10)], True, plan=plan)
-
-    return make
-
-
-def test_in_a_run_each_case_is_asked_and_the_record_has_the_last_answer(suite):
-    asked = suite(Plan(run_id="run", repeats=1, threads=2))
-    contestant = asked.admit("says")
-    asked.check_threads(contestant)
-    assert asked.thread_use == (("the kernel", 2),)
+    workload = Workload(Options(spec="20-10-3"), 50)
+    for plan in (Plan(run_id="run", repeats=1, threads=2), None):
+        asked = Suite(workload, ["says"], [Case("batched", 10)], True, plan=plan)
+        contestant = asked.admit("says")
+        asked.check_threads(contestant)
+        assert asked.thread_use == (("the kernel", 2),)
     contestant.kernel.threads = 3
+    asked.check_threads(contestant)
+    assert asked.thread_use == (("the kernel", 3),), "by hand it is noted"
+    asked.plan = Plan(run_id="run", repeats=1, threads=2)
     with pytest.raises(TooManyThreads):
         asked.check_threads(contestant)
-    assert asked.thread_use == (("the kernel", 3),)
-
-
-def test_by_hand_it_is_noted_and_nothing_fails(suite, monkeypatch):
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    asked = suite(None)
-    contestant = asked.admit("says")
-    asked.check_threads(contestant)
-    assert asked.thread_use is not None
-
-
-GREEDY = """
-import threadpoolctl
-from mlpbench.kernels.base import Facts
-from mlpbench.kernels.mlp_numpy import NumpyKernel
-
-class Greedy(NumpyKernel):
-    '''Says one thread more than any plan here gives.'''
-    def describe(self):
-        return Facts(threads=3)
-
-class Changes(NumpyKernel):
-    '''Gives the BLAS pool more threads once a batch of 20 has gone through it.'''
-    calls = 0
-    def forward(self, x):
-        if x.ndim == 2 and len(x) == 20:
-            threadpoolctl.threadpool_limits(2, user_api="blas")
-        return super().forward(x)
-"""
-
-
-@pytest.fixture
-def process(tmp_path, monkeypatch):
-    """Run a kernel of `GREEDY` through a real process of a run with so many threads; return its record."""
-    (tmp_path / "greedy.py").write_text(GREEDY)
-    offer(tmp_path, greedy="greedy:Greedy", changes="greedy:Changes")
-    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
-    monkeypatch.syspath_prepend(str(tmp_path))
-
-    def run(name, threads, sizes):
-        cases = [Case("batched", size) for size in sizes]
-        how = {"repeats": 1, "seed": 1, "threads": threads, "skipped": {}, "command": [], "commit": None}
-        plan = make_plan(profiles.profile("smoke"), [name], cases, **how)
-        folder = folder_.open_run(tmp_path / f"results-{threads}", plan)  # two runs may start in one second
-        workload = Workload(Options(spec="20-10-3"))
-        run_plan(plan, workload, folder)
-        (found,) = runs.read_run(folder).records
-        return found
-
-    return run
-
-
-def test_a_kernel_that_takes_more_than_it_was_given_has_no_times_and_says_why(process):
-    found = process("greedy", 2, [10, 30])
-    assert found.cases == ()
-    assert {(failure.batch_size, failure.phase) for failure in found.failures} == {(10, "threads"), (30, "threads")}
-    reasons = {failure.reason for failure in found.failures}
-    assert reasons == {"more threads than the run gave, 2 were given: the kernel 3"}
-    # With as many as it takes it has times, and what it used is in its record.
-    found = process("greedy", 3, [10])
-    assert len(found.cases) == 1
-    use = json.loads(found.path.read_text())["mlpbench"]["thread_use"]
-    assert ["the kernel", 3] in use
-    assert any(who.endswith("(blas)") for who, _ in use)
-
-
-def test_a_pool_that_is_changed_by_one_case_fails_all_that_are_timed_with_it(process):
-    """All cases are made ready before the first round of any: they take turns."""
-    if available() < 2:
-        pytest.skip("one processor: BLAS has no second thread")
-    found = process("changes", 1, [20, 10, 30])
-    assert found.cases == ()
-    assert {failure.batch_size for failure in found.failures if failure.phase == "threads"} == {10, 20, 30}

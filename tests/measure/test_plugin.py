@@ -14,10 +14,10 @@ from mlpbench.bench.machine.look import MOST_PROCESSORS
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.profiles import profile
 from mlpbench.bench.record import runs
-from mlpbench.bench.run.folder import open_run
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from support.doubles import offer
+from support.processes import open_run
 from support.sources import ROOT
 from support.terminal import TIMEOUT_S, variables
 

@@ -3,7 +3,7 @@
 import pytest
 
 from mlpbench.bench.data.workload import Options
-from mlpbench.bench.machine import question
+from mlpbench.bench.machine import child
 from mlpbench.bench.measure import verdict
 
 HITS = {"per_sample": 0.5, "batched": None, "rows": 2, "reason": "no \x1b[31mlabels"}
@@ -18,7 +18,7 @@ REFUSED = {"verdict": "non-conforming", "reason": "two\nlines \x1b[31mred", "tra
 
 
 def answered(monkeypatch, found, reason=None):
-    monkeypatch.setattr(question, "ask", lambda *_, **__: question.Answer(found, reason))
+    monkeypatch.setattr(child, "ask", lambda *_, **__: child.Answer(found, reason))
 
 
 def test_a_verdict_is_clean_and_of_the_kernel_that_was_asked(monkeypatch):

@@ -41,7 +41,7 @@ def probe_all(tmp_path, monkeypatch):
     def probe(body, *names):
         loop = f"names = json.loads(words[-1])['names']\nfor name in names:\n    {body}"
         with monkeypatch.context() as patch:
-            patch.setattr(probing.question.sys, "executable", interpreter(tmp_path, loop))
+            patch.setattr(probing.child.sys, "executable", interpreter(tmp_path, loop))
             return {answer.name: answer for answer in probing.probe_all(list(names))}
 
     return probe

@@ -19,7 +19,6 @@ from mlpbench.bench.machine import scratch
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
-from mlpbench.bench.run import folder as folder_
 from support import processes, simulate
 from support.sources import ROOT
 
@@ -35,7 +34,7 @@ DRIVER = """
 import sys
 from pathlib import Path
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.run import folder as folders, sweep
+from mlpbench.bench.run import folder as folders, process
 from mlpbench.bench.wings.resume import resume
 folder, sys.executable = Path(sys.argv[1]), sys.argv[2]
 with folders.held(folder):
@@ -44,9 +43,9 @@ with folders.held(folder):
     found.take_in(effort)
     print("begun", flush=True)
     found.reopen()
-    for _ in sweep.execute(found.sweep, found.folders, lambda *_: None, effort):
+    for _ in process.execute(found.sweep, found.folders, lambda *_: None, effort):
         pass
-    sweep.close(found.sweep, folder, found.folders, effort, interrupted=False)
+    folders.close(found.sweep, folder, found.folders, effort, interrupted=False)
 """
 #: A measuring process: it has started another one by the time that it leaves its result.
 MEASURES = "subprocess.Popen(['sleep', '60']); time.sleep(0.02); done()"
@@ -66,7 +65,7 @@ def stopped(tmp_path):
         commit=None,
     )
     workload = Workload(Options(spec="20-10-3", data="random"), rows=simulate.ROWS)
-    folder = folder_.open_run(tmp_path / "results", plan, workload)
+    folder = processes.open_run(tmp_path / "results", plan, workload)
     said = processes.facts_of(folder, plan, workload)
     for kernel, repeat in plan.order:
         timed = [simulate.benchmark((kernel, case.mode, case.batch_size), [1e-4] * 5) for case in plan.cases]

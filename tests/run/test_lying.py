@@ -11,10 +11,9 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
-from mlpbench.bench.run import folder as folder_
 from support import lying
 from support.doubles import offer
-from support.processes import run_plan
+from support.processes import open_run, run_plan
 from support.sources import ROOT
 
 CASES = [Case("per_sample", 100), Case("batched", 20), Case("batched", 200)]
@@ -30,8 +29,8 @@ def process(tmp_path, monkeypatch):
         offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
         how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": {}, "command": [], "commit": None}
         plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how, clock=clock)
-        folder = folder_.open_run(tmp_path / "results", plan)
         workload = Workload(Options(spec="300-100-10"))
+        folder = open_run(tmp_path / "results", plan, workload)
         outcomes = run_plan(plan, workload, folder)
         return runs.read_run(folder), outcomes[-1].problems
 

@@ -11,14 +11,13 @@ from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
-from mlpbench.bench.machine.binding import Binding, choose
-from mlpbench.bench.machine.identity import machine_id
-from mlpbench.bench.machine.variables import THREAD_VARIABLES
+from mlpbench.bench.machine.environment import machine_id
+from mlpbench.bench.machine.threads import THREAD_VARIABLES, choose
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.report.sections import gaps
-from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process
 from support import processes, simulate
 
@@ -37,8 +36,8 @@ def execute(tmp_path, monkeypatch):
 
     def run(body, the_plan, on_phase=None):
         monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
-        folder = folder_.open_run(tmp_path / "results", the_plan)
         workload, seen = Workload(OPTIONS, rows=20), []
+        folder = processes.open_run(tmp_path / "results", the_plan, workload)
         for kernel, repeat in the_plan.order:
             good = simulate.record(
                 kernel, repeat, [], the_plan.as_dict(), **processes.facts_of(folder, the_plan, workload)
@@ -344,18 +343,18 @@ def test_a_result_is_never_overwritten(execute, tmp_path):
 
 def test_a_run_that_is_there_is_not_written_into(tmp_path):
     the_plan = plan()
-    folder = folder_.open_run(tmp_path, the_plan)
+    folder = processes.open_run(tmp_path, the_plan)
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert folder.parent.name == machine_id()
     before = (folder / "run.json").read_bytes()
     with pytest.raises(UserError, match="is not overwritten: choose another --results"):
-        folder_.open_run(tmp_path, the_plan)
+        processes.open_run(tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
 
 
 def test_the_plan_is_readable_before_anything_has_run(tmp_path):
     the_plan = plan("numpy", "numpy-out", repeats=2)
-    run = runs.read_run(folder_.open_run(tmp_path, the_plan))
+    run = runs.read_run(processes.open_run(tmp_path, the_plan))
     assert run.records == ()
     assert list(run.missing) == list(the_plan.order)
     assert run.plan.seed == 1
@@ -365,7 +364,7 @@ def test_the_plan_is_readable_before_anything_has_run(tmp_path):
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --results"):
-        folder_.open_run(tmp_path / "file" / "results", plan())
+        processes.open_run(tmp_path / "file" / "results", plan())
 
 
 def test_threads_are_really_in_force(tmp_path, monkeypatch):
@@ -374,9 +373,9 @@ def test_threads_are_really_in_force(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
     monkeypatch.chdir(tmp_path)
     the_plan = plan(threads=1, cases=CASES[2:])
-    folder = folder_.open_run(tmp_path / "results", the_plan)
-    seen = []
-    (outcome,) = processes.run_plan(the_plan, Workload(OPTIONS), folder, lambda *at: seen.append(at))
+    workload, seen = Workload(OPTIONS), []
+    folder = processes.open_run(tmp_path / "results", the_plan, workload)
+    (outcome,) = processes.run_plan(the_plan, workload, folder, lambda *at: seen.append(at))
     assert outcome.problems == ()
     phases = ["starting", "importing", "preparing", "checking", "warming batch 10"]
     assert list(dict.fromkeys(seen))[:5] == [("numpy", 0, phase) for phase in phases]

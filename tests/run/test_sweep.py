@@ -8,17 +8,16 @@ from mlpbench.bench import cases
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine.binding import Binding
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.sweep import Part, Sweep, names_of, plan_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
+from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
-from mlpbench.bench.run import sweep
 from support import processes
 
 CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
@@ -47,14 +46,14 @@ def execute(tmp_path, monkeypatch):
     def run(body, planned):
         monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
         monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
-        folder, folders = sweep.open_folders(tmp_path / "results", planned)
+        folder, folders = run_folder.open_folders(tmp_path / "results", planned)
         effort, outcomes = Effort(planned.plan), []
         interrupted = False
         try:
-            outcomes.extend(sweep.execute(planned, folders, lambda *_: None, effort))
+            outcomes.extend(runner.execute(planned, folders, lambda *_: None, effort))
         except KeyboardInterrupt:
             interrupted = True
-        sweep.close(planned, folder, folders, effort, interrupted=interrupted)
+        run_folder.close(planned, folder, folders, effort, interrupted=interrupted)
         return folder, outcomes
 
     return run
@@ -97,7 +96,7 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
 
 
 def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
-    monkeypatch.setattr("mlpbench.bench.machine.binding.choose", lambda threads: Binding(tuple(range(threads))))
+    monkeypatch.setattr("mlpbench.bench.machine.threads.choose", lambda threads: Binding(tuple(range(threads))))
     several = made(threads=(1, 2))
     assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
     assert several.plan.binding is None, "the whole has no processes of its own"
@@ -191,7 +190,7 @@ def test_a_full_disk_says_what_is_kept_and_how_the_run_goes_on(execute, monkeypa
     with pytest.raises(UserError) as told:
         execute(DONE, made())
     folder = written[0].parents[1]
-    with pytest.raises(UserError) as kept, sweep.saying_what_is_kept(folder, "run"):
+    with pytest.raises(UserError) as kept, run_folder.held(folder):
         raise told.value
     first = f"cannot write {written[-1]}: No space left on device; "
     assert str(kept.value) == f"{first}3 records are kept in {folder}, and `mlpbench run --resume` goes on"
@@ -219,9 +218,9 @@ def test_one_budget_is_spent_where_intervals_are_widest():
 def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
     planned = made()
-    sweep.open_folders(tmp_path, planned)
+    run_folder.open_folders(tmp_path, planned)
     with pytest.raises(UserError, match="is there already and is not overwritten"):
-        sweep.open_folders(tmp_path, planned)
+        run_folder.open_folders(tmp_path, planned)
 
 
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
@@ -233,6 +232,6 @@ def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path
         "write_atomically",
         lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
     )
-    folder, _ = sweep.open_folders(tmp_path, made())
+    folder, _ = run_folder.open_folders(tmp_path, made())
     assert written == ["threads-1", "threads-2", folder.name]
     assert record.find_runs(tmp_path) == [folder]

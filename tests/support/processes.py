@@ -14,10 +14,14 @@ from types import SimpleNamespace
 import msgspec
 import numpy as np
 
+from mlpbench.bench.cases import Setting
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child, environment
 from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, schema
+from mlpbench.bench.run import folder as folder_
 from mlpbench.bench.run import process as process_
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
@@ -83,19 +87,18 @@ def measured(
     it. ``facts(plan, kernel)``: what its record says besides.
     """
 
-    def process(plan, workload, folder, at, on_phase, limit_s, share, told):
-        benchmarks = []
+    def process(job, limit_s, share):
+        plan, at, benchmarks = job.plan, (job.kernel, job.repeat), []
         for case in plan.cases:
             where = (at[0], case.mode, case.batch_size)
             value = sample_s(plan, at, where)
             if value is not None:
                 benchmarks.append(simulate.benchmark(where, [float(value * simulate.rows_per_call(where))] * 5))
-            on_phase(f"timing {case.mode} {case.batch_size}")
-        if interrupts(at, folder):
+            job.on_phase(f"timing {case.mode} {case.batch_size}")
+        if interrupts(at, job.folder):
             raise KeyboardInterrupt
-        made = simulate.record(
-            *at, benchmarks, plan.as_dict(), **(facts_of(folder, plan, workload) | facts(plan, at[0]))
-        )
+        said = facts_of(job.folder, plan, job.workload) | facts(plan, at[0])
+        made = simulate.record(*at, benchmarks, plan.as_dict(), **said)
         if info := made["mlpbench"]["kernel_info"]:
             info["version"] = np.__version__  # a run that goes on looks whether the library is still that
         return process_.Left(json.dumps(made).encode())
@@ -106,13 +109,18 @@ def measured(
         monkeypatch.setattr(process_, "elapsed", lambda: nullcontext(SimpleNamespace(seconds=seconds)))
 
 
+def open_run(results, plan, workload=None):
+    """Make the folder of a run of one setting; return it."""
+    workload = workload or Workload(Options(spec="20-10-3"), rows=20)
+    part = Part(Setting("", plan.threads or 1, workload.spec.dtype), plan, workload, {})
+    return folder_.open_folders(results, Sweep(plan, (part,)))[0]
+
+
 def run_plan(plan, workload, folder, on_phase=lambda *_: None):
     """Run a plan in a folder, process by process; return the outcomes."""
     effort = Effort(plan)
-    return [
-        process_.run_process(plan, workload, folder, at, partial(on_phase, *at), effort, at[0])
-        for at in effort.processes()
-    ]
+    jobs = (process_.Job(plan, workload, folder, *at, partial(on_phase, *at)) for at in effort.processes())
+    return [process_.run_process(job, effort, job.kernel) for job in jobs]
 
 
 def is_alive(pid):

@@ -18,7 +18,7 @@ import msgspec
 
 from mlpbench import __version__
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.plan.plan import SUFFIX
 from mlpbench.bench.record.fields import Name, Text
 from mlpbench.bench.run import seal
@@ -90,7 +90,9 @@ def execute(request: Request) -> Answer:
 
 
 def _answer(status: int, said: Iterable[str], files: dict[str, bytes]) -> Answer:
-    return Answer(identity.machine_id(), identity.boot() or identity.host(), __version__, status, tuple(said), files)
+    return Answer(
+        environment.machine_id(), environment.boot() or environment.host(), __version__, status, tuple(said), files
+    )
 
 
 def _folder(name: str) -> Path:

@@ -14,7 +14,7 @@ import numpy as np
 
 from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
-from mlpbench.bench.machine import question
+from mlpbench.bench.machine import child
 from mlpbench.bench.record.roofs import LAUNCH, LAUNCH_AND_WAIT, DeviceRoofs, Measured
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
@@ -182,4 +182,4 @@ def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: A
 
 
 if __name__ == "__main__":
-    question.tell(answer(**question.question()).as_dict())
+    child.tell(answer(**child.question()).as_dict())

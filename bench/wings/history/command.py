@@ -10,7 +10,7 @@ from rich.text import Text
 from mlpbench.bench import values, words
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results, Verbose
-from mlpbench.bench.machine import identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.wings.history import history as histories
 from mlpbench.bench.wings.history import section
 from mlpbench.bench.wings.history.history import History
@@ -43,7 +43,7 @@ def history(
 
     Example: mlpbench history numpy --fail-if-slower 5%
     """
-    folder = results / (machine or identity.machine_id())
+    folder = results / (machine or environment.machine_id())
     found = histories.find(folder, list(map(registry.typed_name, kernels or ())))
     slower = [one for one in found.series if fail_if_slower is not None and one.slowdown(fail_if_slower)]
     if as_json:

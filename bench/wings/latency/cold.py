@@ -15,7 +15,7 @@ from msgspec.structs import replace
 from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import question
+from mlpbench.bench.machine import child
 from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.measure.case import Contestant, prepare
 from mlpbench.bench.measure.session import Suite
@@ -47,7 +47,7 @@ def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[S
     with scratch() as temporary:
         caches = {name: str(temporary / name.lower()) for name in CACHES} if fresh else {}
         for is_fresh in (True, False) if fresh else (False,):
-            answer = question.ask(__name__, asked, variables=caches, timeout_s=limit_s)
+            answer = child.ask(__name__, asked, variables=caches, timeout_s=limit_s)
             if answer.found is None:
                 return measured, answer.reason
             measured.append(replace(msgspec.convert(answer.found, Start), fresh=is_fresh))
@@ -102,4 +102,4 @@ def peak_bytes() -> int | None:
 
 
 if __name__ == "__main__":
-    question.tell(measure_start(question.question()).as_dict())
+    child.tell(measure_start(child.question()).as_dict())

@@ -13,7 +13,7 @@ from mlpbench.bench.cases import Setting
 from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.machine import card, environment, identity
+from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
@@ -96,13 +96,13 @@ def find(request: Request, below: str = "") -> Stopped:
     ``below``: the folder, in that of its machine, of the runs of the command that asks. Raises UserError where
     something differs, for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
     """
-    named, machine = request.resume or NEWEST, request.results / identity.machine_id()
+    named, machine = request.resume or NEWEST, request.results / environment.machine_id()
     if named == NEWEST:
         folder = _newest(machine / below)
     elif below and (machine / below / named).is_dir():
         folder = machine / below / named
     else:
-        folder = runs.resolve(named, request.results, identity.machine_id())
+        folder = runs.resolve(named, request.results, environment.machine_id())
     stopped = read(folder)
     _use_device(request, stopped)
     envs = inspected(_interpreters(request, stopped))

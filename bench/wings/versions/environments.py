@@ -23,8 +23,7 @@ from packaging.requirements import Requirement
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
-from mlpbench.bench.machine.child import Ended
-from mlpbench.bench.machine.variables import inherited
+from mlpbench.bench.machine.child import Ended, inherited
 from mlpbench.bench.plan.sweep import Env
 from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.environment import Environment

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.machine import look, question
+from mlpbench.bench.machine import child, look
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import DeviceRoofs, RoofsFile, RoofsHead
@@ -78,7 +78,7 @@ def _ask(device: str, threads: int, binding: Binding | None, asked: dict[str, An
     name = next((module.__name__ for module in modules("roofs") if device == module.DEVICE), None)
     if name is None:
         return DeviceRoofs(device=device, reason="nothing here measures the limits of such a device")
-    answer = question.ask(name, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
+    answer = child.ask(name, asked, threads=threads, binding=binding, timeout_s=TIMEOUT_S)
     if answer.found is None:
         return DeviceRoofs(device=device, reason=answer.reason)
     return msgspec.convert(answer.found, DeviceRoofs)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from mlpbench.bench import words
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.clock import short_rounds
-from mlpbench.bench.machine import environment, look, question
+from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record.roofs import DeviceRoofs, Measured
 from mlpbench.bench.record.trust import BestLook, LookFacts, best_look, fastest
@@ -161,6 +161,6 @@ def _aligned(size: int) -> NDArray[np.float64]:
 
 
 if __name__ == "__main__":
-    asked = question.question()
+    asked = child.question()
     known = msgspec.convert(asked.pop("best"), list[BestLook])
-    question.tell(measure(**asked, best=known).as_dict())
+    child.tell(measure(**asked, best=known).as_dict())

@@ -12,7 +12,7 @@ import pytest
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
-from mlpbench.bench.machine import environment, identity
+from mlpbench.bench.machine import environment
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.calibrate import command as calibrate
@@ -71,7 +71,7 @@ def whole(tmp_path_factory):
 
 
 def calibrated(tmp_path):
-    return tmp_path / identity.machine_id() / calibration.FILE
+    return tmp_path / environment.machine_id() / calibration.FILE
 
 
 def finished(folder):
@@ -111,9 +111,9 @@ def test_its_runs_are_kept_and_are_in_no_list_and_a_later_one_replaces_it(typed,
 
 def test_compare_says_it_from_then_on(typed, tmp_path, whole):
     times = {(kernel, "batched", 100): 1e-6 for kernel in ("numpy", "numba")}
-    here = simulate.environment(machine={"name": identity.machine_id()})
+    here = simulate.environment(machine={"name": environment.machine_id()})
     source = simulate.write_run(tmp_path / "elsewhere", times, environment=here, noise=0.002)
-    run = tmp_path / identity.machine_id() / source.name
+    run = tmp_path / environment.machine_id() / source.name
     run.parent.mkdir()
     source.rename(run)
     words = ("compare", "numpy", "numba", "--results", str(tmp_path))

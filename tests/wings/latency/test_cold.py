@@ -8,7 +8,7 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine.question import Answer
+from mlpbench.bench.machine.child import Answer
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.report import render
@@ -59,7 +59,7 @@ def test_a_start_is_measured_in_a_process_of_its_own_or_has_a_reason(monkeypatch
     assert start.peak_bytes is None or start.peak_bytes > 0
     none, reason = starts("no-such-kernel", fresh=True)
     assert (none, "unknown kernel 'no-such-kernel'" in reason) == ([], True)
-    monkeypatch.setattr(cold.question, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
+    monkeypatch.setattr(cold.child, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
     none, reason = starts("cupy", fresh=True, compute_mode="exclusive")
     assert (none, "nvidia-smi -c DEFAULT" in reason) == ([], True)
 
@@ -74,7 +74,7 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
             (Path(folder) / "code").touch()
         return Answer({"import_s": 1.0, "construct_s": 1.0}, None)
 
-    monkeypatch.setattr(cold.question, "ask", ask)
+    monkeypatch.setattr(cold.child, "ask", ask)
     measured, _ = starts("numpy", fresh=True)
     assert [start.fresh for start in measured] == [True, False]
     assert [set(folders) for folders in seen] == [set(cold.CACHES)] * 2
@@ -95,7 +95,7 @@ def test_numba_tells_what_it_compiles():
 def test_the_peak_of_memory_is_seen_after_it_is_gone():
     code = """
 import numpy as np
-from mlpbench.bench.machine.question import Answer
+from mlpbench.bench.machine.child import Answer
 from mlpbench.bench.wings.latency import cold
 big = np.ones(60_000_000, np.uint8); del big
 before = cold.begin()

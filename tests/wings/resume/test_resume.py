@@ -266,7 +266,7 @@ def stopped(tmp_path):
     )
     given = KernelFile(str(mine), "fast", hashlib.sha256(mine.read_bytes()).hexdigest())
     plan = replace(plan, files={"mine.fast": given})
-    return folder_.open_run(tmp_path / "results", plan, Workload(Options(data="random"), rows=20)) / "run.json"
+    return processes.open_run(tmp_path / "results", plan, Workload(Options(data="random"), rows=20)) / "run.json"
 
 
 def test_no_text_of_a_plan_is_started_imported_or_written_to(stopped, tmp_path):

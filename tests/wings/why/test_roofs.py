@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from mlpbench.bench.machine import binding, question
+from mlpbench.bench.machine import child, threads
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
@@ -77,7 +77,7 @@ def block_of(folder):
 
 
 def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to_or_a_reason(tmp_path):
-    bound = binding.choose(1)
+    bound = threads.choose(1)
     reason = after_run.write([tmp_path], 1, "float32", 1e-3, binding=bound)
     assert reason is None or roofs.BUSY in reason, "as the machine of the tests may be"
     block = block_of(tmp_path)
@@ -92,15 +92,15 @@ def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to_or_a_reason(tmp_
 
 
 MEASURED = {"dtype": "float64", "measured": [{"name": "multiply-add", "work": 10, "data": [1.0]}]}
-CPU = question.Answer(MEASURED, None)
+CPU = child.Answer(MEASURED, None)
 
 
 @pytest.mark.parametrize(
     ("answer", "why"),
     [
-        (question.Answer({"device": "cuda", **MEASURED}, None), ""),
-        (question.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "cuda: no CUDA device: none; "),
-        (question.Answer(None, "the process ended with 1: killed"), "cuda: the process ended with 1: killed; "),
+        (child.Answer({"device": "cuda", **MEASURED}, None), ""),
+        (child.Answer({"device": "cuda", "reason": "no CUDA device: none"}, None), "cuda: no CUDA device: none; "),
+        (child.Answer(None, "the process ended with 1: killed"), "cuda: the process ended with 1: killed; "),
     ],
 )
 def test_devices_are_measured_in_processes_of_their_own_or_have_a_reason(tmp_path, monkeypatch, answer, why):
@@ -110,7 +110,7 @@ def test_devices_are_measured_in_processes_of_their_own_or_have_a_reason(tmp_pat
         asked.append((module, threads, binding, what))
         return CPU if module == roofs.__name__ else answer
 
-    monkeypatch.setattr(after_run.question, "ask", ask)
+    monkeypatch.setattr(after_run.child, "ask", ask)
     bound = Binding((1,))
     cannot = "nothing here measures the limits of such a device"
     assert after_run.write([tmp_path], 2, "float64", 0.5, ["cuda", "mps"], bound) == f"{why}mps: {cannot}"
@@ -122,7 +122,7 @@ def test_devices_are_measured_in_processes_of_their_own_or_have_a_reason(tmp_pat
 
 def test_without_a_device_its_process_says_why():
     """The real one, where there is no GPU, with or without CuPy."""
-    answer = question.ask(CUDA_ROOFS, {"dtype": "float32", "seconds": 0.001}, timeout_s=after_run.TIMEOUT_S)
+    answer = child.ask(CUDA_ROOFS, {"dtype": "float32", "seconds": 0.001}, timeout_s=after_run.TIMEOUT_S)
     assert answer.reason is None
     assert answer.found["reason"] or answer.found["measured"]
 
