@@ -21,7 +21,7 @@ def seconds(value: float) -> str:
     if not math.isfinite(value):
         return "not measured"
     scale, unit = _time_unit(value)
-    return f"{_digits(value / scale)} {unit}"
+    return f"{value / scale:,.{_decimals(value / scale)}f} {unit}"
 
 
 def time(estimate: Estimate) -> str:
@@ -36,24 +36,27 @@ def duration(estimate: Estimate) -> str:
     if math.isnan(estimate.low):
         return seconds(estimate.value)
     scale, unit = _time_unit(estimate.value)
-    return _with_interval(estimate, scale, f" {unit}")
+    return quantity(estimate, f" {unit}", scale)
 
 
 def ratio(ratio: Ratio) -> str:
     """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
-    return _with_interval(ratio, 1.0, "x")
+    return quantity(ratio, "x")
 
 
-def _with_interval(number: Estimate | Ratio, scale: float, unit: str) -> str:
-    """Return a number in a unit with its interval, or ``unclear`` and why: its value alone would be believed."""
+def quantity(number: Estimate | Ratio, unit: str, scale: float = 1.0) -> str:
+    """Return a number in a unit of ``scale`` with its interval: ``12.3 rows (11.9 to 13.0)``; or ``unclear``, and why.
+
+    The value alone would be believed.
+    """
     if is_wide(number.low, number.high):
         factor = number.high / number.low if number.low > 0 else math.inf
         most = f"{factor:.2g}" if factor < 100 else "over 100"
         return f"{UNCLEAR} (uncertain by a factor of {most} in {things(number.n, 'repeat')})"
     value, low, high = (end / scale for end in (number.value, number.low, number.high))
     decimals = _decimals(value)
-    ends = number.reason if math.isnan(low) else f"{low:.{decimals}f} to {high:.{decimals}f}"
-    return f"{_about(number)}{_digits(value)}{unit} ({ends})"
+    ends = number.reason if math.isnan(low) else f"{low:,.{decimals}f} to {high:,.{decimals}f}"
+    return f"{_about(number)}{value:,.{decimals}f}{unit} ({ends})"
 
 
 def _about(number: Estimate | Ratio) -> str:
@@ -70,16 +73,6 @@ def slowdown(share: float) -> str:
 def percent(share: float) -> str:
     """Return a share in whole per cent; a share that rounds to 0 has no sign."""
     return f"{round(100 * share)} %"
-
-
-def quantity(estimate: Estimate, unit: str) -> str:
-    """Return an estimate that is no time, its unit, and its interval or why it has none: ``12.3 rows (11.9 to 13)``."""
-
-    def written(value: float) -> str:
-        return count(float(f"{value:.3g}")) if value >= 100 else f"{value:.3g}"
-
-    ends = estimate.reason if math.isnan(estimate.low) else f"{written(estimate.low)} to {written(estimate.high)}"
-    return f"{written(estimate.value)}{unit} ({UNCLEAR if is_wide(estimate.low, estimate.high) else ends})"
 
 
 def is_wide(low: float, high: float) -> bool:
@@ -153,10 +146,6 @@ def _time_unit(value: float) -> tuple[float, str]:
 def _decimals(value: float) -> int:
     rounded = float(f"{abs(value):.3g}")
     return max(0, 2 - math.floor(math.log10(rounded))) if rounded > 0 else 2
-
-
-def _digits(value: float) -> str:
-    return f"{value:.{_decimals(value)}f}"
 
 
 def plain(value: Any) -> Any:

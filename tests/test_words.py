@@ -33,7 +33,7 @@ def ratio(value, low, high, n=3):
         (words.seconds, 0.0, "0.00 ns"),
         # A time and its interval share unit and decimals, and without it a time stands alone.
         (words.duration, estimate([2e-6]), "2.00 µs"),
-        (words.duration, Estimate(9.99e-7, 9.9e-7, 1.056e-6, 3), "999 ns (990 to 1056)"),
+        (words.duration, Estimate(9.99e-7, 9.9e-7, 1.056e-6, 3), "999 ns (990 to 1,056)"),
         (words.duration, Estimate(1.8e-5, 1.75e-5, 1.86e-5, 3), "18.0 µs (17.5 to 18.6)"),
         # It is said plainly, about or not at all by how wide its interval is.
         (words.duration, Estimate(2e-6, 1.7e-6, 2.5e-6, 3), "2.00 µs (1.70 to 2.50)"),
@@ -76,9 +76,9 @@ def test_a_value_is_written_one_way(written, value, text):
 
 
 def test_an_estimate_that_is_no_time_has_its_unit_and_interval():
-    assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,300 rows (12,000 to 13,000)"
-    assert words.quantity(estimate([2.5]), "x") == f"2.5x ({NONE})"
-    assert words.quantity(Estimate(12.0, -3.0, 40.0, 3), " rows") == "12 rows (unclear)"
+    assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,345 rows (12,000 to 13,000)"
+    assert words.quantity(estimate([2.5]), "x") == f"2.50x ({NONE})"
+    assert words.quantity(Estimate(12.0, -3.0, 40.0, 3), " rows") == f"{UNCLEAR} over 100 in 3 repeats)"
 
 
 def test_things_and_cases_have_one_name():

@@ -38,7 +38,6 @@ def compare(
     fail_if_slower: options.FailIfSlower = None,
     strict: Annotated[bool, typer.Option("--strict", help=_STRICT)] = False,
     anyway: Annotated[bool, typer.Option("--anyway", help=_ANYWAY)] = False,
-    details: Annotated[bool, typer.Option("--details", help="Say what was not compared, and why.")] = False,
     results: Results = Path("results"),
     format: options.Format = None,  # noqa: A002 - the option's name
     as_json: AsJson = False,
@@ -68,7 +67,7 @@ def compare(
         if any(name.startswith("latest") or side[0].kernel == name for name, side in zip(typed, parsed, strict=True)):
             console.tell_of_latest(results, here)
         comparison = analysis.decide(left, right, fail_if_slower, anyway=anyway, by=axis)
-    tell(comparison, format=format, as_json=as_json, details=details, strict=strict)
+    tell(comparison, format=format, as_json=as_json, strict=strict)
 
 
 def check_format(name: str | None, *, as_json: bool) -> None:
@@ -89,14 +88,7 @@ def _print(_: Comparison, text: str) -> None:
     print(text, end="")  # noqa: T201 - data, to stdout as it is
 
 
-def tell(
-    comparison: Comparison,
-    *,
-    format: str | None,  # noqa: A002 - the option's name
-    as_json: bool,
-    details: bool = False,
-    strict: bool = False,
-) -> None:
+def tell(comparison: Comparison, *, format: str | None, as_json: bool, strict: bool = False) -> None:  # noqa: A002 - the option's name
     """Print a comparison. End with 1 where something is slower, and ``strict`` with 4 where it is not known."""
     if as_json:
         console.print_json(comparison.as_dict())
@@ -104,16 +96,16 @@ def tell(
         text = markdown.page(f"{comparison.candidate} against {comparison.baseline}", section.blocks(comparison))
         _formats()[format](comparison, text)
     else:
-        _show(comparison, details=details)
+        _show(comparison)
     if comparison.slower:
         raise typer.Exit(1)
     if strict and (comparison.undecided or comparison.unmatched):
         raise typer.Exit(4)
 
 
-def _show(comparison: Comparison, *, details: bool) -> None:
+def _show(comparison: Comparison) -> None:
     """Print a comparison as a table, with what differs besides, what weakens it, and what it comes to."""
-    out, unmatched = console.out(), comparison.unmatched
+    out, notes = console.out(), list(comparison.notes)
     for difference in comparison.differences:
         out.print(Text(f"not the same on both sides: {difference}", "yellow"))
     content = section.table(comparison)
@@ -121,9 +113,8 @@ def _show(comparison: Comparison, *, details: bool) -> None:
     for line, row in zip(table.rows, section.ordered(comparison), strict=True):
         line.style = STYLES[row.verdict]
     out.print(table)
-    notes = [*comparison.notes, *(f"not compared: {case}" for case in unmatched if details)]
-    if unmatched and not details:
-        notes.append(f"{words.things(len(unmatched), 'case')} not compared: --details says why")
+    if comparison.unmatched:
+        notes.append(f"{words.things(len(comparison.unmatched), 'case')} not compared: --json says why")
     for note in notes:
         out.print(Text(note, "dim"))
     if comparison.smallest_slowdown:

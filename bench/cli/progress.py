@@ -16,9 +16,6 @@ from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.run import process, seal
 from mlpbench.bench.run.process import Outcome
 
-#: Making a kernel counts as compiling from so many seconds on.
-_COMPILED_S = 2.0
-
 
 def say_what_comes(planned: Planned, *, verbose: bool) -> None:
     """Say on stderr what is going to run, and what will be wrong with it; ``verbose``: how each process is started."""
@@ -119,8 +116,6 @@ def _in_words(outcome: Outcome) -> str:
         parts.append(f"{words.seconds(batches[size])} in batches of {size:,}{gain}")
     if not parts:
         parts = [f"{words.seconds(time)} a row in {words.case(*case)}" for case, time in outcome.times.items()]
-    if outcome.construct_s >= _COMPILED_S:
-        parts.append(f"compiled in {outcome.construct_s:.0f} s")
     if outcome.disturbed:
         parts.append(f"{len(outcome.disturbed)} of {len(outcome.times)} timings disturbed")
     return ", ".join(parts)

@@ -105,7 +105,7 @@ class Outcome:
     """What came of one process. ``problems`` are lines for people; the record holds them too.
 
     ``times``: seconds per sample of each (mode, batch size) that has a time; ``disturbed``: those not to be believed.
-    ``construct_s``: what making the kernel took, compiling with it. ``setting``: as in `Job`.
+    ``setting``: as in `Job`.
     """
 
     kernel: str
@@ -115,7 +115,6 @@ class Outcome:
     setting: str | None = None
     times: Mapping[At, float] = field(default_factory=dict)
     disturbed: Collection[At] = ()
-    construct_s: float = 0.0
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
@@ -177,8 +176,7 @@ def run_process(job: Job, effort: Effort, name: str) -> Outcome:
     reasons = (failure.reason for failure in record.failures)
     damaged = look.keep(look.path_for(job.folder), record)
     problems = dict.fromkeys((*reasons, *refused, *left.problems, *filter(None, [damaged])))  # a gate fails for all
-    construct_s = record.kernel_info.construct_s or 0.0
-    return Outcome(*at, tuple(problems), job.setting, times, disturbed, construct_s)
+    return Outcome(*at, tuple(problems), job.setting, times, disturbed)
 
 
 def take_in(record: Record, effort: Effort, name: str) -> tuple[dict[At, float], set[At]]:

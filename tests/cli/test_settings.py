@@ -84,7 +84,6 @@ ANYWHERE = {
     "peers": True,
     "json": True,
     "verbose": True,
-    "details": True,
     "all": True,
     "strict": True,
     "data": "digits",
