@@ -126,22 +126,6 @@ def name_axis(**settings: Any) -> Spec:
     return {"title": None, "ticks": False, "domain": False, **settings}
 
 
-def batch_axis(rows: Sequence[Row]) -> Spec:
-    """Return the logarithmic axis of batch sizes for rows that `dodged` places, with a place for single calls."""
-    sizes = sorted({row["x"] for row in rows if row["x"] != SINGLE_X}) or [1, 10]
-    ticks = [size for size in sizes if math.log10(size).is_integer()] or sizes
-    singles = [SINGLE_X] if any(row["x"] == SINGLE_X for row in rows) else []
-    scale = {"type": "log", "domain": [[*singles, *sizes][0] / 1.35, sizes[-1] * 1.35], "nice": False}
-    axis = {
-        "values": [*singles, *ticks],
-        "labelExpr": f"datum.value < 1 ? ['one at', 'a time'] : {COUNT_LABEL}",
-        "labelOverlap": False,
-        "grid": False,
-        "labelFlush": False,
-    }
-    return field("px", title="batch size (rows per call)", scale=scale, axis=axis)
-
-
 def value_axis(rows: Sequence[Row], title: str, label: str) -> Spec:
     """Return a logarithmic axis of the rows' values, and of their intervals as far as those do not flatten the rest."""
     # The interval of two wildly different repeats spans decades: it is cut off.
@@ -171,8 +155,18 @@ def telling(titles: Mapping[str, str]) -> Spec:
 
 
 def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec, Spec]:
-    """Return the channels of lines of rows that `dodged` places, a line for each kernel, and of symbols on them."""
-    lines = {"x": batch_axis(rows), "y": y, "color": colour(names)}
+    """Return the channels of lines of rows that `dodged` places, a line for each kernel, and of symbols on them.
+
+    The axis of batch sizes is logarithmic, with a place for single calls.
+    """
+    sizes = sorted({row["x"] for row in rows if row["x"] != SINGLE_X}) or [1, 10]
+    ticks = [size for size in sizes if math.log10(size).is_integer()] or sizes
+    singles = [SINGLE_X] if any(row["x"] == SINGLE_X for row in rows) else []
+    scale = {"type": "log", "domain": [[*singles, *sizes][0] / 1.35, sizes[-1] * 1.35], "nice": False}
+    label = f"datum.value < 1 ? ['one at', 'a time'] : {COUNT_LABEL}"
+    shown = {"labelExpr": label, **dict.fromkeys(("labelOverlap", "labelFlush", "grid"), False)}
+    x = field("px", title="batch size (rows per call)", scale=scale, axis={"values": [*singles, *ticks], **shown})
+    lines = {"x": x, "y": y, "color": colour(names)}
     return lines, lines | {"shape": shape(names)}
 
 
@@ -213,7 +207,7 @@ def whiskers(channels: Spec, where: str = "true") -> Spec:
     """Return lines over the intervals of values."""
     ends = channels | {"y": field("low"), "y2": {"field": "high"}}
     where = f"datum.low != null && {where}"
-    return layer("rule", ends, where, strokeWidth=1.5, clip=True, opacity=0.75, tooltip=None, aria=False)
+    return layer("rule", ends, where, strokeWidth=1.5, clip=True, opacity=0.75, aria=False)
 
 
 def rule_at_one() -> Spec:

@@ -11,13 +11,6 @@ from mlpbench.bench.report import document
 from mlpbench.bench.report.document import Block, Findings, Part, Table
 
 
-def title(comparison: Comparison) -> str:
-    """Return what is compared with what, and what was asked."""
-    threshold = comparison.threshold
-    asked = "" if threshold is None else f", slower by more than {100 * threshold:.3g} % or not"
-    return f"{comparison.candidate} against {comparison.baseline}: speedup above 1 is faster{asked}"
-
-
 def caption(comparison: Comparison) -> str:
     """Return what all verdicts together are worth."""
     pairs = "paired by repeat" if comparison.paired else "unpaired"
@@ -51,7 +44,10 @@ def table(comparison: Comparison) -> Table:
     texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")
     numbers = (*(() if foreign else ("batch size",)), "baseline", "candidate", speedup, "not slower by more than")
     heads = len(texts) + (not foreign)
-    return document.table(title(comparison), texts, numbers, ("verdict",), rows=rows, heads=heads)
+    threshold = comparison.threshold
+    asked = "" if threshold is None else f", slower by more than {100 * threshold:.3g} % or not"
+    title = f"{comparison.candidate} against {comparison.baseline}: speedup above 1 is faster{asked}"
+    return document.table(title, texts, numbers, ("verdict",), rows=rows, heads=heads)
 
 
 def blocks(comparison: Comparison) -> tuple[Block, ...]:
@@ -79,26 +75,26 @@ def _decided(row: Row) -> str:
     return "not known" if math.isnan(row.decides) else words.slowdown(row.decides)
 
 
-def _versions(findings: Findings) -> Comparison | None:
-    """Return the comparison of the two environments of a sweep; None where there are not two, or nothing in common."""
+def _versions(findings: Findings) -> list[Comparison]:
+    """Return the comparison of the two environments of a sweep; none where there are not two, or nothing in common."""
     runs = findings.runs
     names = list(dict.fromkeys(run.setting.env for run in runs if run.setting and run.setting.env))
     sweeps = {run.plan.sweep if run.plan else None for run in runs}
     if len(names) != 2 or len(sweeps) != 1 or None in sweeps:
-        return None
+        return []
     axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={names[0]},{names[1]}")
     try:
-        return compare.compare(left, right, by=axis)
+        return [compare.compare(left, right, by=axis)]
     except NothingComparable:  # the report says what is missing
-        return None
+        return []
 
 
-def _of_versions(findings: Findings) -> tuple[Block, ...]:
-    return blocks(versions) if (versions := findings.of(_versions)) else ()
-
-
-def _answer(findings: Findings) -> str | None:
-    return versions.conclusion if (versions := findings.of(_versions)) else None
-
-
-SECTIONS = (Part(20, "versions", "One environment against the other", _of_versions, answer=_answer),)
+SECTIONS = (
+    Part(
+        20,
+        "versions",
+        "One environment against the other",
+        lambda findings: [block for versions in findings.of(_versions) for block in blocks(versions)],
+        answer=lambda findings: next((versions.conclusion for versions in findings.of(_versions)), None),
+    ),
+)

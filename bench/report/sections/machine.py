@@ -1,6 +1,5 @@
 """The machine of a run: what it is and runs, what differs between runs, how busy it was, and what the harness costs."""
 
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from statistics import median
@@ -8,8 +7,7 @@ from statistics import median
 from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.environment import Commit, Gpu
+from mlpbench.bench.record.environment import Gpu
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Block, Findings, Part, Table, table
@@ -21,7 +19,6 @@ UNREADABLE, UNRECORDED = "not readable", "not recorded"
 def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
     """Return what was measured and where, as names and values."""
     timed = [(run, run.records[0]) for run in runs if run.records]
-    repeats = sorted(max(Counter(record.kernel for record in run.records).values()) for run, _ in timed)
     values: dict[str, list[str | None]] = {
         "date": [(run.plan.started or "")[:10] for run in runs if run.plan],
         "processor": [run.measured_in.machine.cpu_model or run.machine for run in runs],
@@ -30,7 +27,7 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
         "dtype": [record.spec.dtype for _, record in timed],
         "env": [run.setting.env for run in runs if run.setting],
         "data": [record.data.name for _, record in timed],
-        "repeats": [" to ".join(dict.fromkeys(map(str, (repeats[0], repeats[-1]))))] if repeats else [],
+        "repeats": [str(len({record.repeat for record in run.records})) for run, _ in timed],
         "run": [(run.plan and run.plan.sweep) or run.id for run in runs],
     }
     joined = ((name, ", ".join(dict.fromkeys(filter(None, texts)))) for name, texts in values.items())
@@ -39,8 +36,7 @@ def chips(runs: Sequence[Run]) -> tuple[tuple[str, str], ...]:
 
 def _environment(findings: Findings) -> tuple[Block, ...]:
     """Return what was computed and with what: a line for each fact, a column for each run."""
-    rows = findings.of(_facts)
-    return (_table("Network, machine and software of the numbers.", findings, rows),)
+    return (_table("Network, machine and software of the numbers.", findings, findings.of(_facts)),)
 
 
 def _differences(findings: Findings) -> tuple[Block, ...]:
@@ -61,18 +57,9 @@ def _table(caption: str, findings: Findings, rows: Sequence[tuple[str, ...]]) ->
 
 def _facts(findings: Findings) -> list[tuple[str, ...]]:
     """Return each fact, and what it is in each run."""
-    facts = [{**_of_plan(run), **_of_task(run.records), **_of_machine(run)} for run in findings.runs]
+    facts = [{**_of_task(run.records), **_of_machine(run)} for run in findings.runs]
     names = dict.fromkeys(name for of_run in facts for name in of_run)
     return [(name, *(of_run.get(name, UNRECORDED) for of_run in facts)) for name in names]
-
-
-def _of_plan(run: Run) -> dict[str, str]:
-    plan = run.plan
-    return {
-        "Profile": str(plan.profile or "none") if plan else "none: pytest by hand",
-        "Repeats": str(plan.repeats) if plan else str(len({record.repeat for record in run.records})),
-        "Kernels": ", ".join(run.kernels) or "none",
-    }
 
 
 def _of_task(records: Sequence[Record]) -> dict[str, str]:
@@ -80,50 +67,47 @@ def _of_task(records: Sequence[Record]) -> dict[str, str]:
         return {}
     spec, data, weights = records[0].spec, records[0].data, records[0].weights
     size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
-    repeated = ""
-    cases = [case for record in records for case in record.cases]
-    if any(case.repeated_rows for case in cases):
-        rows = max(case.rows_per_call for case in cases)
-        target = f"to {rows:,} rows" if rows > data.rows else "to fill the timed inputs"
-        repeated = f". The {data.rows:,} rows of {data.name} are repeated {target}."
-    source = f"{data.name}, {data.rows:,} rows, from {data.source or 'unknown'}, {_digest(data.sha256)}"
+    repeated = any(case.repeated_rows for record in records for case in record.cases)
+    more = "; they are repeated where a case needs more" if repeated else ""
+    digests = (f"sha256 {(digest or UNRECORDED)[:12]}" for digest in (data.sha256, weights.sha256))
+    sources = (f"from {source or 'unknown'}, {next(digests)}" for source in (data.source, weights.source))
     return {
         "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
-        "Data": source + repeated,
-        "Weights": f"{weights.source or 'unknown'}, {_digest(weights.sha256)}",
+        "Data": f"{data.name}, {next(sources)}, {data.rows:,} rows{more}",
+        "Weights": next(sources),
     }
 
 
-def _digest(digest: str | None) -> str:
-    return f"sha256 {f'{digest[:12]}…' if digest else UNRECORDED}"
-
-
 def _of_machine(run: Run) -> dict[str, str]:
-    there = run.measured_in
-    machine, system, python, variables = there.machine, there.os, there.python, there.variables
+    plan, there = run.plan, run.measured_in
+    machine, git, variables = there.machine, there.git, there.variables
     caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
     load = ", ".join(f"{value:.2f}" for value in machine.load or ())
-    assignments = ", ".join(f"{name}={value}" for name, value in (variables or {}).items())
+    pools = dict.fromkeys(_pool(pool) for record in run.records for pool in record.environment.blas)
     # A card that kernels computed on, else what the first process saw.
     cards = (record.environment.gpu for record in run.records if record.device not in (None, CPU))
+    state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[git.dirty]
     return {
+        "Profile": str(plan.profile or "none") if plan else "none: pytest by hand",
+        "Repeats": str(plan.repeats if plan else len({record.repeat for record in run.records})),
+        "Kernels": ", ".join(run.kernels) or "none",
         "Machine": _text(machine.name),
         "Processor": _text(machine.cpu_model, machine.arch),
         "Cores": f"{_text(machine.cores)} cores, {_text(machine.logical_cpus)} logical processors",
         "Affinity": f"processors {_ranges(machine.affinity)}" if machine.affinity else UNREADABLE,
-        "Binding": binding.words() if (binding := run.plan and run.plan.binding) else "none asked for",
+        "Binding": plan.binding.words() if plan and plan.binding else "none asked for",
         "Caches": _text(*caches),
         "Frequency governor": _text(machine.governor),
         "Load at the start": f"{load} over 1, 5 and 15 minutes" if load else UNREADABLE,
-        "Operating system": _text(*map(system.get, ("distribution", "system", "release"))),
-        "Environment": run.plan.env.words() if run.plan and run.plan.env else "mlpbench's own",
-        "Python": _text(python.get("implementation"), python.get("version")),
+        "Operating system": _text(*map(there.os.get, ("distribution", "system", "release"))),
+        "Environment": plan.env.words() if plan and plan.env else "mlpbench's own",
+        "Python": _text(*map(there.python.get, ("implementation", "version"))),
         "Libraries": ", ".join(f"{name} {version}" for name, version in there.libraries.items()) or UNRECORDED,
-        "BLAS and thread pools": _pools(run),
+        "BLAS and thread pools": "; ".join(pools) or "none found",
         "Threads given": _text(there.threads),
-        "Variables": UNRECORDED if variables is None else assignments or "none set",
+        "Variables": UNRECORDED if variables is None else ", ".join(map("=".join, variables.items())) or "none set",
         "GPU": _gpu(next(cards, there.gpu)),
-        "Commit": _commit(there.git),
+        "Commit": f"{git.commit}, {state}" if git.commit else "not run from a checkout",
     }
 
 
@@ -136,16 +120,6 @@ def _ranges(numbers: Sequence[int]) -> str:
     runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
     ends = [[number for _, number in pairs] for _, pairs in runs]
     return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
-
-
-def _pools(run: Run) -> str:
-    """Return the thread pools that were live, with the kernels in whose processes they were if not in all."""
-    pools = grouped((_pool(pool), record.kernel) for record in run.records for pool in record.environment.blas)
-    texts = (
-        pool if set(kernels) == set(run.kernels) else f"{pool} ({', '.join(dict.fromkeys(kernels))} only)"
-        for pool, kernels in pools.items()
-    )
-    return "; ".join(texts) or "none found"
 
 
 def _pool(pool: Mapping[str, object]) -> str:
@@ -162,11 +136,6 @@ def _gpu(gpu: Gpu) -> str:
     facts = [f"{what} {value}" for what, value in named.items() if value]
     cards = f"of {gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None
     return _text(gpu.name, gpu.uuid, *facts, cards, "a slice (MIG)" if gpu.mig else None)
-
-
-def _commit(git: Commit) -> str:
-    state = {True: "with uncommitted changes", False: "clean", None: "state unknown"}[git.dirty]
-    return f"{git.commit}, {state}" if git.commit else "not run from a checkout"
 
 
 # -- how busy it was

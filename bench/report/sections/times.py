@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
@@ -17,12 +18,10 @@ Panels = Mapping[str, Sequence[CaseSummary]]
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
 _TIME_READING = (
-    "Lower is faster; both axes are logarithmic. A line is one kernel called with whole batches. Hollow symbols on the "
-    "left: one sample at a time. Small dots are repeats, a whisker is the 95 % interval from them."
+    "Lower is faster. Lines are batches, hollow symbols one at a time, dots repeats, whiskers 95 % intervals."
 )
 _SPEEDUP_READING = (
-    "Higher gains more; both axes are logarithmic. Each kernel is compared with itself one at a time, in the same "
-    "process. The dashed line at 1x is one at a time; below it, batches are slower."
+    "Each kernel against itself one at a time, in the same process. Below the dashed line, batches are slower."
 )
 _PANELS = " A panel is one run or setting; all have the same axes."
 _NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
@@ -43,18 +42,16 @@ def _are_several(cases: Sequence[CaseSummary]) -> bool:
 
 
 def _case_row(case: CaseSummary) -> tuple[str, ...]:
-    return (
-        case.run,
-        case.name,
-        _MODES.get(case.mode, case.mode),
-        f"{1 if case.mode == 'per_sample' else case.batch_size:,}",
+    size = 1 if case.mode == "per_sample" else case.batch_size
+    head = (case.run, case.name, _MODES.get(case.mode, case.mode), f"{size:,}")
+    times = (
         words.duration(case.sample),
         words.count(case.throughput),
         _speedup(case),
         words.seconds(case.first_call_s),
-        f"{case.rounds:,}",
-        f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats),
     )
+    repeats = f"{case.repeats}, {case.disturbed} disturbed" if case.disturbed else str(case.repeats)
+    return (*head, *times, f"{case.rounds:,}", repeats)
 
 
 def _speedup(case: CaseSummary) -> str:
@@ -84,14 +81,14 @@ def _figures(findings: Findings) -> tuple[Block, ...]:
     panels = grouped((case.run, case) for case in cases if case.mode != "book")
     many = len(panels) > 1
     note = (_PANELS if many else "") + (_NO_WHISKERS if any(case.repeats == 1 for case in cases) else "")
-    numbers = _against_batch_size(cases, lambda case: words.duration(case.sample))
-    time = Figure("time", "Time per sample", _TIME_READING + note, numbers, partial(time_charts, panels))
+
+    def figure(name: str, title: str, reading: str, text: Callable[[CaseSummary], str], draw: Any) -> Figure:
+        return Figure(name, title, reading + note, _against_batch_size(cases, text), partial(draw, panels))
+
+    time = figure("time", "Time per sample", _TIME_READING, lambda case: words.duration(case.sample), time_charts)
     if not any(case.speedup is not None for case in batches):
         return (time,)
-    gains = _against_batch_size(cases, _speedup)
-    gain = Figure(
-        "speedup", "Speedup over one at a time", _SPEEDUP_READING + note, gains, partial(speedup_charts, panels)
-    )
+    gain = figure("speedup", "Speedup over one at a time", _SPEEDUP_READING, _speedup, speedup_charts)
     return (time, Section("Speedup over one at a time, panel by panel", (gain,)) if many else gain)
 
 
@@ -125,11 +122,7 @@ def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
 
 
 def time_charts(panels: Panels, names: Names) -> dict[str, Spec]:
-    """Return time per sample against batch size, both logarithmic, for the cases of each panel.
-
-    Lines are batches, with a whisker over each interval and a dot for each repeat; the hollow symbols on the left are
-    single calls.
-    """
+    """Return time per sample against batch size, both logarithmic, for the cases of each panel."""
     rows = {
         title: [row for case in cases for row in _rows(case, case.sample, case.by_repeat)]
         for title, cases in panels.items()
@@ -154,8 +147,7 @@ def _values(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
 def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, float]) -> Iterator[Row]:
     """Yield the row of a case, and one for each of several repeats."""
     single = case.mode == "per_sample"
-    at = {"kernel": case.kernel, "mode": case.mode, "x": charts.SINGLE_X if single else case.batch_size}
-    gain = words.ratio(case.speedup) if case.speedup else case.no_speedup
+    at = {"kernel": case.kernel, "x": charts.SINGLE_X if single else case.batch_size}
     yield {
         **at,
         "kind": "case",
@@ -163,8 +155,7 @@ def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, floa
         "at": "one at a time" if single else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
         "rate": f"{words.count(case.throughput)} per second",
-        "gain": gain,
-        "said": f"{case.name}, {words.case(case.mode, case.batch_size)}: {words.duration(case.sample)}, speedup {gain}",
+        "gain": _speedup(case),
     }
     if len(repeats) > 1:
         yield from ({**at, "kind": "repeat", "value": repeat} for repeat in repeats.values())
@@ -181,23 +172,21 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
     """Return charts of values upwards, with the layers ``below`` under the lines."""
     every = _values(rows)
     values, points = charts.against_batch_size(every, axis, names)
-    points |= {"description": charts.field("said", "nominal")}
     titles = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
-    case, batch, single = "datum.kind == 'case'", "datum.mode == 'batched'", "datum.mode == 'per_sample'"
+    told = charts.telling(titles)
+    points |= {"description": told["description"]}
+    case = "datum.kind == 'case'"
+    batch, single = (f"{case} && datum.x {sign} {charts.SINGLE_X}" for sign in ("!=", "=="))
     layers = [
         *below,
-        charts.layer(
-            "circle", values, "datum.kind == 'repeat'", size=16, opacity=0.5, clip=True, tooltip=None, aria=False
-        ),
+        charts.layer("circle", values, "datum.kind == 'repeat'", size=16, opacity=0.5, clip=True, aria=False),
         charts.whiskers(values, case),
-        charts.layer("line", values, f"{case} && {batch}", strokeWidth=2, clip=True),
-        charts.symbols(points, f"{case} && {batch}"),
+        charts.layer("line", values, batch, strokeWidth=2, clip=True),
+        charts.symbols(points, batch),
         # An empty layer would be a picture without words to a screen reader.
-        *([charts.hollow(points, f"{case} && {single}")] if any(row["x"] == charts.SINGLE_X for row in every) else []),
+        *([charts.hollow(points, single)] if any(row["x"] == charts.SINGLE_X for row in every) else []),
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
-        charts.layer(
-            "point", values | charts.telling(titles), case, filled=True, shape="circle", size=450, opacity=0, aria=False
-        ),
+        charts.layer("circle", values | told, case, size=450, opacity=0, aria=False),
     ]
     panels = {title if len(rows) > 1 else "": charts.dodged(panel) for title, panel in rows.items() if panel}
     return charts.drawn(layers, panels, names, what, 230 if len(rows) > 1 else 330)
