@@ -72,9 +72,6 @@ RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
 
 
-# -- colours and marks
-
-
 def look(name: str) -> tuple[str, str]:
     """Return the CSS colour of a kernel and the SVG path of its mark, which depend on its name alone."""
     if name in COLOURS:
@@ -87,9 +84,6 @@ def colours() -> dict[str, tuple[str, str]]:
     """Return the colour of each variable on a light and on a dark page."""
     kernels = {f"kernel-{name}": (light, dark) for name, (light, dark, _) in COLOURS.items()}
     return {**_COLOURS, **kernels, **{f"other-{number}": pair for number, pair in enumerate(_OTHERS)}}
-
-
-# -- channels
 
 
 def field(name: str, kind: str = "quantitative", **settings: Any) -> Spec:
@@ -170,9 +164,6 @@ def against_batch_size(rows: Sequence[Row], y: Spec, names: Names) -> tuple[Spec
     return lines, lines | {"shape": shape(names)}
 
 
-# -- rows
-
-
 def dodged(rows: Sequence[Row]) -> list[Row]:
     """Return the rows with a place ``px`` on the axis of batch sizes beside ``x``: whiskers would cover each other.
 
@@ -182,9 +173,6 @@ def dodged(rows: Sequence[Row]) -> list[Row]:
     step = min(1.045, 1.4 ** (1 / len(names))) if names else 1.0
     factors = {name: step ** (place - (len(names) - 1) / 2) for place, name in enumerate(names)}
     return [row | {"px": float(f"{row['x'] * factors[row['kernel']]:.6g}")} for row in rows]
-
-
-# -- layers
 
 
 def layer(mark: str, channels: Spec, where: str | None = None, **properties: Any) -> Spec:
@@ -214,9 +202,6 @@ def rule_at_one() -> Spec:
     """Return the dashed line at which a ratio is 1."""
     rule = layer("rule", {"y": field("value")}, strokeDash=[4, 4], strokeWidth=1.5, color=MUTED)
     return {"data": {"values": [{"value": 1}]}, **rule}
-
-
-# -- the whole
 
 
 def drawn(

@@ -24,9 +24,6 @@ from mlpbench.bench.words import plain
 T = TypeVar("T")
 
 
-# -- blocks
-
-
 @dataclass(frozen=True)
 class Command:
     """Words to type, one line."""
@@ -55,20 +52,19 @@ def table(
     last: Iterable[str] = (),
     *,
     rows: Iterable[tuple[str, ...]],
-    heads: int | None = None,
     several: bool | None = None,
 ) -> Table:
-    """Return a table of columns of texts, of numbers, and the ``last`` of texts.
+    """Return a table of columns of texts, which name the row, of numbers, and the ``last`` of texts.
 
-    ``heads``: how many columns name the row; None for the first texts. ``several``: rows begin with the name of their
-    run, which has a column where there are several runs; None for rows that do not.
+    ``several``: rows begin with the name of their run, which has a column where there are several runs; None for rows
+    that do not.
     """
     named, counted = [*(["run"] if several else []), *texts], tuple(numbers)
     return Table(
         caption,
         (*named, *counted, *last),
         tuple(row[1:] if several is False else row for row in rows),
-        len(named) if heads is None else heads + bool(several),
+        len(named),
         range(len(named), len(named) + len(counted)),
     )
 
@@ -113,9 +109,6 @@ class Section:
 
 #: A text is a paragraph, several are a list. What is empty is left out.
 Block = str | tuple[str, ...] | Command | Table | Figure | Section
-
-
-# -- the whole
 
 
 @dataclass(frozen=True, repr=False)
@@ -174,9 +167,6 @@ class Document(Findings):
                 yield block
             elif isinstance(block, Section):
                 blocks += block.blocks
-
-
-# -- parts
 
 
 @dataclass(frozen=True)

@@ -77,22 +77,22 @@ def test_a_check_that_rests_on_a_time_is_sure_when_two_processes_have_found_it(t
     assert (timed(run), said_of(run)) == (TIMES.keys(), []), "another case, or another check, is no second time"
     run = judged(tmp_path / "twice", [one], [{**one, "reason": "8 of 20 rounds are off"}])
     assert timed(run) == LEFT
-    assert said_of(run) == [f"Refused: fast, batched 100: {check}: 9 of 20 rounds are off."]
+    assert said_of(run) == [f"Refused: fast, batch 100: {check}: 9 of 20 rounds are off."]
 
 
 def test_one_process_alone_is_not_sure_and_says_so(tmp_path):
     run = judged(tmp_path, [TIMER, {**TIMER, "batch_size": 1000}], repeats=1)
     assert (timed(run), run.failures) == (TIMES.keys(), ())
     (said,) = said_of(run)
-    assert said.startswith("Not checked: fast, batched 100, batched 1,000: timer: 9 of 20 rounds are off. One process")
-    assert "batched 100, batched 1,000: not checked" in render.render([run], "md")
+    assert said.startswith("Not checked: fast, batch 100, batch 1,000: timer: 9 of 20 rounds are off. One process")
+    assert "batch 100, batch 1,000: not checked" in render.render([run], "md")
 
 
 def test_each_kernel_and_check_has_one_line_whatever_its_numbers_say(tmp_path):
     """A kernel that lies in five cases and three repeats had fifteen."""
     several = [{**MEMO, "batch_size": size, "reason": f"off by 0.{size} at output 3"} for size in (100, 1000)]
     run = judged(tmp_path, several, several[:1], [{**several[1], "reason": "off by 0.3 at output 1"}])
-    assert said_of(run) == ["Refused: fast, batched 100, batched 1,000: values: off by 0.100 at output 3."]
+    assert said_of(run) == ["Refused: fast, batch 100, batch 1,000: values: off by 0.100 at output 3."]
     assert len([gap for gap in gaps.gaps(run) if gap[0] == "fast"]) == 1
 
 
@@ -102,8 +102,8 @@ def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_p
     extra = {("fast", mode, 100): calls for mode in ("batched", "per_sample")}
     run = judged(tmp_path, [MEMO], extra_info=extra)
     text = render.render([run], "md")
-    assert "> Refused: fast, batched 100: values: off by 0.7 at output 3." in text
-    assert "| fast | batched 100, every repeat: refused | values: off by 0.7 at output 3 |" in text
+    assert "> Refused: fast, batch 100: values: off by 0.7 at output 3." in text
+    assert "| fast | batch 100, every repeat: refused | values: off by 0.7 at output 3 |" in text
     assert "1.00 ns" not in text
     data = json.loads(render.render([run], "json"))
     assert {(case["kernel"], case["mode"], case["batch_size"]) for case in data["cases"]} == LEFT

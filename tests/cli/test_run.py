@@ -224,14 +224,14 @@ def test_the_table_comes_before_the_machines_limits_and_what_these_refuse_below_
     assert before[0].startswith("Time per sample, the fastest kernel first")
     assert "Refused" not in before[0]
     first, *_, page, _ = out.splitlines()
-    assert first.startswith("Not to be believed in the table above. Refused: numpy, batched 10: roofline: ")
+    assert first.startswith("Not to be believed in the table above. Refused: numpy, batch 10: roofline: ")
     assert (status, page.startswith("page: ")) == (1, True)
     assert "it would be" in (runs.latest(tmp_path) / "report.md").read_text()
     _, out, _ = called(capsys, "run", *SMALL, "--repeats", "2", "--json", "--results", tmp_path / "json")
     assert before[1:] == [""], "data for programs hold nothing that is refused"
     assert "it would be" in json.dumps(json.loads(out))
     status, out, _ = called(capsys, "run", *SMALL, "--results", tmp_path / "one")
-    assert (status, "Not checked: numpy, batched 10: roofline: " in out.replace("\n", " ")) == (0, True)
+    assert (status, "Not checked: numpy, batch 10: roofline: " in out.replace("\n", " ")) == (0, True)
 
 
 def test_a_record_that_cannot_be_true_is_named_and_fails_the_run(capsys, tmp_path, monkeypatch, here):

@@ -133,7 +133,7 @@ def test_failures_are_told_once_with_their_repeats(tmp_path):
     run = write(tmp_path, failures=failures)
     assert gaps.gaps(run) == [
         ("wrong", "all cases, every repeat: did not agree with the reference", "stale result"),
-        ("numpy", "batched 100, repeat 2 of 3: failed while it was timed", "OSError"),
+        ("numpy", "batch 100, repeat 2 of 3: failed while it was timed", "OSError"),
     ]
     assert any("What is missing" in text and "wrong, numpy" in text for text in content(run)["notices"])
     assert "| numpy | batch | 100 | 2.0" in markdown(run)  # the other repeats stay

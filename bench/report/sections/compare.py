@@ -43,11 +43,10 @@ def table(comparison: Comparison) -> Table:
     speedup = "speedup" if alone else "speedup (95 % interval)"
     texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")
     numbers = (*(() if foreign else ("batch size",)), "baseline", "candidate", speedup, "not slower by more than")
-    heads = len(texts) + (not foreign)
     threshold = comparison.threshold
     asked = "" if threshold is None else f", slower by more than {100 * threshold:.3g} % or not"
     title = f"{comparison.candidate} against {comparison.baseline}: speedup above 1 is faster{asked}"
-    return document.table(title, texts, numbers, ("verdict",), rows=rows, heads=heads)
+    return document.table(title, texts, numbers, ("verdict",), rows=rows)
 
 
 def blocks(comparison: Comparison) -> tuple[Block, ...]:

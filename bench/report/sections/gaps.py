@@ -77,9 +77,7 @@ def _absent(run: Judged) -> Iterator[Gap]:
 
 
 def _name(mode: str | None, batch_size: int | None) -> str:
-    if mode is None or batch_size is None:
-        return ALL
-    return "one at a time" if mode == "per_sample" else f"{mode} {batch_size:,}"
+    return ALL if mode is None or batch_size is None else words.case(mode, batch_size)
 
 
 def _repeats(repeats: Iterable[int], run: Judged) -> str:
@@ -111,9 +109,8 @@ def notices(runs: Sequence[Judged]) -> list[str]:
 
 def _blocks(findings: Findings) -> tuple[Table, ...]:
     rows = [(run.name, *gap) for run in findings.runs for gap in gaps(run)]
-    caption = "Cases without a time, and why."
-    texts = ("kernel", "what is missing", "why")
-    return (table(caption, texts, rows=rows, heads=1, several=findings.several),)
+    last = ("what is missing", "why")
+    return (table("Cases without a time, and why.", ("kernel",), (), last, rows=rows, several=findings.several),)
 
 
 SECTIONS = (Part(110, "missing", "What is missing", _blocks),)

@@ -52,7 +52,7 @@ def _differences(findings: Findings) -> tuple[Block, ...]:
 
 def _table(caption: str, findings: Findings, rows: Sequence[tuple[str, ...]]) -> Table:
     heads = [run.name for run in findings.runs] if findings.several else ["value"]
-    return table(caption, ("what", *heads), rows=rows, heads=1)
+    return table(caption, ("what",), (), heads, rows=rows)
 
 
 def _facts(findings: Findings) -> list[tuple[str, ...]]:
@@ -136,9 +136,6 @@ def _gpu(gpu: Gpu) -> str:
     facts = [f"{what} {value}" for what, value in named.items() if value]
     cards = f"of {gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None
     return _text(gpu.name, gpu.uuid, *facts, cards, "a slice (MIG)" if gpu.mig else None)
-
-
-# -- how busy it was
 
 
 def states(findings: Findings) -> tuple[State, ...]:

@@ -1,10 +1,10 @@
 """What was computed, by whom, what is in the clock, and how to do it again."""
 
 import shlex
+from collections.abc import Iterator, Sequence
 
 from mlpbench.bench import words
 from mlpbench.bench.groups import grouped
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Block, Command, Findings, Part, table
 from mlpbench.bench.report.sections import machine
@@ -30,70 +30,56 @@ def _kernels(findings: Findings) -> tuple[Block, ...]:
     """Return the kernels of every run, each as the first repeat that got so far says."""
     rows = []
     for run in findings.runs:
-        # The first record of a kernel that passed the gate, or the first of all.
-        ordered = sorted(run.records, key=lambda record: (record.kernel_info.backend is not None, -record.repeat))
-        firsts = {record.kernel: record for record in ordered}
-        rows += [(run.name, *_kernel(firsts[kernel]), _threads(run, kernel)) for kernel in run.kernels]
-    texts = ("kernel", "library", "device", "accuracy, one at a time / in batches")
-    numbers, last = ("largest error", "import", "construction"), ("configuration", "threads given; as reported by")
+        for kernel in run.kernels:
+            records = [record for record in run.records if record.kernel == kernel]
+            # The first that passed the gate, or the first of all.
+            first = min(records, key=lambda record: (record.kernel_info.backend is None, record.repeat))
+            rows.append((run.name, kernel, *_kernel(first), _threads(records)))
+    numbers = ("largest error", "import", "construction", "accuracy, one at a time / in batches")
+    last = ("library", "device", "configuration", "threads given; as reported by")
     caption = (
-        "As the first repeat of each kernel says that got so far. Each process was asked for its threads before each "
-        "case, outside the clock; more than were given fail the case."
+        "As the first repeat of each kernel says that got so far. Threads are asked for before each case, outside the "
+        "clock; more than were given fail the case."
     )
-    return (table(caption, texts, numbers, last, rows=rows, heads=1, several=findings.several),)
+    return (table(caption, ("kernel",), numbers, last, rows=rows, several=findings.several),)
 
 
 def _kernel(record: Record) -> tuple[str, ...]:
-    info = record.kernel_info
+    info, accuracy = record.kernel_info, record.kernel_info.accuracy
     used = ", ".join(f"{key.replace('_', ' ')} {value}" for key, value in info.describe.items() if value is not None)
+    hits = accuracy.reason or "not measured"
+    if accuracy.per_sample is not None and accuracy.batched is not None:
+        hits = f"{accuracy.per_sample:.4f} / {accuracy.batched:.4f} of {accuracy.rows:,} rows"
     return (
-        record.kernel,
-        f"{record.kernel_info.backend or 'unknown'} {record.kernel_info.version or ''}".rstrip(),
-        record.device or "unknown",
-        _accuracy(record),
         "not measured" if info.max_error is None else f"{info.max_error:.1e}",
         *("not measured" if time is None else words.seconds(time) for time in (info.import_s, info.construct_s)),
+        hits,
+        f"{info.backend or 'unknown'} {info.version or ''}".rstrip(),
+        record.device or "unknown",
         used or "defaults",
     )
 
 
-def _threads(run: Run, kernel: str) -> str:
+def _threads(records: Sequence[Record]) -> str:
     """Return how many threads a kernel was given, and who reported how many: ``2; openblas 2, the kernel 1``."""
-    records = [record for record in run.records if record.kernel == kernel]
-    uses = [record.thread_use for record in records if record.thread_use is not None]
-    if not uses:
+    if all(record.thread_use is None for record in records):
         return "not recorded"
-    counts = grouped(count for use in uses for count in use)
+    counts = grouped(count for record in records for count in record.thread_use or ())
     texts = (f"{who} {' or '.join(map(str, sorted(set(threads))))}" for who, threads in counts.items())
     return f"{records[0].threads}; {', '.join(texts) or 'nobody'}"
 
 
-def _accuracy(record: Record) -> str:
-    accuracy = record.kernel_info.accuracy
-    if accuracy.per_sample is None or accuracy.batched is None:
-        return accuracy.reason or "not measured"
-    return f"{accuracy.per_sample:.4f} / {accuracy.batched:.4f} of {accuracy.rows:,} rows"
-
-
-def _again(findings: Findings) -> tuple[Block, ...]:
-    """Return the command of every run, and the order in which its processes ran."""
-    blocks: list[Block] = []
+def _again(findings: Findings) -> Iterator[Block]:
+    """Yield when every run started, and its command."""
     for run in findings.runs:
         head, plan = f"{run.title}. " if findings.several else "", run.plan
         if plan is None:
-            blocks.append(f"{head}Made by pytest by hand; its command was not recorded.")
+            yield f"{head}Made by pytest by hand; its command was not recorded."
             continue
         command = shlex.join(plan.command)
         seed = "" if plan.seed is None or "--seed" in command else f" --seed {plan.seed}"
-        ran = run.ending.order if run.ending else plan.order
-        order = ", ".join(f"{kernel} {repeat + 1}" for kernel, repeat in ran)
-        started = f"Started {plan.started or 'at an unknown time'}"
-        blocks += [
-            f"{head}{started}; the seed sets the order of the processes.",
-            Command(command + seed),
-            f"Order of kernels and repeats: {order}.",
-        ]
-    return tuple(blocks)
+        yield f"{head}Started {plan.started or 'at an unknown time'}; the seed sets the order of the processes."
+        yield Command(command + seed)
 
 
 SECTIONS = (

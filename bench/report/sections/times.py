@@ -118,9 +118,6 @@ def _kernel_by_kernel(findings: Findings) -> tuple[Block, ...]:
     return (kernel_table(kernels, several=True),) if findings.several else ()
 
 
-# -- charts
-
-
 def time_charts(panels: Panels, names: Names) -> dict[str, Spec]:
     """Return time per sample against batch size, both logarithmic, for the cases of each panel."""
     rows = {

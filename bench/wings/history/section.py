@@ -75,7 +75,7 @@ def change_table(changed: Sequence[Series], *, several: bool, details: bool = Fa
     texts = ("kernel", "case", *(["what was computed"] if several else []))
     caption = "Changes for good, with 95 % intervals, the first run after each, and what else changed with it."
     last = ("since", "what else changed")
-    return table(caption, texts, ("time after / before",), last, rows=rows, heads=2)
+    return table(caption, texts, ("time after / before",), last, rows=rows)
 
 
 def _besides(change: Change, *, details: bool) -> Iterator[str]:

@@ -49,5 +49,5 @@ def test_the_command_fails_on_what_cannot_be(tmp_path, command):
     write(tmp_path / "results", **files.impossible())
     status, out, _ = command()
     assert status == 1
-    assert "Refused: numpy, batched 1,000" in out
+    assert "Refused: numpy, batch 1,000" in out
     assert json.loads(command("--json")[1])["refused"]

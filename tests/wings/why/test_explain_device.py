@@ -77,7 +77,7 @@ def test_a_time_that_the_device_cannot_reach_is_refused_and_one_that_only_the_de
     run = write(tmp_path, fast(5e-9))
     assert {failure.batch_size for failure in run.failures} == {1000}
     line = r"1[89]\d % of the machine's matrix product peak; likely cause: work is skipped"
-    assert re.search(rf"Refused: numpy, batched 1,000.*: roofline: it would be {line}", render.render([run], "md"))
+    assert re.search(rf"Refused: numpy, batch 1,000.*: roofline: it would be {line}", render.render([run], "md"))
     assert not write(tmp_path, fast(2e-8), seed=1).failures
     info = {**files.CUDA["kernel_info"], "device": "cpu"}
     assert write(tmp_path, fast(2e-8), kernel_info=info, seed=2).failures
