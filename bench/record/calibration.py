@@ -5,13 +5,11 @@ from typing import Annotated, Literal
 
 from msgspec import Meta
 
-from mlpbench.bench.record.fields import SCHEMA, Block, File, Index, Name, Number, Schema, Text, Whole
+from mlpbench.bench.record.fields import Block, File, Head, Index, Name, Number, Text, Whole
 from mlpbench.bench.stats.verdicts import POWER
 
-#: Above it a slowdown is not a share any more.
-MAX_SCATTER = 1000.0
 _Share = Annotated[float, Meta(gt=0, lt=1, description="A share of 1, neither 0 nor 1.")]
-_Scatter = Annotated[float, Meta(ge=0, le=MAX_SCATTER, description="Standard deviation of logarithms.")]
+_Scatter = Annotated[float, Meta(ge=0, le=1000, description="Standard deviation of logarithms.")]
 
 
 class TallyEntry(Block, frozen=True, kw_only=True):
@@ -59,14 +57,13 @@ class KindEntry(Block, frozen=True, kw_only=True):
         return smallest
 
 
-class CalibrationHead(Block, frozen=True, kw_only=True):
+class CalibrationHead(Head, frozen=True, kw_only=True):
     """The block "mlpbench" of the file. ``run``: the folder of its records; ``repeats`` on each side of a comparison.
 
     Kinds that could not be measured are None. ``seen``: planted slowdowns, and those that the times show. ``wander``:
     what the level of a whole run wanders by, and with how many degrees of freedom that is known.
     """
 
-    schema: Schema = SCHEMA
     kind: Literal["calibration"]
     machine: Name
     run: Text

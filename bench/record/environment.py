@@ -13,10 +13,9 @@ _STAYS = {
 
 
 class Machine(Block, frozen=True, kw_only=True):
-    """The processors, their caches in bytes by name, and what moves their clock. ``name``: the folder of its results.
+    """The processors and their caches in bytes. ``name``: the folder of its results; ``host``: a digest of its id.
 
-    ``host``: a salted digest of the host's own id. ``affinity``: numbers of the processors that the process may use;
-    ``load``: averages over 1, 5 and 15 minutes.
+    ``affinity``: the processors that the process may use; ``load``: averages over 1, 5 and 15 minutes.
     """
 
     name: Text | None = None
@@ -32,10 +31,9 @@ class Machine(Block, frozen=True, kw_only=True):
 
 
 class Gpu(Block, frozen=True, omit_defaults=True):
-    """The GPU in use, as NVML sees it, or the reason why there is none.
+    """The GPU that a kernel computes on, or the first of ``cards``, as NVML sees it; the reason why little is known.
 
-    Of a process whose kernel computes on one it is that one, of others the first that they may use; ``cards``: how many
-    there are. ``uuid`` is that of CUDA. ``reason`` may be there beside a card: why NVML says nothing of it.
+    ``uuid`` is that of CUDA.
     """
 
     available: bool
@@ -60,23 +58,17 @@ class Commit(Block, frozen=True):
     dirty: bool | None = None
 
 
-class SourceFile(Block, frozen=True, kw_only=True):
-    """The file that a kernel was read from: its name and hash, and its repository's commit, None outside of one.
-
-    ``dirty``: whether the file differs from that commit.
-    """
+class SourceFile(Commit, frozen=True, kw_only=True):
+    """The file that a kernel was read from, with its repository's commit; ``dirty``: whether it differs from that."""
 
     name: Text
     sha256: Text
-    commit: Text | None = None
-    dirty: bool | None = None
 
 
 class Environment(Block, frozen=True, kw_only=True):
-    """Everything that is known. ``threads``: how many the libraries were given; versions and variables by name.
+    """Everything that is known. ``threads``: how many the libraries were given. Versions and variables by name.
 
-    ``os``: system, release and distribution. ``python``: version and implementation. ``blas``: each BLAS and thread
-    pool that was loaded, in the words of threadpoolctl.
+    ``blas``: each BLAS and thread pool that was loaded, in the words of threadpoolctl.
     """
 
     machine: Machine = Machine()

@@ -14,13 +14,7 @@ from mlpbench.kernels.spec import DType, ForwardSpec, Output
 SCHEMA = 3
 #: Whole numbers stay below the first that a float cannot hold.
 MAX_INTEGER = 2**53
-#: Times lie between a picosecond and a year.
-MIN_SECONDS = 1e-12
-MAX_SECONDS = 3.2e7
 MAX_TEXT = 10_000
-MAX_REPEATS = 10_000
-#: The year 5138: later dates are no dates.
-LATEST_UTC_S = 1e11
 
 Schema = Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description="Version of the format.")]
 #: Cleaned text has at most one character more: the sign that it was cut.
@@ -36,22 +30,21 @@ Mode = Annotated[str, Meta(pattern=r"^(?:per_sample|batched|book)$", description
 
 Index = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="A whole number from 0.")]
 Whole = Annotated[int, Meta(ge=1, le=MAX_INTEGER, description="A whole number from 1.")]
+Repeats = Annotated[int, Meta(ge=1, le=10_000, description="How many repeats.")]
 Bytes = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="Bytes.")]
 Nanoseconds = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="Nanoseconds.")]
 Number = Annotated[float, Meta(ge=-1e300, le=1e300, description="A finite number.")]
 Amount = Annotated[float, Meta(ge=0, le=1e300, description="A finite number from 0.")]
 Share = Annotated[float, Meta(ge=0, le=1, description="A share of 1.")]
 SomeShare = Annotated[float, Meta(gt=0, le=1, description="A share of 1, above 0.")]
-Seconds = Annotated[float, Meta(ge=0, le=MAX_SECONDS, description="Seconds.")]
-Duration = Annotated[float, Meta(ge=MIN_SECONDS, le=MAX_SECONDS, description="Seconds, above 0.")]
-Date = Annotated[float, Meta(ge=0, le=LATEST_UTC_S, description="Seconds since 1970, UTC.")]
+Seconds = Annotated[float, Meta(ge=0, le=3.2e7, description="Seconds, up to a year.")]
+Duration = Annotated[float, Meta(ge=1e-12, le=3.2e7, description="Seconds, from a picosecond to a year.")]
+Date = Annotated[float, Meta(ge=0, le=1e11, description="Seconds since 1970, UTC.")]
 Rounds = Annotated[tuple[Duration, ...], Meta(min_length=1, description="One number for each round.")]
 #: What a kernel says of itself.
 Fact = Text | bool | Annotated[int, Meta(ge=-MAX_INTEGER, le=MAX_INTEGER)] | Number | None
 #: Kernel and repeat: one process.
 Process = tuple[Name, Index]
-
-
 _Head = TypeVar("_Head")
 
 
@@ -60,8 +53,14 @@ class Block(msgspec.Struct, frozen=True):
 
     def as_dict(self) -> dict[str, Any]:
         """Return the block as JSON can hold it."""
-        found: dict[str, Any] = msgspec.to_builtins(self, enc_hook=as_json)
-        return found
+        content: dict[str, Any] = msgspec.to_builtins(self, enc_hook=as_json)
+        return content
+
+
+class Head(Block, frozen=True, kw_only=True):
+    """The block "mlpbench" of a file."""
+
+    schema: Schema = SCHEMA
 
 
 class File(Block, Generic[_Head], frozen=True):

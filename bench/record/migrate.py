@@ -3,7 +3,6 @@
 from statistics import median
 from typing import Any
 
-from mlpbench.bench.record.device import QUANTILES
 from mlpbench.bench.record.fields import SCHEMA, counted
 
 _Object = dict[str, Any]
@@ -26,20 +25,13 @@ def from_older(content: _Object) -> None:
         block["wander"] = [block["wander"]["sd"], block["wander"]["degrees"]]
     block["seen"] = [[entry["slowdown"], entry["seen"]] for entry in block.get("seen", ())]
     if block.get("kind") == "roofs":
-        cpu = {"device": "cpu", "roofs": block.get("roofs"), "reason": block.get("reason")}
-        block["devices"] = [_roofs(entry) for entry in (cpu, *block.get("devices", ()))]
+        block["devices"] = [_with_look(block.get("roofs", {})) | {"device": "cpu", "reason": block.get("reason")}]
 
 
 def _plan(plan: _Object) -> None:
     if "sweep" in plan.get("setting", {}):
         plan["sweep"] = plan["setting"].pop("sweep")
     plan["skipped"] = {skip["kernel"]: skip.get("reason", "") for skip in plan.get("skipped", ())}
-
-
-def _roofs(entry: _Object) -> _Object:
-    if (roofs := entry.get("roofs")) is not None:
-        return {**_with_look(roofs), "device": entry["device"]}
-    return {"device": entry["device"], "reason": entry.get("reason") or "no reason given"}
 
 
 def _with_look(owner: _Object) -> _Object:
@@ -62,10 +54,6 @@ def _record(content: _Object, block: _Object) -> None:
             rows = {mode: [call_s / case["batch_size"] for call_s in case["data"]] for mode, case in cases.items()}
             batch_size = cases["batched"]["batch_size"]
             network |= {"batch_size": batch_size, "one_s": rows["per_sample"], "batch_s": rows["batched"]}
-    for case in block.get("device_times", {}).get("cases", ()):
-        case["lost"] = {name: lost["reason"] for name, lost in case.get("lost", {}).items()}
-        for spread in case.get("times", {}).values():
-            spread["seconds"] = {name: spread[f"{name}_s"] for name in QUANTILES}
     if "trust" in block:
         _trust(content, _with_look(block["trust"]))
 
@@ -74,18 +62,15 @@ def _trust(content: _Object, trust: _Object) -> None:
     """Move what was measured of single cases into these, and keep the costs of calls alone."""
     infos = [row["extra_info"] for row in content.get("benchmarks", ())]
     cases = {(info["mode"], info["batch_size"]): info for info in infos}
-    for spent in trust.get("spent", ()):
-        cases.get((spent["mode"], spent["batch_size"]), {}).update(
-            {name: spent[name] for name in ("joules", "no_joules") if name in spent}
-        )
-    for one in trust.get("singles", ()):
-        calls, clock_ns = one.get("calls"), one["clock_ns"]
-        if calls is None:  # schema 1
-            calls, clock_ns = counted(one["calls_ns"]), round(median(clock_ns))
-        case = cases.get((one["mode"], one["batch_size"]), {})
-        case |= {"single_calls": calls, "clock_ns": clock_ns}
-    known = [one for one in trust.get("self_test", ()) if not one.get("length")]  # what has one is no call
-    trust["call_costs_s"] = {one["mode"]: median(one["rounds_s"]) / one["calls"] for one in known}
+    for entry in (*trust.get("spent", ()), *trust.get("singles", ())):
+        case = cases.get((entry["mode"], entry["batch_size"]), {})
+        case |= {name: entry[name] for name in ("joules", "no_joules", "clock_ns") if name in entry}
+        if "calls_ns" in entry:  # schema 1
+            case |= {"single_calls": counted(entry["calls_ns"]), "clock_ns": round(median(entry["clock_ns"]))}
+        elif "calls" in entry:
+            case["single_calls"] = entry["calls"]
+    known = [entry for entry in trust.get("self_test", ()) if not entry.get("length")]  # what has one is no call
+    trust["call_costs_s"] = {entry["mode"]: median(entry["rounds_s"]) / entry["calls"] for entry in known}
     for start in trust.get("starts", ()):
         start["first_calls"] = [
             [call["mode"], call["batch_size"], call["first_call_s"]] if isinstance(call, dict) else call

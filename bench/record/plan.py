@@ -12,17 +12,16 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import (
     MAX_INTEGER,
-    MAX_REPEATS,
-    SCHEMA,
     Amount,
     Block,
     Date,
     File,
+    Head,
     Index,
     Mode,
     Name,
     Process,
-    Schema,
+    Repeats,
     Seconds,
     SomeShare,
     Text,
@@ -86,7 +85,7 @@ class Plan(Block, frozen=True, kw_only=True):
     profile: Name | None = None
     kernels: tuple[Name, ...] = ()
     cases: tuple[Case, ...] = ()
-    repeats: Annotated[int, Meta(ge=1, le=MAX_REPEATS)]
+    repeats: Repeats
     seed: Index | None = None
     order: tuple[Process, ...] = ()
     threads: Whole | None = None
@@ -199,14 +198,13 @@ class Computed(Block, frozen=True):
     weights_sha256: Text
 
 
-class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
+class PlanHead(Head, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
     """The block "mlpbench" in ``run.json`` of a run; ``ending`` is added when it is over.
 
     Without ``computed`` it cannot be resumed. ``resumed``: when it went on after it had stopped, and how many processes
     had ended. ``seal``: by which only the mlpbench of whoever made the run knows again what resuming it starts.
     """
 
-    schema: Schema = SCHEMA
     plan: Plan
     environment: Environment = Environment()
     computed: Computed | None = None
@@ -220,13 +218,12 @@ class PlanHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
         return self.ending.interrupted if self.ending else self.plan.budget_s is not None
 
 
-class SweepHead(Block, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
+class SweepHead(Head, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
     """The block "mlpbench" in ``run.json`` of a sweep over several settings, each with a plan of its own.
 
     ``order``: label of the setting, kernel and repeat of every process, in running order.
     """
 
-    schema: Schema = SCHEMA
     run_id: Name
     settings: tuple[Setting, ...]
     order: tuple[tuple[Text, Name, Index], ...] = ()

@@ -5,18 +5,7 @@ from typing import Literal
 from msgspec import field
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.record.fields import (
-    SCHEMA,
-    Block,
-    File,
-    Name,
-    Nanoseconds,
-    Network,
-    Rounds,
-    Schema,
-    Text,
-    Whole,
-)
+from mlpbench.bench.record.fields import Block, File, Head, Name, Nanoseconds, Network, Rounds, Text, Whole
 from mlpbench.bench.record.trust import LookFacts, best_look, quiet_up_to
 
 #: What a peak is measured with.
@@ -30,9 +19,8 @@ MOST_PER_SECOND = 1e18
 class Measured(Block, frozen=True, kw_only=True):
     """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
 
-    ``name``: what was done, or the level that was read; ``how``: of a device, in which of several ways.
-    ``arithmetic``: of a device, what products were computed in (fp32, tf32, fp16, fp64); None in older files.
-
+    ``name``: what was done, or the level that was read. Of a device, ``how``: in which of several ways;
+    ``arithmetic``: what products were computed in (fp32, tf32, fp16, fp64).
     ``looks_ns``: how long the look before each round took, and the one after it, on the slowest of ``look_processors``;
     empty where there are none. ``refused``: why it is no roof: the machine was busy.
     """
@@ -59,7 +47,7 @@ class Measured(Block, frozen=True, kw_only=True):
             return self.data
         own = best_look(one for pair in self.looks_ns for one in pair)
         limit = quiet_up_to(look.best_of(self.look_processors or 1) or own, own)
-        return tuple(one for one, pair in zip(self.data, self.looks_ns, strict=True) if max(pair) <= limit)
+        return tuple(seconds for seconds, pair in zip(self.data, self.looks_ns, strict=True) if max(pair) <= limit)
 
 
 class DeviceRoofs(Block, frozen=True, kw_only=True):
@@ -84,10 +72,9 @@ class DeviceRoofs(Block, frozen=True, kw_only=True):
             raise ValueError(f"no arithmetic for {min(without)} threads; this is a damaged file")
 
 
-class RoofsHead(Block, frozen=True, kw_only=True):
+class RoofsHead(Head, frozen=True, kw_only=True):
     """The block "mlpbench" of a file of roofs."""
 
-    schema: Schema = SCHEMA
     kind: Literal["roofs"] = "roofs"
     devices: tuple[DeviceRoofs, ...] = ()
 

@@ -16,18 +16,17 @@ from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.device import DeviceTimes
 from mlpbench.bench.record.environment import Environment, SourceFile
 from mlpbench.bench.record.fields import (
-    SCHEMA,
     Amount,
     Block,
     Duration,
     Fact,
+    Head,
     Index,
     Mode,
     Name,
     Nanoseconds,
     Network,
     Rounds,
-    Schema,
     Seconds,
     Share,
     Text,
@@ -215,14 +214,13 @@ class KernelInfo(Block, frozen=True, kw_only=True):
         return Facts.of(**self.describe)
 
 
-class RecordHead(Block, frozen=True, kw_only=True):
+class RecordHead(Head, frozen=True, kw_only=True):
     """The block "mlpbench" of a record: one kernel in one repeat. ``plan`` is None for pytest by hand.
 
     ``thread_use``: threads of each pool and library, and of the kernel itself; the environment has those they were
     given. ``device_times``: of kernels on a device.
     """
 
-    schema: Schema = SCHEMA
     kernel: Name
     repeat: Index
     environment: Environment = Environment()

@@ -12,19 +12,7 @@ from msgspec import field
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record import untrusted
-from mlpbench.bench.record.fields import (
-    SCHEMA,
-    Block,
-    Bytes,
-    File,
-    Mode,
-    Name,
-    Nanoseconds,
-    Schema,
-    Seconds,
-    Text,
-    Whole,
-)
+from mlpbench.bench.record.fields import Block, Bytes, File, Head, Mode, Name, Nanoseconds, Seconds, Text, Whole
 
 #: Checks that rest on a time. Something else may have run just then: it takes two processes to refuse a case for one.
 BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait", "roofline"})
@@ -123,10 +111,9 @@ class BestLook(Block, frozen=True, kw_only=True):
     best_ns: Nanoseconds
 
 
-class LookHead(Block, frozen=True, kw_only=True):
+class LookHead(Head, frozen=True, kw_only=True):
     """The block "mlpbench" of ``look.json``."""
 
-    schema: Schema = SCHEMA
     kind: Literal["look"] = "look"
     machine: Name
     best: tuple[BestLook, ...] = ()

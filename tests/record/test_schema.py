@@ -12,7 +12,6 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.device import QUANTILES
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.record.trust import NOTHING
@@ -135,15 +134,10 @@ def test_older_schemas_are_read_as_this_one_has_it(tmp_path, version):
     assert replace(old.trust, call_costs_s={}) == replace(new.trust, call_costs_s={})
 
 
-def test_what_had_names_in_schema_2_are_pairs_and_percentiles_have_names(tmp_path):
+def test_what_had_names_in_schema_2_are_pairs():
     head = {"schema": 2, "kind": "plan", "plan": {"run_id": "x", "repeats": 1}, "resumed": [{"at_s": 1.0, "after": 3}]}
     plan = untrusted.decode(json.dumps({"mlpbench": head}).encode(), Path("run.json"), RunFile)
     assert plan.mlpbench.resumed == ((1.0, 3),)
-    content, spread = good(), {"samples": 9, **{f"{name}_s": 1e-6 for name in QUANTILES}}
-    cases = [{**mode(100), "times": {"hot": spread}, "lost": {"cold": {"reason": "busy"}}}]
-    content["mlpbench"] |= {"schema": 2, "device_times": {"cases": cases}}
-    (case,) = runs.read(written(tmp_path, content)).device_times.cases
-    assert (case.times["hot"].seconds, case.lost) == (dict.fromkeys(QUANTILES, 1e-6), {"cold": "busy"})
 
 
 def test_an_older_file_that_is_damaged_is_refused_in_one_line(tmp_path):
