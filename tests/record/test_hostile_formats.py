@@ -36,11 +36,9 @@ fail-if-slower = "5%"
 HOSTS = """
 [hosts.node1]
 address = "10.0.0.1"
-port = 22
 
 [hosts."node 2"]
-address = "node2"
-user = "me"
+address = "me@node2"
 python = "/opt/python"
 """
 #: What TOML and its readers stumble over.
