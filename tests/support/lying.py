@@ -37,59 +37,55 @@ class Liar(Kernel):
         return right(x)
 
 
-class Memo(Liar):
-    """Keeps results under a key of the inputs."""
+class MemoByChecksum(Liar):
+    """Keeps results under a key of the inputs: right always, and fast only on what it has seen."""
+
+    caught_by = "memory"
 
     def answer(self, x, right):
         key = (x.shape, self.key(x))
         if key not in self.kept:
-            self.kept[key] = right(x)
-        return self.kept[key].copy()
-
-
-class MemoByAddress(Memo):
-    alive = ()  # else another array could come to lie there
+            self.kept[key] = right(x), x  # else another array could come to lie at its address
+        return self.kept[key][0].copy()
 
     def key(self, x):
-        self.alive = (*self.alive, x)
+        return zlib.adler32(x.data if x.flags.c_contiguous else x.tobytes())
+
+
+class MemoByAddress(MemoByChecksum):
+    caught_by = "values"
+
+    def key(self, x):
         return x.ctypes.data
 
 
-class MemoByFewValues(Memo):
+class MemoByFewValues(MemoByAddress):
     """Two numbers of the inputs tell those of the gate apart; they are all that changes between its batches."""
 
     def key(self, x):
         return float(x.ravel()[0]), float(x.ravel()[-1]), x.ctypes.data
 
 
-class MemoByChecksum(Memo):
-    """Right always, and fast only on what it has seen."""
-
-    caught_by = "memory"
-
-    def key(self, x):
-        return zlib.adler32(x.data if x.flags.c_contiguous else x.tobytes())
-
-
 class WrongInLargeBatches(Liar):
     """Every thousandth row of large batches is the one before it."""
 
-    rows = 4096
-
     def answer(self, x, right):
         y = right(x)
-        if x.ndim == 2 and len(x) > self.rows:
+        if x.ndim == 2 and len(x) > 4096:
             y[999::1000] = y[998::1000]
         return y
 
 
+def every_other(x, right):
+    """Compute one row in two."""
+    return np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)[: len(x)]
+
+
 class RightForTheGateOnly(Liar):
-    """Right at the sizes of the gate, at others it computes one row in two."""
+    """Right at the sizes of the gate."""
 
     def answer(self, x, right):
-        if x.ndim == 1 or len(x) in (5, 10, 37, GATE_ROWS, 100) or len(x) < 5:
-            return right(x)
-        return np.repeat(right(np.ascontiguousarray(x[::2])), 2, axis=0)[: len(x)]
+        return right(x) if x.ndim == 1 or len(x) in (*range(6), 10, 37, GATE_ROWS, 100) else every_other(x, right)
 
 
 class FirstResultForEver(Liar):
@@ -212,16 +208,26 @@ class ReturnsKeptBuffersInTurn(ReturnsKeptBuffers):
     buffers = 2
 
 
-# Those that change the process that times them: each is run in one of its own
+#: Those that the checks of one case refuse.
+BY_VALUES = [MemoByAddress, MemoByFewValues, MemoByChecksum, WrongInLargeBatches, RightForTheGateOnly]
+BY_VALUES += [FirstResultForEver, WorksInFromHost, WorksInFromHostReadOnly, WorksInToHost, WorksInToHostOnOneRow]
+BY_VALUES += [WorksInAThread, OverwritesItsInputs, ReturnsKeptBuffers, ReturnsKeptBuffersInTurn]
 
 
-class MoreThreads(Liar):
-    """Computes on two threads of its own, whatever it was given."""
-
-    caught_by = "threads"
+class Tampers(Liar):
+    """Changes the process that times it, which is one of its own (`tests/run`), as it is made."""
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
+        self.tamper()
+
+
+class MoreThreads(Tampers):
+    """Computes on a thread of its own too, whatever it was given."""
+
+    caught_by = "threads"
+
+    def tamper(self):
         threading.Thread(target=self.work, daemon=True).start()
 
     def work(self):
@@ -230,13 +236,12 @@ class MoreThreads(Liar):
             a @ a
 
 
-class MoreProcesses(Liar):
+class MoreProcesses(Tampers):
     """Gives each batch to a process of its own."""
 
     caught_by = "threads"
 
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
+    def tamper(self):
         self.other, there = multiprocessing.Pipe()
         multiprocessing.get_context("fork").Process(target=self.work, args=(there,), daemon=True).start()
 
@@ -262,44 +267,35 @@ class AffinityTakenBack(Liar):
         return right(x)
 
 
-class Preferred(Liar):
+class Preferred(Tampers):
     """Asks the system for processors before others (as root), or else behind them: both are changes."""
 
     caught_by = "priority"
 
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
+    def tamper(self):
         os.setpriority(os.PRIO_PROCESS, 0, -5 if os.geteuid() == 0 else 5)
 
 
-class ChangesTheGate(Liar):
+class ChangesTheGate(Tampers):
     """Computes one row in two when it has replaced what would find that."""
 
     caught_by = "functions"
 
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
+    def tamper(self):
         from mlpbench.kernels import conformance
 
         conformance.compare = lambda *_: conformance.Conformance(0.0, 0.0)
 
     def answer(self, x, right):
-        return right(x) if x.ndim == 1 else np.repeat(right(x[::2]), 2, axis=0)[: len(x)]
+        return right(x) if x.ndim == 1 else every_other(x, right)
 
 
-class TimerThatSteals(Liar):
+class TimerThatSteals(Tampers):
     """Takes three tenths off every round that pytest-benchmark times."""
 
     caught_by = "timer"
 
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
+    def tamper(self):
         from pytest_benchmark.stats import Stats
 
         Stats.update = lambda stats, duration: stats.data.append(duration * 0.7)
-
-
-#: Those that the checks of one case refuse.
-BY_VALUES = [MemoByAddress, MemoByFewValues, MemoByChecksum, WrongInLargeBatches, RightForTheGateOnly]
-BY_VALUES += [FirstResultForEver, WorksInFromHost, WorksInFromHostReadOnly, WorksInToHost, WorksInToHostOnOneRow]
-BY_VALUES += [WorksInAThread, OverwritesItsInputs, ReturnsKeptBuffers, ReturnsKeptBuffersInTurn]

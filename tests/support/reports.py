@@ -10,7 +10,6 @@ from mlpbench.bench.report import render
 from support import evidence_files, simulate, trusting
 from support.runs import book as book_runs
 from support.runs import months
-from support.runs import peers as peer_runs
 
 KERNELS = ("numpy", "numba", "cupy")
 SIZES = (1, 10, 100, 1000)
@@ -64,7 +63,6 @@ class Reports:
             "axes": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, TIMES, make_settings(["784-50-100-10"], [1, 2], ["float32", "float64"]))
             ),
-            "limits": peer_runs.write_sweep,
             "months": lambda folder: [record.read_run(months.write(folder, 12, change=8)[-1])],
             "sweep": lambda folder: record.read_runs(
                 simulate.write_sweep(folder, MANY, make_settings(["784-50-100-10"], [1, 2, 4], ["float32"]))

@@ -110,7 +110,7 @@ def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(brow
 
 
 @pytest.mark.parametrize("width", [1280, 390])
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "book", "months"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "book", "months"])
 def test_everything_fits_nothing_lies_over_anything_and_every_mark_is_told(browser, reports, name, width):
     """As it is, and with every fold open; in light and in dark, which may not move anything.
 
@@ -137,7 +137,7 @@ def test_everything_fits_nothing_lies_over_anything_and_every_mark_is_told(brows
     assert not [text for text in said if re.search(r"\d\.\d{5}", text)], "and no long number"
 
 
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes"])
 def test_every_link_leads_to_a_part_which_opens(browser, reports, name):
     page = browser.open(reports.file(name))
     links, ids = page.ask(
@@ -156,13 +156,13 @@ def test_every_link_leads_to_a_part_which_opens(browser, reports, name):
     page.until(lambda: page.ask("return document.querySelector('#environment').getBoundingClientRect().top") < 900)
 
 
-@pytest.mark.parametrize(("name", "screens"), [("quick", 6), ("limits", 12)])
+@pytest.mark.parametrize(("name", "screens"), [("quick", 6)])
 def test_a_page_is_short_until_its_folds_are_opened(browser, reports, name, screens):
     page = browser.open(reports.file(name))
     assert page.ask("return document.documentElement.scrollHeight") <= 1000 * screens
 
 
-@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "limits", "months"])
+@pytest.mark.parametrize("name", ["explained", "noisy", "axes", "months"])
 def test_those_who_cannot_see_or_point_can_read_it(browser, reports, name):
     axe = pytest.importorskip("axe_core_python", reason="axe-core-python is not installed")
     rules = (Path(axe.__file__).parent / "axe.min.js").read_text(encoding="utf-8")
