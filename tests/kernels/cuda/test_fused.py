@@ -50,19 +50,6 @@ def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, na
     assert name == "cupy" or kernel.describe().compute_type == kernel.arithmetic
 
 
-@pytest.mark.parametrize("name", ["cupy-fused", "cupy-fused-tf32"])
-def test_a_batch_takes_the_program_for_its_rows(monkeypatch, name):
-    fake_cupy.install(monkeypatch)
-    kernel = made(name)
-    (stream,) = fake_cupy.Stream.world.streams
-    for program in kernel._programs:
-        rows = program.up_to or kernel._programs[-2].up_to + 1
-        stream.launched.clear()
-        kernel.forward(kernel.from_host(np.zeros((rows, 31), np.float32)))
-        assert stream.launched == [program.name]
-    assert len(kernel._ready) == len(kernel._programs)
-
-
 @pytest.mark.parametrize("name", REPLAYED)
 def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypatch, name):
     fake_cupy.install(monkeypatch)

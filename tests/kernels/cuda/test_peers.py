@@ -53,17 +53,6 @@ def test_torch(spec):
     assert torch.get_float32_matmul_precision() == "highest"
 
 
-def test_torch_compiles_for_graphs(monkeypatch):
-    kernel_class = on_the_cpu("torch-cuda-compile", synchronize=lambda _self, _y: None)
-    told = {}
-    torch, begun = sys.modules["torch"], []
-    monkeypatch.setattr(torch, "compile", lambda network, **options: told.update(options) or network)
-    monkeypatch.setattr(torch.compiler, "cudagraph_mark_step_begin", lambda: begun.append(1))
-    assert check(kernel_class, MNIST).max_error_ratio < 0.5
-    assert begun, "else PyTorch takes the result before for one that is still needed"
-    assert told == {"fullgraph": True, "dynamic": True, "mode": "reduce-overhead"}
-
-
 @pytest.mark.parametrize("spec", [MNIST, ForwardSpec((9, 5, 3), "relu", "identity", "float64")], ids=str)
 def test_jax(spec, monkeypatch):
     kernel_class = on_the_cpu("jax-cuda")

@@ -66,16 +66,6 @@ def test_tf32_is_rounded_to_the_nearest_of_11_bits_and_keeps_what_is_no_number()
     assert np.isnan(packing.to_tf32(x)[4])
 
 
-def test_what_follows_each_product():
-    spec = ForwardSpec((9, 50, 1025, 10), "leaky-relu:0.2,tanh")
-    found = programs.after_products(spec)
-    assert [one.name for one in found] == ["bias_activation", "bias_activation", "bias_softmax"]
-    assert [one.rows_per_block for one in found] == [20, 1, 128]
-    assert [one.grid(21) for one in found] == [2, 42, 1], "blocks share a row that is wide"
-    (last,) = programs.after_products(ForwardSpec((9, 3), output="identity"))
-    assert (last.name, last.rows_per_block) == ("bias_activation", 341)
-
-
 @pytest.mark.heavy
 def test_cupys_nvrtc_takes_the_options_as_they_are():
     """A type of two words among them, and lists with commas; in the dialect that CuPy leaves to NVRTC."""

@@ -35,15 +35,3 @@ def test_copies_go_where_they_are_sent(monkeypatch):
     found.wait()
     assert there[3] == 99
     assert address(there[2:5]) == (there.ctypes.data + 8, 12), "a part of an array begins where it begins"
-
-
-def test_a_hold_that_gave_up_is_seen_and_forgotten_by_the_next(monkeypatch):
-    cupy = fake_cupy.install(monkeypatch)
-    found = Queue(cupy.cuda.Stream(non_blocking=True).ptr)
-    found.hold(0.05)
-    found.release()
-    assert not found.gave_up
-    found._flag[1] = 1  # as the device does
-    assert found.gave_up
-    found.hold(0.05)
-    assert not found.gave_up

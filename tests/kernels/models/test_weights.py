@@ -1,14 +1,28 @@
+"""Weights in files. A pickle that does more than hold arrays is refused, and what it would have done did not happen."""
+
 from __future__ import annotations
 
 import os
 import pickle
+import pickletools
+import struct
 import zipfile
+from functools import reduce
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mlpbench.kernels.errors import ParamsError
-from mlpbench.kernels.models.weights import load_meta, load_params, save_params
+from mlpbench.kernels.models.weights import (
+    MAX_OPCODES,
+    RefusedPickle,
+    load_meta,
+    load_params,
+    read_arrays,
+    save_params,
+)
 from mlpbench.kernels.params import TRAINED_FILE, hand_worked
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
@@ -168,3 +182,189 @@ def test_what_is_no_weights_file_is_told(tmp_path, make, words):
 def test_what_does_not_fit_is_named(tmp_path, suffix, change, words):
     named = {name: array for name, array in (arrays() | change).items() if array is not None}
     assert words in refuses(write(tmp_path, named, suffix))
+
+
+# Pickles
+
+NAMED = {"W1": np.arange(6, dtype="f4").reshape(2, 3), "b1": np.ones(3, "f8")}
+
+
+class Runs:
+    """Creates a file when it is unpickled, as a trap would."""
+
+    def __init__(self, path, call):
+        self.path, self.call = path, call
+
+    def __reduce__(self):
+        return self.call, (str(self.path), "w") if self.call is open else (f"touch {self.path}",)
+
+
+def refused(data):
+    with pytest.raises(RefusedPickle) as caught:
+        read_arrays(data)
+    assert "\n" not in str(caught.value)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("dtype", ["<f4", ">f8", "<f2", "i1", "<i8", "u1", ">u2"])
+def test_numbers_of_every_protocol(protocol, order, dtype):
+    named = {"W1": np.asarray(NAMED["W1"], dtype, order=order), "b1": NAMED["b1"].astype(dtype)[::-1]}
+    stored = read_arrays(pickle.dumps(named, protocol))
+    for name, array in named.items():
+        np.testing.assert_array_equal(stored[name], array)
+        assert stored[name].dtype == array.dtype
+
+
+def test_numpy_1_and_2_name_their_modules_differently_and_python_2_wrote_bytes_as_text():
+    written = pickle.dumps(NAMED, 3)
+    other = written.replace(b"cnumpy._core.multiarray\n", b"cnumpy.core.multiarray\n")
+    assert other != written
+    np.testing.assert_array_equal(read_arrays(other)["W1"], NAMED["W1"])
+    # As Python 2.7 with NumPy 1.16 does: protocol 2, ``str`` for keys, type code and data.
+    values = np.array([1.5, -2.0], "<f4")
+    pickled = (
+        b"\x80\x02}q\x00U\x02b1q\x01cnumpy.core.multiarray\n_reconstruct\nq\x02cnumpy\nndarray\nq\x03K\x00\x85q\x04"
+        b"U\x01bq\x05\x87q\x06Rq\x07(K\x01K\x02\x85q\x08cnumpy\ndtype\nq\tU\x02f4q\nK\x00K\x01\x87q\x0bRq\x0c"
+        b"(K\x03U\x01<q\rNNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tq\x0eb\x89U\x08"
+        + values.tobytes()
+        + b"q\x0ftq\x10bs."
+    )
+    np.testing.assert_array_equal(read_arrays(pickled)["b1"], values)
+
+
+@pytest.mark.parametrize("call", [open, os.system])
+@pytest.mark.parametrize("protocol", range(pickle.HIGHEST_PROTOCOL + 1))
+def test_a_pickle_that_would_run_code_is_refused_wherever_it_hides_and_did_not_run(tmp_path, call, protocol):
+    trap = tmp_path / "it-ran"
+    path = tmp_path / "sample_weight.pkl"
+    path.write_bytes(pickle.dumps({**NAMED, "W2": Runs(trap, call)}, protocol))
+    with pytest.raises(ParamsError, match=r"refused as a pickle: it asks for \w+\.(open|system), and only NumPy"):
+        load_params(path, ForwardSpec((2, 3)))
+    hidden = Runs(trap, call)
+    for nest in ([NAMED, (hidden,)], {"W1": {"deeper": [hidden]}}, {hidden: NAMED["W1"]}):
+        refused(pickle.dumps(nest, protocol))
+    refused(pickle.dumps({"W1": np.array([hidden], dtype=object)}, protocol))
+    assert not trap.exists()
+    sprung = pickle.loads(path.read_bytes())["W2"]  # the trap is real
+    if call is open:
+        sprung.close()
+    assert trap.exists()
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        b"cos\nsystem\n(S'exit'\ntR.",  # GLOBAL, REDUCE
+        b"(S'exit'\nios\nsystem\n.",  # INST
+        b"(cos\nsystem\nS'exit'\no.",  # OBJ
+        b"\x80\x04\x8c\x02os\x8c\x06system\x93.",  # STACK_GLOBAL
+        b"\x80\x02c__builtin__\neval\n.",
+        b"\x80\x02cnumpy\nload\n.",
+        b"\x80\x02cnumpy.testing._private.utils\nrunstring\n.",
+        b"\x80\x04\x8c\x05numpy\x8c\x10ndarray.__init__\x93.",  # a way through an attribute
+        b"\x80\x02ccopyreg\n_reconstructor\n.",
+        b"\x80\x02cnumpy.core.multiarray\nscalar\n.",
+    ],
+)
+def test_other_globals_are_refused_by_name(program):
+    assert "it asks for " in refused(program)
+    assert "only NumPy arrays are admitted" in refused(program)
+
+
+@pytest.mark.parametrize(
+    "program",
+    [  # names that are admitted, bent
+        b"\x80\x02cnumpy\nndarray\nK\x05\x85R.",  # REDUCE: an array without data
+        b"\x80\x02cnumpy\nndarray\nK\x05\x85\x81.",  # NEWOBJ
+        b"\x80\x04cnumpy\nndarray\nK\x05\x85}\x92.",  # NEWOBJ_EX
+        b"\x80\x02cnumpy\nndarray\n}S'__doc__'\nS'x'\nsb.",  # BUILD on a function
+        b"\x80\x02cnumpy\ndtype\nN}S'__call__'\nNs\x86b.",  # BUILD with the state of slots
+        b"\x80\x02\x82\x01.",  # EXT1
+        b"\x80\x02S'1'\nQ.",  # BINPERSID
+        b"P1\n.",  # PERSID
+        b"\x80\x05\x97.",  # NEXT_BUFFER
+        b"\x80\x02c_codecs\nencode\nS'x'\nS'idna'\n\x86R.",  # another codec
+        b"\x80\x02}U\x02b1cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87Rs.",  # not filled
+    ],
+)
+def test_admitted_names_cannot_be_bent(program):
+    refused(program)
+
+
+def forged(dtype=b"f4", state=None, shape=(2,), data=b"\0" * 8):
+    """Return a pickle of one array with parts of one's choice."""
+    state = (3, "<", None, None, None, -1, -1, 0) if state is None else state
+
+    def part(value):
+        return pickle.dumps(value, 2)[2:-1]  # without its first and last opcode
+
+    kind = b"U" + bytes([len(dtype)]) + dtype
+    return (
+        b"\x80\x02}U\x02b1cnumpy.core.multiarray\n_reconstruct\ncnumpy\nndarray\nK\x00\x85U\x01b\x87R(K\x01"
+        + part(shape)
+        + (b"cnumpy\ndtype\n" + kind + b"K\x00K\x01\x87R" + part(state) + b"b")
+        + (b"\x89" + part(data) + b"tbs.")
+    )
+
+
+@pytest.mark.parametrize(
+    ("parts", "words"),
+    [
+        ({"dtype": b"O"}, "not numbers"),
+        ({"dtype": b"V8"}, "not numbers"),
+        ({"dtype": b"f4,f4"}, "not numbers"),
+        ({"dtype": b"U9999"}, "not numbers"),
+        ({"state": (3, "<", None, ("x",), {"x": 1}, 8, 1, 16)}, "structured"),
+        ({"state": (3, "<", ("f4", 9), None, None, 8, 1, 16)}, "structured"),
+        ({"state": ()}, "structured"),
+        ({"state": (3, "?", None, None, None)}, "byte order"),
+        ({"shape": (10**12,)}, "8 bytes of data"),
+        ({"shape": (-2,)}, "shape"),
+        ({"shape": 2}, "shape"),
+        ({"shape": (2**63, 2**63)}, "8 bytes of data"),
+        ({"data": b"1234567"}, "7 bytes of data"),
+        ({"data": [1.0, 2.0]}, "not numbers"),
+        ({"data": None}, "not numbers"),
+    ],
+)
+def test_forged_parts_never_reach_numpy(parts, words):
+    np.testing.assert_array_equal(read_arrays(forged())["b1"], [0, 0])  # the forger can write a good one
+    assert words in refused(forged(**parts))
+
+
+OTHERS = (None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}})
+
+
+@pytest.mark.parametrize(
+    ("bomb", "words"),
+    [
+        (b"}r" + struct.pack("<I", 2**31 - 1) + b".", "far too long"),  # a place in the memo that takes CPython 32 GB
+        (b"}p2147483647\n.", "far too long"),
+        (b"}p-1\n.", "far too long"),
+        (b"(" * (MAX_OPCODES + 1) + b".", "far too long"),
+        (b")" + b"\x85" * (MAX_OPCODES + 1) + b".", "far too long"),  # tuples nested until the C stack is full
+        (b"\x80\x04\x8e" + struct.pack("<Q", 2**60) + b"x.", ""),  # bytes that claim an exabyte
+        (b"\x80\x05\x96" + struct.pack("<Q", 2**60) + b"x.", ""),
+        (b"\x80\x04\x95" + struct.pack("<Q", 2**60) + b"}.", ""),
+        (b"L" + b"9" * 100_000 + b"L\n.", ""),
+        (b"}" + b")" + b"\x85" * (MAX_OPCODES - 10) + b"Ns.", ""),  # a name that nests nearly as deep as is admitted
+        (pickle.dumps({"W1": reduce(lambda laughs, _: [laughs, laughs], range(60), NAMED["b1"])}), "is not an array"),
+        *((pickle.dumps(thing), "") for thing in OTHERS),
+    ],
+    ids=range(11 + len(OTHERS)),
+)
+def test_bombs_and_other_things_are_refused(bomb, words):
+    assert words in refused(bomb)
+
+
+@settings(max_examples=500)
+@given(st.lists(st.sampled_from([op.code for op in pickletools.opcodes])).map(lambda c: "".join(c).encode("latin1")))
+def test_any_opcodes_are_read_or_refused(data):
+    said = ""
+    try:
+        read_arrays(data)
+    except RefusedPickle as error:
+        said = str(error)
+    assert "\n" not in said

@@ -48,12 +48,3 @@ def test_code_that_is_kept_is_loaded_and_for_the_same_shape_width_and_activation
     machine.Program(FUNCTIONS, host_shape(4), 32, kept_as=numbers, others=("tanh",))
     assert len(made) == 3
     assert all(machine.host() in key for key in made), "another processor has code of its own"
-
-
-def test_llvm_optimises_and_makes_no_vectors_of_its_own():
-    module = machine.written(FUNCTIONS, host_shape(4), 32)
-    assert [function.name for function in module.functions] == list(FUNCTIONS)
-    better = str(machine.optimised(module, machine.machine(*machine.host())))
-    assert "alloca" in str(module)
-    assert "alloca" not in better, "variables are in registers"
-    assert " x float>" not in better

@@ -44,13 +44,6 @@ def test_packing_keeps_every_weight_once_in_its_part(spec, features):
     assert at == len(plan)
 
 
-def test_few_columns_are_single_ones_and_many_a_vector():
-    assert packing.dot_columns(784, 50, 16) == 2  # 48 + 2
-    assert packing.dot_columns(50, 100, 16) == 0  # 4 of 16, but too few inputs to pay for adding up lanes
-    assert packing.dot_columns(784, 60, 16) == 0  # 12 of 16
-    assert packing.dot_columns(784, 48, 16) == 0
-
-
 @pytest.mark.parametrize(("rows", "longest"), [(1, 1280), (2, 640), (3, 320), (8, 320), (9, 160), (128, 160)])
 def test_sums_are_divided_evenly_and_none_is_too_long(rows, longest):
     summed = parts.summed
