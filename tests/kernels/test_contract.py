@@ -8,6 +8,7 @@ import json
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
@@ -24,12 +25,11 @@ from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 from support import fake_cupy
 from support.contestants import (
-    ABSENT,
     COMPILED,
     EACH,
+    INSTALLED,
     NAMES,
     OURS,
-    SLOW,
     STAND_IN,
     available,
     computed,
@@ -165,9 +165,7 @@ def test_results_are_new_or_kept_as_it_says(name):
 def test_what_it_says_about_itself_can_be_recorded(name):
     kernel_class = available(name)
     facts = kernel_class(MNIST, made_once(MNIST)).describe()
-    recorded = json.loads(json.dumps(facts.as_dict()))
-    assert recorded == facts.as_dict()
-    assert Facts.of(**recorded) == facts
+    assert Facts.of(**json.loads(json.dumps(facts.as_dict()))) == facts
     assert facts.threads is None or facts.threads >= 1
 
 
@@ -195,10 +193,9 @@ kernel = cls(MNIST, seeded(MNIST))
 kernel.synchronize(kernel.forward(kernel.from_host(np.ones((2, 784), np.float32))))
 print(json.dumps([kernel.describe().threads, bool(sys.modules.get("openvino_telemetry"))]))
 """
-    (home := tmp_path / "home").mkdir()
     threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), 1)
-    assert printed(code, name, HOME=home, **threads) == [1, False]
-    assert not [*home.iterdir()]
+    assert printed(code, name, HOME=tmp_path, **threads) == [1, False]
+    assert not [*tmp_path.iterdir()]
 
 
 @pytest.mark.parametrize("name", [name for name in OURS if "parallel" not in name and name != STAND_IN])
@@ -235,9 +232,7 @@ TOLERANCE, ON_A_GPU, COARSE = {"float32": 2e-7, "float64": 6e-9}, 2e-6, 2e-3
 
 def diagonal(spec, value=1.0):
     """Return parameters with ``value`` on the diagonals, so that sums are known, and no bias."""
-    return Params(
-        tuple(value * np.eye(*shape) for shape in spec.layers), tuple(np.zeros(n_out) for _, n_out in spec.layers)
-    )
+    return Params(tuple(value * np.eye(*shape) for shape in spec.layers), tuple(np.zeros(n) for _, n in spec.layers))
 
 
 def through(kernel_class, spec, params, x):
@@ -288,19 +283,17 @@ def test_known_answers(name, dtype):
             weights, biases = (*weights, np.eye(n)), (*biases, np.zeros(n))
         params = Params(weights, biases)
         known.append((ForwardSpec(params.sizes, "sigmoid", "identity", dtype), params, [1.0, 0.5], expected))
-    assert ForwardSpec(HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output, dtype) == known[-1][0]
+    assert replace(HAND_WORKED, dtype=dtype) == known[-1][0]
     coarse = COARSE if kernel_class.arithmetic in ("tf32", "fp16") else 0
     on_a_gpu = ON_A_GPU if kernel_class.device == "cuda" and dtype == "float32" else 0
     for spec, params, a, expected in some(known, name):
         if supported(kernel_class, spec):
             allowed = 4 * max(TOLERANCE[dtype], on_a_gpu, coarse)
             for y in through(kernel_class, spec, params, np.array([a], dtype)):
-                assert y[0] == pytest.approx(expected, abs=allowed), (spec, a)
-                if spec.hidden in ("step", "relu"):
-                    assert y[0].tolist() == expected
+                assert y[0] == pytest.approx(expected, abs=0 if spec.hidden in ("step", "relu") else allowed), (spec, a)
 
 
-@pytest.mark.parametrize("name", [name for name in registry.names() if name not in [*ABSENT, *SLOW]])
+@pytest.mark.parametrize("name", INSTALLED)
 def test_the_books_accuracy_exactly(name, mnist_dir):
     """0.9352 of the 10,000 test images, one at a time and in batches (section 3.6)."""
     from mlpbench.bench.data.datasets import mnist
@@ -329,17 +322,15 @@ def hold(kernel_class, spec, params, x, expected, **tolerance):
 def test_nan_and_infinity_stay_in_their_row_and_go_where_the_formula_puts_them(name):
     """The padding of panels and tiles must not turn an infinity into NaN, nor swallow a NaN."""
     kernel_class = available(name)
-    for sizes in ((7, 5, 3), (70, 50, 3)):
-        for hidden in ("sigmoid", "relu", "step"):
-            spec = ForwardSpec(sizes, hidden, "identity")
-            params = made_once(spec)
-            x = np.random.default_rng(0).random((13, sizes[0]), np.float32)
-            for bad in (np.nan, np.inf, -np.inf):
-                x[4, 2] = bad
-                with np.errstate(invalid="ignore"):
-                    expected = reference.forward(spec, params, x)
-                y = hold(kernel_class, spec, params, x, expected, rtol=1e-5, atol=2e-5)
-                assert np.isfinite(np.delete(y, 4, axis=0)).all()
+    for sizes, hidden in product(((7, 5, 3), (70, 50, 3)), ("sigmoid", "relu", "step")):
+        spec = ForwardSpec(sizes, hidden, "identity")
+        x = np.random.default_rng(0).random((13, sizes[0]), np.float32)
+        for bad in (np.nan, np.inf, -np.inf):
+            x[4, 2] = bad
+            with np.errstate(invalid="ignore"):
+                expected = reference.forward(spec, made_once(spec), x)
+            y = hold(kernel_class, spec, made_once(spec), x, expected, rtol=1e-5, atol=2e-5)
+            assert np.isfinite(np.delete(y, 4, axis=0)).all()
     for where in ((2, 1), (2, 49)):  # in a tile, and in a single column
         spec = ForwardSpec((70, 50, 3), "relu", "softmax")
         params = seeded(spec)
@@ -385,9 +376,6 @@ def test_large_logits_the_ends_of_sigmoid_and_denormals(name, dtype):
     assert 1e-3 * tiny < np.finfo(dtype).tiny
     weights = Params((np.full((40, 50), 1e-3, dtype),), (np.zeros(50),))
     hold(kernel_class, spec, weights, x, np.full((9, 50), 0.1 * tiny), rtol=1e-3)
-    swapped = Params((np.full((40, 50), tiny / 80, dtype),), (np.zeros(50),))
-    expected = np.full((9, 50), 20 * float(swapped.weights[0][0, 0]))
-    hold(kernel_class, spec, swapped, np.full((9, 40), 0.5, dtype), expected, rtol=1e-3)
 
 
 @our_kernels
@@ -413,8 +401,5 @@ def test_sums_of_1e30_and_beyond_the_largest_float_and_a_batch_of_no_rows(name, 
     assert np.isfinite(np.delete(y, 2, axis=0)).all()
 
     spec = ForwardSpec(MNIST.sizes, dtype=dtype)
-    kernel = kernel_class(spec, made_once(spec))
-    x = np.random.default_rng(0).random((5, 784)).astype(dtype)
-    expected, empty = computed(kernel, x), computed(kernel, x[:0])
+    empty = computed(kernel_class(spec, made_once(spec)), np.zeros((0, 784), dtype))
     assert (empty.shape, empty.dtype) == ((0, 10), dtype)
-    np.testing.assert_array_equal(computed(kernel, x), expected)

@@ -20,21 +20,14 @@ def test_all_runs_on_one_non_blocking_stream(monkeypatch):
     kernel = CupyKernel(MNIST, seeded(MNIST))
     (stream,) = fake_cupy.Stream.world.streams
     assert stream.non_blocking
-    x = np.random.default_rng(0).random((5, 784), np.float32)
     before = stream.waits
-    on_device = kernel.from_host(x)
+    there = kernel.from_host(np.random.default_rng(0).random((5, 784), np.float32))
     assert stream.waits == before + 1, "from_host returns when the array is there"
-    y = kernel.forward(on_device)
+    y = kernel.forward(there)
     assert stream.waits == before + 1, "forward waits for nothing"
     kernel.synchronize(y)
     assert stream.waits == before + 2
-    host = kernel.to_host(y)
-    assert type(host) is np.ndarray
-    assert not np.shares_memory(host, y)
-    assert fake_cupy.Stream.current is None
-
-
-# What products are computed in
+    assert not np.shares_memory(kernel.to_host(y), y)
 
 
 def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
@@ -113,9 +106,6 @@ def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
     assert [kernel.describe().pool_bytes for _ in range(3)] == [4096, 8192, 8192]
 
 
-# The probe
-
-
 def reason():
     with pytest.raises(KernelUnavailable) as caught:
         CupyKernel.probe()
@@ -132,7 +122,6 @@ def test_probe_passes_the_words_of_cupy_the_driver_and_the_first_product(monkeyp
     for missing in (  # What CuPy 14.2 raises on a machine without them.
         ImportError("libcublas.so.12: cannot open shared object file: No such file or directory"),
         RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.12\n'),
-        OSError("libcublasLt.so.12: cannot open shared object file"),
         fake_cupy.CUDARuntimeError("cudaErrorNoKernelImageForDevice: no kernel image is available"),
         MemoryError("Out of memory allocating 512 bytes"),
     ):

@@ -48,18 +48,12 @@ EACH = [name if name != "leaky-relu" else "leaky-relu:0.2" for name in HIDDEN]
 #: The kernel on a GPU; whoever asks it installs the stand-in before.
 STAND_IN = "cupy with a stand-in"
 #: What the registry's kernels would do with larger batches only, or on a GPU.
-VARIANTS = {
-    "numba-parallel divided": divided(NumbaParallelKernel),
-    "numba-simd-parallel divided": divided(NumbaSimdParallelKernel),
-    STAND_IN: CupyKernel,
-}
-#: A C++ compiler makes it, for each specification, in seconds or tens of seconds.
-SLOW = ["torch-compile"]
-#: Kernels that take pixels and nothing else, which most tests do not give.
-PIXELS = [name for name in registry.names() if "-u8" in name]
-#: Kernels whose library is not installed. One test is skipped for each, and says why.
-ABSENT = [name for name in registry.names() if registry.load(name).version() is None]
-NAMES = [name for name in [*registry.names(), *VARIANTS] if name not in [*SLOW, *PIXELS, *ABSENT]]
+PARALLEL = {"numba-parallel": NumbaParallelKernel, "numba-simd-parallel": NumbaSimdParallelKernel}
+VARIANTS = {f"{name} divided": divided(cls) for name, cls in PARALLEL.items()} | {STAND_IN: CupyKernel}
+#: Kernels whose library is installed, but for those of pixels, which most tests do not give, and the one that a C++
+#: compiler makes for each specification.
+INSTALLED = [name for name in registry.names() if registry.load(name).version() and name != "torch-compile"]
+NAMES = [name for name in [*INSTALLED, *VARIANTS] if "-u8" not in name]
 #: Kernels of this project that need no GPU. Their answers to NaN, infinity and denormals are known.
 OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
 #: Kernels compiled for one type of input, which check its shape themselves.

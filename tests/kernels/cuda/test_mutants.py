@@ -30,19 +30,15 @@ class Mutant:
 
 
 _GELU = Activation("gelu")
-_GUARD = "(r < rows ? r : rows - 1)"
 # fmt: off
 MUTANTS = [Mutant(*row) for row in (
     ("barrier between two buffers dropped", "fp32", "mlp_ffma",
      "__syncthreads(); /* the other buffer", "/* the other buffer", "orders"),
     ("the same, under a sanitizer", "fp32", "mlp_ffma",
      "__syncthreads(); /* the other buffer", "/* the other buffer", "threads"),
-    ("barrier between layers dropped", "3xtf32", "mlp_mma_few",
-     "__syncthreads();\n        rest<L + 1>", "rest<L + 1>", "orders"),
     ("barrier for one thread alone", "fp32", "mlp_ffma_few",
      "reduce<L>(sums);", "if (threadIdx.x) reduce<L>(sums);", "barriers"),
     ("no guard for rows that are read", "fp32", "mlp_ffma", "if (copied || items <= last)", "if (true)", "ends"),
-    ("no guard for rows of a fragment", "3xtf32", "mlp_mma", f"x + {_GUARD} *", "x + r *", "ends"),
     ("shared memory 4 bytes short", "fp32", "mlp_ffma", "", "", "shared memory", TIGHT),
     ("shared memory that nobody wrote", "fp32", "mlp_ffma",
      "int(threadIdx.x)) < w_step;", "int(threadIdx.x)) < w_step - 12;", "outputs"),
@@ -50,25 +46,14 @@ MUTANTS = [Mutant(*row) for row in (
      "#define BK_ROW (BK + 4)", "#define BK_ROW (BK + 3)", "undefined"),
     ("row times inputs in 32 bits", "fp32", "mlp_ffma",
      "x += first * width(0);", "x += int(first) * width(0);", "large arrays", MNIST),
-    ("row times inputs in 32 bits", "tf32", "mlp_mma", f"x + {_GUARD} *", f"x + int{_GUARD} *", "large arrays", MNIST),
-    ("registers of a fragment exchanged, in PTX", "tf32", "mlp_mma",
-     "tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}", "tf32.tf32.f32 {%0,%1,%2,%3}, {%4,%6,%5,%7}", "outputs"),
     ("halves of a word exchanged", "fp16", "mlp_mma_few", '"f"(high), "f"(low)', '"f"(low), "f"(high)', "outputs"),
     ("sum of a warp without its shuffle", "fp32", "mlp_ffma_few",
      "sum += __shfl_xor_sync(0xffffffffu, sum, distance);", "sum += sum;", "outputs"),
-    ("maximum of four lanes without its shuffle", "3xtf32", "mlp_mma",
-     "most = fmaxf(most, __shfl_xor_sync(0xffffffffu, most, distance));", ";", "outputs"),
     ("copies that are not waited for", "3xtf32", "mlp_mma", "        copies_done();\n", "", "outputs"),
-    ("a small part of a product left out", "3xtf32", "mlp_mma",
-     "mma_tf32(sums, rest[j],", "if (0) mma_tf32(sums, rest[j],", "outputs"),
     ("a bias that is not scaled with its inputs", "fp32", "mlp_ffma",
      "fmaf(sum, INPUT_SCALE, bias)", "INPUT_SCALE * (sum + bias)", "bytes"),
-    ("a constant in its fourth digit", "fp32", "bias_activation",
-     "0.70710678118654752", "0.70720678118654752", "outputs", Products(50, _GELU)),
     ("no guard for rows that are written", "fp32", "bias_activation",
      "(rows - first < ROWS ? int(rows - first) : ROWS)", "ROWS", "ends", Products(50, _GELU)),
-    ("row times outputs in 32 bits", "fp32", "bias_activation",
-     "a += first * N;", "a += int(first) * N;", "large arrays", Products(50, _GELU)),
     ("maximum of a warp without its shuffle", "fp32", "bias_softmax",
      "most = larger(__shfl_xor_sync(0xffffffffu, most, distance), most);", ";", "outputs", Products(65)),
 )]
