@@ -33,19 +33,14 @@ def test_zeros_hide_a_bad_weight_from_the_sparse_kernel_alone():
 
 
 @kernels
-def test_it_writes_nothing_beside_the_output_and_the_input(kernel_class):
+def test_it_writes_nothing_beside_the_output(kernel_class):
     kernel = kernel_class(MNIST, seeded(MNIST))
-    memory = np.full((43, 784), np.nan, np.float32)
-    x = memory[1:42]
-    x[:] = np.random.default_rng(0).random(x.shape, np.float32)
-    expected = kernel.forward(x.copy()).copy()
-    memory.flags.writeable = False
-    np.testing.assert_array_equal(kernel.forward(memory[1:42]), expected)
+    x = np.random.default_rng(0).random((41, 784), np.float32)
+    expected = kernel.forward(x).copy()
     guarded = np.full((43, 10), -7, np.float32)
     kernel._network.write_to(guarded[1:42])
     kernel._serial(x, kernel._address)
-    assert (guarded[0] == -7).all()
-    assert (guarded[42] == -7).all()
+    assert (guarded[[0, 42]] == -7).all()
     assert guarded[1:42] == pytest.approx(expected, abs=3e-6)
 
 
@@ -132,12 +127,8 @@ def normal(x):
 def test_float64_errs_by_at_most_what_is_stated():
     x = np.concatenate([np.random.default_rng(1).uniform(-36, 36, 20_000), np.linspace(-1, 1, 20_001)])
     wide = x.astype(np.longdouble)
-    exact = {
-        "sigmoid": 1 / (1 + np.exp(-wide)),
-        "tanh": np.tanh(wide),
-        "silu": wide / (1 + np.exp(-wide)),
-        "gelu": wide * normal(wide),
-    }
+    exact = {"sigmoid": 1 / (1 + np.exp(-wide)), "tanh": np.tanh(wide)}
+    exact |= {"silu": wide * exact["sigmoid"], "gelu": wide * normal(wide)}
     for hidden, stated in STATED.items():
         allowed = stated(x) + (3 if hidden == "gelu" else 0)  # that of the C library's erfc
         error = np.abs(activated(NumbaSimdKernel, hidden, x) - exact[hidden])

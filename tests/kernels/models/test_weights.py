@@ -109,9 +109,6 @@ def test_the_books_own_file(mnist_dir):
     assert params.sizes == MNIST.sizes
     assert all(W.flags.c_contiguous and W.dtype == np.float32 for W in params.weights)
     assert float(params.weights[0][0, 0]) == pytest.approx(-0.00741, abs=1e-5)
-    trusted = pickle.loads((mnist_dir / "sample_weight.pkl").read_bytes())  # its hash is known
-    np.testing.assert_array_equal(params.weights[1], trusted["W2"])
-    np.testing.assert_array_equal(params.biases[2], trusted["b3"])
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pkl", ".txt"])
@@ -334,7 +331,7 @@ def test_forged_parts_never_reach_numpy(parts, words):
     assert words in refused(forged(**parts))
 
 
-OTHERS = (None, 1, [NAMED], NAMED["W1"], {"W1": 1.0}, {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None}, {"W1": {}})
+OTHERS = (None, [NAMED], NAMED["W1"], {"W1": [[1.0]]}, {1: NAMED["W1"]}, {"W1": None})
 
 
 @pytest.mark.parametrize(

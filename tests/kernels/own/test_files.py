@@ -1,10 +1,8 @@
 """Kernels in files: what is read, what runs, what is refused and how."""
 
-import json
 import os
 import sys
 
-import numpy as np
 import pytest
 
 from mlpbench.kernels import registry
@@ -52,7 +50,6 @@ def test_a_function_is_a_kernel_under_a_name_of_its_own(mine):
     name = registry.give(f"{mine}:fast")
     assert name == "mine.fast" == registry.typed_name("anywhere/mine.py:fast")
     assert registry.is_known(name)
-    assert json.loads(os.environ[files.VARIABLE])[name] == list(files.given()[name])
     kernel_class = registry.load(name)
     assert registry.load(name) is kernel_class
     assert (kernel_class.backend, kernel_class.device, kernel_class.version()) == ("python", "cpu", None)
@@ -118,13 +115,8 @@ def test_two_files_of_one_name(tmp_path, mine):
         registry.give(f"{mine}:öber")
 
 
-def test_a_function_gets_arrays_of_the_networks_dtype(mine):
-    seen = []
-
-    def forward(x, weights, biases):
-        seen.extend(array.dtype for array in (x, *weights, *biases))
-        return np.ones((len(x), 10), x.dtype)
-
+def test_a_function_gets_arrays_of_the_networks_dtype():
+    seen = set()
     with pytest.raises(NonConforming):
-        check(files.of_function(forward), MNIST)
-    assert set(map(str, seen)) == {"float32"}
+        check(files.of_function(lambda x, W, b: seen.update(array.dtype.name for array in (x, *W, *b))), MNIST)
+    assert seen == {"float32"}
