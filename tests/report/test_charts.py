@@ -12,7 +12,7 @@ import vl_convert
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import charts, render
 from mlpbench.kernels import registry
-from support.browsing import contrast
+from support.colours import contrast
 from support.runs import peers
 
 SKIPS = {"numba-simd-new": {"describe": {"threads": 1, "skips_work": True}}}

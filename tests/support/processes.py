@@ -49,25 +49,15 @@ def now(phase):
 
 
 def interpreter(folder, body):
-    """Return a program that runs ``body`` in place of whatever Python it is asked to run.
+    """Return a program that runs ``body``, which finds what `HEAD` has, in place of whatever Python it is asked to run.
 
-    ``body`` finds ``words`` (its arguments), ``kernel``, ``repeat``, ``raw`` (where the result belongs), and the
-    functions ``done`` (``<kernel>.<repeat>.good`` in ``folder`` is the result), ``leave`` (that, and more) and ``case``
-    (print a line of `pytest -v`).
+    The result that ``done`` and ``leave`` give is ``<kernel>.<repeat>.good`` in ``folder``.
     """
     script, program = folder / "body.py", folder / "python"
     script.write_text(HEAD + textwrap.dedent(body), encoding="utf-8")
     program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -IS "{script}" "$@"\n', encoding="utf-8")
     program.chmod(0o755)
     return str(program)
-
-
-def suite_by_hand(path, *more):
-    """Let pytest time one short case, as the page about the method shows it; return the JSON that it writes."""
-    words = (*more, "-q", "--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
-    ran = bench(*words, f"--benchmark-json={path}")
-    assert ran.returncode == 0, ran.stdout
-    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def facts_of(folder, plan, workload):
@@ -77,14 +67,11 @@ def facts_of(folder, plan, workload):
     return {"environment": environment, "spec": computed.pop("network"), **computed}
 
 
-def measured(
-    monkeypatch, sample_s, *, seconds=None, interrupts=lambda at, folder: False, facts=lambda plan, kernel: {}
-):
+def measured(monkeypatch, sample_s, *, seconds=None, interrupts=lambda *_: False, facts=lambda *_: {}):
     """Let every process that a run starts find ``sample_s(plan, at, case)`` seconds per sample; None is no time.
 
-    It stands in for those that measure, in commands that are typed in this process. ``at`` is (kernel, repeat),
-    ``case`` (kernel, mode, batch size). Each takes ``seconds``, if given. Where ``interrupts(at, folder)``, Ctrl-C ends
-    it. ``facts(plan, kernel)``: what its record says besides.
+    ``at`` is (kernel, repeat), ``case`` (kernel, mode, batch size). Each takes ``seconds``, if given. Where
+    ``interrupts(at, folder)``, Ctrl-C ends it. ``facts(plan, kernel)``: what its record says besides.
     """
 
     def process(job, limit_s, share):
@@ -153,10 +140,7 @@ def bench(*words, **changes):
 
 
 def over_when_heard(monkeypatch):
-    """Let the time of a process under limits be over as soon as something that it says has been read.
-
-    Seconds that a test chooses are either long to wait for, or too few on a busy machine.
-    """
+    """Let the time of a process under limits be over as soon as something that it says has been read."""
     read, now, heard = child._read, child.now, []
     monkeypatch.setattr(child, "_read", lambda *at: read(*at) and heard.append(True) is None)
     monkeypatch.setattr(child, "now", lambda: now() + (1e6 if heard else 0.0))

@@ -50,10 +50,10 @@ def environment(**changes):
 
 
 def round_times(call_s, rounds, noise, rng, burst=0.0):
-    """Seconds per iteration of every round of one process.
+    """Return seconds per iteration of every round of one process; ``noise=0`` gives ``call_s`` exactly.
 
     The process has a factor of its own (lognormal, sd ``noise``), with probability ``burst`` another 1.7; its rounds
-    follow each other (an autoregression of coefficient 0.8 and the same sd). ``noise=0`` gives ``call_s`` exactly.
+    follow each other (an autoregression of coefficient 0.8 and the same sd).
     """
     if noise == 0 and burst == 0:
         return [call_s] * rounds
@@ -80,24 +80,18 @@ def benchmark(case, data, iterations=10, **extra):
     """Return one entry of pytest-benchmark's ``benchmarks``. ``extra`` changes the facts of the case."""
     kernel, mode, batch_size = case
     params = {"kernel": kernel, "mode": mode, "batch_size": batch_size}
-    name = f"test_forward[{kernel}-{mode}-{batch_size}]"
+    param = f"{kernel}-{mode}-{batch_size}"
     stats = Stats()
     stats.data = data
+    info = {**params, "rows_per_round_call": rows_per_call(case), "first_call_s": 3 * data[0]}
+    info |= {"from_host_s": 1e-6, "to_host_s": 1e-6, "repeated_rows": batch_size > ROWS, **extra}
     return {
         "group": None,
-        "name": name,
-        "fullname": f"bench/test_forward.py::{name}",
+        "name": f"test_forward[{param}]",
+        "fullname": f"bench/test_forward.py::test_forward[{param}]",
         "params": params,
-        "param": f"{kernel}-{mode}-{batch_size}",
-        "extra_info": {
-            **params,
-            "rows_per_round_call": ROWS if mode == "book" else batch_size,
-            "first_call_s": 3 * data[0],
-            "from_host_s": 1e-6,
-            "to_host_s": 1e-6,
-            "repeated_rows": batch_size > ROWS,
-            **extra,
-        },
+        "param": param,
+        "extra_info": info,
         "options": {"disable_gc": True, "min_rounds": 10, "max_time": 0.3, "min_time": 0.001, "warmup": 20},
         "stats": {**stats.as_dict(), "data": data, "iterations": iterations},
     }
@@ -187,12 +181,10 @@ def write_run(
 ):
     """Write a run whose samples take ``times[kernel, mode, batch_size]`` seconds; return its directory.
 
-    ``folder`` is a results directory: the run is put in ``folder/testbox/<stamp>-<commit8>`` (the stamp counts
-    ``seed`` seconds, so that runs of higher seeds are newer). ``skipped`` holds ``{"kernel", "reason"}``;
-    ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a failure is not in all
-    repeats, ``"repeat"``. A kernel that only fails gets records without benchmarks. With a ``neighbour``, the share of
-    the time that it is there, the rounds have looks: see `beside`. ``spec`` is a ForwardSpec or its dictionary; further
-    keywords replace entries of every record's "mlpbench" block.
+    It is put in ``folder/testbox/<stamp>-<commit8>``; runs of higher seeds are newer. ``skipped`` holds
+    ``{"kernel", "reason"}``; ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a
+    failure is not in all repeats, ``"repeat"``. With a ``neighbour``, the share of the time that it is there, the
+    rounds have looks: see `beside`. Further keywords replace entries of every record's "mlpbench" block.
     """
     rng = np.random.default_rng(seed)
     failures, kernels = failures or [], {kernel for kernel, _, _ in times}

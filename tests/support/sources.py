@@ -2,10 +2,10 @@
 
 import ast
 import io
+import pkgutil
 import re
 from contextlib import redirect_stdout
 from functools import cache
-from importlib import import_module
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,8 +17,6 @@ SOURCES = MODULES + sorted(
 #: Prose names a module from `bench` or `kernels` on, without the name of what is installed.
 NAMED = re.compile(r"`((?:bench|kernels)(?:\.\w+)+)(?:\(\))?`")
 PATH = re.compile(r"(?<![\w/.-])((?:bench|kernels|mlpbench|tests|scripts|docs)/[\w./-]*\w)(?![\w*])")
-
-
 #: Code in a page: its language, and the lines.
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -37,7 +35,7 @@ def executed(code, **names):
 
 
 class Import(NamedTuple):
-    """One imported name: where it is written, and whether it runs when the module is imported, or never."""
+    """One imported name, and whether it is imported with the module, or never."""
 
     module: str
     name: str | None
@@ -99,18 +97,11 @@ def parsed(path):
 @cache
 def exists(name):
     """Return whether a dotted name, of a module or of something in one, leads somewhere."""
-    parts = name.split(".")
-    for length in range(len(parts), 0, -1):
-        try:
-            found = import_module(".".join(parts[:length]))
-        except ModuleNotFoundError:
-            continue
-        for attribute in parts[length:]:
-            if not hasattr(found, attribute):
-                return False
-            found = getattr(found, attribute)
-        return True
-    return False
+    try:
+        pkgutil.resolve_name(name)
+    except (ImportError, AttributeError):
+        return False
+    return True
 
 
 def dead_names(text):

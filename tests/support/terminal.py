@@ -14,8 +14,7 @@ from mlpbench.bench.cli.app import main
 
 #: What makes programs colour their output, or fold it, wherever it goes.
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
-#: Enough for a whole small run on a machine that is twenty times as busy as a quiet one: a test that hangs is told from
-#: one that is slow.
+#: Enough for a whole small run on a machine that is twenty times as busy as a quiet one.
 TIMEOUT_S = 600
 
 

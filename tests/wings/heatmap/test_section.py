@@ -12,7 +12,7 @@ from mlpbench.bench.stats.estimates import Ratio
 from mlpbench.bench.wings.heatmap import section as heatmap
 from mlpbench.bench.wings.heatmap.section import ONE, Cell, HeatMap, cell_text, heatmap_chart
 from support import simulate
-from support.browsing import contrast, luminance
+from support.colours import contrast, luminance
 
 TIMES = {
     ("numpy", "per_sample", 100): 12e-6,
