@@ -21,15 +21,15 @@ def test_every_combination_once_networks_outermost_named_by_the_axes_that_vary()
     assert {setting.varies for setting in found} == {("spec", "threads")}
     (only,) = make_settings([MNIST], [2, 2], ["float64"])
     assert (only.label, only.words) == ("", f"{MNIST}, 2 threads, float64")
-    for specs, threads, dtypes, names in (
-        ([MNIST], [1, 2], ["float32"], ["threads-1: 1 thread", "threads-2: 2 threads"]),
-        ([MNIST], [1], ["float32", "float64"], ["float32: float32", "float64: float64"]),
-        (["20-10", "9-3"], [1], ["float32"], ["20-10: 20-10", "9-3: 9-3"]),
-        ([MNIST], [2, 1], ["float32", "float64"], ["threads-2_float32: 2 threads, float32"]),
-        (["20-10", "9-3"], [1, 2], ["float32"], ["20-10_threads-1: 20-10, 1 thread"]),
+    for specs, threads, dtypes, first in (
+        ([MNIST], [1, 2], ["float32"], "threads-1: 1 thread"),
+        ([MNIST], [1], ["float32", "float64"], "float32: float32"),
+        (["20-10", "9-3"], [1], ["float32"], "20-10: 20-10"),
+        ([MNIST], [2, 1], ["float32", "float64"], "threads-2_float32: 2 threads, float32"),
+        (["20-10", "9-3"], [1, 2], ["float32"], "20-10_threads-1: 20-10, 1 thread"),
     ):
-        made = [f"{setting.label}: {setting.words}" for setting in make_settings(specs, threads, dtypes)]
-        assert made[: len(names)] == names
+        setting, *_ = make_settings(specs, threads, dtypes)
+        assert f"{setting.label}: {setting.words}" == first
 
 
 sizes = st.lists(st.integers(1, 10**6), min_size=2, max_size=60).map(lambda layers: "-".join(map(str, layers)))
