@@ -40,7 +40,7 @@ def duration(estimate: Estimate) -> str:
 
 
 def ratio(ratio: Ratio) -> str:
-    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``, or with the reason why it has none."""
+    """Return a ratio with its interval, ``12.9x (12.6 to 13.1)``; ``about 12.9x`` of one repeat, which has none."""
     return quantity(ratio, "x")
 
 
@@ -55,6 +55,8 @@ def quantity(number: Estimate | Ratio, unit: str, scale: float = 1.0) -> str:
         return f"{UNCLEAR} (uncertain by a factor of {most} in {things(number.n, 'repeat')})"
     value, low, high = (end / scale for end in (number.value, number.low, number.high))
     decimals = _decimals(value)
+    if math.isnan(low) and number.n == 1:
+        return f"about {value:,.{decimals}f}{unit}"
     ends = number.reason if math.isnan(low) else f"{low:,.{decimals}f} to {high:,.{decimals}f}"
     return f"{_about(number)}{value:,.{decimals}f}{unit} ({ends})"
 

@@ -48,7 +48,7 @@ def ratio(value, low, high, n=3):
         (words.ratio, ratio(5.0, 3.0, 8.9), "about 5.00x (3.00 to 8.90)"),
         (words.ratio, ratio(5.0, 4.1, 6.1), "5.00x (4.10 to 6.10)"),
         (words.ratio, ratio(5.0, 3.0, 9.1), f"{UNCLEAR} 3 in 3 repeats)"),
-        (words.ratio, ratio(4.65, math.nan, math.nan, 1), f"4.65x ({NONE})"),
+        (words.ratio, ratio(4.65, math.nan, math.nan, 1), "about 4.65x"),
         (words.half_width, 0.021, "±2.1 %"),
         (words.half_width, 0.57, "±57 %"),
         (words.half_width, 0.58, "wider than a factor of 3"),

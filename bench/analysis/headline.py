@@ -232,7 +232,7 @@ def _remarks(cases: Sequence[CaseSummary]) -> list[str]:
     if not any(single):
         return notes
     which = "Every case" if all(single) else "At least one case"
-    return [*notes, f"{which} has one repeat only: there is no interval, and noise cannot be told from a difference."]
+    return [*notes, f"{which} has one repeat, so its numbers are about right, and a small difference may be noise."]
 
 
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:

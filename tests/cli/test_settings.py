@@ -96,6 +96,7 @@ ANYWHERE = {
     "repeats": 5,
     "runs": ["latest"],
     "format": "md",
+    "open": True,
     "profile": "smoke",
     "by": "dtype",
     "batch-size": [1, 10],

@@ -67,7 +67,9 @@ def kernel_table(kernels: Sequence[KernelFinding], *, several: bool = False) -> 
         size = f"{kernel.best_batch_size:,}" if kernel.best_batch_size else "none"
         gain = words.ratio(kernel.speedup) if kernel.speedup else str(kernel.missing)
         rows.append((kernel.run, kernel.name, one, size, best, gain))
-    caption = f"Time per sample, the fastest kernel first, with 95 % intervals{'' if several else ' of the speedups'}."
+    claims = any(kernel.speedup and kernel.speedup.claims for kernel in kernels)
+    intervals = f", with 95 % intervals{'' if several else ' of the speedups'}" if claims else ""
+    caption = f"Time per sample, the fastest kernel first{intervals}."
     numbers = ("one at a time", "best batch", "time there", "speedup")
     return table(caption, ("kernel",), numbers, rows=rows, several=several)
 

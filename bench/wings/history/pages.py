@@ -24,6 +24,7 @@ _PAGE = """<!doctype html>
 :root {{ color-scheme: light dark; }}
 body {{ font: 16px/1.5 system-ui, sans-serif; margin: 24px; }}
 table {{ border-collapse: collapse; }}
+td:first-child {{ white-space: nowrap; }}
 th, td {{ text-align: left; padding: 6px 16px 6px 0; border-bottom: 1px solid #8886; vertical-align: top; }}
 polyline {{ fill: none; stroke: currentcolor; opacity: 0.5; }}
 @media (max-width: 700px) {{ th {{ display: none; }} td {{ display: block; border: 0; padding: 0; }}
