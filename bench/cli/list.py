@@ -7,8 +7,7 @@ from rich.text import Text
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, requests
 from mlpbench.bench.plan import probe
-from mlpbench.bench.plan.request import Request
-from mlpbench.bench.plan.settings import find, flat
+from mlpbench.bench.plan.request import Request, find_settings, in_words
 from mlpbench.kernels import registry
 
 
@@ -48,8 +47,8 @@ def env(as_json: AsJson = False) -> None:
 
     np.ones((2, 2)) @ np.ones((2, 2))  # BLAS shows once its library is loaded
     here = environment.collect()
-    file, settings = find()
-    options = {} if file is None else flat(file, settings)
+    file, settings = find_settings()
+    options = {".".join(keys): in_words(value) for keys, value in settings.items()}
     if as_json:
         from_file = {"file": str(file), "options": options} if file else None
         console.print_json({**here.as_dict(), "settings": from_file})

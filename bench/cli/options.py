@@ -11,10 +11,8 @@ import typer
 
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import settings
 from mlpbench.bench.plan.profiles import PROFILES
-from mlpbench.bench.plan.request import OPTIONS, Request
-from mlpbench.bench.plan.settings import Settings, Taker
+from mlpbench.bench.plan.request import OPTIONS, Request, Settings, Taker, read_settings
 from mlpbench.kernels import registry
 
 #: What Typer raises for words it cannot read. Its library has moved between releases; its children have not.
@@ -54,7 +52,7 @@ def settings_of(group: Any, name: str, folder: Path | None = None) -> Settings:
     def elsewhere(key: str) -> bool:
         return key in (names := group.list_commands(None)) or any(key in takers(group, other) for other in names)
 
-    return settings.read(name, takers(group, name), elsewhere, folder)
+    return read_settings(name, takers(group, name), elsewhere, folder)
 
 
 @cache

@@ -1,26 +1,32 @@
-"""What to measure, how, and where: one request, whoever makes it.
+"""What to measure, how, and where: one request, whoever makes it, in words, in Python or in a settings file.
 
-The command line, the settings file and Python name the same options. Each is a field of `Request`, and says how its
-text is read: this is the only list of them.
+Each option is a field of `Request`, and says how its text is read: this is the only list of them. The settings file of
+a team is ``mlpbench.toml``, or the table ``[tool.mlpbench]`` of ``pyproject.toml``, here or above as far as the
+repository reaches. A key is an option without its dashes; in a table named as a command it is for that command alone.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, fields
 from functools import partial
 from itertools import chain
+from os import PathLike
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, NamedTuple, Self
 
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.profiles import Profile
-from mlpbench.bench.plan.settings import Settings, Taker, as_typed, in_words, placed
-from mlpbench.bench.plan.settings import read as read_settings
 from mlpbench.bench.record.fields import MAX_INTEGER
+from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
 from mlpbench.kernels.registry import nearest, one_of
 from mlpbench.kernels.spec import ForwardSpec
 
+#: The settings files, and where in them settings are.
+FILES: dict[str, tuple[str, ...]] = {"mlpbench.toml": (), "pyproject.toml": ("tool", "mlpbench")}
+#: Options that are paths, which are meant from where the file is.
+PATHS = {"model", "output", "path", "results", "sources", "ssh"}
 #: What `Request.resume` says where no run is named.
 NEWEST = "newest"
 #: Data sets by name.
@@ -55,6 +61,37 @@ def _option(flag: str, metavar: str, read: Callable[[str], Any] = str, default: 
     """
     more = {"flag": flag, "help": HELP[flag], "read": read, "metavar": metavar, "many": default == ()}
     return field(default=default, metadata=more)
+
+
+class Taker(NamedTuple):
+    """An option: its name in the program, and what it takes. ``check`` raises for what its command would refuse."""
+
+    name: str
+    flag: bool
+    many: bool
+    check: Callable[[Any], object] = bool
+
+    def typed(self, value: Any) -> Any:
+        """Return a value of TOML or of Python as it is typed: a text, a list of them, or of a flag True or False.
+
+        Raises UserError for one that the option does not take.
+        """
+        given = list(value) if isinstance(value, list | tuple) else [value]
+        kinds = all(isinstance(i, str | int | float | PathLike) and isinstance(i, bool) == self.flag for i in given)
+        if not given or not kinds or (len(given) > 1 and not self.many):
+            expected = "true or false" if self.flag else "texts or numbers" if self.many else "one text or number"
+            raise UserError(f"expected {expected}, got {in_short(repr(value))}")
+        if self.flag:
+            return given[0]
+        return list(map(str, given)) if self.many else str(given[0])
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a settings file says to one command: the ``values`` of its options as texts, and their ``places`` in it."""
+
+    values: Mapping[str, Any] = field(default_factory=dict)
+    places: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +178,73 @@ def from_python(options: Mapping[str, Any], command: Sequence[str]) -> Request:
             raise UserError(f"there is no option {key!r}{nearest(key, list(takers))}")
         if value is not None:
             with placed(key):
-                given[takers[key].name] = as_typed(takers[key], value)
+                given[takers[key].name] = takers[key].typed(value)
     in_file = {key: taker for key, taker in _TAKERS.items() if key != "resume"}
     return Request.of(given, read_settings("run", in_file, lambda _: True), command)
+
+
+def read_settings(
+    command: str, takers: Mapping[str, Taker], elsewhere: Callable[[str], bool], folder: Path | None = None
+) -> Settings:
+    """Return the settings of ``folder``, or of here, for a command, whose options are ``takers`` by key.
+
+    ``elsewhere`` says whether a key is another command, or an option of one. Raises UserError, with file and key, for
+    an unknown key and for a value that its option does not take.
+    """
+    found, places = dict[str, Any](), dict[str, str]()
+    file, settings = find_settings(folder)
+    if file is None:
+        return Settings()
+    for path, value in sorted(settings.items(), key=lambda item: len(item[0])):
+        tables = path[len(FILES[file.name]) : -1]
+        is_ours = tables in ((), (command,))
+        *above, key = path if is_ours else path[:-1]
+        where = f"{file}: {'.'.join(map(in_short, (*above, key)))}"
+        if key not in takers and (tables == (command,) or not elsewhere(key)):
+            raise UserError(f"{where}: there is no such option or command{nearest(key, sorted(takers))}")
+        if is_ours and key in takers:
+            taker = takers[key]
+            with placed(where):
+                typed = taker.typed(value)
+                taker.check(typed)
+            if key in PATHS:
+                paths = [str(file.parent / values.home(Path(text))) for text in (typed if taker.many else [typed])]
+                typed = paths if taker.many else paths[0]
+            found[taker.name], places[taker.name] = typed, where
+    return Settings(found, places)
+
+
+def find_settings(folder: Path | None = None) -> tuple[Path | None, dict[tuple[str, ...], Any]]:
+    """Return the settings file of ``folder``, or of here, and its values by their keys: None and none without a file.
+
+    It is the nearest one up to the folder of the repository, or the one that is here where there is no repository.
+    """
+    start = folder or Path()
+    here = start.resolve()
+    folders = [here, *here.parents]
+    steps = next((steps for steps, above in enumerate(folders) if (above / ".git").exists()), 0)
+    for file in (start.joinpath(*[".."] * step, name) for step in range(steps + 1) for name in FILES):
+        table = read_toml(file, *FILES[file.name]) if file.is_symlink() or file.exists() else None
+        if isinstance(table, dict):
+            tables = {key: value if isinstance(value, dict) else {"": value} for key, value in table.items()}
+            pairs = ((filter(None, (name, key)), value) for name, own in tables.items() for key, value in own.items())
+            return file, {(*FILES[file.name], *keys): value for keys, value in pairs}
+        if table is not None:
+            raise UserError(f"{file}: tool.mlpbench: expected a table, got {in_short(repr(table))}")
+    return None, {}
+
+
+def in_words(value: Any) -> str:
+    """Return the value of an option as people write it."""
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value))
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+@contextmanager
+def placed(where: str) -> Iterator[None]:
+    """Begin the errors of a block with the place of a key."""
+    try:
+        yield
+    except UserError as wrong:
+        raise UserError(f"{where}: {in_short(str(wrong), MAX_LINE)}") from None

@@ -86,6 +86,7 @@ ANYWHERE = {
     "verbose": True,
     "all": True,
     "strict": True,
+    "open": True,
     "data": "digits",
     "device": "0",
     "threads": 1,
