@@ -97,7 +97,6 @@ ANYWHERE = {
     "repeats": 5,
     "runs": ["latest"],
     "format": "md",
-    "open": True,
     "profile": "smoke",
     "by": "dtype",
     "batch-size": [1, 10],
