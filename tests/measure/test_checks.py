@@ -84,7 +84,7 @@ def test_a_mistake_that_passes_the_gate_is_refused_by_the_check_that_is_for_it(w
     assert all(reason.isprintable() and not reason.endswith(".") for reason in found.values())
 
 
-@pytest.mark.parametrize("liar", [lying.WrongInLargeBatches, lying.WorksInAThread, lying.ReturnsKeptBuffers])
+@pytest.mark.parametrize("liar", [lying.WrongInLargeBatches, lying.ReturnsKeptBuffers])
 def test_a_kernel_that_is_not_timed_is_refused_for_its_values_too(work, liar):
     refused = checks.wrong(liar(work.spec, work.params), work.params, work.inputs, [Case("batched", ROWS)])
     assert liar.caught_by in {one.check for one in refused}
@@ -110,7 +110,7 @@ def test_the_books_cell_may_have_batches_of_its_own_and_they_are_looked_at(work,
 
 
 class OnDevice:
-    """An array that NumPy does not see."""
+    """An array that NumPy does not see, and nobody writes to, as JAX's."""
 
     def __init__(self, x):
         self.x = x
@@ -125,14 +125,14 @@ class Writable(OnDevice):
 
 
 class Device(Kernel):
-    """Computes elsewhere; its arrays can be written to."""
+    """Computes elsewhere; ``is_stale``: knows its arrays by their address."""
 
     backend, device = "none", "elsewhere"
-    array = Writable
+    array, is_stale = Writable, False
 
     def __init__(self, spec, params):
         super().__init__(spec, params)
-        self.inner = NumpyKernel(spec, params)
+        self.inner, self.memo = NumpyKernel(spec, params), {}
 
     def from_host(self, x):
         return self.array(x.copy())
@@ -141,7 +141,9 @@ class Device(Kernel):
         return y.x.copy()
 
     def forward(self, x):
-        return self.array(self.inner.forward(x.x))
+        if x not in self.memo or not self.is_stale:
+            self.memo[x] = self.array(self.inner.forward(x.x))
+        return self.memo[x]
 
     forward_one = forward
 
@@ -149,29 +151,11 @@ class Device(Kernel):
         pass
 
 
-class Immutable(Device):
-    """As JAX's arrays."""
-
-    array = OnDevice
-
-
-class Stale(Device):
-    """Knows its arrays by their address."""
-
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        self.memo = {}
-
-    def forward(self, x):
-        if x not in self.memo:
-            self.memo[x] = super().forward(x)
-        return self.memo[x]
-
-
-def test_arrays_of_a_device_are_written_over_where_that_can_be_done(work):
-    for kernel_class in (Device, Immutable):
-        assert examined(kernel_class(work.spec, work.params), work.params, work.inputs) == {}
-    assert "values" in examined(Stale(work.spec, work.params), work.params, work.inputs)
+@pytest.mark.parametrize(("array", "is_stale"), [(Writable, False), (OnDevice, False), (Writable, True)])
+def test_arrays_of_a_device_are_written_over_where_that_can_be_done(work, array, is_stale):
+    kernel = Device(work.spec, work.params)
+    kernel.array, kernel.is_stale = array, is_stale
+    assert examined(kernel, work.params, work.inputs).keys() == ({"values"} if is_stale else set())
 
 
 def test_a_kernel_that_keeps_its_buffers_and_says_so_is_right(work):
@@ -210,6 +194,69 @@ def test_a_thousand_right_results_and_none_is_refused():
             pytest.fail(f"{spec}: {refused}")
 
 
+@pytest.mark.parametrize(
+    ("rounds", "said"),
+    [
+        ([1.0e-3] * 35 + [0.4e-3] * 5, None),
+        ([0.5e-3] * 40, "50%"),
+        ([0.5e-3] * 15 + [1.0e-3] * 25, "15 of 40"),
+        ([1.03e-3] * 40, "103%"),
+        ([1.0e-3] * 20 + [-0.2] * 20, "20 of 40"),
+        ([0.9e-3, 0.5e-3, 1.0e-3], None),
+        ([0.5e-3] * 3, "3 of 3"),
+    ],
+)
+def test_rounds_fit_the_raw_clock_around_them(rounds, said):
+    """One or two rounds that were interrupted tell nothing, however few there are."""
+    found = checks.rounds_off(rounds, [1.0e-3] * len(rounds))
+    assert found is None if said is None else said in found
+
+
+@pytest.mark.parametrize(
+    ("wall_s", "waited_s", "given", "found"),
+    [
+        (0.5, 0.0, 1, "as 1.9 do, and 1 was"),
+        (0.5, 0.0, 2, None),
+        (0.3, 0.0, 2, "as 3.2 do, and 2 were"),
+        (0.75, 0.0, 1, None),  # some spin on
+        (1.4, 0.0, 1, None),  # they took turns: no more than one at a time
+        (1.4, 1.71, 1, "as 1.9 do, and 1 was"),  # they could have worked at once
+    ],
+)
+def test_threads_are_counted_by_what_they_did_or_could_have_done_at_a_time(wall_s, waited_s, given, found):
+    said = Usage(wall_s, 0.95, waited_s).too_many(given)
+    assert said is None if found is None else found in said
+
+
+def test_what_a_process_does_between_two_blocks_of_a_case_does_not_count(monkeypatch):
+    for name in ("raw_s", "own_s", "waited_s", "children_s"):
+        monkeypatch.setattr(checks, name, functools.partial(next, iter([20.0, 20.25, 40.0, 40.25])))
+    seen = Usage()
+    for _ in range(2):
+        with seen.of_block():
+            pass
+    assert seen == Usage(0.5, 0.5, 0.5, 0.5)
+
+
+def test_processes_that_it_started_are_more_threads_too():
+    seen = Usage(wall_s=1.0, used_s=0.5, children_s=0.14)
+    assert seen.too_many(1) is None
+    seen.children_s = 0.3
+    assert "0.3 s" in seen.too_many(1)
+    assert checks.children_s() >= 0
+
+
+def test_a_thousand_honest_processes_and_none_is_refused():
+    """Of a busy machine: rounds are interrupted, one in a hundred just between both looks; few rounds, or many."""
+    rng = np.random.default_rng(3)
+    for number in range(1000):
+        n = (3, 10, 60)[number % 3]
+        rounds = 1e-3 * rng.uniform(1, 2, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.3)
+        spans = rounds + rng.uniform(5e-6, 4e-5, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.01)
+        assert checks.rounds_off(rounds, spans) is None
+        assert Usage(wall_s=1.0, used_s=float(rng.uniform(0.3, 1.2))).too_many(1) is None
+
+
 #: This thread and another one share a processor, with a third that looks for us. Prints the shares that they waited.
 SHARED = """
 import os, threading
@@ -235,72 +282,6 @@ with waiting(every=False) as alone, waiting(every=True) as every, elapsed() as t
 print(*((b - a) / took.seconds / 1e9 for a, b in zip(before, after)), flush=True)
 os._exit(0)  # its threads are in machine code
 """
-
-
-@pytest.mark.parametrize(
-    ("rounds", "said"),
-    [
-        ([1.0e-3] * 40, None),
-        ([1.0e-3] * 35 + [0.4e-3] * 5, None),
-        ([0.5e-3] * 40, "say 50% of the time"),
-        ([0.5e-3] * 15 + [1.0e-3] * 25, "15 of 40 rounds are off"),
-        ([1.03e-3] * 40, "103%"),
-        ([1.0e-3] * 20 + [-0.2] * 20, "20 of 40 rounds are off"),
-        ([0.9e-3, 0.5e-3, 1.0e-3], None),
-        ([0.5e-3] * 3, "3 of 3 rounds are off"),
-    ],
-)
-def test_rounds_fit_the_raw_clock_around_them(rounds, said):
-    """One or two rounds that were interrupted tell nothing, however few there are."""
-    found = checks.rounds_off(rounds, [1.0e-3] * len(rounds))
-    assert found is None if said is None else said in found
-
-
-@pytest.mark.parametrize(
-    ("wall_s", "waited_s", "given", "found"),
-    [
-        (0.5, 0.0, 1, "its threads work as 1.9 do, and 1 was given"),
-        (0.5, 0.0, 2, None),
-        (0.3, 0.0, 2, "its threads work as 3.2 do, and 2 were given"),
-        (0.75, 0.0, 1, None),  # some spin on
-        (1.4, 0.0, 1, None),  # they took turns: no more than one at a time
-        (1.4, 1.71, 1, "its threads work as 1.9 do, and 1 was given"),  # they could have worked at once
-    ],
-)
-def test_threads_are_counted_by_what_they_could_have_work_at_a_time(monkeypatch, wall_s, waited_s, given, found):
-    """In two blocks of a case; between them the process works on others."""
-    looks = {
-        "own_s": [6.0, 6.475, 20.0, 20.475],
-        "waited_s": [9.0, 9.0 + waited_s / 2, 30.0, 30.0 + waited_s / 2],
-        "raw_s": [20.0, 20.0 + wall_s / 2, 40.0, 40.0 + wall_s / 2],
-        "children_s": [0.0] * 4,
-    }
-    for name, values in looks.items():
-        monkeypatch.setattr(checks, name, functools.partial(next, iter(values)))
-    seen = Usage()
-    for _ in range(2):
-        with seen.of_block():
-            pass
-    assert seen.too_many(given) == found
-
-
-def test_processes_that_it_started_are_more_threads_too():
-    seen = Usage(wall_s=1.0, used_s=0.5, children_s=0.14)
-    assert seen.too_many(1) is None
-    seen.children_s = 0.3
-    assert seen.too_many(1) == "processes that it started worked for 0.3 s, it itself for 0.5 s"
-    assert checks.children_s() >= 0
-
-
-def test_a_thousand_honest_processes_and_none_is_refused():
-    """Of a busy machine: rounds are interrupted, one in a hundred just between both looks; few rounds, or many."""
-    rng = np.random.default_rng(3)
-    for number in range(1000):
-        n = (3, 10, 60)[number % 3]
-        rounds = 1e-3 * rng.uniform(1, 2, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.3)
-        spans = rounds + rng.uniform(5e-6, 4e-5, n) + rng.exponential(5e-3, n) * (rng.random(n) < 0.01)
-        assert checks.rounds_off(rounds, spans) is None
-        assert Usage(wall_s=1.0, used_s=float(rng.uniform(0.3, 1.2))).too_many(1) is None
 
 
 @pytest.mark.flaky(reruns=2)  # it measures for real, beside other tests
