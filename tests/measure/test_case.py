@@ -164,25 +164,13 @@ def test_on_the_cpu_the_largest_cache_counts_and_one_batch_is_always_there_howev
         (100, [("forward", 1, 2, 3, 4, 5)]),
     ],
 )
-def test_predictions_are_those_of_every_row_in_both_modes(batch_size, calls):
-    class Winner(AsynchronousKernel):
-        """The class of a row is its first number."""
-
-        def forward(self, x):
-            super().forward(x)
-            return (np.arange(self.spec.n_out) == x[:, :1]).astype(x.dtype)
-
-        def forward_one(self, x):
-            super().forward_one(x)
-            return (np.arange(self.spec.n_out) == x[0]).astype(x.dtype)
-
-    spec = ForwardSpec((3, 9))
-    kernel = Winner(spec, seeded(spec))
-    assert predict(kernel, rows(5), batch_size).tolist() == [1, 2, 3, 4, 5]
+def test_predictions_take_every_row_in_both_modes_and_wait_for_each_call(batch_size, calls):
+    kernel = AsynchronousKernel(SPEC, seeded(SPEC))
+    assert predict(kernel, rows(5), batch_size).tolist() == [0] * 5
     assert [event for event in kernel.events if event[0].startswith("forward")] == calls
     names = [name for name, *_ in kernel.events]
     assert names.count("to_host") == len(calls)
-    assert all(names[i - 1] == "wait" for i, name in enumerate(names) if name == "to_host"), "each was waited for"
+    assert all(names[i - 1] == "wait" for i, name in enumerate(names) if name == "to_host")
 
 
 def test_where_nobody_can_write_over_inputs_of_the_cpu_from_host_is_part_of_a_call():

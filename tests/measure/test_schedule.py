@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -27,6 +28,10 @@ ONE, TWO = Case("batched", 1), Case("batched", 2)
 @pytest.fixture
 def clock(monkeypatch):
     return stopped_clock(monkeypatch)
+
+
+def facts(case):
+    return ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)
 
 
 class Kept:
@@ -68,22 +73,19 @@ def take(clock, monkeypatch):
                 return super().forward(x)
 
         kernel = Timed(SPEC, seeded(SPEC))
-        facts = lambda case: ExtraInfo(mode=case.mode, batch_size=case.batch_size, rows_per_call=case.batch_size)  # noqa: E731
-        of_all = {"inputs": rows(4), "book": None, "facts": facts, "workload": SimpleNamespace(params=None)}
-        contestant = SimpleNamespace(kernel=kernel, **of_all)
+        workload = SimpleNamespace(params=None)
+        contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts, workload=workload)
         cases = [Case("batched", size) for size in seconds]
         made = Schedule(replace(wanted, threads=2), [cases] * wanted.turns)
         blocks = []
+
+        def benchmark(turn, case):
+            blocks.append((turn, case.batch_size, FakeBenchmark(kernel, now=clock)))
+            return blocks[-1][-1]
+
         for turn, case in itertools.product(range(wanted.turns), cases):
             if made.is_due(case, turn):
-                fixtures = []
-
-                def benchmark(fixtures=fixtures):
-                    fixtures.append(FakeBenchmark(kernel, now=clock))
-                    return fixtures[0]
-
-                made.take(contestant, case, turn, benchmark)
-                blocks += [(turn, case.batch_size, fixture) for fixture in fixtures]
+                made.take(contestant, case, turn, partial(benchmark, turn, case))
         return made, blocks
 
     return run
@@ -159,7 +161,7 @@ def test_many_rounds_make_longer_blocks_and_not_more_turns():
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + schedule.MOST_TURNS
 
 
-def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_clock(take):
+def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_clock(take, monkeypatch):
     made, blocks = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
     series, rounds = made.series[ONE], rounds_of(blocks, ONE)
     firsts = np.cumsum([0, *(n + 1 for n in rounds)])
@@ -171,6 +173,10 @@ def test_each_round_has_the_looks_around_it_its_waits_and_its_time_on_the_raw_cl
         assert len(facts.get("waits_ns", ())) == (0 if waited_ns() is None else sum(rounds))
     assert min(series.waits_ns, default=0) >= 0
     assert len(series.spans_s) == sum(rounds)
+    monkeypatch.setattr(schedule.look_, "here", lambda: None)
+    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
+    assert (len(made.series[ONE].rounds_s), made.looks()) == (20, []), "where there are no looks it has its rounds"
+    assert "looks_ns" not in made.series[ONE].facts()
 
 
 def test_a_round_and_its_looks_take_few_bytes_of_a_file_and_keep_five_digits(take):
@@ -182,14 +188,6 @@ def test_a_round_and_its_looks_take_few_bytes_of_a_file_and_keep_five_digits(tak
     assert len(as_bytes({"data": data, "looks_ns": looks})) < 20 * len(data)
 
 
-def test_a_case_without_looks_has_its_rounds_all_the_same(take, monkeypatch):
-    monkeypatch.setattr(schedule.look_, "here", lambda: None)
-    made, _ = take({1: 1e-3}, Wanted(0.001, 3, 0.02))
-    assert len(made.series[ONE].rounds_s) == 20
-    assert made.looks() == []
-    assert "looks_ns" not in made.series[ONE].facts()
-
-
 def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
     """The first call is of no round, nor are those that warm before a block."""
     made = []
@@ -199,8 +197,7 @@ def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
         made.append(tuple(len(made) + part / 10 for part in range(4)))
         return 0, made[-1]
 
-    facts = ExtraInfo(mode="book", batch_size=100, rows_per_call=100)
-    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=lambda case: facts, book=cell)
+    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=facts, book=cell)
     book = Case("book", 100)
     series = Series(contestant, book, Wanted(0.002, 3, 0.001), *case_.make_ready(contestant, book))
     series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)

@@ -67,11 +67,9 @@ def test_looks_are_held_against_the_best_of_the_run_and_the_machine():
 
 def test_work_that_slows_the_clock_down_has_looks_of_its_own_level():
     """Wide vectors lower the clock by some percent beside one case: its rounds are quiet at that speed."""
-    wide = timing(*rounds((20, CALL_S, (28, 28))))
-    plain = timing(*rounds((20, CALL_S, (25, 25))))
-    others = Process(plain)
+    wide, others = (Process(timing(*rounds((20, CALL_S, (look, look))))) for look in (28, 25))
     others.kernel = "other"
-    assert [case.disturbed for case in of(Process(wide), others)] == [False, False]
+    assert [case.disturbed for case in of(wide, others)] == [False, False]
 
 
 def test_a_processor_that_was_slow_is_told_by_its_looks_and_taken_out():
