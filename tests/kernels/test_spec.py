@@ -10,7 +10,6 @@ from mlpbench.kernels.spec import HAND_WORKED, MNIST, Activation, ForwardSpec
 def test_the_books_networks_their_work_and_bytes():
     assert MNIST.label() == "784-50-100-10"
     assert (MNIST.hidden, MNIST.output, MNIST.dtype) == ("sigmoid", "softmax", "float32")
-    assert MNIST.layers == ((784, 50), (50, 100), (100, 10))
     assert (HAND_WORKED.sizes, HAND_WORKED.hidden, HAND_WORKED.output) == ((2, 3, 2, 2), "sigmoid", "identity")
     assert MNIST.n_weights == 45_200
     assert MNIST.flop(1) == 2 * 45_200 + 160
@@ -30,11 +29,9 @@ def test_parse_and_json_round_trip(dtype):
     ("text", "words"),
     [
         ("", "write sizes as 784-50-100-10"),
-        ("784x50", "write sizes as"),
         ("784-fifty", "write sizes as"),
         ("784", "at least an input and an output"),
         ("784-0-10", "at least 1"),
-        ("784--10", "write sizes as"),
         ("100000-100000", "limit"),
         ("7-3.5", "write sizes as"),
     ],
@@ -44,10 +41,13 @@ def test_refused_sizes(text, words):
         ForwardSpec.parse(text)
 
 
-@pytest.mark.parametrize("field", ["hidden", "output", "dtype"])
-def test_refused_words_name_the_allowed(field):
-    with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
-        ForwardSpec((2, 2), **{field: "tan"})
+def test_refused_words_name_the_allowed_and_sizes_are_whole_numbers():
+    for field in ("hidden", "output", "dtype"):
+        with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
+            ForwardSpec((2, 2), **{field: "tan"})
+    for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
+        with pytest.raises(SpecError, match="whole numbers"):
+            ForwardSpec(sizes)
 
 
 def test_an_activation_for_each_hidden_layer_written_in_one_way():
@@ -75,9 +75,3 @@ def test_refused_activations(hidden, words):
     with pytest.raises(SpecError, match=words) as refused:
         ForwardSpec((4, 3, 3, 2), hidden)
     assert len(str(refused.value)) < 200
-
-
-def test_sizes_that_are_not_numbers():
-    for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
-        with pytest.raises(SpecError, match="whole numbers"):
-            ForwardSpec(sizes)

@@ -23,26 +23,6 @@ def test_programs_go_from_few_rows_to_any_number(arithmetic):
         assert program.shared_bytes <= 99 * 1024, "more would leave out most cards"
 
 
-def test_tiles_for_many_rows():
-    """The largest that registers and shared memory hold; smaller ones for fewer rows than fill the card."""
-    sizes_of = {
-        (128, 224): (784, 50, 100, 10),
-        (128,): (784, 64, 20),
-        (64, 96): (784, 65, 31),
-        (64,): (785, *[128] * 8),
-    }
-    for rows, sizes in sizes_of.items():
-        found = [one for one in programs.fused(ForwardSpec(sizes), "fp32") if one.name == "mlp_ffma"]
-        assert tuple(one.rows_per_block for one in found) == rows
-        assert [one.up_to for one in found] == [124 * 132, None][-len(rows) :]
-        assert all(one.shared_bytes <= 67584 for one in found)
-
-
-def test_a_small_card_is_full_with_fewer_rows():
-    for arithmetic, expected in (("fp32", [1, 1240, 4960, None]), ("fp16", [1240, None])):
-        assert [one.up_to for one in programs.fused(MNIST, arithmetic, processors=40)] == expected
-
-
 @pytest.mark.parametrize(
     ("spec", "said"),
     [
