@@ -33,6 +33,10 @@ BiasDropped = of_layers("BiasDropped", lambda layers: [(W, 0 * b, activation) fo
 LastBiasDropped = of_layers("LastBiasDropped", last(bias=0))
 SoftmaxOverBatch = of_layers("SoftmaxOverBatch", last(lambda a: softmax(a.ravel()).reshape(a.shape)))
 SoftmaxDropped = of_layers("SoftmaxDropped", last(identity))
+OTHER = {HIDDEN["sigmoid"]: HIDDEN["relu"], HIDDEN["relu"]: HIDDEN["sigmoid"]}
+ReluForgotten = of_layers(
+    "ReluForgotten", lambda layers: [*((W, b, OTHER[activation]) for W, b, activation in layers[:-1]), layers[-1]]
+)
 
 WrongAxis = of_result("WrongAxis", lambda x, y: y.T.copy() if x.ndim == 2 else y)
 WrongDtype = of_result("WrongDtype", lambda x, y: y.astype({"float32": "float64", "float64": "float32"}[y.dtype.name]))
@@ -62,13 +66,6 @@ LastRowForgotten = of_result(
 )
 
 
-class ReluForgotten(Mutant):
-    def __init__(self, spec, params):
-        super().__init__(spec, params)
-        hidden = HIDDEN["sigmoid" if spec.hidden != "sigmoid" else "relu"]
-        self._layers = [*((W, b, hidden) for W, b, _ in self._layers[:-1]), self._layers[-1]]
-
-
 class StaleResult(Mutant):
     _kept = None
 
@@ -78,32 +75,26 @@ class StaleResult(Mutant):
         return self._kept[: len(x)]
 
 
-class Float16Arithmetic(Mutant):
-    def forward(self, x):
-        z = x.astype(np.float16)
-        for W, b, activation in self._layers:
-            z = activation((z @ W.astype(np.float16) + b.astype(np.float16)).astype(np.float16))
-        return z.astype(self.spec.np_dtype)
+def of_products(name, rounded):
+    """Return the mutant whose products are of ``rounded`` numbers."""
 
-
-def _rounded(a, bits=10):
-    """Return float32 ``a`` with the mantissa cut to ``bits`` bits: TF32 keeps 10."""
-    drop = 23 - bits
-    i = np.ascontiguousarray(a, np.float32).view(np.uint32) + np.uint32(1 << (drop - 1))
-    return (i & ~np.uint32((1 << drop) - 1)).view(np.float32)
-
-
-class Tf32Products(Mutant):
     def forward(self, x):
         z = x
         for W, b, activation in self._layers:
-            z = activation(_rounded(z) @ _rounded(W) + b)
+            z = activation(rounded(z) @ rounded(W) + rounded(b))
         return z.astype(self.spec.np_dtype)
 
+    return type(name, (Mutant,), {"forward": forward})
 
-class SingleModeWrong(Mutant):
-    def forward_one(self, x):
-        return softmax(super().forward_one(x))
 
+def tf32(a):
+    """Return float32 ``a`` with the ten bits of mantissa that TF32 keeps."""
+    i = np.ascontiguousarray(a, np.float32).view(np.uint32) + np.uint32(1 << 12)
+    return (i & ~np.uint32((1 << 13) - 1)).view(np.float32)
+
+
+Float16Arithmetic = of_products("Float16Arithmetic", lambda a: a.astype(np.float16))
+Tf32Products = of_products("Tf32Products", tf32)
+SingleModeWrong = type("SingleModeWrong", (Mutant,), {"forward_one": lambda self, x: softmax(self.forward(x))})
 
 MUTANTS = Mutant.__subclasses__()
