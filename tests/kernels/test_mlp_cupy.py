@@ -98,7 +98,6 @@ def test_describe_states_what_is_used(monkeypatch, dtype, name):
 
 
 def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
-    """CuPy gives blocks back where the device's memory runs out."""
     cupy = fake_cupy.install(monkeypatch)
     sizes = iter([4096, 8192, 1024])
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: next(sizes))

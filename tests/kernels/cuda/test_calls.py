@@ -88,5 +88,4 @@ def test_the_calls_are_found():
     """Had the sources other names for CuPy, the test above would be of nothing."""
     found = {name for _, name, _, _ in calls()}
     assert len(found) > 25
-    assert {"cupy.cuda.runtime.memcpyAsync", "cupyx.zeros_pinned", "cupy.RawModule"} <= found
     assert {f"{owner}.{one}" for owner, names in METHODS.items() for one in names} <= found

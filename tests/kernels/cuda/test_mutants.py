@@ -82,21 +82,16 @@ def launched():
     return found
 
 
-def rows_of(launched):
-    """Return numbers of rows: one, a full block, and blocks of which the last is nearly empty."""
-    return 1, launched.program.rows_per_block, 2 * launched.program.rows_per_block + 1
-
-
 def is_found(mutant):
     one = launched()[mutant]
-    network = one.network
+    network, full = one.network, one.program.rows_per_block
     if mutant.check == "threads":
-        return "data race" in one.found_by("thread", one.program.rows_per_block)
+        return "data race" in one.found_by("thread", full)
     if mutant.check == "large arrays":
         with suppress(LaunchError):
             return one.in_large()[-1] > 1
         return True
-    for rows in rows_of(one):
+    for rows in (1, full, 2 * full + 1):
         x = network.inputs(rows)
         y = one.outputs(x)
         if off_by(y, *network.expected(x)) > 1:

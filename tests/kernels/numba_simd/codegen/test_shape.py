@@ -1,7 +1,5 @@
 """Compiled for other processors, the vector kernels use what those have, and no more, and give the same result."""
 
-from dataclasses import replace
-
 import pytest
 
 from mlpbench.kernels.numba_simd.codegen.shape import Shape
@@ -46,11 +44,3 @@ def test_the_tile_follows_from_what_the_processor_has(triple, features, isa, til
     assert shape.rows * shape.vectors + shape.vectors + 1 <= shape.registers, "sums, weights and an input"
     assert shape.ladder[-1] == 1
     assert shape.group == shape.rows
-
-
-@pytest.mark.parametrize(("cpu", "group"), [("znver4", 4), ("znver5", 8), ("sapphirerapids", 8), ("x86-64-v4", 8)])
-def test_half_a_tile_skips_together_where_a_vector_takes_two_turns(cpu, group):
-    features = "+avx512f,+avx512vl,+avx2,+fma"
-    shape = Shape.parse("x86_64-unknown-linux-gnu", features, 4, cpu)
-    assert shape.group == group in shape.ladder
-    assert replace(shape, group=8) == Shape.parse("x86_64-unknown-linux-gnu", features, 4), "nothing else"
