@@ -101,7 +101,7 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
         out.print(console.report_table(table, table.caption.rstrip(".")))
         if verbose and not several:
             cases = times.case_table(document.cases)
-            out.print("", console.report_table(cases, "Every case", cases.caption, without="first call"), sep="\n")
+            out.print("", console.report_table(cases, "Case by case", cases.caption, without="first call"), sep="\n")
         out.print()
     out.print(Text(headline.lead, "bold"))
     for line in document.lines() if verbose or several else headline.remarks:

@@ -94,44 +94,35 @@ def test_json_has_the_p_values_and_the_repeats(compare):
 SLOWER = {"times": slower(1.2)}
 
 
-def test_github_gets_annotations_and_a_summary_of_markdown(compare, monkeypatch, tmp_path):
+def test_github_gets_annotations_and_a_summary_of_markdown_which_is_printed_where_there_is_none(
+    compare, monkeypatch, tmp_path
+):
+    status, markdown, err = compare({}, SLOWER, "--format", "md")
+    assert (status, err) == (1, "")
+    title, _, conclusion, *lines = markdown.splitlines()
+    assert title.startswith("## ")
+    assert " is slower than " in conclusion
+    assert [line.split(" | ")[-1] for line in lines if line.startswith("| numpy")] == ["slower |"] * 2
     summary = tmp_path / "summary.md"
     summary.write_text("# From the step before\n")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
-    status, out, err = compare({}, SLOWER, "--format", "github")
-    assert (status, err) == (1, "")
-    *annotations, last = out.splitlines()
-    assert [line.partition(" ")[0] for line in annotations] == ["::error"] * 2
-    assert " is slower than " in last
-    text = summary.read_text()
-    status, out, err = compare({}, SLOWER, "--format", "md")
-    assert (status, err, text) == (1, "", f"# From the step before\n{out}\n")
-    lines = out.splitlines()
-    assert lines[0].startswith("## ")
-    assert " is slower than " in lines[2]
-    assert [line.split(" | ")[-1] for line in lines if line.startswith("| numpy")] == ["slower |"] * 2
+    full = "mlpbench: cannot write the job's summary: Is a directory; it follows here\n"
+    for place, expected, told in (
+        (summary, lambda out: " is slower than " in out and "|" not in out, ""),
+        ("", lambda out: out == f"{markdown}", ""),
+        (tmp_path, lambda out: out == f"{markdown}", full),  # a folder
+    ):
+        monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(place))
+        status, out, err = compare({}, SLOWER, "--format", "github")
+        *errors, rest = out.split("\n", 2)
+        assert (status, err, [line.partition(" ")[0] for line in errors]) == (1, told, ["::error"] * 2)
+        assert expected(rest), rest
+    assert summary.read_text() == f"# From the step before\n{markdown}\n", "each step adds its own"
     status, out, _ = compare(NOISY, NOISY, *ASK, "1%", "--strict", "--format", "github")
     assert (status, out.count("::warning title=undecided")) == (4, 2)
-    assert summary.read_text().startswith(text), "each step adds its own"
 
 
-def test_without_a_summary_the_table_is_printed(compare, monkeypatch, tmp_path):
-    monkeypatch.delenv("GITHUB_STEP_SUMMARY", raising=False)
-    status, out, err = compare({}, SLOWER, "--format", "github")
-    assert (status, out.count("| slower |"), err) == (1, 2, "")
-    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(tmp_path))  # a folder
-    status, again, err = compare({}, SLOWER, "--format", "github")
-    assert (status, again.count("| slower |")) == (1, 2)
-    assert err == "mlpbench: cannot write the job's summary: Is a directory; it follows here\n"
-
-
-def test_one_format_at_a_time(compare):
+def test_one_format_at_a_time_and_two_sides_or_one_run_and_an_axis(capsys, compare):
     assert complaint(*compare({}, {}, "--format", "mark")) == "unknown format 'mark'; there are md, github"
-    told = complaint(*compare({}, {}, "--format", "md", "--json"))
-    assert told == "--json and --format md are two formats: give one of them"
-
-
-@pytest.mark.parametrize("words", [("latest",), ("latest", "latest", "--by", "env")])
-def test_two_sides_or_one_run_and_an_axis(capsys, tmp_path, words):
-    said = complaint(*called(capsys, "compare", *words, "--results", tmp_path))
-    assert said == "name two sides, or one run and --by with an axis of it, such as --by env"
+    assert "two formats" in complaint(*compare({}, {}, "--format", "md", "--json"))
+    for words in (("latest",), ("latest", "latest", "--by", "env")):
+        assert complaint(*called(capsys, "compare", *words)).startswith("name two sides, or one run and --by")

@@ -140,16 +140,13 @@ def test_what_is_finished_stays_and_the_exit_says_so(capsys, start, waits, signu
     found = runs.read_run(kept[0].parent)
     assert [len(one.cases) for one in found.records] == [3]
     assert len(found.missing) == 5
-
     status, report, err = called(capsys, "report", "--results", run.results)
     assert (status, err) == (0, "")
-    for kernel in ("waits", "waits-too"):
-        repeats = [str(repeat + 1) for name, repeat in found.missing if name == kernel]
-        (row,) = [line for line in report.splitlines() if "was interrupted" in line and f"| {kernel} " in line]
-        assert "every repeat" in row if len(repeats) == 3 else f" {', '.join(repeats)} of 3" in row
+    rows = [line.split(" | ") for line in report.splitlines() if line.startswith("| ") and "was interrupted" in line]
+    assert {row[0] for row in rows} == {"| waits", "| waits-too"}
 
 
-def test_before_the_first_process_has_ended(capsys, start, waits):
+def test_before_the_first_process_has_ended(start, waits):
     (waits / "first").write_text("none")
     run = start(*RUN, also=waits)
     wait_until(lambda: run.measuring() or run.process.poll() is not None, "the first process")
@@ -158,13 +155,9 @@ def test_before_the_first_process_has_ended(capsys, start, waits):
     assert "Traceback" not in err
     assert err.splitlines()[-1].startswith("mlpbench: interrupted before the first process ended: nothing measured")
     run.no_trace_is_left()
-    left = {path.name: path for path in run.results.glob("*/*/*")}
-    assert left.keys() == {"run.json"}
-    found = runs.read_run(left["run.json"].parent)
-    assert (found.records, len(found.missing)) == ((), 6)
-    status, report, err = called(capsys, "report", "--results", run.results)
-    assert (status, err) == (0, "")
-    assert "Nothing was timed." in report
+    (left,) = run.results.glob("*/*/*")
+    found = runs.read_run(left.parent)
+    assert (left.name, found.records, len(found.missing)) == ("run.json", (), 6)
 
 
 def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):
