@@ -63,11 +63,9 @@ Row = dict[str, Any]
 #: Where single calls stand on the logarithmic axis of batch sizes.
 SINGLE_X = 0.3
 _UNITS = (("1e-6", "1e9", "ns"), ("1e-3", "1e6", "µs"), ("1", "1e3", "ms"))
-_IN_UNITS = (
-    f"datum.value < {below} ? format(datum.value * {scale}, '~g') + ' {unit}'" for below, scale, unit in _UNITS
-)
+_IN_UNIT = "datum.value < {} ? format(datum.value * {}, '~g') + ' {}'"
 #: Expressions of Vega for the labels of an axis.
-TIME_LABEL = f"{' : '.join(_IN_UNITS)} : format(datum.value, '~g') + ' s'"
+TIME_LABEL = " : ".join([*(_IN_UNIT.format(*unit) for unit in _UNITS), "format(datum.value, '~g') + ' s'"])
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
 
@@ -213,7 +211,7 @@ def drawn(
     # The page has a legend of its own, one for all charts, that a keyboard can reach, and says whom it hides.
     frame = {
         "data": {"name": "rows"},
-        "transform": [{"filter": "!datum.kernel || indexof(hidden_kernels, datum.kernel) < 0"}],
+        "transform": [{"filter": "indexof(hidden_kernels, datum.kernel) < 0"}],
         "params": [{"name": "hidden_kernels", "value": []}],
         "layer": list(layers),
         "width": "container",
@@ -226,8 +224,5 @@ def drawn(
             "view": {"stroke": None},
         },
     }
-    return {title: {**frame, "datasets": {"rows": _named(rows, names)}} for title, rows in panels.items()}
-
-
-def _named(rows: Sequence[Row], names: Names) -> list[Row]:
-    return [{**row, "named": names.get(row["kernel"], row["kernel"])} if "kernel" in row else row for row in rows]
+    named = {title: [row | {"named": names[row["kernel"]]} for row in rows] for title, rows in panels.items()}
+    return {title: {**frame, "datasets": {"rows": rows}} for title, rows in named.items()}

@@ -9,7 +9,6 @@ from typing import Any
 from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
-from mlpbench.bench.record.runs import Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, interval, registered
 from mlpbench.bench.report.sections import gaps, machine
@@ -18,35 +17,34 @@ from mlpbench.bench.trust.rounds import At, CaseTime, State
 
 def as_json(document: Document) -> str:
     """Return the report as JSON; what has no value is null. Times in seconds, intervals 95 %."""
-    runs = {run.name: run for run in document.runs}
+    ids = {run.name: run.id for run in document.runs}
     data: dict[str, Any] = {
         "schema": 1,  # of this document, not of the result files
         "title": document.title,
-        "headline": _with_ids(words.plain(asdict(document.headline)), runs),
+        "headline": _with_ids(words.plain(asdict(document.headline)), ids),
         "notices": list(document.notices),
-        "cases": [_case(case, runs.get(case.run)) for case in document.cases],
+        "cases": [_case(case, run) for run, cases in document.by_run for case in cases],
         "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(machine.states), strict=True)],
     }
     for name, value in document.data.items():
         place, _, last = name.rpartition(".")
-        (data[place] if place else data)[last] = _with_ids(value, runs)
+        (data[place] if place else data)[last] = _with_ids(value, ids)
     return json.dumps(data, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
-def _with_ids(value: Any, runs: Mapping[str, Run]) -> Any:
+def _with_ids(value: Any, ids: Mapping[str, str]) -> Any:
     """Return the same with runs named by their ids, whatever texts call them."""
     if isinstance(value, list):
-        return [_with_ids(item, runs) for item in value]
-    if not isinstance(value, dict):
-        return value
-    named = {key: _with_ids(item, runs) for key, item in value.items()}
-    return {**named, "run": runs[value["run"]].id} if value.get("run") in runs else named
+        return [_with_ids(item, ids) for item in value]
+    if isinstance(value, dict):
+        return {key: ids.get(item, item) if key == "run" else _with_ids(item, ids) for key, item in value.items()}
+    return value
 
 
-def _case(case: CaseSummary, run: Run | None) -> dict[str, Any]:
+def _case(case: CaseSummary, run: Judged) -> dict[str, Any]:
     return {
-        "run": run.id if run else case.run,
-        "setting": run.setting.as_dict() if run and run.setting else None,
+        "run": run.id,
+        **_fields(run, "setting"),
         **_fields(case, "kernel", "mode", "batch_size"),
         "sample_s": interval(case.sample),
         "samples_per_s": case.throughput,

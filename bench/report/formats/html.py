@@ -36,8 +36,9 @@ def render(document: Document) -> str:
     environment = jinja2.Environment(
         autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
-    environment.filters.update(kind=lambda block: type(block).__name__, unbroken=_unbroken)
-    environment.filters.update(time=words.time, ratio=words.ratio)
+    environment.filters.update(
+        kind=lambda block: type(block).__name__, unbroken=_unbroken, time=words.time, ratio=words.ratio
+    )
     return environment.from_string(_file("page.html.j2")).render(
         document=document,
         lead=re.split(r"(?<=[.]) (?=[A-Z])", document.headline.lead),  # sentences, which are set apart

@@ -41,13 +41,11 @@ def _environment(findings: Findings) -> tuple[Block, ...]:
 
 def _differences(findings: Findings) -> tuple[Block, ...]:
     """Return the facts in which several runs differ, or that they do not."""
-    if not findings.several:
-        return ()
     # The load differs between any two runs, and means nothing.
     unequal = [row for row in findings.of(_facts) if len(set(row[1:])) > 1 and row[0] != "Load at the start"]
-    if not unequal:
-        return ("Nothing that was recorded: same machine, libraries, network, data and weights.",)
-    return (_table("Compare the runs with this in mind.", findings, unequal),)
+    same = "Nothing that was recorded: same machine, libraries, network, data and weights."
+    differs = _table("Compare the runs with this in mind.", findings, unequal) if unequal else same
+    return (differs,) if findings.several else ()
 
 
 def _table(caption: str, findings: Findings, rows: Sequence[tuple[str, ...]]) -> Table:
