@@ -1,8 +1,7 @@
 """What charts are made of: colours, marks, axes, channels, layers, and the whole, in the JSON of Vega-Lite.
 
-A chart is a function of a figure's data and of the kernels of the page, each with the name that texts call it. It
-returns specifications by their titles, which stand beside each other, or one without a title; nothing here draws. A
-kernel has the same colour and mark in every report.
+A chart is a function of a figure's data and of the page's kernels, each with its name in texts. It returns
+specifications by their titles, which stand beside each other, or one without a title; nothing here draws.
 """
 
 import math
@@ -68,6 +67,8 @@ _IN_UNIT = "datum.value < {} ? format(datum.value * {}, '~g') + ' {}'"
 TIME_LABEL = " : ".join([*(_IN_UNIT.format(*unit) for unit in _UNITS), "format(datum.value, '~g') + ' s'"])
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
+#: An axis of names has neither ticks nor line, and a title only where one is set.
+NAME_AXIS: Spec = {"title": None, "ticks": False, "domain": False}
 
 
 def look(name: str) -> tuple[str, str]:
@@ -111,11 +112,6 @@ def _ticks(low: float, high: float) -> list[float]:
         if len(ticks) >= 4:
             break
     return ticks
-
-
-def name_axis(**settings: Any) -> Spec:
-    """Return an axis of names: without ticks and line, and without a title if none is set."""
-    return {"title": None, "ticks": False, "domain": False, **settings}
 
 
 def value_axis(rows: Sequence[Row], title: str, label: str) -> Spec:

@@ -96,10 +96,7 @@ class Figure:
 
 @dataclass(frozen=True)
 class Section:
-    """Blocks under a title. A page shows one that is ``folded`` when its title is opened.
-
-    ``slug`` is its anchor, which a section within another does without.
-    """
+    """Blocks under a title, with an anchor unless it is within another section. A page may show the title alone."""
 
     title: str
     blocks: tuple[Block, ...]

@@ -56,7 +56,7 @@ def test_files_without_the_block_are_read_as_before(tmp_path):
     assert frame.load(run)["disturbed"].isna().all()
     assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
     found = Findings((run,), (), ((run, ()),))
-    assert (machine.state_of(found), machine.harness(found)) == ("", ())
+    assert (machine.state_of(found), [*machine.harness(found)]) == ("", [])
 
 
 def test_the_frame_marks_the_case_and_the_repeat(tmp_path):

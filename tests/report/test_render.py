@@ -99,7 +99,7 @@ def test_it_says_what_a_sceptic_asks(tmp_path, reports):
         f"| cupy | skipped | {SKIPPED[0]['reason']} |",
         "| Caches | L1d 32 KiB, L2 1 MiB, L3 32 MiB |",
         "| Cores | 2 cores, 4 logical processors |",
-        "| Affinity | processors 0-3 |",
+        "| Affinity | 4 processors, 0 to 3 |",
         "| Frequency governor | not readable |",
         "| Load at the start | 0.10, 0.20, 0.30 over 1, 5 and 15 minutes |",
         "| BLAS and thread pools | openblas 0.3.30, 2 threads, pthreads |",

@@ -95,6 +95,5 @@ def as_csv(document: Document) -> str:
 
 def _defused(value: Any) -> Any:
     """Return a text that no spreadsheet takes for a formula (OWASP, "CSV Injection"), also by signs of full width."""
-    starts = ("=", "+", "-", "@", "\t", "\r", "\n")
-    is_formula = isinstance(value, str) and unicodedata.normalize("NFKC", value[:1]).startswith(starts)
-    return f"'{value}" if is_formula else value
+    first = unicodedata.normalize("NFKC", value[:1])[:1] if isinstance(value, str) else ""
+    return f"'{value}" if first and first in "=+-@\t\r\n" else value

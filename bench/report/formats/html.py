@@ -48,7 +48,6 @@ def render(document: Document) -> str:
         legend=list(names) if len(names) > 1 and drawn else [],
         looks={name: charts.look(name) for name in names},
         names=names,
-        most_cards=4,  # a row of them: the chart stands on the first screen
         tab=_tab(document),
         policy=_policy(scripts, css),
     )

@@ -39,8 +39,7 @@ def table(comparison: Comparison) -> Table:
         sides = ((row.baseline, row.baseline_kernel), (row.candidate, row.candidate_kernel))
         times = (words.marked(words.time(time), kernel in comparison.unchecked) for time, kernel in sides)
         rows.append((*case, *times, words.ratio(row.speedup), _decided(row), verdict(row)))
-    alone = all(math.isnan(row.speedup.low) for row in comparison.rows)
-    speedup = "speedup" if alone else "speedup (95 % interval)"
+    speedup = "speedup" if all(math.isnan(row.speedup.low) for row in comparison.rows) else "speedup (95 % interval)"
     texts = ("benchmark",) if foreign else ("mode",) if named else ("case", "mode")
     numbers = (*(() if foreign else ("batch size",)), "baseline", "candidate", speedup, "not slower by more than")
     threshold = comparison.threshold
@@ -62,9 +61,8 @@ def blocks(comparison: Comparison) -> tuple[Block, ...]:
 
 def verdict(row: Row) -> str:
     """Return the verdict; of an undecided case, with how many repeats would tell."""
-    if row.repeats_needed is None:
-        return row.verdict
-    return f"undecided (about {row.repeats_needed:,} repeats would tell)"
+    repeats = row.repeats_needed
+    return row.verdict if repeats is None else f"undecided (about {repeats:,} repeats would tell)"
 
 
 def _decided(row: Row) -> str:

@@ -47,10 +47,7 @@ def gaps(run: Judged) -> list[Gap]:
 
 
 def _failed(run: Judged) -> Iterator[tuple[Failure, str, str, str]]:
-    """Yield failures that are alike once, whatever the numbers in them: the first, the cases, the repeats, and why.
-
-    What one process alone has found is told of no repeat.
-    """
+    """Yield failures that are alike once, whatever the numbers in them: the first, the cases, the repeats, and why."""
     every = [(failure, {record.repeat}) for record in run.records for failure in record.failures]
     every += [(failure, set()) for failure in run.unsure]
     planned = len(run.plan.cases) if run.plan else 0

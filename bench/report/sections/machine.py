@@ -1,7 +1,6 @@
 """The machine of a run: what it is and runs, what differs between runs, how busy it was, and what the harness costs."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import groupby
 from statistics import median
 
 from mlpbench.bench import words
@@ -67,18 +66,20 @@ def _of_task(records: Sequence[Record]) -> dict[str, str]:
     size = f"{spec.flop(1):,} floating-point operations per sample, {words.data_size(spec.weight_bytes())} of weights"
     repeated = any(case.repeated_rows for record in records for case in record.cases)
     more = "; they are repeated where a case needs more" if repeated else ""
-    digests = (f"sha256 {(digest or UNRECORDED)[:12]}" for digest in (data.sha256, weights.sha256))
-    sources = (f"from {source or 'unknown'}, {next(digests)}" for source in (data.source, weights.source))
+
+    def origin(source: str | None, digest: str | None) -> str:
+        return f"from {source or 'unknown'}, sha256 {(digest or UNRECORDED)[:12]}"
+
     return {
         "Network": f"{spec.label()}, {spec.hidden} hidden, {spec.output} output, {spec.dtype}; {size}",
-        "Data": f"{data.name}, {next(sources)}, {data.rows:,} rows{more}",
-        "Weights": next(sources),
+        "Data": f"{data.name}, {origin(data.source, data.sha256)}, {data.rows:,} rows{more}",
+        "Weights": origin(weights.source, weights.sha256),
     }
 
 
 def _of_machine(run: Run) -> dict[str, str]:
     plan, there = run.plan, run.measured_in
-    machine, git, variables = there.machine, there.git, there.variables
+    machine, git, variables, allowed = there.machine, there.git, there.variables, there.machine.affinity
     caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
     load = ", ".join(f"{value:.2f}" for value in machine.load or ())
     pools = dict.fromkeys(_pool(pool) for record in run.records for pool in record.environment.blas)
@@ -92,7 +93,7 @@ def _of_machine(run: Run) -> dict[str, str]:
         "Machine": _text(machine.name),
         "Processor": _text(machine.cpu_model, machine.arch),
         "Cores": f"{_text(machine.cores)} cores, {_text(machine.logical_cpus)} logical processors",
-        "Affinity": f"processors {_ranges(machine.affinity)}" if machine.affinity else UNREADABLE,
+        "Affinity": f"{len(allowed)} processors, {min(allowed)} to {max(allowed)}" if allowed else UNREADABLE,
         "Binding": plan.binding.words() if plan and plan.binding else "none asked for",
         "Caches": _text(*caches),
         "Frequency governor": _text(machine.governor),
@@ -111,13 +112,6 @@ def _of_machine(run: Run) -> dict[str, str]:
 
 def _text(*values: object) -> str:
     return ", ".join(str(value) for value in values if value not in (None, "")) or UNREADABLE
-
-
-def _ranges(numbers: Sequence[int]) -> str:
-    """Return numbers as ranges: ``0-3, 8``."""
-    runs = groupby(enumerate(sorted(numbers)), key=lambda pair: pair[1] - pair[0])
-    ends = [[number for _, number in pairs] for _, pairs in runs]
-    return ", ".join(f"{run[0]}-{run[-1]}" if len(run) > 1 else str(run[0]) for run in ends)
 
 
 def _pool(pool: Mapping[str, object]) -> str:
@@ -170,15 +164,14 @@ def call_costs(run: Judged) -> dict[str, float | None]:
     return {mode: median(values) if values else None for mode, values in costs.items()}
 
 
-def harness(findings: Findings) -> tuple[str, ...]:
-    """Return what a call of the harness costs, one sentence for each run; none for files that do not say."""
-    return tuple(
-        f"A call of the harness costs {words.seconds(one)} one at a time and {words.seconds(batch)} for a batch, "
-        f"in every time {f'of {run.title}' if findings.several else 'here'}."
-        for run in findings.runs
-        for one, batch in (call_costs(run).values(),)
-        if one is not None and batch is not None
-    )
+def harness(findings: Findings) -> Iterator[str]:
+    """Yield what a call of the harness costs, one sentence for each run; none for files that do not say."""
+    for run in findings.runs:
+        one, batch = call_costs(run).values()
+        if one is not None and batch is not None:
+            costs = f"{words.seconds(one)} one at a time and {words.seconds(batch)} for a batch"
+            where = f"of {run.title}" if findings.several else "here"
+            yield f"A call of the harness costs {costs}, in every time {where}."
 
 
 SECTIONS = (

@@ -37,10 +37,7 @@ def _kernels(findings: Findings) -> tuple[Block, ...]:
             rows.append((run.name, kernel, *_kernel(first), _threads(records)))
     numbers = ("largest error", "import", "construction", "accuracy, one at a time / in batches")
     last = ("library", "device", "configuration", "threads given; as reported by")
-    caption = (
-        "As the first repeat of each kernel says that got so far. Threads are asked for before each case, outside the "
-        "clock; more than were given fail the case."
-    )
+    caption = "As the first repeat of each kernel says that got so far. More threads than were given fail a case."
     return (table(caption, ("kernel",), numbers, last, rows=rows, several=findings.several),)
 
 

@@ -31,14 +31,11 @@ def case_table(cases: Sequence[CaseSummary]) -> Table:
     """Return the table of all cases."""
     numbers = ("batch size", "time per sample", "samples/s", "speedup", "first call", "rounds", "repeats")
     caption = (
-        "Every case: the median over repeats, with the 95 % interval in brackets. Rounds are per repeat, the fewest; "
-        "a repeat's time is the fastest tenth of its quiet rounds."
+        "Every case: the median over repeats, with the 95 % interval in brackets. Rounds: of each repeat, the fewest."
     )
-    return table(caption, ("kernel", "mode"), numbers, rows=map(_case_row, cases), several=_are_several(cases))
-
-
-def _are_several(cases: Sequence[CaseSummary]) -> bool:
-    return len({case.run for case in cases}) > 1
+    return table(
+        caption, ("kernel", "mode"), numbers, rows=map(_case_row, cases), several=len({case.run for case in cases}) > 1
+    )
 
 
 def _case_row(case: CaseSummary) -> tuple[str, ...]:
@@ -105,7 +102,7 @@ def _against_batch_size(cases: Sequence[CaseSummary], text: Callable[[CaseSummar
     numbers = ("one at a time", *(f"batch {size:,}" for size in sizes))
     caption = "Median over repeats, with the 95 % interval in brackets."
     rows = pivot(cells, (0, *sizes), "not measured")
-    return table(caption, ("kernel",), numbers, rows=rows, several=_are_several(cases))
+    return table(caption, ("kernel",), numbers, rows=rows, several=len({case.run for case in cases}) > 1)
 
 
 def _cases(findings: Findings) -> tuple[Block, ...]:

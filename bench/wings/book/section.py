@@ -110,7 +110,7 @@ def book_chart(findings: Sequence[BookFinding], names: Names) -> dict[str, Spec]
     legend = {"title": None, "orient": "top", "columns": 2, "columnPadding": 24, "labelColor": INK, "labelFontSize": 12}
     parts = [PART_WORDS[name] for name in (*PARTS, REST)]
     scale = {"domain": parts, "range": [_COLOURS[name] for name in (*PARTS, REST)]}
-    axis = charts.name_axis(labelLimit=140, minExtent=105, labelExpr="split(datum.label, '|')")
+    axis = {**charts.NAME_AXIS, "labelLimit": 140, "minExtent": 105, "labelExpr": "split(datum.label, '|')"}
     y = charts.field("bar", "nominal", sort=keys, axis=axis)
     x = charts.field("x", title="time for the book's images", scale=domain, axis=seconds | {"labelSeparation": 8})
     titles = {"kernel": "kernel", "way": "the cell", "part": "part", "time": "time", "share": "share"}

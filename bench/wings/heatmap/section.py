@@ -163,9 +163,8 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
     keys = [key for one in maps for key in _keys(one, several=len(maps) > 1)]
     columns = [str(at or "one") for at in sorted({at for one in maps for at in one.columns})]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
-    axis = charts.name_axis(
-        title="batch size (rows per call)", labelExpr=label, labelAngle=0, labelOverlap=True, grid=False
-    )
+    flat = {"labelAngle": 0, "labelOverlap": True, "grid": False}
+    axis = {**charts.NAME_AXIS, **flat, "title": "batch size (rows per call)", "labelExpr": label}
     cells = {
         "x": charts.field("at", "nominal", sort=columns, axis=axis),
         "y": charts.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
@@ -202,7 +201,7 @@ def _names(keys: Sequence[str]) -> Spec:
     bold = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
     room = min(round(7.4 * max(len(key.split("|")[1]) for key in keys) + 6), 180)
     label = "split(datum.label, '|')[1]"
-    return charts.name_axis(minExtent=room, labelLimit=room + 15, labelExpr=label, labelFontWeight=bold)
+    return {**charts.NAME_AXIS, "minExtent": room, "labelLimit": room + 15, "labelExpr": label, "labelFontWeight": bold}
 
 
 def _rows(heatmap: HeatMap, darkest: float) -> Iterator[Row]:

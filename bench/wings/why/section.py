@@ -222,7 +222,7 @@ def waterfall_charts(explanation: Explanation, names: Names) -> dict[str, Spec]:
     # The axis holds what bars reach, 0 and 1, and nothing far beyond them, whatever disturbed runs say.
     low, high = max(min(row["x"] for row in every), -1.0), min(max(row["x2"] for row in every), 2.0)
     scale = {"domain": [min(0.0, low) * 1.05, max(1.0, high) * 1.02], "nice": False}
-    axis = charts.name_axis(minExtent=112, labelLimit=112, labelExpr="split(datum.label, '|')")
+    axis = {**charts.NAME_AXIS, "minExtent": 112, "labelLimit": 112, "labelExpr": "split(datum.label, '|')"}
     order = [row["step"] for step in zip(*panels.values(), strict=True) for row in step]
     title, share = "share of the time one at a time", {"format": "~%", "tickCount": 5}
     bars = {
