@@ -15,17 +15,8 @@ from mlpbench.bench.record.plan import Plan
 
 #: The variable that ends the name of a run: it keeps runs apart that start in one second on machines of one model.
 SUFFIX = "MLPBENCH_RUN_SUFFIX"
-
-
-def run_id(commit: str | None, moment: datetime) -> str:
-    """Return the name of a run: UTC stamp, the first 8 characters of the commit if there is one, and `SUFFIX`."""
-    stamp = f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}"
-    return "-".join(filter(None, (stamp, (commit or "nocommit")[:8], os.environ.get(SUFFIX))))
-
-
-def new_seed() -> int:
-    """Return a seed that nobody chose."""
-    return secrets.randbelow(2**32)
+#: The longest that a process may take, whatever the budget.
+MOST_TIMEOUT_S = 600.0
 
 
 def shuffled(
@@ -67,19 +58,21 @@ def make_plan(
     cases: Sequence[Case],
     *,
     repeats: int,
-    seed: int,
     commit: str | None,
+    seed: int | None = None,
     together: Sequence[Sequence[str]] | None = None,
     **more: Any,
 ) -> Plan:
     """Return the plan of a run that starts now. With a target and a budget, ``repeats`` is the least number.
 
-    ``together``: as `shuffled` takes it. ``more``: other fields; what ``clock`` has comes after the profile's options.
+    ``seed``: None for a new one. ``together``: as `shuffled` takes it. ``more``: other fields; what ``clock`` has comes
+    after the profile's options.
     """
-    now = datetime.now(UTC)
+    now, seed = datetime.now(UTC), secrets.randbelow(2**32) if seed is None else seed
+    name = f"{now:%Y%m%dT%H%M%SZ}", (commit or "nocommit")[:8], os.environ.get(SUFFIX)
     more = {name: tuple(value) if isinstance(value, list) else value for name, value in more.items()}
     return Plan(
-        run_id=run_id(commit, now),
+        run_id="-".join(filter(None, name)),
         profile=profile.name,
         kernels=tuple(kernels),
         cases=tuple(cases),
@@ -88,8 +81,18 @@ def make_plan(
         order=tuple(shuffled(kernels, repeats, seed, together)),
         started=now.isoformat(timespec="seconds"),
         clock=(*clock_options(profile), *more.pop("clock", ())),
+        timeout_s=timeout_s(more.get("budget_s"), len(kernels)),
         **more,
     )
+
+
+def timeout_s(budget_s: float | None, kernels: int) -> float:
+    """Return the seconds after which a process is stuck: half of the budget, so that others have time.
+
+    Not before half a minute, or of one kernel alone a minute, since a first process compiles.
+    """
+    longest_s = MOST_TIMEOUT_S if budget_s is None else max(budget_s, 60.0) if kernels == 1 else max(budget_s / 2, 30.0)
+    return min(longest_s, MOST_TIMEOUT_S)
 
 
 #: All that a plan asks of the clock.

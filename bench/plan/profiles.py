@@ -19,7 +19,7 @@ class Profile:
     repeats: int
     max_time_s: float
     min_rounds: int
-    #: The kernels it is about; None for those that are `usual`.
+    #: The kernels it is about; None for the usual ones.
     kernels: tuple[str, ...] | None = None
     #: Seconds in which repeats go on after the first ``repeats``; None for exactly so many.
     budget_s: float | None = None
@@ -27,11 +27,6 @@ class Profile:
     device: str | None = None
     #: Whether each kernel is also started without compiled code.
     cold: bool = False
-
-    @property
-    def usual(self) -> list[str]:
-        """The kernels of a run that names none: those that most readers know, or of a device every one."""
-        return list(USUAL) if self.device is None else registry.usual()
 
 
 _BOTH = ("per_sample", "batched")

@@ -15,8 +15,8 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import environment, threads
-from mlpbench.bench.plan import effort, probe
-from mlpbench.bench.plan import plan as plans
+from mlpbench.bench.plan import effort, probe, profiles
+from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.environment import Environment
@@ -28,9 +28,6 @@ from mlpbench.kernels.own import files
 
 #: What kernels on a device are measured beside.
 BESIDE = "numpy"
-#: A process is stuck after half a budget, so that others have time: not before half a minute, or of one kernel alone a
-#: minute, since a first process compiles.
-MOST_TIMEOUT_S, MINUTE_S, HALF_S = 600.0, 60.0, 30.0
 
 
 @dataclass(frozen=True)
@@ -108,12 +105,12 @@ def _whole(request: Request, settings: Sequence[Setting], names: Sequence[Mappin
     kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
     budget_s, profile = find_budget_s(request), request.profile
     p99 = [] if request.p99_s is None else [f"--p99={request.p99_s * 1e9:.0f}ns"]
-    return plans.make_plan(
+    return make_plan(
         profile,
         list(kernels),
         grid(request),
         repeats=request.repeats or max(profile.repeats, 0 if budget_s is None else LEAST_REPEATS),
-        seed=plans.new_seed() if request.seed is None else request.seed,
+        seed=request.seed,
         commit=environment.commit().commit,
         together=together(zip(settings, names, strict=True)),
         threads=settings[0].threads,
@@ -121,7 +118,6 @@ def _whole(request: Request, settings: Sequence[Setting], names: Sequence[Mappin
         clock=[*p99, *["--cold"] * profile.cold, *["--mlpbench-audit"] * request.audit],
         target=None if budget_s is None else effort.TARGET,
         budget_s=budget_s,
-        timeout_s=timeout_s(budget_s, len(kernels)),
         options_from_file=dict(request.from_file),
         files={name: KernelFile(*file) for name, file in files.given().items() if name in kernels.values()},
     )
@@ -162,13 +158,6 @@ def plan_of(whole: Plan, setting: Setting, names: Mapping[str, str], settings: S
 def find_budget_s(request: Request) -> float | None:
     """Return the seconds in which repeats go on, None for a fixed number of them."""
     return None if request.repeats else request.budget_s or request.profile.budget_s
-
-
-def timeout_s(budget_s: float | None, kernels: int) -> float:
-    """Return the seconds after which a process is stopped: a part of the budget."""
-    if budget_s is None:
-        return MOST_TIMEOUT_S
-    return min(max(budget_s, MINUTE_S) if kernels == 1 else max(budget_s / 2, HALF_S), MOST_TIMEOUT_S)
 
 
 def grid(request: Request) -> list[Case]:
@@ -227,7 +216,7 @@ def _ask(
 ) -> list[list[Probed]]:
     """Return what each kernel answers in each setting. Raises UserError where one that is ``named`` can run in none."""
     device = None if named else request.profile.device
-    usual = registry.usual() if request.every else request.profile.usual
+    usual = registry.usual() if request.every or device else profiles.USUAL
     names = list(dict.fromkeys([*(named or usual), *(registry.peers() if request.peers else ())]))
     specs = list(dict.fromkeys(workload.spec for _, workload in settings))
     probed = {}

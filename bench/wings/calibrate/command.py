@@ -20,10 +20,10 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import make_plan, new_seed
+from mlpbench.bench.plan.plan import make_plan
 from mlpbench.bench.plan.profiles import Profile
 from mlpbench.bench.plan.request import Request
-from mlpbench.bench.plan.sweep import Part, Sweep, timeout_s
+from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, TallyEntry
 from mlpbench.bench.record.plan import Plan
@@ -91,12 +91,10 @@ def _planned(request: Request, repeats: int) -> Sweep:
         kernels,
         cases.grid(profile.modes, profile.batch_sizes),
         repeats=repeats,
-        seed=new_seed(),
         commit=environment.commit().commit,
         threads=threads,
         command=request.command,
         budget_s=budget_s,
-        timeout_s=timeout_s(budget_s, len(kernels)),
         options_from_file=dict(request.from_file),
     )
     setting = Setting(MNIST.label(), threads, MNIST.dtype)

@@ -15,7 +15,6 @@ from mlpbench.bench.cli.app import main
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.trust import calibration
-from mlpbench.bench.wings.calibrate import command as calibrate
 from mlpbench.bench.wings.calibrate import planted
 from support import simulate
 from support.processes import measured
@@ -42,7 +41,7 @@ def known(monkeypatch, state):
         return {"failures": [failure] if kernel == state.get("broken") else [], "environment": here}
 
     measured(monkeypatch, sample_s, seconds=1.7, interrupts=interrupts, facts=facts)
-    monkeypatch.setattr(calibrate, "new_seed", lambda: 1)
+    monkeypatch.setattr("mlpbench.bench.plan.plan.secrets.randbelow", lambda _: 1)
     monkeypatch.setattr(write.os, "fsync", lambda handle: None)  # hundreds of files
 
 
