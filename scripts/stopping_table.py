@@ -10,9 +10,8 @@ import sys
 import numpy as np
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import TARGET, Effort
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.stats import estimates
 
 RUNS = 1000
@@ -34,7 +33,7 @@ def covered(sd: float, burst: float, cases: int, most: int, runs: int = RUNS) ->
     rng = np.random.default_rng(0)
     # A burst is log(1.7) away, so that the median is the quantile 0.5 / 0.9 of the undisturbed ones.
     truth = float(np.exp(sd * 0.1397)) if burst else 1.0
-    quick = profiles.profile("quick")
+    quick = profile("quick")
     sizes = [Case("batched", size + 1) for size in range(cases)]
     aim = {"repeats": quick.repeats, "target": TARGET, "budget_s": float(most)}
     plan = make_plan(quick, ["kernel"], sizes, seed=0, threads=1, command=[], commit=None, **aim)

@@ -14,8 +14,9 @@ from typing import Any
 from mlpbench.bench.api.results import Results, load
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card, environment
-from mlpbench.bench.plan import profiles, request, sweep
+from mlpbench.bench.plan import request, sweep
 from mlpbench.bench.plan.effort import Effort
+from mlpbench.bench.plan.plan import profile
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.registered import modules
@@ -95,8 +96,8 @@ class Carried:
 
     def measure_limits(self) -> list[str]:
         """Measure what the machine can do at most, for reports; return why something of it is not known."""
-        profile = profiles.profile(self.sweep.plan.profile or "")
-        after = (module.after_run(self.folders, self.sweep, profile.max_time_s) for module in modules("after_run"))
+        most_s = profile(self.sweep.plan.profile or "").max_time_s
+        after = (module.after_run(self.folders, self.sweep, most_s) for module in modules("after_run"))
         return list(chain.from_iterable(after))
 
 

@@ -11,7 +11,7 @@ import typer
 
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan.profiles import PROFILES
+from mlpbench.bench.plan.plan import PROFILES
 from mlpbench.bench.plan.request import OPTIONS, Request, Settings, Taker, read_settings
 from mlpbench.kernels import registry
 

@@ -23,8 +23,7 @@ from mlpbench.bench.machine.threads import TooManyThreads
 from mlpbench.bench.measure.case import Contestant
 from mlpbench.bench.measure.schedule import TURN, Schedule, Wanted
 from mlpbench.bench.measure.session import Suite
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import case_order
+from mlpbench.bench.plan.plan import PROFILES, case_order
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
 from mlpbench.bench.record.plan import Plan
@@ -97,7 +96,7 @@ def _read_options(config: pytest.Config) -> Suite:
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):
         raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
-    quick = profiles.PROFILES["quick"]
+    quick = PROFILES["quick"]
     sizes = tuple(values.parse_batch_size(text) for text in option("--batch-size")) or quick.batch_sizes
     rows = values.parse_batch_size(option("--per-sample-rows"))
     cases = cases_.grid(tuple(option("--mode")) or quick.modes, sizes, rows)

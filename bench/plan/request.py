@@ -16,8 +16,7 @@ from typing import Any, NamedTuple, Self
 
 from mlpbench.bench import values
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.plan import PROFILES, Profile, profile
 from mlpbench.bench.record.fields import MAX_INTEGER
 from mlpbench.bench.record.untrusted import MAX_LINE, in_short, read_toml
 from mlpbench.kernels.registry import nearest, one_of
@@ -109,7 +108,7 @@ class Request:
     dtype: tuple[str, ...] = _option("--dtype", "DTYPE", values.parse_dtypes, ())
     data: str | None = _option("--data", "NAME", partial(one_of, "data", known=DATA))
     model: Path | None = _option("--model", "FILE", Path)
-    profile: Profile = _option("--profile", "NAME", profiles.profile, profiles.PROFILES["quick"])
+    profile: Profile = _option("--profile", "NAME", profile, PROFILES["quick"])
     batch_size: tuple[int, ...] = _option("--batch-size", "N", lambda text: [values.parse_batch_size(text)], ())
     threads: tuple[int, ...] = _option("--threads", "N", values.parse_threads, ())
     env: tuple[str, ...] = _option("--env", "NAME=PATH", lambda text: [text], ())

@@ -15,8 +15,8 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import environment, threads
-from mlpbench.bench.plan import effort, probe, profiles
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan import effort, probe
+from mlpbench.bench.plan import plan as plans
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.environment import Environment
@@ -105,7 +105,7 @@ def _whole(request: Request, settings: Sequence[Setting], names: Sequence[Mappin
     kernels = {name: kernel for of_setting in names for name, kernel in of_setting.items()}
     budget_s, profile = find_budget_s(request), request.profile
     p99 = [] if request.p99_s is None else [f"--p99={request.p99_s * 1e9:.0f}ns"]
-    return make_plan(
+    return plans.make_plan(
         profile,
         list(kernels),
         grid(request),
@@ -216,7 +216,7 @@ def _ask(
 ) -> list[list[Probed]]:
     """Return what each kernel answers in each setting. Raises UserError where one that is ``named`` can run in none."""
     device = None if named else request.profile.device
-    usual = registry.usual() if request.every or device else profiles.USUAL
+    usual = registry.usual() if request.every or device else plans.USUAL
     names = list(dict.fromkeys([*(named or usual), *(registry.peers() if request.peers else ())]))
     specs = list(dict.fromkeys(workload.spec for _, workload in settings))
     probed = {}

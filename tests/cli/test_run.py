@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.progress import Progress
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.plan import probe, profiles
+from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
@@ -137,7 +137,7 @@ def here(monkeypatch):
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
         monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
-        monkeypatch.setattr(profiles, "USUAL", registry.usual())
+        monkeypatch.setattr("mlpbench.bench.plan.plan.USUAL", registry.usual())
         monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])
         monkeypatch.setattr(WRITE, lambda *_, **__: None)
 

@@ -39,7 +39,7 @@ def run(tmp_path, monkeypatch, capsys):
         "mlpbench.bench.wings.why.after_run.write",
         lambda those, *at, **_: roofs.append(([path.name for path in those], *at)),
     )
-    monkeypatch.setattr("mlpbench.bench.plan.profiles.USUAL", tuple(classes))
+    monkeypatch.setattr("mlpbench.bench.plan.plan.USUAL", tuple(classes))
     monkeypatch.setattr("mlpbench.kernels.registry.load", classes.__getitem__)
     monkeypatch.setattr("mlpbench.kernels.registry.module", lambda name: classes[name].__module__)
     monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [probe.probe(name, specs) for name in names])

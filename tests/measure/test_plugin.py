@@ -11,8 +11,7 @@ import pytest
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.machine.look import MOST_PROCESSORS
-from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.profiles import profile
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors

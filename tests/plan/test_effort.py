@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case, make_settings
-from mlpbench.bench.plan import effort, profiles
+from mlpbench.bench.plan import effort
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import make_plan, shuffled
+from mlpbench.bench.plan.plan import make_plan, profile, shuffled
 from mlpbench.bench.plan.sweep import names_of, together
 from mlpbench.bench.record.plan import LIMITS
 from mlpbench.bench.stats import estimates
@@ -22,7 +22,7 @@ TIMES = {("batched", 10): 1e-6}
 
 def plan(kernels=KERNELS, target=0.02, budget_s=100.0, repeats=3, seed=1, pairs=None):
     how = {"repeats": repeats, "seed": seed, "commit": None, "target": target, "budget_s": budget_s, "together": pairs}
-    return make_plan(profiles.profile("quick"), list(kernels), CASES, **how)
+    return make_plan(profile("quick"), list(kernels), CASES, **how)
 
 
 def run(the_plan, noise, seconds=2.0, fails=(), disturbed=(), seed=0):

@@ -12,8 +12,18 @@ from hypothesis import strategies as st
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import probe, profiles, sweep
-from mlpbench.bench.plan.plan import admitted, case_order, clock_options, make_plan, shuffled, timeout_s
+from mlpbench.bench.plan import probe, sweep
+from mlpbench.bench.plan.plan import (
+    PROFILES,
+    USUAL,
+    admitted,
+    case_order,
+    clock_options,
+    make_plan,
+    profile,
+    shuffled,
+    timeout_s,
+)
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.plan import Plan
@@ -41,7 +51,7 @@ def test_the_order_follows_the_seed_which_is_another_each_time():
     kernels = {tuple(kernel for kernel, _ in points) for points in rounds(shuffled(KERNELS, 20, 0))}
     assert len(kernels) > 5, "a fixed order would make one kernel always run after the same other"
     assert {first for first, *_ in kernels} == set(KERNELS), "every kernel comes first sometimes"
-    assert len({make_plan(profiles.profile("quick"), KERNELS, SIZES, repeats=1, commit=None).seed for _ in "ab"}) == 2
+    assert len({make_plan(profile("quick"), KERNELS, SIZES, repeats=1, commit=None).seed for _ in "ab"}) == 2
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -66,7 +76,7 @@ def test_behind_large_batches_of_several_threads_comes_one_small_batch_at_most()
 def test_a_plan_is_read_back_from_its_json():
     settings = {"repeats": 2, "seed": 7, "threads": 2, "skipped": {"cupy": "no driver"}}
     settings |= {"command": ["mlpbench", "run"], "commit": "0123456789abcdef"}
-    made = make_plan(profiles.profile("quick"), KERNELS, [Case("batched", 10)], **settings)
+    made = make_plan(profile("quick"), KERNELS, [Case("batched", 10)], **settings)
     read = msgspec.json.decode(json.dumps(made.as_dict()), type=Plan)
     assert read == made
     assert (read.profile, read.kernels, read.cases) == ("quick", tuple(KERNELS), (Case("batched", 10),))
@@ -79,15 +89,15 @@ def test_a_plan_is_read_back_from_its_json():
 
 
 def test_profiles_are_the_ones_that_were_promised():
-    quick, gpu, book = map(profiles.profile, ("quick", "gpu", "book"))
+    quick, gpu, book = map(profile, ("quick", "gpu", "book"))
     assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 5)
     assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
-    assert profiles.USUAL == ("numpy", "numba", "numba-parallel", "numba-simd", "cupy"), "what most readers know"
+    assert USUAL == ("numpy", "numba", "numba-parallel", "numba-simd", "cupy"), "what most readers know"
     assert gpu.batch_sizes == tuple(10**n for n in range(7))
     both = [Case(mode, size) for mode in ("batched", "book") for size in (1, 100)]
     assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
     with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
-        profiles.profile("quik")
+        profile("quik")
 
 
 def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
@@ -97,20 +107,20 @@ def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
         cases_.grid(("batch",), (1,))
 
 
-@pytest.mark.parametrize("name", list(profiles.PROFILES))
+@pytest.mark.parametrize("name", list(PROFILES))
 def test_the_clock_keeps_the_rules_in_every_profile_and_is_admitted(name):
-    profile, asked = profiles.profile(name), clock_options(profiles.profile(name))
+    chosen, asked = profile(name), clock_options(profile(name))
     options = dict(option.removeprefix("--benchmark-").partition("=")[::2] for option in asked)
     assert (options["warmup"], options["disable-gc"]) == ("on", "")
     assert float(options["min-time"]) >= 0.001
-    assert (float(options["max-time"]), int(options["min-rounds"])) == (profile.max_time_s, profile.min_rounds)
+    assert (float(options["max-time"]), int(options["min-rounds"])) == (chosen.max_time_s, chosen.min_rounds)
     asked += ["--p99=5ms", "--p99=.2 us", "--cold"]
     assert admitted(asked) == asked
 
 
 def test_pytest_by_hand_measures_as_the_default_profile_does():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert set(clock_options(profiles.profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
+    assert set(clock_options(profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
 
 
 @pytest.mark.parametrize(
@@ -137,7 +147,7 @@ def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others():
 
 def test_a_request_for_a_p99_and_the_full_profile_ask_the_clock_for_more(monkeypatch):
     monkeypatch.setattr(probe, "probe_all", lambda names, *_: [Probed(n, n, "cpu", "1", None) for n in names])
-    asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=profiles.profile("full"))]
+    asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=profile("full"))]
     usual, more = (sweep.plan(request).plan.clock for request in asked)
     assert "--cold" not in usual
     assert more[-2:] == ("--p99=5000000ns", "--cold")
@@ -148,7 +158,7 @@ def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatc
         answers = {"cupy": Probed("cupy", "cupy", "cuda", "14", reason)}
         here = lambda names, *_: [answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names]  # noqa: E731
         monkeypatch.setattr(probe, "probe_all", here)
-        request = Request(profile=profiles.profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
+        request = Request(profile=profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
         return set(sweep.plan(request).plan.kernels)
 
     assert planned() == {"cupy", "numpy"}

@@ -11,7 +11,7 @@ import typer
 from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import COMMANDS, app
-from mlpbench.bench.plan.profiles import PROFILES
+from mlpbench.bench.plan.plan import PROFILES
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS
 from mlpbench.kernels.base import Kernel

@@ -6,7 +6,6 @@ import re
 import pytest
 
 from mlpbench.bench.machine import child, scratch
-from mlpbench.bench.plan import profiles
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support.doubles import offer
@@ -97,7 +96,7 @@ def hostile(tmp_path, monkeypatch):
 
 
 def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypatch):
-    monkeypatch.setattr(profiles, "USUAL", ("numpy", *HOSTILE))
+    monkeypatch.setattr("mlpbench.bench.plan.plan.USUAL", ("numpy", *HOSTILE))
     words = ("--profile", "smoke", "--batch-size", "1")
     small = ("--spec", "20-10-3", "--threads", "1", "--repeats", "2", "--seed", "1")
     kernels = [name for name in HOSTILE if not name.startswith("asks")]

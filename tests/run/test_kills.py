@@ -16,8 +16,7 @@ import pytest
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import scratch
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from support import processes, simulate
 from support.sources import ROOT
@@ -55,7 +54,7 @@ MEASURES = "subprocess.Popen(['sleep', '60']); time.sleep(0.02); done()"
 def stopped(tmp_path):
     """Return the folder of a run of which nothing has been measured, the interpreter, and the variables for both."""
     plan = make_plan(
-        profiles.profile("smoke"),
+        profile("smoke"),
         list(KERNELS),
         [cases_.Case("per_sample", 100), cases_.Case("batched", 10)],
         repeats=REPEATS,

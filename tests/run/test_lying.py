@@ -8,8 +8,7 @@ import pytest
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from support import lying
 from support.doubles import offer
@@ -28,7 +27,7 @@ def process(tmp_path, monkeypatch):
     def run(kernel_class, repeats=1, clock=()):
         offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
         how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": {}, "command": [], "commit": None}
-        plan = make_plan(profiles.profile("smoke"), ["kernel"], CASES, **how, clock=clock)
+        plan = make_plan(profile("smoke"), ["kernel"], CASES, **how, clock=clock)
         workload = Workload(Options(spec="300-100-10"))
         folder = open_run(tmp_path / "results", plan, workload)
         outcomes = run_plan(plan, workload, folder)

@@ -13,8 +13,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.environment import machine_id
 from mlpbench.bench.machine.threads import THREAD_VARIABLES, choose
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.report.sections import gaps
@@ -27,7 +26,7 @@ CASES = [cases_.Case("per_sample", 100), cases_.Case("batched", 1), cases_.Case(
 
 def plan(*kernels, repeats=1, threads=3, cases=CASES, seed=1):
     settings = {"seed": seed, "threads": threads, "skipped": {}, "command": ["mlpbench"], "commit": None}
-    return make_plan(profiles.profile("smoke"), list(kernels or ["numpy"]), cases, repeats=repeats, **settings)
+    return make_plan(profile("smoke"), list(kernels or ["numpy"]), cases, repeats=repeats, **settings)
 
 
 @pytest.fixture

@@ -8,9 +8,8 @@ from mlpbench.bench import cases
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import profiles
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.plan.sweep import Part, Sweep, names_of, plan_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
@@ -34,7 +33,7 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
         parts.append((setting, workload, names_of(settings, setting, here)))
     names = [name for *_, names in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
-    whole = make_plan(profiles.profile("smoke"), names, CASES, **how, **aim)
+    whole = make_plan(profile("smoke"), names, CASES, **how, **aim)
     made = (Part(setting, plan_of(whole, setting, own, settings), workload, own) for setting, workload, own in parts)
     return Sweep(whole, tuple(made))
 

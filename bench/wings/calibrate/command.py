@@ -20,8 +20,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import make_plan
-from mlpbench.bench.plan.profiles import Profile
+from mlpbench.bench.plan.plan import Profile, make_plan
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write

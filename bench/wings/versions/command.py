@@ -168,7 +168,7 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
     """
     from packaging.utils import canonicalize_name
 
-    from mlpbench.bench.plan.profiles import USUAL
+    from mlpbench.bench.plan.plan import USUAL
 
     offered = {name: whose for env in made for name, whose in env.third_party.items()}
     if version.requirement is None:

@@ -10,8 +10,7 @@ from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.plan import profiles
-from mlpbench.bench.plan.plan import make_plan
+from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import KernelFile
 from mlpbench.bench.run import folder as folder_
@@ -254,7 +253,7 @@ def stopped(tmp_path):
     mine = tmp_path / "mine.py"
     mine.write_text("def fast(x, weights, biases):\n    return x\n")
     plan = make_plan(
-        profiles.profile("smoke"),
+        profile("smoke"),
         ["numpy", "mine.fast"],
         [cases_.Case("batched", 10)],
         repeats=2,
