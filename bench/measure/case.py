@@ -8,6 +8,7 @@ import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -36,31 +37,23 @@ def is_asynchronous(kernel: Kernel) -> bool:
     return type(kernel).synchronize is not Kernel.synchronize
 
 
-#: Runs the book's cell once in batches of so many rows; returns the hits, and the seconds of each of `PARTS`.
-BookCell = Callable[[int], tuple[int, tuple[float, ...]]]
+def book(workload: Workload, kernel_class: type[Kernel], batch_size: int) -> tuple[int, tuple[float, ...]]:
+    """Run the book's cell: load the data, read the weights and make the network, infer all rows, count the hits.
 
-
-def book_cell(workload: Workload, kernel_class: type[Kernel]) -> BookCell:
-    """Return the book's cell: it loads the data, reads the weights and makes the network, infers all rows, counts hits.
-
-    Batch size 1 takes rows one at a time. Picking the class of a row is part of inferring, because a result is valid
-    only until the next call.
+    Return the hits, and the seconds of each of `bench.record.schema.PARTS`. Batch size 1 takes rows one at a time.
+    Picking the class of a row is part of inferring, because a result is valid only until the next call.
     """
-
-    def run(batch_size: int) -> tuple[int, tuple[float, ...]]:
-        look = now
-        start = look()
-        x, labels = workload.read_again()
-        loaded = look()
-        kernel = kernel_class(workload.spec, workload.read_params())
-        initialised = look()
-        winners = predict(kernel, x, None if batch_size == 1 else batch_size)
-        inferred = look()
-        hits = int(np.sum(winners == labels))
-        counted = look()
-        return hits, (loaded - start, initialised - loaded, inferred - initialised, counted - inferred)
-
-    return run
+    look = now
+    start = look()
+    x, labels = workload.read_again()
+    loaded = look()
+    kernel = kernel_class(workload.spec, workload.read_params())
+    initialised = look()
+    winners = predict(kernel, x, None if batch_size == 1 else batch_size)
+    inferred = look()
+    hits = int(np.sum(winners == labels))
+    counted = look()
+    return hits, (loaded - start, initialised - loaded, inferred - initialised, counted - inferred)
 
 
 @dataclass(frozen=True)
@@ -188,7 +181,6 @@ class Contestant:
     name: str
     kernel: Kernel
     workload: Workload
-    book: BookCell
     kernel_info: KernelInfo
 
     @property
@@ -213,8 +205,8 @@ class Contestant:
 def make_ready(contestant: Contestant, case: Case) -> tuple[Prepared, float, ExtraInfo]:
     """Call a case first, move its arrays and warm it: return it, the seconds of its fastest call, and those figures."""
     if case.mode == "book":
-        parts: list[tuple[float, ...]] = []
-        prepared = Prepared(lambda: parts.append(contestant.book(case.batch_size)[1]), parts=parts)
+        parts, cell = list[tuple[float, ...]](), partial(book, contestant.workload, type(contestant.kernel))
+        prepared = Prepared(lambda: parts.append(cell(case.batch_size)[1]), parts=parts)
     else:
         prepared = prepare(contestant.kernel, case, contestant.inputs)
     with elapsed() as first:
@@ -249,15 +241,11 @@ def _transfers(kernel: Kernel, case: Case, x: NDArray[Any]) -> tuple[float, floa
     """Return the seconds that a batch of a case takes to the device, and its results back; rows go one by one."""
     single = case.mode == "per_sample"
     parts, forward = (list(x), kernel.forward_one) if single else ([x], kernel.forward)
-    y = forward(kernel.from_host(parts[-1]))
-    kernel.synchronize(y)
+    kernel.synchronize(y := forward(kernel.from_host(parts[-1])))
 
     def to_device() -> None:
         for part in parts:
             kernel.synchronize(kernel.from_host(part))
 
-    def to_host() -> None:
-        for _ in parts:
-            kernel.to_host(y)
-
-    return statistics.median(times_s(to_device, TRANSFERS)), statistics.median(times_s(to_host, TRANSFERS))
+    back_s = times_s(lambda: [kernel.to_host(y) for _ in parts], TRANSFERS)
+    return statistics.median(times_s(to_device, TRANSFERS)), statistics.median(back_s)

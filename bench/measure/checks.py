@@ -287,10 +287,10 @@ class Usage:
     @contextmanager
     def of_block(self) -> Iterator[None]:
         """Add what is used meanwhile."""
-        wall_s, used_s, waiting_s, of_children_s = raw_s(), own_s(), waited_s(), children_s()
+        wall_s, used_s, waiting_s, of_children_s = raw_s(), processor_s() - look.helpers_s(), waited_s(), children_s()
         yield
         self.wall_s += raw_s() - wall_s
-        self.used_s += own_s() - used_s
+        self.used_s += processor_s() - look.helpers_s() - used_s
         self.waited_s += waited_s() - waiting_s
         self.children_s += children_s() - of_children_s
 
@@ -313,13 +313,8 @@ def _tasks() -> Iterator[Path]:
     yield from (task for task in Path("/proc/self/task").glob("[0-9]*") if task.name not in ours)
 
 
-def own_s() -> float:
-    """Return the processor time of this process without those threads."""
-    return processor_s() - look.helpers_s()
-
-
 def waited_s() -> float:
-    """Return how long the others have waited for a processor."""
+    """Return how long the threads of this process, but those that look for us, have waited for a processor."""
     with waiting(every=True) as waited_ns:
         return (waited_ns() or 0) / 1e9
 

@@ -141,14 +141,6 @@ class Series:
             if look:
                 self.looks_ns[-1].append(look.take())
 
-    def refusals(self) -> list[Refusal]:
-        """Return what speaks against its times."""
-        reasons = {
-            "timer": rounds_off(self.rounds_s, self.spans_s),
-            "threads": self.usage.too_many(self.wanted.threads),
-        }
-        return [Refusal.of(self.case, check, reason) for check, reason in reasons.items() if reason]
-
     def facts(self) -> dict[str, Any]:
         """Return the member ``extra_info`` of the case."""
         return replace(
@@ -226,8 +218,11 @@ class Schedule:
         if self._checks is None:
             return ()
         timed = {case: one for case, one in self.series.items() if case not in self.failed and one.rounds_s}
-        refusals = [refusal for series in timed.values() for refusal in series.refusals()]
+        refusals = []
         for case, series in timed.items():
+            timer, threads = rounds_off(series.rounds_s, series.spans_s), series.usage.too_many(self.wanted.threads)
+            refusals += [Refusal.of(case, "timer", timer)] if timer else []
+            refusals += [Refusal.of(case, "threads", threads)] if threads else []
             self._checks.examine(case, series.prepared)
             for audit in audits if series.prepared.batches else ():
                 refusals += audit.of_case(self._checks.calls(case, series.prepared))

@@ -16,7 +16,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import environment, threads
-from mlpbench.bench.measure.case import Contestant, book_cell
+from mlpbench.bench.measure.case import Contestant
 from mlpbench.bench.measure.schedule import Schedule
 from mlpbench.bench.record.environment import SourceFile
 from mlpbench.bench.record.plan import Plan
@@ -117,7 +117,6 @@ class Suite:
             name,
             kernel,
             self.workload,
-            book_cell(self.workload, kernel_class),
             KernelInfo(
                 backend=kernel_class.backend,
                 device=kernel_class.device,

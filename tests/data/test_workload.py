@@ -1,5 +1,7 @@
 """What a run computes: which data and weights belong to which options, the gate and the accuracy on them."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from _pytest.config.argparsing import Parser
@@ -8,7 +10,7 @@ from mlpbench.bench.data import datasets
 from mlpbench.bench.data.datasets import WEIGHTS_FILE
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.measure import plugin
-from mlpbench.bench.measure.case import book_cell
+from mlpbench.bench.measure.case import book
 from mlpbench.bench.record.schema import PARTS
 from mlpbench.kernels import conformance
 from mlpbench.kernels.errors import NonConforming
@@ -167,7 +169,7 @@ def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call_and_ha
     monkeypatch.setattr(datasets, "digits", lambda: read.append("digits") or digits())
     workload = Workload(Options(), rows=1000)
     accuracy = workload.accuracy(kernel_of(workload))
-    cell = book_cell(workload, Counted)
+    cell = partial(book, workload, Counted)
     _ = workload.facts()  # the file's own hash: before and outside the clock
     read.clear()
 

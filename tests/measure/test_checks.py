@@ -221,7 +221,7 @@ def test_threads_are_counted_by_what_they_did_or_could_have_done_at_a_time(wall_
 
 
 def test_what_a_process_does_between_two_blocks_of_a_case_does_not_count(monkeypatch):
-    for name in ("raw_s", "own_s", "waited_s", "children_s"):
+    for name in ("raw_s", "processor_s", "waited_s", "children_s"):
         monkeypatch.setattr(checks, name, functools.partial(next, iter([20.0, 20.25, 40.0, 40.25])))
     seen = Usage()
     for _ in range(2):

@@ -74,7 +74,7 @@ def take(clock, monkeypatch):
 
         kernel = Timed(SPEC, seeded(SPEC))
         workload = SimpleNamespace(params=None)
-        contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), book=None, facts=facts, workload=workload)
+        contestant = SimpleNamespace(kernel=kernel, inputs=rows(4), facts=facts, workload=workload)
         cases = [Case("batched", size) for size in seconds]
         made = Schedule(replace(wanted, threads=2), [cases] * wanted.turns)
         blocks = []
@@ -188,18 +188,19 @@ def test_a_round_and_its_looks_take_few_bytes_of_a_file_and_keep_five_digits(tak
     assert len(as_bytes({"data": data, "looks_ns": looks})) < 20 * len(data)
 
 
-def test_the_parts_of_a_round_are_the_means_of_its_calls(clock):
+def test_the_parts_of_a_round_are_the_means_of_its_calls(clock, monkeypatch):
     """The first call is of no round, nor are those that warm before a block."""
     made = []
 
-    def cell(_):
+    def book(*_):
         clock.now += 1e-3
         made.append(tuple(len(made) + part / 10 for part in range(4)))
         return 0, made[-1]
 
-    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=facts, book=cell)
-    book = Case("book", 100)
-    series = Series(contestant, book, Wanted(0.002, 3, 0.001), *case_.make_ready(contestant, book))
+    contestant = SimpleNamespace(kernel=RecordingKernel(SPEC, seeded(SPEC)), facts=facts, workload=None)
+    monkeypatch.setattr(case_, "book", book)
+    whole = Case("book", 100)
+    series = Series(contestant, whole, Wanted(0.002, 3, 0.001), *case_.make_ready(contestant, whole))
     series.take_block(FakeBenchmark(now=clock), series.wanted.turns - 1)
     assert (series.calls, len(series.rounds_s)) == (2, 3)
     means = np.mean(np.reshape(made[-6:], (3, 2, 4)), axis=1)
