@@ -46,21 +46,18 @@ class Calls:
     rows: _Array
     rng: np.random.Generator
 
-    def new_values(self) -> list[_Array]:
-        """Return values for each input that no call has seen; zeros stay zeros."""
+    def new_values(self) -> _Array:
+        """Return rows that no call has seen; zeros stay zeros."""
         factors = self.rng.uniform(0.75, 1, (1, self.rows.shape[1])).astype(self.rows.dtype)
-        return self._split(self.kernel.nearest(self.rows * factors))
+        return self.kernel.nearest(self.rows * factors)
 
-    def restore(self) -> None:
-        """Write what the inputs were during the rounds over them."""
-        self.put(self._split(self.rows))
-
-    def _split(self, rows: _Array) -> list[_Array]:
+    def split(self, rows: _Array) -> list[_Array]:
+        """Return rows as one array for each input."""
         return list(rows) if self.case.mode == "per_sample" else np.split(rows, len(self.inputs))
 
-    def put(self, values: Sequence[_Array]) -> None:
-        """Write values over the inputs; those that cannot be written to, as JAX's, become others."""
-        for number, x in enumerate(values):
+    def put(self, rows: _Array) -> None:
+        """Write rows over the inputs; those that cannot be written to, as JAX's, become others."""
+        for number, x in enumerate(self.split(rows)):
             if not self.write(self.inputs[number], x):
                 self.inputs[number] = self.kernel.from_host(x)
 
@@ -113,7 +110,7 @@ class Checks:
         self._call_on_new_values(calls)
         if reason := _puts_off(calls):
             self._refuse(case, "transfers", reason)
-        calls.restore()
+        calls.put(calls.rows)
 
     def calls(self, case: Case, prepared: Prepared) -> Calls:
         """Return calls on a hundred rows of a case, or a batch, drawn at random."""
@@ -139,7 +136,7 @@ class Checks:
         """Check results whose inputs are written over before they are fetched, and that calls write to nothing else."""
         new, results, copies = calls.new_values(), list[Any](), list[tuple[_Array, _Array]]()
         calls.put(new)
-        for there, x in zip(calls.inputs, new, strict=True):
+        for there, x in zip(calls.inputs, calls.split(new), strict=True):
             y = calls.call(there)
             host = memory(self.kernel, there)
             if host is not None and not np.array_equal(host, x, equal_nan=True):

@@ -152,13 +152,7 @@ def case(mode: str, batch_size: int) -> cases_.Case:
 
 
 @pytest.fixture
-def schedule(pytestconfig: pytest.Config) -> Schedule | None:
-    """Return the schedule of this process, None by hand."""
-    return suite(pytestconfig).schedule
-
-
-@pytest.fixture
-def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytestconfig: pytest.Config) -> Contestant:
+def contestant(kernel: str, case: cases_.Case, pytestconfig: pytest.Config) -> Contestant:
     """Return the kernel, which agrees with the reference and has no more threads than it was given; else fail or skip.
 
     It is skipped if nobody named it. Raises TooManyThreads.
@@ -172,7 +166,7 @@ def contestant(kernel: str, case: cases_.Case, schedule: Schedule | None, pytest
         pytest.fail(f"{kernel} is unavailable: {reason}", pytrace=False)
     except NonConforming as reason:
         pytest.fail(f"{kernel} does not conform and is not timed: {reason}", pytrace=False)
-    if schedule is None or case not in schedule.series:
+    if asked.schedule is None or case not in asked.schedule.series:
         asked.check_threads(admitted)
     return admitted
 

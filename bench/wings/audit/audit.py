@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from numpy.typing import NDArray
+
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.measure.checks import TRIES, Calls
 from mlpbench.bench.record.trust import Refusal
@@ -73,7 +75,7 @@ class Audit:
         if (ratio := remembers(calls)) > REMEMBERS:
             reason = f"on values that it has not seen it takes {ratio:.1f} times as long"
             yield Refusal.of(calls.case, "memory", reason)
-        calls.restore()
+        calls.put(calls.rows)
 
     def of_process(self) -> Iterator[Refusal]:
         """Yield what a kernel has changed."""
@@ -90,7 +92,7 @@ class Audit:
 def remembers(calls: Calls) -> float:
     """Return how many times as long calls take on new values as on the same again: the fastest of each."""
 
-    def seconds(before: list[Any], values: list[Any]) -> float:
+    def seconds(before: NDArray[Any], values: NDArray[Any]) -> float:
         calls.put(before)
         calls.call(calls.inputs[-1])  # it wakes threads
         calls.put(values)
