@@ -25,7 +25,6 @@ from mlpbench.kernels.base import Kernel
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture
 
-
 #: Seconds of calls before the calls of a round are counted.
 WARM_S = 0.01
 #: Transfers are timed this often; the median is kept.

@@ -233,8 +233,8 @@ def wrong(kernel: Kernel, params: Params, x: _Array, cases: Sequence[Case]) -> l
 def rounds_off(rounds_s: Sequence[float], spans_s: Sequence[float]) -> str | None:
     """Return how rounds do not fit the spans of the raw clock around them; None where they do.
 
-    A round may be off by 2 % and 0.1 ms, in which pytest-benchmark does its own work. Two rounds, and one in four, say
-    nothing: somebody else has the processor now and then.
+    A round may be off by 2 % and 0.1 ms, in which pytest-benchmark does its own work; two, and one in four, by more:
+    somebody else has the processor now and then.
     """
     pairs = zip(rounds_s, spans_s, strict=True)
     off = sum(not -1e-4 - 0.02 * span <= seconds - span <= 0.02 * span for seconds, span in pairs)

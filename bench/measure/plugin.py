@@ -26,9 +26,7 @@ from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.plan.plan import PROFILES, case_order
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import as_json
-from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.record.schema import KernelInfo, RecordHead, computed
-from mlpbench.bench.record.trust import LookFacts
 from mlpbench.bench.registered import modules
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
@@ -106,8 +104,11 @@ def _read_options(config: pytest.Config) -> Suite:
     _ = workload.facts()  # bad data or weights are told before anything runs
     asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), audits=audits)
     if option("--mlpbench-run"):
-        asked.plan = runs.read_head(option("--mlpbench-run")).plan
-        asked.schedule = _schedule(config, asked, asked.plan)
+        asked.plan = plan = runs.read_head(option("--mlpbench-run")).plan
+        least_s, rounds, most_s = (option(f"benchmark_{name}") for name in ("min_time", "min_rounds", "max_time"))
+        wanted = Wanted(float(least_s), int(rounds), float(most_s), plan.threads or processors())
+        order = partial(case_order, cases, plan.seed or 0, asked.kernels[0], asked.repeat, threads=wanted.threads)
+        asked.schedule = Schedule(wanted, list(map(order, range(wanted.turns))))
         asked.tell = partial(_tell, config, asked)
     return asked
 
@@ -123,25 +124,16 @@ def _tell(config: pytest.Config, asked: Suite, phase: str) -> None:
         reporter.write_line(f"{PHASE}{phase}", flush=True)
 
 
-def _schedule(config: pytest.Config, asked: Suite, plan: Plan) -> Schedule:
-    """Return the schedule of a process of a run, as long as pytest-benchmark's own options say."""
-    least_s, rounds, most_s = (config.getoption(f"benchmark_{name}") for name in ("min_time", "min_rounds", "max_time"))
-    wanted = Wanted(float(least_s), int(rounds), float(most_s), plan.threads or processors())
-    from_plan = asked.cases, plan.seed or 0, asked.kernels[0], asked.repeat
-    return Schedule(wanted, [case_order(*from_plan, turn, threads=wanted.threads) for turn in range(wanted.turns)])
-
-
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Give `bench/test_forward.py` its cases: kernel by kernel, and in a run turn by turn."""
     if not {"contestant", "case"} <= set(metafunc.fixturenames):
         return
     asked = suite(metafunc.config)
-    order = [asked.cases] if asked.schedule is None else asked.schedule.order
-    turns = [(kernel, case, turn) for kernel in asked.kernels for turn, cases in enumerate(order) for case in cases]
-    points = [(kernel, case.mode, case.batch_size, turn) for kernel, case, turn in turns]
-    ids = [f"{kernel}-{mode}-{size}" for kernel, mode, size, _ in points]
-    if asked.schedule is not None:
-        ids = [f"{label}-{TURN}{turn}" for label, (*_, turn) in zip(ids, points, strict=True)]
+    turns = enumerate([asked.cases] if asked.schedule is None else asked.schedule.order)
+    blocks = [(turn, case) for turn, cases in turns for case in cases]
+    points = [(kernel, case.mode, case.batch_size, turn) for kernel in asked.kernels for turn, case in blocks]
+    endings = [f"-{TURN}{turn}" if asked.schedule else "" for *_, turn in points]
+    ids = [f"{kernel}-{mode}-{size}{end}" for (kernel, mode, size, _), end in zip(points, endings, strict=True)]
     metafunc.parametrize(["kernel", "mode", "batch_size", "turn"], points, ids=ids)
 
 
@@ -153,10 +145,7 @@ def case(mode: str, batch_size: int) -> cases_.Case:
 
 @pytest.fixture
 def contestant(kernel: str, case: cases_.Case, pytestconfig: pytest.Config) -> Contestant:
-    """Return the kernel, which agrees with the reference and has no more threads than it was given; else fail or skip.
-
-    It is skipped if nobody named it. Raises TooManyThreads.
-    """
+    """Return the kernel, if it agrees with the reference; else fail, or skip it if nobody named it."""
     asked = suite(pytestconfig)
     try:
         admitted = asked.admit(kernel)
@@ -216,23 +205,24 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     """Add our block to a result file of the suite."""
     if SUITE not in config.stash:
         return
-    asked, looks = config.stash[SUITE], LookFacts()
-    schedule, refusals = asked.schedule, tuple(refusal for audit in asked.audits for refusal in audit.of_process())
+    asked = config.stash[SUITE]
+    schedule = asked.schedule
     if schedule is not None:
-        refusals += schedule.refusals(asked.audits)
+        of_process = (refusal for audit in asked.audits for refusal in audit.of_process())
+        refusals = (*of_process, *schedule.refusals(asked.audits))
         output_json["benchmarks"] = schedule.merged(output_json["benchmarks"], refusals)
-        looks = look.facts(schedule.looks(), look.known(look.path_for(config.getoption("--mlpbench-run").parent)))
+        taken = [series.look for series in schedule.series.values() if series.look is not None]
+        known = look.known(look.path_for(config.getoption("--mlpbench-run").parent))
+        asked.trust = replace(asked.trust, look=look.facts(taken, known), refusals=refusals)
     for info in (row["extra_info"] for row in output_json["benchmarks"]):
         info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])
     asked.tell("looking closer")
-    asked.trust = replace(asked.trust, look=looks, refusals=refusals)
-    (name,) = asked.kernels
-    contestant = asked.admitted(name)
+    contestant = asked.admitted(asked.kernels[0])
     beside: dict[str, Any] = {}
     for measure in _measurements("of_kernel") if contestant else ():
         beside |= measure(asked, contestant, config.getoption)
     head = RecordHead(
-        kernel=name,
+        kernel=asked.kernels[0],
         repeat=asked.repeat,
         environment=environment.collect(contestant.kernel_info.facts if contestant else None),
         **computed(*asked.workload.facts()),
@@ -294,7 +284,7 @@ def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
     yield
     kernel = contestant.kernel
     asked.trust = replace(asked.trust, compile_s=kernel.compiled_s(), pool_bytes=kernel.describe().pool_bytes)
-    if schedule is None or schedule.is_over(case):
+    if schedule is None or schedule.series[case].ended:
         asked.check_threads(contestant)
         for measure in _measurements("of_case") if asked.repeat == 0 else ():  # once for each kernel is enough
             measure(asked, contestant, case, config.getoption)

@@ -185,10 +185,6 @@ class Schedule:
         """Return whether a case has something to do in a turn."""
         return case not in self.failed and (case not in self.series or self.series[case].due(turn) > 0)
 
-    def is_over(self, case: Case) -> bool:
-        """Return whether no block of a case is to come."""
-        return case in self.failed or (case in self.series and self.series[case].ended)
-
     def settle(self, case: Case) -> None:
         """Wait until a pool that spins on behind another case is no neighbour of this one, nor taken for its own."""
         before, this = self._last, self.series.get(case)
@@ -227,11 +223,6 @@ class Schedule:
             for audit in audits if series.prepared.batches else ():
                 refusals += audit.of_case(self._checks.calls(case, series.prepared))
         return (*refusals, *self._checks.refusals)
-
-    def looks(self) -> list[Look]:
-        """Return the kinds of looks that were taken, the one of more processors last."""
-        taken = {series.look.processors: series.look for series in self.series.values() if series.look is not None}
-        return [taken[processors] for processors in sorted(taken)]
 
     def merged(self, rows: Iterable[dict[str, Any]], refusals: Sequence[Refusal]) -> list[dict[str, Any]]:
         """Return pytest-benchmark's rows of blocks as one for each case. Cases have none that are refused for sure."""

@@ -48,11 +48,10 @@ def _source(name: str, kernel_class: type[Kernel]) -> SourceFile | None:
 
 @dataclass
 class Suite:
-    """What this process was asked to time, and what came of it. ``plan``: of the run it belongs to, None by hand.
+    """What this process was asked to time, and what came of it. In a run it has a ``plan`` and a ``schedule``.
 
-    ``schedule``: of its cases in a run. ``audits``: what the wing `audit` knows of the process before any kernel is in
-    it. ``beside``: members of ``extra_info``, of cases that were looked at closer. ``tell`` is given what is done now,
-    for people who wait; ``told``: that.
+    ``audits``: what the wing `audit` knows of the process before any kernel is in it. ``beside``: more members of the
+    ``extra_info`` of cases. ``tell`` is given what is done now, for people who wait; ``told``: that.
     """
 
     workload: Workload

@@ -14,7 +14,7 @@ from statistics import fmean, median
 import numpy as np
 
 from mlpbench.bench.cases import CPU
-from mlpbench.bench.groups import grouped
+from mlpbench.bench.groups import K, grouped
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.record.trust import best_look, quiet_up_to
 from mlpbench.bench.stats.estimates import Estimate
@@ -64,9 +64,8 @@ class CaseTime:
 
 def taken(records: Sequence[Record]) -> list[dict[At, CaseTime]]:
     """Return the cases of each record of one run, by (mode, batch size); all are held against the run's best looks."""
-    best, timings = fastest_looks(records), [(record, timing) for record in records for timing in record.cases]
-    looks = grouped((_case(*of_case), of_case[1].looks_ns) for of_case in timings if of_case[1].looks_ns)
-    beside = {case: best_look(_flat(of_case)) for case, of_case in looks.items()}
+    looks = _looks_ns((_case(record, timing), timing) for record in records for timing in record.cases)
+    best, beside = fastest_looks(records), {case: best_look(looks_ns) for case, looks_ns in looks.items()}
 
     def limit_ns(record: Record, timing: Timing) -> float:
         return quiet_up_to(best.get(_kind(record, timing), 0.0), beside.get(_case(record, timing), 0.0))
@@ -79,7 +78,8 @@ def taken(records: Sequence[Record]) -> list[dict[At, CaseTime]]:
 
 def fastest_looks(records: Sequence[Record]) -> dict[Kind, float]:
     """Return the best look of each kind: of these records, or of those before them that the machine is known by."""
-    best = {kind: float(best_look(looks)) for kind, looks in _looks_ns(records).items()}
+    looks = _looks_ns((_kind(record, timing), timing) for record in records for timing in record.cases)
+    best = {kind: float(best_look(looks_ns)) for kind, looks_ns in looks.items()}
     for record in records:
         for kind in best.keys() & {_kind(record, timing) for timing in record.cases}:
             best[kind] = min(best[kind], record.trust.look.best_of(kind[1]) or best[kind])
@@ -93,20 +93,17 @@ def slowness(record: Record, best: Mapping[Kind, float]) -> float:
     Handscomb, "Monte Carlo Methods", 1964, chapter 5). Looks on one processor come first: all cases of a process share
     them. 1 of kernels on a device, and of files without looks.
     """
-    known = {kind: looks for kind, looks in _looks_ns([record]).items() if best.get(kind)}
+    looks = _looks_ns((_kind(record, timing), timing) for timing in record.cases)
+    known = {kind: looks_ns for kind, looks_ns in looks.items() if best.get(kind)}
     if record.device not in (None, CPU) or not known:
         return 1.0
     kind = min(known, key=lambda kind: kind[1])
     return max(1.0, float(np.quantile(known[kind], QUANTILE)) / best[kind])
 
 
-def _looks_ns(records: Iterable[Record]) -> dict[Kind, list[int]]:
-    looks = ((_kind(record, case), case.looks_ns) for record in records for case in record.cases if case.looks_ns)
-    return {kind: _flat(of_cases) for kind, of_cases in grouped(looks).items()}
-
-
-def _flat(looks: Iterable[Iterable[tuple[int, ...]]]) -> list[int]:
-    return list(chain.from_iterable(chain.from_iterable(looks)))
+def _looks_ns(timings: Iterable[tuple[K, Timing]]) -> dict[K, list[int]]:
+    pairs = grouped((key, pair) for key, timing in timings for pair in timing.looks_ns)
+    return {key: list(chain.from_iterable(own)) for key, own in pairs.items()}
 
 
 def _kind(record: Record, timing: Timing) -> Kind:
