@@ -77,7 +77,7 @@ def test_a_value_is_written_one_way(written, value, text):
 
 def test_an_estimate_that_is_no_time_has_its_unit_and_interval():
     assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,345 rows (12,000 to 13,000)"
-    assert words.quantity(estimate([2.5]), "x") == f"2.50x ({NONE})"
+    assert words.quantity(estimate([2.5]), "x") == "about 2.50x"
     assert words.quantity(Estimate(12.0, -3.0, 40.0, 3), " rows") == f"{UNCLEAR} over 100 in 3 repeats)"
 
 
