@@ -14,6 +14,13 @@ from support.on_cpu.raw import CpuRawModule, LaunchError, compiler
 SMALL = ForwardSpec((33, 50, 21, 10))
 #: With 100 columns, the last float of shared memory is used.
 TIGHT = ForwardSpec((33, 50, 100, 10))
+#: Its inputs come in several chunks.
+CHUNKS = ForwardSpec((200, 17, 5))
+RELU, FILLED = ForwardSpec((36, 17, 5), "relu"), ForwardSpec((36, 50, 10), "sigmoid", "identity")
+RACE = """        __syncthreads(); /* this chunk is there for all warps, and nobody reads the one before it any more */
+        if (chunk + 1 < CHUNKS) begin_chunk(buffers + (chunk + 1) % 2 * buffer, weights, chunk + 1);
+"""
+RACE_MOVED = "".join(reversed(RACE.splitlines(keepends=True)))
 
 
 @dataclass(frozen=True)
@@ -56,6 +63,16 @@ MUTANTS = [Mutant(*row) for row in (
      "(rows - first < ROWS ? int(rows - first) : ROWS)", "ROWS", "ends", Products(50, _GELU)),
     ("maximum of a warp without its shuffle", "fp32", "bias_softmax",
      "most = larger(__shfl_xor_sync(0xffffffffu, most, distance), most);", ";", "outputs", Products(65)),
+    ("the next chunk begun before its barrier", "tf32", "mlp_mma", RACE, RACE_MOVED, "threads", CHUNKS),
+    ("the same, with copies that arrive early", "tf32", "mlp_mma", RACE, RACE_MOVED, "orders", CHUNKS),
+    ("softmax without its maximum", "fp32", "mlp_ffma", "fast_exp(mine[j] - most)", "fast_exp(mine[j])", "loud"),
+    ("a maximum that begins at 0", "tf32", "mlp_mma", "float most = -3.402823e38f", "float most = 0.0f", "loud"),
+    ("relu that makes 0 of NaN", "fp32", "mlp_ffma", "return a < 0.0f ? 0.0f : a;", "return a > 0.0f ? a : 0.0f;",
+     "strange", RELU),
+    ("columns that fill up a tile are not zero", "fp32", "mlp_ffma",
+     "if (!full && at >= n) a[i] = 0.0f;", "", "strange", FILLED),
+    ("the same on tensor cores", "tf32", "mlp_mma", "8 * tile + 2 * q + i % 2 >= width(L) ? 0.0f : ", "", "strange",
+     FILLED),
 )]
 # fmt: on
 #: Words of the errors that are checks of their own.
@@ -73,7 +90,9 @@ def launched():
     found = {}
     for mutant in MUTANTS:
         is_network = isinstance(mutant.of, ForwardSpec)
-        network = Network(mutant.of, mutant.arithmetic, mutant.check == "bytes") if is_network else mutant.of
+        loud = -1000.0 if mutant.check == "loud" and mutant.program == "mlp_mma" else 200.0
+        given = (mutant.of, mutant.arithmetic, mutant.check == "bytes", loud if mutant.check == "loud" else None)
+        network = Network(*given) if is_network else mutant.of
         program = next(one for one in reversed(network.programs) if one.name == mutant.program)
         if not mutant.old:
             program = replace(program, shared_bytes=program.shared_bytes - 4)
@@ -91,11 +110,15 @@ def is_found(mutant):
         with suppress(LaunchError):
             return one.in_large()[-1] > 1
         return True
+    if mutant.check == "strange":
+        strange, finite = one.strange()
+        is_sound = np.isnan(strange[7]).all() and np.isfinite(strange[[3, 20]]).all()
+        return not is_sound or not np.array_equal(strange[0], finite[0])
     for rows in (1, full, 2 * full + 1):
         x = network.inputs(rows)
         y = one.outputs(x)
         if off_by(y, *network.expected(x)) > 1:
-            return mutant.check in ("outputs", "bytes", "orders")
+            return mutant.check in ("outputs", "bytes", "orders", "loud")
         if mutant.check == "orders" and any(not np.array_equal(one.outputs(x, order), y) for order in ORDERS[1:]):
             return True
     return False

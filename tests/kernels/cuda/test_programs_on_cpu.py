@@ -13,7 +13,7 @@ from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, Output, read_hidden
 from support import fake_cupy
-from support.on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Products, all_launched, off_by
+from support.on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products, all_launched, off_by
 from support.on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")]
@@ -85,18 +85,56 @@ def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
         assert wrapped == first or not y[wrapped : wrapped + 1000].any()
 
 
-#: Small, because a sanitizer looks at each access; its columns end within a tile, and two rows more within a block.
-WATCHED = SPECS[2]
+@pytest.mark.parametrize("shift", [-1000.0, 200.0])
+@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
+def test_softmax_of_large_logits(arithmetic, pixels, shift):
+    network = Network(SPECS[2], arithmetic, pixels, shift)
+    x = network.inputs(17)
+    for program in network.programs:
+        assert off_by(Launched(network, program).outputs(x), *network.expected(x)) <= 1, program.name
 
 
+#: Of both, hidden layers end within a tile: columns that fill it up must not make NaN of what is infinite.
+STRANGE = [ForwardSpec((36, 17, 9, 5), "relu"), ForwardSpec((36, 50, 10), "sigmoid", "identity")]
+
+
+@pytest.mark.parametrize("spec", STRANGE, ids=str)
+@pytest.mark.parametrize("arithmetic", ["fp32", "3xtf32", "tf32", "fp16"])
+def test_a_row_with_what_is_no_finite_number_spoils_no_other_and_nan_stays_nan(spec, arithmetic):
+    network = Network(spec, arithmetic)
+    for program in network.programs:
+        strange, finite = Launched(network, program).strange()
+        others = np.setdiff1d(np.arange(len(finite)), (3, 7, 20))
+        assert np.array_equal(strange[others], finite[others]), program.name
+        assert np.isnan(strange[7]).all(), program.name
+        # Three products of an infinity are no number, and of relu one remains: see `CupyFused3xTf32Kernel`.
+        if spec.output == "identity" and arithmetic != "3xtf32":
+            assert np.isfinite(strange[[3, 20]]).all(), program.name
+
+
+def test_the_text_for_older_cards_is_right_too():
+    """Below 8.0 there are no copies beside the arithmetic."""
+    for network in (Network(MNIST), Network(SPECS[2], pixels=True)):
+        x = network.inputs(129)
+        for program in network.programs:
+            y = Launched(network, program, capability=75).outputs(x)
+            assert off_by(y, *network.expected(x)) <= 1, program.name
+
+
+#: Small, because a sanitizer looks at each access; its columns end within a tile, and two rows more within a block. The
+#: inputs of the other one come in several chunks.
+WATCHED = [SPECS[2], ForwardSpec((200, 17, 5), "relu", "softmax")]
+
+
+@pytest.mark.parametrize("spec", WATCHED, ids=str)
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
 @pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer):
+def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer, spec):
     """One thread of the system for each thread of a block: no race, no access beyond an array, nothing undefined.
 
     Arrays and shared memory have their exact size.
     """
-    for one in all_launched(WATCHED)[arithmetic, pixels]:
+    for one in all_launched(spec)[arithmetic, pixels]:
         assert one.found_by(sanitizer, one.program.rows_per_block + 2) == "", one.program.name
 
 

@@ -25,11 +25,22 @@
 #define __align__(n) __attribute__((aligned(n)))
 #define __grid_constant__
 
+/* Under ThreadSanitizer a vector is copied field by field: it does not see one that is read as a whole, as an argument. */
+#ifdef ON_CPU_WATCHED
+#define ON_CPU_COPIES(name, of, ...) name() = default; name(const name& o) { *this = o; } __VA_ARGS__
+#define ON_CPU_COPIES2(name, of) ON_CPU_COPIES(name, of, name(of a, of b) : x(a), y(b) {} \
+    name& operator=(const name& o) { x = o.x, y = o.y; return *this; })
+#define ON_CPU_COPIES4(name, of) ON_CPU_COPIES(name, of, name(of a, of b, of c, of d) : x(a), y(b), z(c), w(d) {} \
+    name& operator=(const name& o) { x = o.x, y = o.y, z = o.z, w = o.w; return *this; })
+#else
+#define ON_CPU_COPIES2(name, of)
+#define ON_CPU_COPIES4(name, of)
+#endif
 #define ON_CPU_VECTORS(of, name, a1, a2, a4)                                        \
     struct alignas(a1) name##1 { of x; };                                           \
-    struct alignas(a2) name##2 { of x, y; };                                        \
+    struct alignas(a2) name##2 { of x, y; ON_CPU_COPIES2(name##2, of) };            \
     struct name##3 { of x, y, z; };                                                 \
-    struct alignas(a4) name##4 { of x, y, z, w; };                                  \
+    struct alignas(a4) name##4 { of x, y, z, w; ON_CPU_COPIES4(name##4, of) };      \
     [[maybe_unused]] static inline name##2 make_##name##2(of x, of y) { return {x, y}; }             \
     [[maybe_unused]] static inline name##3 make_##name##3(of x, of y, of z) { return {x, y, z}; }    \
     [[maybe_unused]] static inline name##4 make_##name##4(of x, of y, of z, of w) { return {x, y, z, w}; }
@@ -59,9 +70,11 @@ template <class T> inline T& aligned(T* p) {
 
 /* What the threads of a warp show each other: they write, wait, and read. A whole warp has two places in turn: whoever
    writes to the first one again has waited a second time, and by then all have read. A part of it has one, and waits. */
-/* Copies that a thread has begun and not waited for: until then nothing has arrived. */
+/* Copies that a thread has begun and not waited for. In some orders they arrive at once, in others with the wait: a
+   device may do either. */
 struct Copies { unsigned count; struct { unsigned char* to; const void* from; } of[64]; };
 inline Copies& copies();
+inline bool arrive_at_once();
 
 struct Warp { uint64_t slot[32]; alignas(16) double a[16][16], b[16][8]; };
 inline Warp& next_of_warp();

@@ -1,4 +1,5 @@
-/* One fiber for each thread of a block, in an order that can be chosen: forward, reverse, or random from a seed.
+/* One fiber for each thread of a block, in an order that can be chosen: forward, reverse, random, or (3) the last warp
+   always as far ahead of the others as it can be, up to the next barrier of the block.
    Blocks run one after the other. A fiber runs until it waits; a barrier opens when all have come to it. That a thread has
    returned before a barrier is an error here; CUDA forgives it.
    Shared memory has its exact size: a page that nobody may touch follows it, what alignment leaves over is watched. */
@@ -72,10 +73,10 @@ static void make(unsigned which);
 
 /* In a pass, each thread that can run does so until it waits, and then jumps to the next one. The jumps are the compiler's
    own: they save no mask of signals, and take a tenth of the time of those of the C library. */
-static unsigned who[MOST], at;
-static bool ran;
+static unsigned who[MOST], at, most;
+static bool ran, early;
 static __attribute__((noinline)) void go_on() {
-    while (++at < count) {
+    while (++at < most) {
         const unsigned next = who[at];
         if (states[next] != READY) continue;
         ran = true, current = next, threadIdx = places[next];
@@ -110,6 +111,7 @@ static void make(unsigned which) {
 
 inline unsigned lane() { return current; }
 inline Copies& copies() { return begun[current]; }
+inline bool arrive_at_once() { return early; }
 inline Warp& place_of_parts() { return warps[current / 32][2]; }
 inline Warp& next_of_warp() { return warps[current / 32][turns[current] ^= 1]; }
 static unsigned named(unsigned of_warp, unsigned mask) {
@@ -164,15 +166,21 @@ static unsigned random_below(unsigned n) {
 }
 
 static void run_block(int order) {
+    const unsigned before_last = order == 3 ? (count - 1) / 32 * 32 : 0;
+    early = order % 2;
     for (unsigned i = 0; i < count; ++i) {
         states[i] = READY;
         begun[i].count = turns[i] = 0;
-        who[i] = order == 1 ? count - 1 - i : i;
+        who[i] = order == 1 ? count - 1 - i : (i + before_last) % count;
     }
     for (ended = 0; ended < count;) {
-        if (order >= 2)
+        if (order == 2)
             for (unsigned i = count - 1; i > 0; --i) std::swap(who[i], who[random_below(i + 1)]);
-        const bool any = pass();
+        bool any = false;
+        if (order == 3)
+            for (most = count - before_last; pass(); any = true) opened();
+        most = count;
+        any |= pass();
         if (!opened() && !any && ended < count)
             fault("a barrier in block %u never opens: %u of its %u threads have returned, the others wait", blockIdx.x, ended, count);
     }

@@ -12,6 +12,7 @@ import numpy as np
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import probe_inputs
 from mlpbench.kernels.cuda import programs as cuda
+from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import Activation, ForwardSpec
 from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
@@ -20,8 +21,8 @@ from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 VARIANTS = [("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)]
 #: Around the ends of a fragment, a tile and a block.
 ROWS = (1, 2, 15, 16, 17, 127, 128, 129, 1000)
-#: Forward, reverse, a random one.
-ORDERS = range(3)
+#: Forward, reverse, a random one, and one warp always ahead of the others. In two of them copies arrive at once.
+ORDERS = range(4)
 #: Units in the last place of 1, or of the result where that is larger, that what follows a product may be off by: the
 #: device's erf and tanh have as many, and a few operations follow.
 ULPS = 4
@@ -62,6 +63,8 @@ class Network:
     spec: ForwardSpec
     arithmetic: str = "fp32"
     pixels: bool = False
+    #: What is added to the biases of the outputs, whose products are 60 times as large: softmax of large logits.
+    shift: float | None = None
 
     @cached_property
     def programs(self) -> tuple[cuda.Program, ...]:
@@ -69,7 +72,11 @@ class Network:
 
     @cached_property
     def params(self):
-        return seeded(self.spec)
+        params = seeded(self.spec)
+        if self.shift is None:
+            return params
+        (*weights, last), (*biases, bias) = params.weights, params.biases
+        return Params((*weights, 60 * last), (*biases, bias + np.float32(self.shift)))
 
     def packed(self, program: cuda.Program) -> np.ndarray:
         return program.pack(self.params)
@@ -146,6 +153,8 @@ class Launched:
     network: Network | Products
     program: cuda.Program
     edit: tuple[str, str] | None = None
+    #: Of the device that the source is told to be compiled for.
+    capability: int = 80
 
     def __post_init__(self) -> None:
         if self.edit:
@@ -153,7 +162,8 @@ class Launched:
             source = self.program.source
             assert source.count(old) == 1, f"{self.program.name} has {old!r} {source.count(old)} times"
             self.program = replace(self.program, source=source.replace(old, new))
-        self.kernel = CpuRawKernel(self.program.source, self.program.name, self.program.options)
+        module = CpuRawModule(code=self.program.source, options=self.program.options, capability=self.capability)
+        self.kernel = CpuRawKernel(module, self.program.name)
         self.kernel.max_dynamic_shared_size_bytes = self.program.shared_bytes
         self.weights = self.network.packed(self.program)
         self.packed = guarded(self.weights)
@@ -190,6 +200,13 @@ class Launched:
         x[first:], y[first:] = inputs, self.network.before(inputs)
         self._run(x, y, rows, Launching(blocks=(grid - 1, grid)))
         return y, first, off_by(y[first:], *self.network.expected(inputs))
+
+    def strange(self) -> tuple[np.ndarray, np.ndarray]:
+        """Return the outputs of rows of which some hold an infinity and some NaN, and what they are of finite rows."""
+        x = self.network.inputs(40)
+        odd = x.copy()
+        odd[3, 0], odd[20, -1], odd[7, 0] = np.inf, -np.inf, np.nan
+        return self.outputs(odd), self.outputs(x)
 
     def found_by(self, sanitizer: str, rows: int) -> str:
         """Return what a sanitizer finds in a launch, "" for nothing."""

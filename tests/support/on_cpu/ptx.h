@@ -70,7 +70,8 @@ inline void ptx_cp_async_cg_shared_global(unsigned to, const void* from, int byt
     unsigned char* there = on_cpu::dynamic_shared(16) + to;
     if (bytes != 16 || to % 16 || reinterpret_cast<uintptr_t>(from) % 16) on_cpu::fault("cp.async copies 16 bytes that lie at multiples of 16");
     if (mine.count == 64) on_cpu::fault("a thread begins more than 64 copies, and waits for none");
-    mine.of[mine.count++] = {there, from};
+    if (on_cpu::arrive_at_once()) for (int i = 0; i < 4; ++i) reinterpret_cast<float*>(there)[i] = static_cast<const float*>(from)[i];
+    else mine.of[mine.count++] = {there, from};
 }
 inline void ptx_cp_async_wait_all() {
     on_cpu::Copies& mine = on_cpu::copies();

@@ -37,7 +37,7 @@ SANITIZERS = {
 }
 
 #: Words of CUDA that headers of g++ use too, or ask for: they are defined behind the last of them.
-LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n#define __CUDA_ARCH__ 800\n"
+LAST = "#define __noinline__ __attribute__((noinline))\n#define __CUDACC__ 1\n"
 
 
 # -- what g++ cannot read in a CUDA source, as calls
@@ -146,7 +146,8 @@ def _translated(sources: "list[CpuRawModule]", engine: str) -> str:
         pairs = [option.removeprefix("-D").partition("=") for option in module.options if option.startswith("-D")]
         kernels = entries(module.code)
         # Names with C linkage are the same in all namespaces.
-        defined = "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
+        defined = f"#define __CUDA_ARCH__ {10 * module.capability}\n"
+        defined += "".join(f"#define {name} {value if equals else 1}\n" for name, equals, value in pairs)
         defined += "".join(f"#define {name} {name}_{i}\n" for name in kernels)
         rows = "".join(
             f'    {{"{name}@{i}", ON_CPU_FIRST({most}, 0), on_cpu::Of<&{name}>::kinds, on_cpu::Of<&{name}>::call}},\n'
@@ -180,8 +181,8 @@ def _compiled(text: str, flags: tuple[str, ...], ending: str) -> Path:
 class CpuRawModule:
     """`cupy.RawModule`: a source and its options, compiled when a kernel is first asked for."""
 
-    def __init__(self, *, code: str, options: tuple[str, ...] = ()) -> None:
-        self.code, self.options = code, tuple(options)
+    def __init__(self, *, code: str, options: tuple[str, ...] = (), capability: int = 80) -> None:
+        self.code, self.options, self.capability = code, tuple(options), capability
         self.launching = Launching()
         self._beside = [self]
         self._library = None

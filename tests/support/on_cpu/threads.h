@@ -2,6 +2,7 @@
    Shared memory is allocated in its exact size, for AddressSanitizer to guard. A warp waits as a whole.
    Words of C make threads here: the headers of C++ for them take longer to compile than a kernel. */
 #pragma once
+#define ON_CPU_WATCHED
 #include "cuda.h"
 #include <pthread.h>
 
@@ -44,6 +45,7 @@ inline Copies& copies() {
     static thread_local Copies mine;
     return mine;
 }
+inline bool arrive_at_once() { return true; }
 inline Warp& place_of_parts() { return warps[lane() / 32][2]; }
 inline Warp& next_of_warp() { return warps[lane() / 32][turn ^= 1]; }
 static unsigned whole(unsigned of_warp) {
