@@ -15,9 +15,6 @@ from mlpbench.bench.record.fields import Block, File, as_json
 from mlpbench.bench.record.untrusted import MAX_BYTES
 from mlpbench.kernels.files import TooLarge, read_ordinary
 
-#: How the names of files end that are being written.
-PARTIAL = ".partial"
-
 _NUMBERS = re.compile(rb"\[\n((?:\s*-?\d[\d.eE+-]*,?\n)+)\s*\]")
 _LISTS_OF_NUMBERS = re.compile(rb"\[\n((?:\s*\[[\d.eE+, -]*\],?\n)+)\s*\]")
 
@@ -32,15 +29,38 @@ def write_atomically(path: Path, content: Block | Mapping[str, Any], *, replace:
 
 
 def as_bytes(content: Block | Mapping[str, Any]) -> bytes:
-    """Return JSON as files hold it."""
-    return _one_line_each(msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1))
+    """Return JSON as files hold it, every list of numbers on one line: people can still look at thousands of rounds."""
+    text = msgspec.json.format(msgspec.json.encode(content, enc_hook=as_json), indent=1)
+    for pattern in (_NUMBERS, _LISTS_OF_NUMBERS):  # a line end is never inside a string: nothing else can match
+        text = pattern.sub(lambda items: b"[" + b"".join(items[1].split()) + b"]", text)
+    return text
 
 
 def write_bytes(path: Path, content: bytes, *, replace: bool = False) -> None:
-    """Write a file as `write_atomically` does, and raise what that raises."""
+    """Write a file as `write_atomically` does, and raise what that raises.
+
+    It is written beside ``path``, hidden, and gets its name when it is whole. A process that is killed may leave it; a
+    run that is resumed removes it.
+    """
     try:
-        _write_beside(path, content, replace=replace)
-        _sync_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".partial")
+        partial = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+                os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
+            if replace:
+                partial.replace(path)
+            else:
+                _publish(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+        with suppress(OSError):  # folders cannot be opened on Windows; the file itself is safe by now
+            folder = os.open(path.parent, os.O_RDONLY)
+            os.fsync(folder)
+            os.close(folder)
     except FileExistsError:
         raise UserError(f"{path} is there already and is not overwritten") from None
     except OSError as error:
@@ -84,37 +104,6 @@ def _is_a_result(path: Path) -> bool:
     return False
 
 
-def _write_beside(path: Path, content: bytes, *, replace: bool) -> None:
-    """Write a hidden file beside ``path``, which nobody reads, and give it its name when it is whole.
-
-    A process that is killed may leave it; a run that is resumed removes it.
-    """
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=PARTIAL)
-    partial = Path(name)
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-            os.fchmod(file.fileno(), 0o644)  # temporary files are for their owner alone; results are shared
-        if replace:
-            partial.replace(path)
-        else:
-            _publish(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
-
-
-def _one_line_each(text: bytes) -> bytes:
-    """Put every list of numbers on one line: thousands of rounds, and a file that people can still look at.
-
-    A line end is never inside a JSON string, so nothing else can match.
-    """
-    for pattern in (_NUMBERS, _LISTS_OF_NUMBERS):
-        text = pattern.sub(lambda items: b"[" + b"".join(items[1].split()) + b"]", text)
-    return text
-
-
 def _publish(partial: Path, path: Path) -> None:
     """Give the finished file its name. A link fails where the name is taken; a rename would replace what is there."""
     try:
@@ -124,12 +113,3 @@ def _publish(partial: Path, path: Path) -> None:
     except OSError:  # a file system without hard links: take the name first, then replace our own empty file
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644))
         partial.replace(path)
-
-
-def _sync_folder(folder: Path) -> None:
-    with suppress(OSError):  # folders cannot be opened on Windows; the file itself is safe by now
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
