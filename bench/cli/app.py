@@ -117,7 +117,7 @@ def invoke(words: Sequence[str]) -> None:
     for option in group.get_command(None, name).params if HELP_ALL in asks_help and name in COMMANDS else ():
         option.hidden = False
     typed = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
-    defaults = {command: dict(found.values) for command, found in of_file.items()}
+    defaults = {command: {name: value for name, (value, _) in found.items()} for command, found in of_file.items()}
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
     with group.make_context("mlpbench", typed, default_map=defaults, obj=Invocation(words, of_file)) as context:
         group.invoke(context)

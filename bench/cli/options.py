@@ -117,7 +117,7 @@ def read(context: typer.Context, names: Sequence[str]) -> Request:
     invocation = context.find_object(Invocation) or Invocation()
     sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in names}
     typed = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
-    of_file = invocation.settings.get(str(context.info_name), Settings())
+    of_file = invocation.settings.get(str(context.info_name), {})
     return Request.of(typed, of_file, ("mlpbench", *invocation.words))
 
 

@@ -85,12 +85,8 @@ class Taker(NamedTuple):
         return list(map(str, given)) if self.many else str(given[0])
 
 
-@dataclass(frozen=True)
-class Settings:
-    """What a settings file says to one command: the ``values`` of its options as texts, and their ``places`` in it."""
-
-    values: Mapping[str, Any] = field(default_factory=dict)
-    places: Mapping[str, str] = field(default_factory=dict)
+#: What a settings file says to one command: the values of its options as they are typed, and their places in it.
+Settings = Mapping[str, tuple[Any, str]]
 
 
 @dataclass(frozen=True)
@@ -130,9 +126,9 @@ class Request:
         What is given wins, also over its rival. Raises UserError for values that no option takes, and for options that
         contradict each other.
         """
-        usual = {name: value for name, value in settings.values.items() if name in OPTIONS and name not in given}
+        usual = {name: found for name, found in settings.items() if name in OPTIONS and name not in given}
         if "resume" in given:
-            usual = {name: value for name, value in usual.items() if name == "results"}
+            usual = {name: found for name, found in usual.items() if name == "results"}
             if against := sorted(given.keys() - {"resume", "results", "env", "device"}):
                 what = OPTIONS[against[0]].metadata["flag"]
                 raise UserError(f"{what} and --resume contradict each other: a run that is resumed keeps to its plan")
@@ -142,10 +138,10 @@ class Request:
         if {"repeats", "budget_s"} <= {*usual, *given}:
             raise UserError("--repeats is an exact number, --budget lets it grow: give one of them")
         chosen = {name: _read(name, value) for name, value in given.items()}
-        for name, value in usual.items():
-            with placed(settings.places[name]):
+        for name, (value, where) in usual.items():
+            with placed(where):
                 chosen[name] = _read(name, value)
-        from_file = {settings.places[name]: in_words(value) for name, value in usual.items()}
+        from_file = {where: in_words(value) for value, where in usual.values()}
         return cls(**chosen, from_file=from_file, command=tuple(command))
 
 
@@ -190,10 +186,10 @@ def read_settings(
     ``elsewhere`` says whether a key is another command, or an option of one. Raises UserError, with file and key, for
     an unknown key and for a value that its option does not take.
     """
-    found, places = dict[str, Any](), dict[str, str]()
+    found: dict[str, tuple[Any, str]] = {}
     file, settings = find_settings(folder)
     if file is None:
-        return Settings()
+        return found
     for path, value in sorted(settings.items(), key=lambda item: len(item[0])):
         tables = path[len(FILES[file.name]) : -1]
         is_ours = tables in ((), (command,))
@@ -209,8 +205,8 @@ def read_settings(
             if key in PATHS:
                 paths = [str(file.parent / values.home(Path(text))) for text in (typed if taker.many else [typed])]
                 typed = paths if taker.many else paths[0]
-            found[taker.name], places[taker.name] = typed, where
-    return Settings(found, places)
+            found[taker.name] = typed, where
+    return found
 
 
 def find_settings(folder: Path | None = None) -> tuple[Path | None, dict[tuple[str, ...], Any]]:
