@@ -63,10 +63,9 @@ def pairs(runs: Sequence[Judged], wanted: Callable[[Case], bool]) -> dict[str, f
         wrong = sum(case.verdict in ("faster", "slower") for case in judged)
         cases, different, with_any = cases + len(judged), different + wrong, with_any + bool(wrong)
         for share in decided:
-            open_ = (
-                case for case in judged if verdicts.may_be_slower(case.speedup, share) and case.verdict != "slower"
+            decided[share] += sum(
+                case.verdict == "slower" or verdicts.decided(case.speedup) <= share for case in judged
             )
-            decided[share] += len(judged) - sum(1 for _ in open_)
     found = {"pairs": len(both), "cases": cases, "cases called different": different, "pairs with any": with_any}
     return found | {f"decided at {share:.0%}": count / max(cases, 1) for share, count in decided.items()}
 

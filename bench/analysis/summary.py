@@ -1,5 +1,6 @@
 """What times come to: a case's estimate and speedup, which kernel is fastest, and how far whole runs differ."""
 
+import math
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -64,7 +65,9 @@ def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[Cas
         ]
         kernels = list(dict.fromkeys(case.kernel for case in cases))
         cases.sort(key=lambda case: (kernels.index(case.kernel), MODES.index(case.mode), case.batch_size))
-        summaries += _with_speedups(cases, wander.between_cases)
+        # In a ratio of two cases of one run the run's level cancels.
+        between_cases = Wander(0.0, wander.degrees, math.sqrt(2) * wander.case_sd)
+        summaries += _with_speedups(cases, between_cases)
     return summaries
 
 

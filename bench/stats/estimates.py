@@ -1,7 +1,7 @@
 """One method for every time and every ratio: the median over repeats, and Student's interval on the log scale.
 
 Rounds inside one process are correlated, so the repeat is the unit: one positive value for each. The cases of a run
-know its scatter together (`Scatter`); what whole runs differ by is a variance too (`Wander`).
+know its scatter together (`shared_scatter`); what whole runs differ by is a variance too (`Wander`).
 docs/evidence/statistics.md says how often intervals hold.
 """
 
@@ -42,11 +42,6 @@ class Estimate:
     reason: str | None = None
 
     @property
-    def claims(self) -> bool:
-        """Whether it has an interval, which holds in 95 % of cases."""
-        return not math.isnan(self.low)
-
-    @property
     def half(self) -> float:
         """Half the width of the interval; NaN where there is none."""
         return (self.high - self.low) / 2
@@ -58,49 +53,6 @@ class Estimate:
 
 #: A quotient with its interval (no unit), from ``n`` pairs, or from the smaller side's ``n`` repeats.
 Ratio = Estimate
-
-
-@dataclass(frozen=True)
-class Scatter:
-    """What cases know together: the ``variance`` of a logarithm between repeats, worth so many ``degrees`` of freedom.
-
-    Without degrees every case stands alone.
-    """
-
-    variance: float
-    degrees: float
-
-    def of(self, logs: NDArray[np.float64]) -> "Error":
-        """Return the error of the median of ``logs`` (n >= 2): their own variance, drawn towards the shared one.
-
-        G. K. Smyth, "Linear models and empirical Bayes methods ...", Statist. Appl. Genet. Mol. Biol. 3 (2004).
-        """
-        n, own = len(logs), float(np.var(logs, ddof=1))
-        degrees = n - 1 + self.degrees
-        variance = max(((n - 1) * own + self.degrees * self.variance) / degrees, LEAST_SD**2)
-        return Error(variance * MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n, degrees)
-
-
-@dataclass(frozen=True)
-class Wander:
-    """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
-
-    ``case_sd``: by how much one case wanders beyond it. T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable
-    time", ISMM 2013.
-    """
-
-    sd: float
-    degrees: float
-    case_sd: float = 0.0
-
-    def error(self, runs: int = 1) -> "Error":
-        """Return its part in the error of a time (of 1 run), or of a ratio between 2 runs."""
-        return Error(runs * (self.sd**2 + self.case_sd**2), self.degrees)
-
-    @property
-    def between_cases(self) -> "Wander":
-        """What is left of it in a ratio of two cases of one run, where the run's level cancels."""
-        return Wander(0.0, self.degrees, math.sqrt(2) * self.case_sd)
 
 
 @dataclass(frozen=True)
@@ -121,6 +73,37 @@ class Error:
     def half(self) -> float:
         """Return half the width of the 95 % interval, on the log scale."""
         return student(0.975, self.degrees) * math.sqrt(self.square)
+
+    def of(self, logs: NDArray[np.float64]) -> "Error":
+        """Return the error of the median of ``logs`` (n >= 2): their own variance, drawn towards this one, of a repeat.
+
+        G. K. Smyth, "Linear models and empirical Bayes methods ...", Statist. Appl. Genet. Mol. Biol. 3 (2004).
+        """
+        n, own = len(logs), float(np.var(logs, ddof=1))
+        degrees = n - 1 + self.degrees
+        variance = max(((n - 1) * own + self.degrees * self.square) / degrees, LEAST_SD**2)
+        return Error(variance * MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n, degrees)
+
+
+#: What cases know together: the error of one repeat. Without degrees of freedom every case stands alone.
+Scatter = Error
+
+
+@dataclass(frozen=True)
+class Wander:
+    """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
+
+    ``case_sd``: by how much one case wanders beyond it. T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable
+    time", ISMM 2013.
+    """
+
+    sd: float
+    degrees: float
+    case_sd: float = 0.0
+
+    def error(self, runs: int = 1) -> Error:
+        """Return its part in the error of a time (of 1 run), or of a ratio between 2 runs."""
+        return Error(runs * (self.sd**2 + self.case_sd**2), self.degrees)
 
 
 ALONE, NO_WANDER = Scatter(0.0, 0.0), Wander(0.0, math.inf)

@@ -77,7 +77,7 @@ def judge(
             verdict, decides = "faster", 0.0
         elif q <= FALSE_DISCOVERY_RATE and speedup.high < 1 and value * (1 + border) < 1:
             verdict, decides = "slower", 0.0
-        elif math.isnan(decides) if threshold is None else may_be_slower(speedup, threshold):
+        elif math.isnan(decides) or (threshold is not None and decides > threshold):
             verdict = "undecided"
             if error:
                 needed = repeats_needed(error, n, NO_WANDER if paired else wander, value, border)
@@ -89,11 +89,6 @@ def judge(
 def decided(speedup: Ratio) -> float:
     """Return the smallest share X of which the repeats show: not slower by more than X. NaN without an interval."""
     return max(0.0, 1 / speedup.low - 1) if speedup.low > 0 else math.nan
-
-
-def may_be_slower(speedup: Ratio, threshold: float) -> bool:
-    """Whether the candidate may be slower by more than the threshold; so too without an interval."""
-    return not speedup.low * (1 + threshold) >= 1
 
 
 def p_value(value: float, error: Error | None) -> float:
@@ -117,7 +112,7 @@ def adjusted(p_values: Sequence[float]) -> list[float]:
     order = tested[np.argsort(-result[tested], kind="stable")]
     ranks = np.arange(len(order), 0, -1)
     result[order] = np.minimum(1.0, np.minimum.accumulate(result[order] * len(order) / ranks))
-    return [float(p) for p in result]
+    return list(map(float, result))
 
 
 def detectable(error: Error, threshold: float, level: float) -> float:

@@ -11,7 +11,6 @@ from mlpbench.bench.stats.verdicts import (
     detectable,
     judge,
     learnt_wander,
-    may_be_slower,
     p_value,
     repeats_needed,
 )
@@ -55,8 +54,6 @@ def test_every_case_says_by_how_much_it_is_not_slower():
     for case in equal:
         assert (case.verdict, case.repeats_needed) == ("not slower", None)
         assert 1 / (1 + case.decides) == close(case.speedup.low) or case.decides == 0
-        assert not may_be_slower(case.speedup, 1.001 * case.decides)
-        assert may_be_slower(case.speedup, 0.9 * case.decides)
     assert (slow.verdict, slow.decides) == ("slower", 0.0)
 
 
@@ -85,7 +82,7 @@ def test_a_verdict_is_corrected_for_the_number_of_cases_and_scatter_is_that_of_t
 def test_what_cannot_be_decided_says_how_many_repeats_would():
     rng = np.random.default_rng(3)
     cases = [(repeats(rng, 3, sd=0.05), repeats(rng, 3, sd=0.05)) for _ in range(20)]
-    open_ = [case for case in judge(cases, paired=True, threshold=0.02) if may_be_slower(case.speedup, 0.02)]
+    open_ = [case for case in judge(cases, paired=True, threshold=0.02) if case.speedup.low < 1 / 1.02]
     assert {case.verdict for case in open_} == {"undecided"}
     needed = [case.repeats_needed for case in open_ if case.repeats_needed is not None]
     assert len(needed) > len(open_) / 2, "of the others, the speedup seen lies on the threshold"
