@@ -121,18 +121,22 @@ class Comparison:
     @property
     def conclusion(self) -> str:
         """What all of it comes to, and where it is open what would decide it."""
-        clauses = list[str]()
+        new, old, clauses = self.candidate, self.baseline, list[str]()
+
+        def head(word: str, more: str = "") -> str:
+            return f"{word}{more}" if clauses else f"{new} is {word} than {old}{more}"
+
         if slower := self._with("slower"):
-            how = f"in {self._of(slower)}: it takes {_ends([1 / row.speedup.value for row in slower])} as long"
-            clauses.append(f"{self.candidate} is slower than {self.baseline} {how}")
+            longer = _ends([1 / row.speedup.value for row in slower])
+            clauses.append(f"{head('slower')} in {self._of(slower)}: it takes {longer} as long")
         if faster := self._with("faster"):
-            which = "faster" if clauses else f"{self.candidate} is faster than {self.baseline}"
-            clauses.append(f"{which} in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}")
+            clauses.append(f"{head('faster')} in {self._of(faster)}: {_ends([row.speedup.value for row in faster])}")
         if kept := self._with("not slower"):
-            which = "not slower" if clauses else f"{self.candidate} is not slower than {self.baseline}"
-            clauses.append(f"{which} by more than {self._most(kept)} in {self._of(kept)}")
+            shown = words.slowdown(max(row.decides for row in kept))
+            most = shown if self.threshold is None else f"{100 * self.threshold:.3g} %"
+            clauses.append(f"{head('not slower', f' by more than {most}')} in {self._of(kept)}")
         if self.undecided:
-            which = "undecided" if clauses else f"Whether {self.candidate} is slower than {self.baseline} is undecided"
+            which = "undecided" if clauses else f"Whether {new} is slower than {old} is undecided"
             clauses.append(f"{which} in {self._of(self.undecided)}")
         text = f"{'; '.join(clauses)}."
         return f"{text} {self._what_would_decide()}" if self.undecided else text
@@ -142,12 +146,6 @@ class Comparison:
         total = len(self.rows)
         every = "the case" if total == 1 else f"all {total:,} cases"
         return every if len(rows) == total else f"{len(rows):,} of {words.things(total, 'case')}"
-
-    def _most(self, rows: Sequence[Row]) -> str:
-        """Return by how much these are not slower: as was asked, or as all of them show."""
-        if self.threshold is not None:
-            return f"{100 * self.threshold:.3g} %"
-        return words.slowdown(max(row.decides for row in rows))
 
     def _what_would_decide(self) -> str:
         needed = [row.repeats_needed for row in self.undecided]
@@ -351,13 +349,10 @@ def _cases(
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
     where = shared_setting(one.run.setting, other.run.setting)
-    failed = [
-        (failure.mode, failure.batch_size)
-        for side in (one, other)
-        for failure in side.run.failures
-        if failure.kernel == side.kernel and failure.mode is not None and failure.batch_size is not None
-    ]
-    for at in dict.fromkeys((*baseline, *candidate, *failed)):
+    if not baseline and not candidate:
+        reasons = [_absent(side, alike, (None, None)) for side in (one, other)]
+        return [], [Unmatched(label, None, None, "; ".join(reasons), where)]
+    for at in dict.fromkeys((*baseline, *candidate)):
         reasons = [_absent(side, alike, at) for side, own in ((one, baseline), (other, candidate)) if at not in own]
         if not reasons:
             case = Pair(baseline[at], candidate[at], (one.run.setting, other.run.setting))
@@ -366,9 +361,6 @@ def _cases(
                 continue
             reasons = ["no repeat has both sides"]
         unmatched.append(Unmatched(label, *at, "; ".join(reasons), where))
-    if not cases and not unmatched:
-        reasons = [_absent(side, alike, (None, None)) for side in (one, other)]
-        unmatched.append(Unmatched(label, None, None, "; ".join(reasons), where))
     return cases, unmatched
 
 
@@ -379,7 +371,7 @@ def _absent(side: Side, alike: bool, at: tuple[str | None, int | None]) -> str:
     reasons += [
         f"failed ({failure.phase}): {failure.why}"
         for failure in run.failures
-        if failure.kernel == kernel and (failure.mode, failure.batch_size) in ((None, None), at)
+        if failure.kernel == kernel and (None in at or (failure.mode, failure.batch_size) in ((None, None), at))
     ]
     if any(name == kernel for name, _ in run.missing):
         reasons.append("the run was interrupted before it")
