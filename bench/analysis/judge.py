@@ -7,8 +7,9 @@ case has no time in any repeat: a kernel that was caught is not believed where i
 """
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from operator import attrgetter, itemgetter
 from pathlib import Path
 from typing import Any
 
@@ -47,17 +48,12 @@ def judge(run: Run) -> Judged:
     """Judge a run; one that was judged is returned as it is."""
     if isinstance(run, Judged):
         return run
-    by_processes = [(record.kernel, record.repeat, one) for record in run.records for one in record.trust.refusals]
-    judged = _refused(Judged(**vars(run)), by_processes)
+    own = [(record.kernel, record.repeat, one) for record in run.records for one in record.trust.refusals]
+    judged = _refused(Judged(**vars(run)), own)
     for check in modules("refusals"):
         if refusals := list(check.refusals(judged)):
             judged = _refused(judged, refusals)
     return judged
-
-
-def _refused(run: Judged, refusals: Sequence[Found]) -> Judged:
-    records, unsure = _without(run.records, refusals)
-    return replace(run, records=records, times=tuple(taken(records)), unsure=(*run.unsure, *unsure))
 
 
 def read(path: Path) -> list[Judged]:
@@ -65,19 +61,21 @@ def read(path: Path) -> list[Judged]:
     return list(map(judge, runs.read_runs(path)))
 
 
-def _without(records: tuple[Record, ...], refusals: Sequence[Found]) -> tuple[tuple[Record, ...], tuple[Failure, ...]]:
-    """Return the records without what is surely refused, and what one process alone has found."""
-    processes = Counter(record.kernel for record in records if record.cases or record.trust.refusals)
+def _refused(run: Judged, refusals: Sequence[Found]) -> Judged:
+    """Return a run without what is surely refused, and with what one process alone has found."""
+    processes = Counter(record.kernel for record in run.records if record.cases or record.trust.refusals)
     alike = grouped(((kernel, one.mode, one.batch_size, one.check), (repeat, one)) for kernel, repeat, one in refusals)
-    sure, unsure = dict[str, list[Refusal]](), list[Failure]()
+    sure, unsure = dict[str, list[Refusal]](), list(run.unsure)
     for (kernel, *_), of_check in alike.items():
         repeats, first = {repeat for repeat, _ in of_check}, of_check[0][1]
         if not first.by_time or len(repeats) > 1:
             sure.setdefault(kernel, []).append(first)
         elif processes[kernel] == 1:
             unsure.append(_failure(kernel, first, UNSURE))
-    stripped = (_stripped(record, sure[record.kernel]) if record.kernel in sure else record for record in records)
-    return tuple(stripped), tuple(dict.fromkeys(unsure))
+    records = tuple(
+        _stripped(record, sure[record.kernel]) if record.kernel in sure else record for record in run.records
+    )
+    return replace(run, records=records, times=tuple(taken(records)), unsure=tuple(dict.fromkeys(unsure)))
 
 
 def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
@@ -87,22 +85,16 @@ def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
 def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
     """Return a record without the refused cases, and without what else was timed of them."""
 
-    def is_hit(mode: str, batch_size: int) -> bool:
-        return any(one.hits(mode, batch_size) for one in refused)
-
-    def kept(blocks: Iterable[Any]) -> tuple[Any, ...]:
-        return tuple(block for block in blocks if not is_hit(block.mode, block.batch_size))
+    def kept(items: Iterable[Any], at: Callable[[Any], At] = attrgetter("mode", "batch_size")) -> tuple[Any, ...]:
+        return tuple(item for item in items if not any(one.hits(*at(item)) for one in refused))
 
     trust, device_times = record.trust, record.device_times
     failures = (_failure(record.kernel, one, PHASE) for one in refused)
-    starts = tuple(
-        changed(start, first_calls=tuple(call for call in start.first_calls if not is_hit(call[0], call[1])))
-        for start in trust.starts
-    )
+    starts = (changed(start, first_calls=kept(start.first_calls, itemgetter(0, 1))) for start in trust.starts)
     return changed(
         record,
         cases=kept(record.cases),
         failures=tuple(dict.fromkeys((*record.failures, *failures))),
         device_times=device_times and changed(device_times, cases=kept(device_times.cases)),
-        trust=changed(trust, starts=starts),
+        trust=changed(trust, starts=tuple(starts)),
     )
