@@ -187,8 +187,7 @@ def compare(
     matched, unmatched = _matched(lefts, rights, by)
     sides = [complete(*pair) for pair in matched]
     runs = {side.run.path: side.run for pair in sides for side in pair}
-    looks = times.best_looks(runs.values())
-    measured = {path: times.cases([run], looks) for path, run in runs.items()}
+    measured = {path: times.cases([run], runs.values()) for path, run in runs.items()}
     cases, unequal = list[Pair](), dict[str, None]()
     for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
         times_of = [

@@ -18,7 +18,7 @@ from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import ALONE, NO_WANDER, Estimate, Ratio, Scatter, Wander
-from mlpbench.bench.trust.rounds import At, CaseTime, Kind, fastest_looks, slowness
+from mlpbench.bench.trust.rounds import At, CaseTime, fastest_looks, slowness
 
 #: Why a number has no interval where no two repeats were undisturbed.
 DISTURBED = "other programs disturbed it"
@@ -98,11 +98,6 @@ class CaseTimes:
         """Whether loading data and weights is inside the time."""
         return any(timing.includes_loading for timing in self.timings)
 
-    @property
-    def data(self) -> str:
-        """The name of the data set."""
-        return self.sources[0][0].data.name
-
     @cached_property
     def unchecked(self) -> bool:
         """Whether no roof tells if its times can be."""
@@ -113,23 +108,15 @@ class CaseTimes:
         return estimates.estimate(self.by_repeat, scatter, wander)
 
 
-#: The best look of each kind, by machine.
-Looks = Mapping[str, Mapping[Kind, float]]
+def cases(runs: Iterable[Judged], beside: Iterable[Judged] | None = None) -> list[CaseTimes]:
+    """Return the times of every case of some runs, kernel by kernel.
 
-
-def best_looks(runs: Iterable[Judged]) -> Looks:
-    """Return the best looks that any of the runs knows: at this speed the times of a machine can be compared."""
-    of_machine = grouped((record.machine, record) for run in runs for record in run.records)
-    return {machine: fastest_looks(records) for machine, records in of_machine.items()}
-
-
-def cases(runs: Iterable[Judged], looks: Looks | None = None) -> list[CaseTimes]:
-    """Return the times of every case of some runs, kernel by kernel, at the speed of ``looks``, or of the runs' best.
-
-    Raises UserError where a run or a record is named twice.
+    Times of a machine can be compared at the speed of the best look that any of the runs knows, or of the runs
+    ``beside``. Raises UserError where a run or a record is named twice.
     """
     runs = tuple(runs)
-    looks = best_looks(runs) if looks is None else looks
+    of_machine = grouped((record.machine, record) for run in beside or runs for record in run.records)
+    looks = {machine: fastest_looks(records) for machine, records in of_machine.items()}
     slow = {one.path: slowness(one, looks.get(one.machine, {})) for run in runs for one in run.records}
     sources = grouped(
         ((run.name, record.machine, record.kernel, *at), (record, case))

@@ -42,6 +42,11 @@ class Estimate:
     reason: str | None = None
 
     @property
+    def claims(self) -> bool:
+        """Whether it has an interval, which holds in 95 % of cases."""
+        return not math.isnan(self.low)
+
+    @property
     def half(self) -> float:
         """Half the width of the interval; NaN where there is none."""
         return (self.high - self.low) / 2

@@ -171,7 +171,11 @@ def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
             loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
             accuracy = next((case.accuracy for case in whole if case.accuracy is not None), None)
             times_of = _times(*alone), _times(*loading)
-            findings.append(BookFinding(whole[0].run, kernel, whole[0].data, *times_of, accuracy, _apart(*loading)))
+            findings.append(
+                BookFinding(
+                    whole[0].run, kernel, whole[0].sources[0][0].data.name, *times_of, accuracy, _apart(*loading)
+                )
+            )
     return findings
 
 
@@ -203,7 +207,7 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
     least = min(seconds for rest in rests for seconds in rest.values())
     shares = [both[1]["load"][repeat] / seconds for repeat, seconds in sides[1].items()]
     of_book = None
-    if one.data == "mnist" and max(shares) < 1:
+    if one.sources[0][0].data.name == "mnist" and max(shares) < 1:
         of_book = estimates.estimate(book_without_loading(share, BOOK.speedup) for share in shares)
     return Apart(
         one=_way(one),

@@ -93,7 +93,7 @@ def attribute(
     saved = {at: ones[at] - batches[at] for at in sorted(ones.keys() & small.keys())}
     if gain is None or not saved:
         return "no repeat has both sides and the cost of a call"
-    if math.isnan(gain.low):
+    if not gain.claims:
         return str(gain.reason)
     if not gain.low > 1 or min(saved.values()) <= 0:
         return "batching saves nothing" if gain.high < 1 else "whether batching saves anything is unclear"
