@@ -16,7 +16,6 @@ No list names a wing: whoever deletes its folder takes all of it away.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
 from pkgutil import iter_modules
@@ -35,10 +34,5 @@ def wings() -> tuple[ModuleType, ...]:
 @cache
 def modules(name: str) -> tuple[ModuleType, ...]:
     """Return the modules of all wings that have this name."""
-    return tuple(_named(name))
-
-
-def _named(name: str) -> Iterator[ModuleType]:
-    for wing in wings():
-        if any(module.name == name for module in iter_modules(wing.__path__)):
-            yield import_module(f"{wing.__name__}.{name}")
+    having = [wing for wing in wings() if any(module.name == name for module in iter_modules(wing.__path__))]
+    return tuple(import_module(f"{wing.__name__}.{name}") for wing in having)

@@ -29,17 +29,15 @@ ASK_HELP = {"-h", "--help", HELP_ALL, "-V", "--version"}
 #: Set by the shell that asks how a word goes on.
 COMPLETES = "_MLPBENCH_COMPLETE"
 
-#: Panels of the help.
-MEASURE, READ, SET_UP = "Measure", "Read", "Set up"
 #: Each command: its function, what it does, and its panel in the help. Those of wings follow.
 COMMANDS = {
-    "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches.", MEASURE),
-    "check": ("mlpbench.bench.cli.check:check", "Compare kernels with the float64 reference.", MEASURE),
-    "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results.", READ),
-    "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run.", READ),
-    "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and whether each can run here.", SET_UP),
-    "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with.", SET_UP),
-    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from.", SET_UP),
+    "run": ("mlpbench.bench.cli.run:run", "Time kernels one image at a time and in batches.", "Measure"),
+    "check": ("mlpbench.bench.cli.check:check", "Compare kernels with the float64 reference.", "Measure"),
+    "report": ("mlpbench.bench.cli.report:report", "Make a document from saved results.", "Read"),
+    "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run.", "Read"),
+    "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and whether each can run here.", "Set up"),
+    "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with.", "Set up"),
+    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from.", "Set up"),
     **{
         name: (f"{wing.__name__}.{function}", summary, panel)
         for wing in wings()

@@ -66,7 +66,7 @@ class Workload:
 
     @cached_property
     def dataset(self) -> Dataset:
-        """The data set: the digits that ship with the project where they fit, else random rows. Raises UserError."""
+        """The data set that is named, else the digits where they fit, else random rows. Raises UserError."""
         name = self.options.data or ("digits" if self.spec.n_in == MNIST.n_in else "random")
         return datasets.load(name, self.spec, rows=self.rows)
 
@@ -106,25 +106,26 @@ class Workload:
 
     def gate(self, kernel_class: type[Kernel], kernel: Kernel) -> conformance.Conformance:
         """Hold a kernel against the reference, on data that catch mistakes and what is timed. Raises NonConforming."""
-        x = self.inputs
         own = self.params if self.weights_source == "seeded" else None
-        result = conformance.check(kernel_class, self.spec, 0, own)
-        result = result.merge(conformance.agree(kernel, self.params, x, rows=101))
-        return result.merge(conformance.agree(kernel, self.params, x, singly=True, rows=conformance.SINGLE_ROWS))
+        checked = conformance.check(kernel_class, self.spec, 0, own)
+        batched = conformance.agree(kernel, self.params, self.inputs, rows=101)
+        singly = conformance.agree(kernel, self.params, self.inputs, singly=True, rows=conformance.SINGLE_ROWS)
+        return checked.merge(batched).merge(singly)
 
     def accuracy(self, kernel: Kernel) -> dict[str, Any]:
         """Return the share of rows that a kernel classifies right, one by one and in the book's batches, or why not."""
-        labels = self.dataset.labels
-        nothing = {"per_sample": None, "batched": None, "rows": 0}
+        labels, reason = self.dataset.labels, None
         if labels is None:
-            return {**nothing, "reason": f"{self.dataset.name} data have no labels"}
-        if self.weights_source == "seeded":
-            return {**nothing, "reason": "seeded weights are random: accuracy means nothing"}
-        if self.spec.n_out != MNIST.n_out:
-            return {**nothing, "reason": f"the labels are of {MNIST.n_out} classes, the outputs of {self.spec.n_out}"}
+            reason = f"{self.dataset.name} data have no labels"
+        elif self.weights_source == "seeded":
+            reason = "seeded weights are random: accuracy means nothing"
+        elif self.spec.n_out != MNIST.n_out:
+            reason = f"the labels are of {MNIST.n_out} classes, the outputs of {self.spec.n_out}"
+        if labels is None or reason:
+            return {"per_sample": None, "batched": None, "rows": 0, "reason": reason}
         x = self.dataset.inputs(self.spec.np_dtype)
-        hits = [float(np.mean(predict(kernel, x, size) == labels)) for size in (None, 100)]
-        return {"per_sample": hits[0], "batched": hits[1], "rows": len(labels), "reason": None}
+        one, many = (float(np.mean(predict(kernel, x, size) == labels)) for size in (None, 100))
+        return {"per_sample": one, "batched": many, "rows": len(labels), "reason": None}
 
     @property
     def book_rows(self) -> int:
@@ -171,8 +172,7 @@ def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[
     if batch_size is None:
         return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
-    winners = [_on_host(kernel, kernel.forward(kernel.from_host(batch))).argmax(axis=1) for batch in batches]
-    return np.concatenate(winners)
+    return np.concatenate([_on_host(kernel, kernel.forward(kernel.from_host(x))).argmax(axis=1) for x in batches])
 
 
 def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
