@@ -2,13 +2,12 @@
 
 import json
 import re
-import subprocess
 
 import pytest
 
 from mlpbench.bench.record import runs
 from support.sources import ROOT
-from support.terminal import called, complaint, typed
+from support.terminal import called, complaint, git, typed
 
 BAD = """
 import ctypes
@@ -49,25 +48,20 @@ def test_from_new_to_compare(tmp_path, quicker):
         return typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
 
     assert mlpbench("new", "mine.py").returncode == 0
-    for words in (["init", "-q"], ["add", "."], ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-qm", "a"]):
-        subprocess.run(["git", *words], cwd=tmp_path, check=True)
+    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
+        git(tmp_path, *words)
     (listed,) = json.loads(mlpbench("list", "mine.py:fast", "--json").stdout)
     assert (listed["name"], listed["available"]) == ("mine.fast", True)
-    ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke", "--results", tmp_path / "results")
+    ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke")
     assert ran.returncode in (0, 1), ran.stderr  # 1 where the machine is so busy that times are refused
     run = runs.read_run(runs.latest(tmp_path / "results"))
-    (record,) = (record for record in run.records if record.kernel == "mine.fast")
-    assert (record.kernel_info.file.name, record.kernel_info.file.sha256) == (
-        "mine.py",
-        run.plan.files["mine.fast"].sha256,
-    )
-    assert re.fullmatch("[0-9a-f]{40}", record.kernel_info.file.commit)
-    assert record.kernel_info.file.dirty is False
-    compared = mlpbench("compare", "numpy", "./mine.py:fast", "--results", tmp_path / "results")
-    assert compared.returncode in (0, 1, 4), compared.stderr
-    assert "mine.fast" in compared.stdout
-    explained = mlpbench("explain", "--results", tmp_path / "results")
-    assert explained.returncode in (0, 1), explained.stderr
+    (file,) = (record.kernel_info.file for record in run.records if record.kernel == "mine.fast")
+    assert (file.name, file.sha256, file.dirty) == ("mine.py", run.plan.files["mine.fast"].sha256, False)
+    assert re.fullmatch("[0-9a-f]{40}", file.commit)
+    for words in (("compare", "numpy", "./mine.py:fast"), ("explain",)):
+        told = mlpbench(*words)
+        assert told.returncode in (0, 1, 4), told.stderr
+        assert "mine.fast" in told.stdout
 
 
 @pytest.mark.heavy
@@ -78,8 +72,8 @@ def test_a_file_that_changes_while_it_is_measured(tmp_path, quicker):
     changes = "    open(__file__, 'a').write('#') if len(x) == 100 else None\n"
     text = path.read_text(encoding="utf-8")
     path.write_text(text.replace("    e = np", f"{changes}    e = np"), encoding="utf-8")
-    words = ["./mine.py:fast", "--profile", "smoke", "--repeats", 3]
-    ran = typed("run", *words, "--results", tmp_path / "results", cwd=tmp_path, PYTHONPATH=quicker)
+    words = ("run", "./mine.py:fast", "--profile", "smoke", "--repeats", 3)
+    ran = typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
     assert ran.returncode == 1
     assert ran.stderr.count("mine.py has changed since this run began; start it again") == 1, "once for both"
     assert "Traceback" not in ran.stderr

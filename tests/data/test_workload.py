@@ -90,18 +90,18 @@ def test_options_survive_the_way_through_pytests_command_line(tmp_path):
     assert not [word for word in Options().arguments() if word.startswith(("--data", "--model"))]
 
 
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_inputs_are_as_a_kernel_takes_them(dtype):
-    workload = Workload(Options(dtype=dtype), rows=2500)
-    x = workload.inputs
-    assert (x.shape, x.dtype, x.flags.c_contiguous) == ((2500, 784), dtype, True)
-    assert (x.min(), x.max()) == (0, 1)
-    assert workload.repeated, "1,000 digits fill 2,500 rows by being repeated, and that is said"
-    assert np.array_equal(x[:1000], x[1000:2000])
+def test_inputs_are_repeated_where_there_are_fewer_and_that_is_said():
+    for dtype in ("float32", "float64"):
+        workload = Workload(Options(dtype=dtype), rows=2500)
+        x = workload.inputs
+        assert (x.shape, x.dtype, x.flags.c_contiguous) == ((2500, 784), dtype, True)
+        assert (x.min(), x.max()) == (0, 1)
+        assert np.array_equal(x[:1000], x[1000:2000])
+        assert workload.repeated
     assert not Workload(Options(), rows=1000).repeated
 
 
-def test_accuracy_counts_both_modes_over_the_whole_data_set():
+def test_accuracy_counts_both_modes_over_the_whole_data_set_or_says_why_not():
     workload = Workload(Options(), rows=10)
     right = workload.accuracy(kernel_of(workload))
     assert (right["rows"], right["reason"]) == (1000, None)
@@ -109,21 +109,11 @@ def test_accuracy_counts_both_modes_over_the_whole_data_set():
     turned = workload.accuracy(kernel_of(workload, TurnedOneByOne))
     assert turned["batched"] == right["batched"]
     assert turned["per_sample"] < 0.2
-
-
-@pytest.mark.parametrize(
-    ("options", "reason"),
-    [
-        (Options(data="random"), "no labels"),
-        (Options(spec="20-10-3"), "no labels"),
-        (Options(spec="784-50-100-10:relu"), "random"),
-    ],
-)
-def test_where_there_is_no_accuracy_there_is_a_reason(options, reason):
-    workload = Workload(options, rows=10)
-    found = workload.accuracy(kernel_of(workload))
-    assert found["per_sample"] is found["batched"] is None
-    assert reason in found["reason"]
+    for options, reason in ((Options(data="random"), "no labels"), (Options(spec="784-50-100-10:relu"), "random")):
+        without = Workload(options, rows=10)
+        found = without.accuracy(kernel_of(without))
+        assert found["per_sample"] is found["batched"] is None
+        assert reason in found["reason"]
 
 
 def test_the_books_weights_and_their_accuracy(mnist_dir):
@@ -134,20 +124,14 @@ def test_the_books_weights_and_their_accuracy(mnist_dir):
     assert found == {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
 
 
-@pytest.mark.parametrize(("spec", "at_hand"), [("20-10-3", True), ("784-50-100-10", False)])
-def test_the_gate_makes_seeded_parameters_once(monkeypatch, spec, at_hand):
+def test_the_gate_makes_seeded_parameters_once(monkeypatch):
     """Those of a large network take seconds. Trained ones are no replacement for the gate's own."""
     seen, check = [], conformance.check
-
-    def spy(kernel_class, spec, seed, params):
-        seen.append(params)
-        return check(kernel_class, spec, seed, params)
-
-    monkeypatch.setattr(conformance, "check", spy)
-    workload = Workload(Options(spec=spec), rows=200)
-    passed = workload.gate(NumpyKernel, kernel_of(workload))
-    assert 0 < passed.max_error_ratio < 1
-    assert seen == [workload.params if at_hand else None]
+    monkeypatch.setattr(conformance, "check", lambda *at: seen.append(at[-1]) or check(*at))
+    for spec, at_hand in (("20-10-3", True), ("784-50-100-10", False)):
+        workload = Workload(Options(spec=spec), rows=200)
+        assert 0 < workload.gate(NumpyKernel, kernel_of(workload)).max_error_ratio < 1
+        assert seen.pop() is (workload.params if at_hand else None)
 
 
 @pytest.mark.parametrize("kernel_class", [WrongOnRealImages, WrongOnOneRealImage, TurnedOneByOne])
