@@ -9,10 +9,12 @@ import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 from rich.console import Console
 from rich.progress import Progress
 
+from mlpbench.bench.cases import Case
 from mlpbench.bench.cli import console
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs
@@ -104,30 +106,6 @@ def test_the_command_that_was_printed_can_be_typed(ran, tmp_path):
     assert "3 passed" in by_hand.stdout
 
 
-def test_a_dry_run_says_what_would_come_and_leaves_nothing(capsys, tmp_path, here):
-    here(peers=("openvino",), openvino=AbsentKernel, numpy=NumpyKernel, other=NumpyKernel)
-    words = (*SMALL, "--peers", "--repeats", "2", "--dry-run", "--results", tmp_path / "results")
-    status, out, err = called(capsys, "run", *words)
-    assert (status, sorted(out.splitlines())) == (0, ["numpy 1", "numpy 2", "other 1", "other 2"])
-    assert "2 kernels, 2 cases each, 2 repeats" in err
-    assert "each process: pytest " in err
-    assert f"openvino is skipped: {ABSENT}" in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_kernel_that_nobody_named_is_skipped_with_its_reason(capsys, tmp_path, monkeypatch, here):
-    here(absent=AbsentKernel, numpy=NumpyKernel)
-    measured(monkeypatch, lambda *_: 1e-6)
-    status, _, err = called(capsys, "run", *SMALL, "--results", tmp_path / "a")
-    assert (status, f"absent is skipped: {ABSENT}" in err) == (0, True)
-    run = runs.read_run(runs.latest(tmp_path / "a"))
-    assert run.skipped == {"absent": ABSENT}
-    assert ABSENT in called(capsys, "report", "--results", tmp_path / "a", "--format", "json")[1]
-    # Asked for by name, it must run or fail: and it fails before anything is written.
-    assert complaint(*called(capsys, "run", "absent", *SMALL, "--results", tmp_path / "b")).endswith(ABSENT)
-    assert not (tmp_path / "b").exists()
-
-
 @pytest.fixture
 def here(monkeypatch):
     """Replace the kernels by the classes given, by name; the machine's limits are not measured."""
@@ -144,37 +122,47 @@ def here(monkeypatch):
     return install
 
 
-@pytest.fixture
-def planned(capsys, tmp_path, here):
-    """Return a function that plans kernels given by name, and returns what would run, or what was said."""
-
-    def plan(*words, peers=(), **classes):
-        here(peers, **classes)
-        small = SMALL if "--spec" not in words else (*SMALL[:2], *SMALL[4:])
-        status, out, err = called(capsys, "run", *words, *small, "--dry-run", "--results", tmp_path)
-        skipped = dict(re.findall("^(.*) is skipped: (.*)$", err, re.MULTILINE))
-        return err.strip() if status == 2 else ({line.split()[0] for line in out.splitlines()}, skipped)
-
-    return plan
+PEERS = {"numpy": NumpyKernel, "here": NumpyKernel, "absent": AbsentKernel, "other": NumpyKernel}
+RELU = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
 
 
-def test_peers_compete_when_they_are_asked_for(planned):
-    kernels = {"numpy": NumpyKernel, "here": NumpyKernel, "absent": AbsentKernel, "other": NumpyKernel}
-    for words, expected in (
-        ((), ({"numpy", "other"}, {})),
-        (("--peers",), ({"numpy", "other", "here"}, {"absent": ABSENT})),
-        (("here",), ({"here"}, {})),
-        (("other", "--peers"), ({"other", "here"}, {"absent": ABSENT})),
-        (("absent", "--peers"), f"mlpbench: absent is unavailable: {ABSENT}"),
-    ):
-        assert planned(*words, peers=("here", "absent"), **kernels) == expected, words
+@pytest.mark.parametrize(
+    ("classes", "words", "planned", "skipped"),
+    [
+        (PEERS, (), {"numpy", "other"}, {}),
+        (PEERS, ("--peers",), {"numpy", "other", "here"}, {"absent": ABSENT}),
+        (PEERS, ("here",), {"here"}, {}),
+        (PEERS, ("other", "--peers"), {"other", "here"}, {"absent": ABSENT}),
+        (PEERS, ("absent", "--peers"), None, f"absent is unavailable: {ABSENT}"),
+        (RELU, (), {"numpy"}, {"relu-only": "no activation sigmoid"}),
+        (RELU, ("--spec", "20-10-3:relu"), {"numpy", "relu-only"}, {}),
+        (RELU, ("relu-only",), None, "relu-only is unavailable: no activation sigmoid"),
+    ],
+)
+def test_a_dry_run_says_what_would_run_and_what_not_and_leaves_nothing(
+    capsys, tmp_path, here, classes, words, planned, skipped
+):
+    """Peers compete where they are asked for; a kernel that cannot run is skipped, unless it is named."""
+    here(peers=("here", "absent") if classes is PEERS else (), **classes)
+    small = SMALL if "--spec" not in words else SMALL[:2]
+    ended = called(capsys, "run", *words, *small, "--repeats", 2, "--dry-run", "--results", tmp_path / "results")
+    assert list(tmp_path.iterdir()) == []
+    if planned is None:
+        assert complaint(*ended) == skipped
+        return
+    status, out, err = ended
+    assert (status, sorted(out.splitlines())) == (0, sorted(f"{name} {repeat}" for name in planned for repeat in "12"))
+    assert dict(re.findall("^(.*) is skipped: (.*)$", err, re.MULTILINE)) == skipped
+    assert "each process: pytest " in err
 
 
-def test_a_kernel_that_cannot_express_the_specification_is_skipped_unless_it_is_named(planned):
-    kernels = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
-    assert planned(**kernels) == ({"numpy"}, {"relu-only": "no activation sigmoid"})
-    assert planned("--spec", "20-10-3:relu", **kernels) == ({"numpy", "relu-only"}, {})
-    assert planned("relu-only", **kernels) == "mlpbench: relu-only is unavailable: no activation sigmoid"
+def test_a_kernel_that_is_skipped_is_recorded_with_its_reason(capsys, tmp_path, monkeypatch, here):
+    here(absent=AbsentKernel, numpy=NumpyKernel)
+    measured(monkeypatch, lambda *_: 1e-6)
+    status, _, err = called(capsys, "run", *SMALL, "--results", tmp_path)
+    assert (status, f"absent is skipped: {ABSENT}" in err) == (0, True)
+    assert runs.read_run(runs.latest(tmp_path)).skipped == {"absent": ABSENT}
+    assert ABSENT in called(capsys, "report", "--results", tmp_path, "--format", "json")[1]
 
 
 def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(capsys, tmp_path, monkeypatch, here):
@@ -253,3 +241,107 @@ def test_the_book_profile_in_a_terminal_of_a_project_whose_settings_are_not_used
     for case in found.cases:
         assert case.includes_loading is (case.mode == "book")
         assert case.rows_per_call == (200 if case.mode == "book" else case.batch_size)
+
+
+@pytest.fixture
+def budgeted(tmp_path, monkeypatch, capsys):
+    """Return what runs two kernels: words typed -> exit status, stdout, stderr, the run (None where there is none)."""
+    noise = {"numpy": 1e-4, "numba": 0.3}
+
+    def sample_s(plan, at, case):
+        rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], plan.cases.index(Case(*case[1:]))])
+        return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
+
+    stop = {}
+    # A page for each of them would take most of the time.
+    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
+    measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
+    here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
+    monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [answer for answer in here if answer.name in names])
+
+    def typed(*words, stop_at=None):
+        stop["at"] = stop_at
+        for machine in tmp_path.iterdir():  # two runs of one second would have one name
+            shutil.rmtree(machine)
+        status, out, err = called(capsys, "run", "numpy", "numba", "--seed", 1, "--results", tmp_path, *words)
+        return status, out, err, runs.read_run(runs.latest(tmp_path))
+
+    return typed
+
+
+def count(found):
+    return {kernel: sum(r.kernel == kernel for r in found.records) for kernel in found.kernels}
+
+
+def test_quick_has_five_repeats_and_goes_on_where_it_is_noisy(budgeted):
+    status, out, err, found = budgeted("--verbose")
+    assert status == 0
+    assert "5 repeats and more until every interval is within ±5 % or 65 s are spent" in err
+    assert count(found) == {"numpy": 5, "numba": 27}
+    assert found.ending.spent_s == 64
+    assert (found.plan.repeats, len(found.plan.order), len(found.ending.order)) == (5, 10, 32)
+    said = "6 of 12 cases have an interval within 5 %; 6 ran out of budget (64 s used, 65 s planned). Widest: numba"
+    assert said in out
+    assert "cases have an interval" not in budgeted()[1], "the uncertainty is told once, unless all notes are asked for"
+
+
+@pytest.mark.parametrize(
+    ("words", "numpy", "numba", "effort"),
+    [
+        (("--budget", "0.5m"), 5, 10, (0.05, 30.0, 5)),
+        (("--profile", "smoke"), 1, 1, (None, None, 1)),
+        (("--profile", "smoke", "--budget", "20s"), 3, 7, (0.05, 20.0, 3)),
+    ],
+)
+def test_a_budget_of_ones_own_and_smoke_has_none(budgeted, words, numpy, numba, effort):
+    _, _, _, found = budgeted(*words)
+    assert count(found) == {"numpy": numpy, "numba": numba}
+    assert found.ending.spent_s == 2 * (numpy + numba)
+    plan = json.loads(found.records[-1].path.read_text())["mlpbench"]["plan"]
+    assert (plan["target"], plan["budget_s"], plan["repeats"]) == effort, "every file says what was open"
+
+
+def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(budgeted, tmp_path):
+    _, out, err, found = budgeted("--repeats", "2")
+    assert "2 repeats, " in err
+    assert count(found) == {"numpy": 2, "numba": 2}
+    assert (found.plan.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
+    table, _, rest = out.partition("\n\n")
+    title, head, *rows = table.splitlines()
+    assert title.startswith("Time per sample, the fastest kernel first")
+    assert head.split("  ")[0] == "kernel"
+    assert sorted(row.split()[0] for row in rows) == ["numba", "numpy"]
+    units = {"ns": 1e-9, "µs": 1e-6}
+    there = [float(time) * units[unit] for row in rows for time, unit in re.findall(r"([\d.]+) (.s)", row)[1:]]
+    assert there == sorted(there)
+    page, then = rest.splitlines()[-2:]
+    assert page == f"page: {(found.path / 'report.html').as_uri()}"
+    other = [row.split()[0] for row in rows][::-1]
+    assert (
+        then == f"next: mlpbench explain --results {tmp_path}, mlpbench compare {' '.join(other)} --results {tmp_path}"
+    )
+
+
+def test_what_does_not_fit_into_the_budget_is_left_out_by_name(budgeted, capsys):
+    """Five planned repeats of two kernels need 20 s: the budget is kept, and everything says what is missing."""
+    status, out, err, found = budgeted("--budget", "9s")
+    assert status == 0
+    assert re.search(
+        r"^numpy 1/5: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
+    )
+    assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 6)
+    assert (found.missing, found.problems) == ((), ()), "that is no interruption"
+    assert re.search(r"Left out, the budget of 9 s was spent: repeats 3, 4, 5 of num\w+, num\w+\.", out)
+    _, report, _ = called(capsys, "report", found.path)
+    assert re.search(r"numba \| all cases, repeats 3, 4, 5 of 5 \| the budget was spent", report)
+    _, out, _, found = budgeted("--budget", "3s")
+    assert "Left out, the budget of 3 s was spent: repeats 1, 2, 3, 4, 5 of numba; repeats 2, 3, 4, 5 of numpy." in out
+    assert found.kernels == ("numpy",)
+
+
+def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
+    status, _, err, found = budgeted(stop_at=("numba", 7))
+    assert status == 130
+    assert "interrupted: 12 of 12 processes finished, kept in" in err
+    assert found.ending.interrupted
+    assert "interrupted" in found.problems[0]
