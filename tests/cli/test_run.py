@@ -111,6 +111,7 @@ def here(monkeypatch):
     """Replace the kernels by the classes given, by name; the machine's limits are not measured."""
 
     def install(peers=(), **classes):
+        registry.third_party()  # which the registry remembers, of the real ones
         monkeypatch.setattr(registry, "_PEERS", dict.fromkeys(peers))
         monkeypatch.setattr(registry, "names", lambda: [*classes])
         monkeypatch.setattr(registry, "load", classes.__getitem__)
