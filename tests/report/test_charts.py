@@ -31,22 +31,11 @@ def rgb(colour):
     return [int(colour[start : start + 2], 16) for start in (1, 3, 5)]
 
 
-def oklab(colour, eye):
-    """Return a colour as an eye sees it, where distances are those that it sees. B. Ottosson, "Oklab" (2020)."""
+def seen(colour, eye):
+    """Return a colour as an eye sees it; distances are nearly those that it sees, as light is seen by its cube root."""
     share = np.array(rgb(colour)) / 255
     linear = np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    seen = np.clip(np.array(EYES[eye]) @ linear, 0, 1)
-    lms = np.array(
-        [[0.41222147, 0.53633254, 0.05144599], [0.2119035, 0.6806995, 0.10739696], [0.08830246, 0.28171884, 0.62997870]]
-    )
-    back = np.array(
-        [
-            [0.21045426, 0.79361779, -0.00407205],
-            [1.97799850, -2.42859221, 0.45059371],
-            [0.02590404, 0.78277177, -0.80867577],
-        ]
-    )
-    return back @ np.cbrt(lms @ seen)
+    return np.cbrt(np.clip(np.array(EYES[eye]) @ linear, 0, 1))
 
 
 def colour(name, theme):
@@ -64,9 +53,9 @@ def test_every_kernel_stands_out_from_the_page(theme):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_ours_are_told_apart_by_colour_and_all_by_their_marks(theme, eye):
     assert len({charts.look(name)[1] for name in KNOWN}) == len(KNOWN)
-    seen = {name: oklab(colour(name, theme), eye) for name in OURS}
+    looks = {name: seen(colour(name, theme), eye) for name in OURS}
     for one, other in combinations(OURS, 2):
-        assert np.linalg.norm(seen[one] - seen[other]) > (0.09 if eye == "usual" else 0.02), (one, other)
+        assert np.linalg.norm(looks[one] - looks[other]) > (0.15 if eye == "usual" else 0.04), (one, other)
 
 
 def test_a_kernel_of_others_has_a_colour_that_none_of_ours_has():

@@ -1,32 +1,26 @@
-"""Sections and charts register themselves: what was asked comes first."""
+"""Sections register themselves: what was asked comes first, and what nobody asked for is folded."""
 
 import re
-from types import SimpleNamespace
 
 import pytest
 
-from mlpbench.bench.report import document, render
-from mlpbench.bench.report.document import Findings
-from mlpbench.bench.wings.threads import section as scaling
-
-
-def findings(*profiles, known=()):
-    plans = (SimpleNamespace(profile=profile, sweep=None) for profile in profiles)
-    runs = tuple(SimpleNamespace(plan=plan, setting=None) for plan in plans)
-    return Findings(runs, (), (), kept={scaling.gained: (), **dict(known)})
+from mlpbench.bench.report import document
 
 
 @pytest.mark.parametrize(
-    ("profiles", "scalings", "first"),
-    [
-        (["quick"], (), "charts"),
-        (["quick", "quick"], (SimpleNamespace(drawn=()),), "threads"),
-        (["book"], (), "book"),
-        (["book", "quick"], (), "charts"),
-    ],
+    ("name", "opened"),
+    [("exact", ["charts", "cases"]), ("axes", ["threads", "charts", "cases"]), ("book", ["book", "cases"])],
 )
-def test_the_first_section_is_what_the_profile_asks(profiles, scalings, first):
-    assert next(iter(document.answers(findings(*profiles, known={scaling.gained: scalings}))), "charts") == first
+def test_what_was_asked_comes_first_and_all_but_charts_and_times_is_folded(reports, name, opened):
+    sections = reports.document(name).sections
+    assert [section.slug for section in sections if not section.folded] == opened
+    assert sections[0].slug == opened[0]
+    assert len(sections) > len(opened) + 3
+
+
+def test_a_latency_budget_asks_for_its_section():
+    asked = document.answers(document.Findings((), (), (), p99_s=0.005))
+    assert asked == {"latency": ""}
 
 
 def test_places_and_slugs_are_given_once():
@@ -36,10 +30,7 @@ def test_places_and_slugs_are_given_once():
 
 
 def test_a_sweep_over_threads_names_the_fastest_and_who_gains_most(reports):
-    report = render.build(reports.runs("axes"))
-    fastest, gain = report.headline.lead.split(". ")
-    assert re.fullmatch(
-        r"Fastest: numpy with \d threads?, float(32|64), [\d.]+ ns per sample in batches of 1,000", fastest
-    )
+    fastest, gain = reports.document("axes").headline.lead.split(". ")
+    where = r"numpy with \d threads?, float(32|64), [\d.]+ ns per sample in batches of 1,000"
+    assert re.fullmatch(f"Fastest: {where}", fastest)
     assert gain.startswith("With 2 threads instead of 1 ")
-    assert report.sections[0].slug == "threads"
