@@ -12,10 +12,7 @@ os.environ.setdefault("JAX_PLATFORMS", "cpu")
 
 @pytest.fixture(scope="session", autouse=True)
 def compiled_once(tmp_path_factory):
-    """Let a worker that needs a function wait where another one compiles it, and load it then.
-
-    Workers of pytest-xdist have folders of their own in one folder, which the locks lie in.
-    """
+    """Let a worker of pytest-xdist that needs a function wait where another one compiles it, and load it then."""
     from numba.core.dispatcher import Dispatcher
 
     from mlpbench.kernels.numba_jit.cache import Cache

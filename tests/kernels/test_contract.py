@@ -23,26 +23,13 @@ from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import Params, hand_worked
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
-from support import fake_cupy
-from support.contestants import (
-    COMPILED,
-    EACH,
-    INSTALLED,
-    NAMES,
-    OURS,
-    STAND_IN,
-    available,
-    computed,
-    computed_singly,
-    specs,
-    supported,
-    waited,
-)
+from support import contestants, fake_cupy
+from support.contestants import available, computed, computed_singly, specs, supported, waited
 from support.processes import printed
 
 pytestmark = pytest.mark.usefixtures("one_program")
-every_kernel = pytest.mark.parametrize("name", NAMES)
-our_kernels = pytest.mark.parametrize("name", OURS)
+every_kernel = pytest.mark.parametrize("name", contestants.NAMES)
+our_kernels = pytest.mark.parametrize("name", contestants.OURS)
 every_dtype = pytest.mark.parametrize("dtype", ["float32", "float64"])
 
 #: Random specifications for each kernel. Kernels that compile for each specification, or even batch, get fewer.
@@ -66,7 +53,7 @@ made_once = cache(seeded)
 @pytest.fixture(autouse=True)
 def stand_in(request, monkeypatch):
     """Let the kernel on a GPU run without one, where it is asked so."""
-    if getattr(request.node, "callspec", None) and request.node.callspec.params.get("name") == STAND_IN:
+    if getattr(request.node, "callspec", None) and request.node.callspec.params.get("name") == contestants.STAND_IN:
         fake_cupy.install(monkeypatch)
 
 
@@ -89,7 +76,9 @@ def test_the_gate_for_sizes_activations_outputs_and_dtypes(name, monkeypatch):
     kinds = [("sigmoid", "softmax"), ("relu", "identity"), ("step", "softmax")]
     asked = [ForwardSpec(SIZES[0], *kind) for kind in kinds] + [MIXED]
     asked += [ForwardSpec(sizes, *kinds[at % 3]) for at, sizes in enumerate(SIZES)]
-    asked += [replace(spec, dtype="float64") for spec in asked] + [ForwardSpec((31, 17, 5), hidden) for hidden in EACH]
+    asked += [replace(spec, dtype="float64") for spec in asked] + [
+        ForwardSpec((31, 17, 5), hidden) for hidden in contestants.EACH
+    ]
     for spec in some(asked, name):
         if supported(kernel_class, spec):
             assert check(kernel_class, spec, params=made_once(spec)).max_error_ratio < 0.5, spec
@@ -175,7 +164,7 @@ def test_facts_of_any_record_are_read_and_none_is_lost():
     assert facts.also(threads=3).as_dict() == {**told, "threads": 3}
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name in registry.peers()])
+@pytest.mark.parametrize("name", [name for name in contestants.NAMES if name in registry.peers()])
 def test_it_uses_the_threads_that_it_is_given(name, tmp_path):
     """One, where each would take all processors. In a process of its own, whose home stays as it is."""
     available(name)
@@ -196,7 +185,9 @@ print(json.dumps([kernel.describe().threads, bool(sys.modules.get("openvino_tele
     assert not [*tmp_path.iterdir()]
 
 
-@pytest.mark.parametrize("name", [name for name in OURS if "parallel" not in name and name != STAND_IN])
+@pytest.mark.parametrize(
+    "name", [name for name in contestants.OURS if "parallel" not in name and name != contestants.STAND_IN]
+)
 def test_instances_do_not_share_buffers(name):
     """An instance belongs to one thread, and each thread may have one."""
     kernel_class, params = available(name), made_once(MNIST)
@@ -213,7 +204,7 @@ def test_instances_do_not_share_buffers(name):
         list(pool.map(work, [kernel_class(MNIST, params) for _ in range(3)], (0, 17, 34)))
 
 
-@pytest.mark.parametrize("name", COMPILED)
+@pytest.mark.parametrize("name", contestants.COMPILED)
 def test_what_it_was_not_compiled_for_is_refused_and_not_read_out_of_bounds(name):
     kernel = available(name)(MNIST, made_once(MNIST))
     for x in (np.zeros((3, 783), "f"), np.zeros((3, 784)), np.zeros((784, 3), "f").T, [[0.0] * 784]):
@@ -291,7 +282,7 @@ def test_known_answers(name, dtype):
                 assert y[0] == pytest.approx(expected, abs=0 if spec.hidden in ("step", "relu") else allowed), (spec, a)
 
 
-@pytest.mark.parametrize("name", INSTALLED)
+@pytest.mark.parametrize("name", contestants.INSTALLED)
 def test_the_books_accuracy_exactly(name, mnist_dir):
     """0.9352 of the 10,000 test images, one at a time and in batches (section 3.6)."""
     from mlpbench.bench.data.datasets import mnist
@@ -336,7 +327,7 @@ def test_nan_and_infinity_stay_in_their_row_and_go_where_the_formula_puts_them(n
         assert np.isnan(computed(kernel_class(spec, params), np.ones((6, 70), np.float32))).all()
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name in registry.peers()])
+@pytest.mark.parametrize("name", [name for name in contestants.NAMES if name in registry.peers()])
 def test_nan_and_infinity_stay_in_their_row(name):
     kernel = available(name)(MNIST, made_once(MNIST))
     x = np.random.default_rng(0).random((9, 784), np.float32)

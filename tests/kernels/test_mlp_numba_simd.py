@@ -9,7 +9,6 @@ from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import agree
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel, NumbaSimdParallelKernel, NumbaSimdSparseKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -42,20 +41,6 @@ def test_it_writes_nothing_beside_the_output(kernel_class):
     kernel._serial(x, kernel._address)
     assert (guarded[[0, 42]] == -7).all()
     assert guarded[1:42] == pytest.approx(expected, abs=3e-6)
-
-
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("rows", [1, 3, 8, 13, 50])
-def test_any_height_of_tile_may_skip_together(rows, dtype):
-    """Which one does is data of the plan, and differs between processors."""
-    spec = ForwardSpec((70, 50, 7), dtype=dtype)
-    params, generator = seeded(spec), np.random.default_rng(0)
-    x = (generator.random((rows, 70)) * (generator.random((rows, 70)) < 0.3)).astype(dtype)
-    kernel, dense = NumbaSimdSparseKernel(spec, params), NumbaSimdKernel(spec, params)
-    assert kernel._network.plan[packing.GROUP_ROWS] == kernel._shape.group == kernel.describe().others["group_rows"]
-    for group in kernel._shape.ladder:
-        kernel._network.plan[packing.GROUP_ROWS] = group
-        np.testing.assert_allclose(kernel.forward(x), dense.forward(x), rtol=1e-5, atol=1e-7)
 
 
 @kernels

@@ -1,7 +1,6 @@
 """Every program on the CPU, fused or behind a product: right for odd sizes, in any order of threads, and clean."""
 
 from functools import cache
-from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,7 +10,7 @@ from mlpbench.kernels.conformance import probe_inputs
 from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.reference import seeded
-from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, Output, read_hidden
+from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, read_hidden
 from support import fake_cupy
 from support.on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products, all_launched, off_by
 from support.on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler
@@ -30,11 +29,6 @@ SPECS = [
     ForwardSpec((7, 100, 51, 19, 11), "leaky-relu:0.2,identity,step", "identity"),
     ForwardSpec((16, 65, 31), "relu", "identity"),
 ]
-
-
-def test_every_activation_and_output_is_among_them():
-    assert {one.name for spec in SPECS for one in spec.activations} == set(HIDDEN)
-    assert {spec.output for spec in SPECS} == set(get_args(Output))
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=str)

@@ -60,17 +60,3 @@ def test_a_batch_of_several_blocks_and_a_result_that_is_not_stale():
     for part in (x, x[:10], x[5:300], x[:1], x):
         np.testing.assert_array_equal(kernel.forward(part), serial.forward(part))
     np.testing.assert_array_equal(kernel.forward_one(x[0]), serial.forward_one(x[0]))
-
-
-def test_columns_are_divided_in_wide_networks_by_several_threads_and_nowhere_else():
-    alone = by_columns(NumbaSimdParallelKernel, threads=1)(WIDE, seeded(WIDE))
-    assert alone.describe().others["columns_below_rows"] is None
-    assert alone._few is alone._serial
-    narrow, wide = (NumbaSimdParallelKernel(spec, seeded(spec)) for spec in (MNIST, WIDE))
-    if narrow.describe().threads == 1:
-        pytest.skip("one thread")
-    assert narrow.describe().others["columns_below_rows"] is None
-    assert narrow._few is narrow._serial
-    assert wide.describe().others["serial_below_rows"] == 1
-    assert wide.describe().others["columns_below_rows"] == wide._parallel_rows
-    assert wide._few not in (wide._serial, wide._parallel)
