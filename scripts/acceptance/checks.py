@@ -27,7 +27,6 @@ from acceptance.told import (
     made_up,
     ran,
     say,
-    with_tests,
 )
 from mlpbench.kernels import conformance
 from mlpbench.kernels.cuda import card as identity
@@ -143,10 +142,8 @@ def overrides(asked: Asked) -> None:
 
 def _programs() -> list[tuple[Any, Any]]:
     """Return the network and program of each arithmetic that the card can do."""
-    with_tests()
     import cupy
-
-    from support.on_cpu.programs import VARIANTS, Network
+    from on_cpu.programs import VARIANTS, Network
 
     networks = [Network(SMALL, *variant) for variant in VARIANTS]
     capability = int(cupy.cuda.Device().compute_capability)
@@ -171,8 +168,8 @@ def _on_the_card(network: Any, program: Any, rows: int) -> np.ndarray:
 def silicon(_asked: Asked) -> None:
     """Run each program on the card and on the CPU: both are right, and near each other."""
     programs = _programs()
-    from support.on_cpu.programs import Launched, off_by
-    from support.on_cpu.raw import compiler
+    from on_cpu.programs import Launched, off_by
+    from on_cpu.raw import compiler
 
     if compiler() is None:
         say(INFO, "silicon: there is no C++ compiler, so nothing is run on the CPU beside the card")

@@ -149,8 +149,3 @@ def ran(words: list[str], seconds: float, **more: Any) -> subprocess.CompletedPr
 def last(text: str, otherwise: str = "no words") -> str:
     """Return the last line of what a program said."""
     return (text.strip().splitlines() or [otherwise])[-1]
-
-
-def with_tests() -> None:
-    """Let a part import what the tests share."""
-    sys.path.append(str(ROOT / "tests"))

@@ -28,7 +28,7 @@ INSTALLED_BY = {
 #: Started, or loaded by what is started, and imported by nobody.
 TOOLS = {"hatchling", "import-linter", "mypy", "pandas-stubs", "pre-commit", "pytest-rerunfailures", "pytest-xdist"}
 TOOLS |= {"array-api-strict", "axe-core-python", "ruff", "scipy-stubs"}
-OURS = {"mlpbench", "support", "acceptance", *(path.stem for path in (ROOT / "scripts").rglob("*.py"))}
+OURS = {"mlpbench", "support", "acceptance", "on_cpu", *(path.stem for path in (ROOT / "scripts").rglob("*.py"))}
 
 
 def declared(requirements):

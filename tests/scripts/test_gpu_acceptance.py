@@ -9,18 +9,19 @@ import tomllib
 
 import gpu_acceptance
 import pytest
+from on_cpu.raw import compiler
 
 from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.record import runs
 from support import fake_cupy
-from support.on_cpu.raw import compiler
 from support.sources import ROOT
 from support.terminal import variables
 
 SCRIPT = ROOT / "scripts" / "gpu_acceptance.py"
 #: The stand-in executes raw kernels, and is found by parts that measure roofs within another program.
-EXECUTES = """
-from support.on_cpu.raw import CpuRawKernel
+EXECUTES = f"""
+sys.path.append({str(SCRIPT.parent)!r})
+from on_cpu.raw import CpuRawKernel
 sys.modules["cupy"].RawKernel = fake_cupy.computing(CpuRawKernel)
 roofs = sys.modules.get("mlpbench.bench.wings.gpu.roofs")
 if roofs is not None:

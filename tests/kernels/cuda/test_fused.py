@@ -4,6 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from on_cpu.raw import CpuRawKernel, compiler
 
 from mlpbench.kernels import conformance, registry
 from mlpbench.kernels.base import Kernel
@@ -14,7 +15,6 @@ from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
-from support.on_cpu.raw import CpuRawKernel, compiler
 
 SPEC = ForwardSpec((31, 17, 5))
 NAMES = [name for name in registry.names() if name.startswith("cupy-fused")]

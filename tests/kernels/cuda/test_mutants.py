@@ -6,10 +6,10 @@ from functools import cache
 
 import numpy as np
 import pytest
+from on_cpu.programs import ORDERS, Launched, Network, Products, off_by
+from on_cpu.raw import CpuRawModule, LaunchError, compiler
 
 from mlpbench.kernels.spec import MNIST, Activation, ForwardSpec
-from support.on_cpu.programs import ORDERS, Launched, Network, Products, off_by
-from support.on_cpu.raw import CpuRawModule, LaunchError, compiler
 
 SMALL = ForwardSpec((33, 50, 21, 10))
 #: With 100 columns, the last float of shared memory is used.

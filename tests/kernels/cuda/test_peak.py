@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
 
 from mlpbench.kernels.cuda import peak
-from support.on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
 
 pytestmark = [
     pytest.mark.heavy,

@@ -4,6 +4,8 @@ from functools import cache
 
 import numpy as np
 import pytest
+from on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products, all_launched, off_by
+from on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import probe_inputs
@@ -12,8 +14,6 @@ from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, read_hidden
 from support import fake_cupy
-from support.on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products, all_launched, off_by
-from support.on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler
 
 pytestmark = [pytest.mark.heavy, pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")]
 

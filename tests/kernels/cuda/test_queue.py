@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from on_cpu.raw import CpuRawKernel, compiler
 
 from mlpbench.kernels.cuda import queue
 from mlpbench.kernels.cuda.queue import Queue, address
 from support import fake_cupy
-from support.on_cpu.raw import CpuRawKernel, compiler
 
 
 @pytest.mark.heavy

@@ -15,7 +15,7 @@ from mlpbench.kernels.cuda import programs as cuda
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import Activation, ForwardSpec
-from support.on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
+from on_cpu.raw import CpuRawKernel, CpuRawModule, Launching, sanitized
 
 #: Arithmetic, and whether inputs are bytes.
 VARIANTS = [("fp32", False), ("fp32", True), ("3xtf32", False), ("tf32", False), ("fp16", False)]
