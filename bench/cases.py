@@ -60,6 +60,10 @@ class Setting:
         parts = {"spec": self.spec, "threads": count, "dtype": self.dtype, "env": self.env and f"env {self.env}"}
         return ", ".join(part for axis, part in parts.items() if part and axis in (self.varies or AXES))
 
+    def name(self, kernel: str) -> str:
+        """Return what the plan of the whole calls a kernel of this setting."""
+        return f"{self.label}/{kernel}" if self.varies else kernel
+
     def as_dict(self) -> dict[str, Any]:
         """Return the setting as JSON can hold it."""
         return {**asdict(self), "varies": list(self.varies), "label": self.label}

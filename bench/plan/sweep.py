@@ -87,14 +87,14 @@ def plan(request: Request) -> Sweep:
     envs = inspected(pythons)
     answers = _ask(request, named, list(zip(settings, workloads, strict=True)), envs)
     names = [
-        names_of(settings, setting, [answer.name for answer in of_setting if answer.available])
+        {setting.name(answer.name): answer.name for answer in of_setting if answer.available}
         for setting, of_setting in zip(settings, answers, strict=True)
     ]
     whole, parts = _whole(request, settings, names), []
     for setting, workload, own, of_setting in zip(settings, workloads, names, answers, strict=True):
         env = envs.get(setting.env or "")
         skipped = {answer.name: answer.reason or "" for answer in of_setting if not answer.available}
-        own_plan = replan(plan_of(whole, setting, own, settings), skipped=skipped, env=env and env.interpreter)
+        own_plan = replan(plan_of(whole, setting, own), skipped=skipped, env=env and env.interpreter)
         parts.append(Part(setting, own_plan, workload, own, env))
     devices = {answer.name: answer.device for of_setting in answers for answer in of_setting if answer.device}
     return Sweep(whole, tuple(parts), devices)
@@ -123,23 +123,18 @@ def _whole(request: Request, settings: Sequence[Setting], names: Sequence[Mappin
     )
 
 
-def names_of(settings: Sequence[Setting], setting: Setting, kernels: Sequence[str]) -> dict[str, str]:
-    """Return the kernels of a setting by what they are called in the plan of the whole."""
-    return {kernel if len(settings) == 1 else f"{setting.label}/{kernel}": kernel for kernel in kernels}
-
-
 def together(parts: Iterable[tuple[Setting, Mapping[str, str]]]) -> list[list[str]]:
     """Return names in groups: one kernel in all environments, with everything else of their settings alike."""
     named = (((*setting.point[:-1], kernel), name) for setting, own in parts for name, kernel in own.items())
     return list(grouped(named).values())
 
 
-def plan_of(whole: Plan, setting: Setting, names: Mapping[str, str], settings: Sequence[Setting]) -> Plan:
+def plan_of(whole: Plan, setting: Setting, names: Mapping[str, str]) -> Plan:
     """Return the plan of one of the settings of a sweep: an ordinary run, of the kernels with these names.
 
     Settings that differ in threads are bound to as many processors, whatever a library makes of its variables.
     """
-    if len(settings) == 1:
+    if not setting.varies:
         return whole
     order = tuple((names[name], repeat) for name, repeat in whole.order if name in names)
     return replan(

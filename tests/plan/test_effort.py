@@ -10,7 +10,7 @@ from mlpbench.bench.cases import Case, make_settings
 from mlpbench.bench.plan import effort
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan, profile, shuffled
-from mlpbench.bench.plan.sweep import names_of, together
+from mlpbench.bench.plan.sweep import together
 from mlpbench.bench.record.plan import LIMITS
 from mlpbench.bench.stats import estimates
 
@@ -257,7 +257,7 @@ def test_the_ending_holds_what_ran_and_what_was_done_before_is_not_done_again():
 # -- sides of a pair
 
 SETTINGS = make_settings(["784-50-100-10"], [1, 2], ["float32"], ["old", "new"])
-PAIRS = together((setting, names_of(SETTINGS, setting, ["numpy", "numba"])) for setting in SETTINGS)
+PAIRS = together((each, {each.name(kernel): kernel for kernel in ("numpy", "numba")}) for each in SETTINGS)
 NAMES = [name for pair in PAIRS for name in pair]
 PARTNER = {name: other for one, two in PAIRS for name, other in ((one, two), (two, one))}
 

@@ -10,7 +10,7 @@ from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import make_plan, profile
-from mlpbench.bench.plan.sweep import Part, Sweep, names_of, plan_of
+from mlpbench.bench.plan.sweep import Part, Sweep, plan_of
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Binding
@@ -30,11 +30,11 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
     for setting in settings:
         workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
         here = [kernel for kernel in ("numpy", "numpy-out") if (setting.label, kernel) not in skip]
-        parts.append((setting, workload, names_of(settings, setting, here)))
+        parts.append((setting, workload, {setting.name(kernel): kernel for kernel in here}))
     names = [name for *_, names in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
     whole = make_plan(profile("smoke"), names, CASES, **how, **aim)
-    made = (Part(setting, plan_of(whole, setting, own, settings), workload, own) for setting, workload, own in parts)
+    made = (Part(setting, plan_of(whole, setting, own), workload, own) for setting, workload, own in parts)
     return Sweep(whole, tuple(made))
 
 

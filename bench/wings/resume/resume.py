@@ -18,7 +18,7 @@ from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
-from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters, names_of
+from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.plan import Plan, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import MERGED, PLAN_FILE, RECORD_FILE, Run
@@ -220,7 +220,7 @@ def _parts(heads: list[PlanHead]) -> list[Part]:
         workload = loaded.setdefault(repr(computed), Workload(Options.of(computed.options), computed.rows))
         spec, env = workload.spec, plan.env.name if plan.env else None
         setting = plan.setting or Setting(spec.label(), plan.threads or 1, spec.dtype, env=env)
-        parts.append(Part(setting, plan, workload, names_of([setting] * len(heads), setting, plan.kernels)))
+        parts.append(Part(setting, plan, workload, {setting.name(kernel): kernel for kernel in plan.kernels}))
     return parts
 
 
