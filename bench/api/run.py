@@ -22,7 +22,7 @@ from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process, seal
-from mlpbench.bench.run.process import Outcome
+from mlpbench.bench.run.process import Job, Outcome
 from mlpbench.kernels import base
 
 Option = str | float | bool | PathLike[str] | Sequence[Any] | None
@@ -180,15 +180,14 @@ def _run_processes(planned: Planned, folders: Sequence[Path], on_progress: Calla
     effort, least = planned.effort, len(planned.sweep.plan.order)
     done, total = 0, least
 
-    def on_phase(kernel: str, setting: str | None, repeat: int, phase: str) -> None:
-        on_progress(Progress(kernel, repeat, phase, done, total, effort.left_s(), setting))
+    def on_phase(job: Job, phase: str, outcome: Outcome | None = None) -> None:
+        on_progress(Progress(job.kernel, job.repeat, phase, done, total, effort.left_s(), job.setting, outcome))
 
     with suppress(KeyboardInterrupt), ended_by_request():
         for outcome in process.execute(planned.sweep, folders, on_phase, effort):
             done += 1
             total = max(least, done + effort.goes_on)
-            at = outcome.kernel, outcome.repeat, "ended", done, total, effort.left_s(), outcome.setting
-            on_progress(Progress(*at, outcome))
+            on_phase(outcome.job, "ended", outcome)
         return True
     return False
 

@@ -19,16 +19,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import Record
-from mlpbench.bench.record.trust import (
-    BEST,
-    BestLook,
-    LookFacts,
-    LookFile,
-    LookHead,
-    best_look,
-    fastest,
-    read_looks,
-)
+from mlpbench.bench.record.trust import BEST, BestLook, LookFacts, LookFile, LookHead, best_look, fastest, read_looks
 from mlpbench.bench.record.write import write_atomically
 
 #: The same on every machine, so that times of one machine can be compared for ever: about 25 us at 4 GHz.
@@ -57,7 +48,7 @@ def here() -> Look | None:
     if MONOTONIC is None:
         return None
     try:
-        timed = compiled(code(), "look")
+        timed = compiled("look")
         timed(0)
     except (RuntimeError, OSError):  # the record says that there are no looks
         return None
@@ -108,7 +99,7 @@ class Helper(threading.Thread):
         self.go, self._done = threading.Lock(), threading.Lock()
         self.go.acquire()
         self._done.acquire()
-        self._take, self._processor, self._found = take, processor, 0
+        self._take, self._processor, self._took_ns = take, processor, 0
         self.start()
         _HELPERS.append(self)
 
@@ -117,13 +108,13 @@ class Helper(threading.Thread):
         with suppress(OSError):  # the processor has just been taken away: it looks wherever it is
             os.sched_setaffinity(0, {self._processor})
         while self.go.acquire():
-            self._found = self._take()
+            self._took_ns = self._take()
             self._done.release()
 
     def result(self) -> int:
         """Wait for the look that was asked for."""
         self._done.acquire()
-        return self._found
+        return self._took_ns
 
 
 def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
@@ -134,26 +125,20 @@ def facts(taken: Iterable[Look], best: Iterable[BestLook]) -> LookFacts:
     return LookFacts(name=name, best_ns=tuple(entry for entry in known if entry[0] in (1, *kinds)))
 
 
-def path_for(folder: Path) -> Path:
-    """Return where the fastest looks are kept for a run in this folder: in that of its machine."""
-    machine = environment.machine_id()
-    return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / FILE
-
-
-def known(path: Path) -> tuple[BestLook, ...]:
-    """Return the fastest looks of a file; none where it is damaged, which `keep` says."""
+def known(folder: Path) -> tuple[BestLook, ...]:
+    """Return the fastest looks that a run in this folder knows; none where their file is damaged, which `keep` says."""
     with suppress(UserError):
-        return read_looks(path)
+        return read_looks(_file_for(folder))
     return ()
 
 
-def keep(path: Path, record: Record) -> str | None:
+def keep(folder: Path, record: Record) -> str | None:
     """Write down what a process saw, where that is faster than all before; return what is wrong with the file.
 
     A damaged file is replaced. One that cannot be written is left: then each run goes by its own looks.
     """
+    path, problem = _file_for(folder), None
     before: tuple[BestLook, ...] = ()
-    problem = None
     try:
         before = read_looks(path)
     except UserError as error:
@@ -164,29 +149,24 @@ def keep(path: Path, record: Record) -> str | None:
     best = fastest([*before, *(BestLook(name=name or "", processors=at, best_ns=ns) for at, ns in seen)])
     if best != before:
         with suppress(UserError):
-            head = LookHead(machine=environment.machine_id(), best=best)
-            write_atomically(path, LookFile(head), replace=True)
+            write_atomically(path, LookFile(LookHead(machine=environment.machine_id(), best=best)), replace=True)
     return problem
 
 
-def compiled(code: str, name: str) -> Callable[[int], int]:
-    """Return a function of `code` as machine code. Raises RuntimeError where LLVM cannot compile it."""
-    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(_engine(code).get_function_address(name))
+def _file_for(folder: Path) -> Path:
+    """Return the file of the fastest looks, in the folder of the machine that a run's folder lies in."""
+    machine = environment.machine_id()
+    return next((parent for parent in folder.parents if parent.name == machine), folder.parent) / FILE
+
+
+def compiled(name: str) -> Callable[[int], int]:
+    """Return a function of the look's code as machine code. Raises RuntimeError where LLVM cannot compile it."""
+    return ctypes.CFUNCTYPE(ctypes.c_int64, ctypes.c_int64)(_engine().get_function_address(name))
 
 
 @cache  # the code lives as long as its engine
-def _engine(code: str) -> llvm.ExecutionEngine:
-    llvm.initialize_native_target()
-    llvm.initialize_native_asmprinter()
-    module = llvm.parse_assembly(code)
-    module.verify()
-    engine = llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine(opt=2))
-    engine.finalize_object()
-    return engine
-
-
-def code() -> str:
-    """Return the look in LLVM's assembly: ``@wide`` is the work, ``@look`` times it without Python's lock.
+def _engine() -> llvm.ExecutionEngine:
+    """Compile the look: ``@wide`` is the work, ``@look`` times it without Python's lock.
 
     Each of the `CHAINS` is xorshift64, which has no closed form (G. Marsaglia, "Xorshift RNGs", Journal of Statistical
     Software 8, 2003).
@@ -200,7 +180,13 @@ def code() -> str:
         "end": "\n".join(f"  %s{i + 1} = xor i64 %s{i}, %x{i}" for i in each),
         "chains": CHAINS,
     }
-    return _CODE.format_map(words)
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    module = llvm.parse_assembly(_CODE.format_map(words))
+    module.verify()
+    engine = llvm.create_mcjit_compiler(module, llvm.Target.from_default_triple().create_target_machine(opt=2))
+    engine.finalize_object()
+    return engine
 
 
 _STEP = """\

@@ -212,7 +212,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
         refusals = (*of_process, *schedule.refusals(asked.audits))
         output_json["benchmarks"] = schedule.merged(output_json["benchmarks"], refusals)
         taken = [series.look for series in schedule.series.values() if series.look is not None]
-        known = look.known(look.path_for(config.getoption("--mlpbench-run").parent))
+        known = look.known(config.getoption("--mlpbench-run").parent)
         asked.trust = replace(asked.trust, look=look.facts(taken, known), refusals=refusals)
     for info in (row["extra_info"] for row in output_json["benchmarks"]):
         info.update(asked.beside[cases_.Case(info["mode"], info["batch_size"])])

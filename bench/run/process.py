@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +22,7 @@ from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.machine.threads import with_threads
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import admitted
-from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.plan.sweep import MOST_TIMEOUT_S, Sweep
 from mlpbench.bench.record import runs, schema, untrusted
 from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
@@ -33,19 +32,16 @@ from mlpbench.bench.words import things
 from mlpbench.kernels.base import processors
 from mlpbench.kernels.files import open_ordinary
 
-#: Where the plan does not say after how many seconds a process is stuck.
-TIMEOUT_S = 600.0
-#: What pytest ends with where every test has been told of: all passed, or some did not. Any other status, 2 for one,
-#: after an interrupt that a kernel has raised itself, leaves cases of which nobody has heard.
+#: What pytest ends with where every test was told of: all passed, or some did not. With 2, after an interrupt that a
+#: kernel has raised itself, nobody has heard of some cases.
 TOLD = (0, 1)
-#: What is free among temporary files before a process starts: the largest record of a full sweep is below 1 MB, and as
-#: pytest-benchmark writes it, with a line for each number, some times as long.
+#: What is free among temporary files before a process starts: the largest record, as pytest-benchmark writes it.
 ROOM_BYTES = 4 * 2**20
 #: What a process calls its record, beside its temporary files.
 RECORD = "record.json"
 #: Of a line that a kernel has printed, the most that becomes a reason.
 LONGEST_LINE = 400
-#: What the name of a file ends with that a process left as its record, and that is none: no reader looks for it.
+#: How the name of a file ends that a process left as its record, and that is none.
 UNREAD = ".unreadable"
 #: What pytest says by itself, which tells nobody why a process ended. Behind the name of a test, a kernel may go on.
 _PYTESTS = re.compile(r"^\S*test_forward\.py::\S+(?: *(?:[A-Z]+ +)?\[ *\d+%\])?|^=+ .* =+$|^collecting .*")
@@ -63,6 +59,7 @@ OURS_ALONE = (
     "--no-header",
     "--assert=plain",  # nothing is asserted, and no source is read again and rewritten
     "--capture=no",  # what a kernel prints is read, and bounded, here: pytest would keep all of it, in a file
+    *("-v", "--color=no"),
     *(word for name in UNUSED for word in ("-p", f"no:{name}")),
 )
 
@@ -71,7 +68,8 @@ OURS_ALONE = (
 class Job:
     """One process of a run: the ``repeat`` of a kernel, which leaves its record in ``folder``.
 
-    ``on_phase`` is called as it begins to do something else. ``setting``: in a sweep over several, its own, in words.
+    ``on_phase(job, phase)`` is called as it begins to do something else. ``setting``: in a sweep over several, its own,
+    in words.
     """
 
     plan: Plan
@@ -79,7 +77,7 @@ class Job:
     folder: Path
     kernel: str
     repeat: int
-    on_phase: Callable[[str], None]
+    on_phase: Callable[["Job", str], None]
     setting: str | None = None
 
     @property
@@ -105,14 +103,10 @@ class Outcome:
     """What came of one process. ``problems`` are lines for people; the record holds them too.
 
     ``times``: seconds per sample of each (mode, batch size) that has a time; ``disturbed``: those not to be believed.
-    ``setting``: as in `Job`.
     """
 
-    kernel: str
-    repeat: int
-    path: Path
+    job: Job
     problems: tuple[str, ...]
-    setting: str | None = None
     times: Mapping[At, float] = field(default_factory=dict)
     disturbed: Collection[At] = ()
 
@@ -144,18 +138,16 @@ def _package(plan: Plan) -> Path:
 
 
 def execute(
-    sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[str, str | None, int, str], None], effort: Effort
+    sweep: Sweep, folders: Sequence[Path], on_phase: Callable[[Job, str], None], effort: Effort
 ) -> Iterator[Outcome]:
-    """Run the processes that ``effort`` names, each into its setting's folder.
+    """Run the processes that ``effort`` names, each into its setting's folder; ``on_phase`` as in `Job`.
 
-    ``on_phase(kernel, setting, repeat, phase)`` is called as each process begins to do something else; the setting is
-    None where there is one alone. Leaving the iterator early, as Ctrl-C does, stops the process that runs.
+    Leaving the iterator early, as Ctrl-C does, stops the process that runs.
     """
     for name, repeat in effort.processes():
         number, part = sweep.find(name)
-        kernel, setting = part.names[name], part.setting.words if sweep.several else None
-        tell = partial(on_phase, kernel, setting, repeat)
-        job = Job(part.plan, part.workload, folders[number], kernel, repeat, tell, setting)
+        setting = part.setting.words if sweep.several else None
+        job = Job(part.plan, part.workload, folders[number], part.names[name], repeat, on_phase, setting)
         yield run_process(job, effort, name)
 
 
@@ -164,19 +156,19 @@ def run_process(job: Job, effort: Effort, name: str) -> Outcome:
 
     One that takes longer than the budget allows is stopped, and leaves no file.
     """
-    at, share, began_s = (job.kernel, job.repeat, job.path), effort.share(name), utc_s()
+    share, began_s = effort.share(name), utc_s()
     with elapsed() as took:
         left = _process(job, effort.limit_s(), share)
     if left is None:
         effort.stopped(name, job.repeat, took.seconds, by_budget=True)
-        return Outcome(*at, (f"left out: stopped after {took.seconds:.0f} s, the budget was spent",), job.setting)
+        return Outcome(job, (f"left out: stopped after {took.seconds:.0f} s, the budget was spent",))
     record = _file(job, left, Ran(began_s, took.seconds, share))
     times, disturbed = take_in(record, effort, name)
     refused = (f"refused: {one.check}" for one in record.trust.refusals if not one.by_time)  # the end says why
     reasons = (failure.reason for failure in record.failures)
-    damaged = look.keep(look.path_for(job.folder), record)
+    damaged = look.keep(job.folder, record)
     problems = dict.fromkeys((*reasons, *refused, *left.problems, *filter(None, [damaged])))  # a gate fails for all
-    return Outcome(*at, tuple(problems), job.setting, times, disturbed)
+    return Outcome(job, tuple(problems), times, disturbed)
 
 
 def take_in(record: Record, effort: Effort, name: str) -> tuple[dict[At, float], set[At]]:
@@ -215,17 +207,18 @@ def _content(job: Job, written: bytes, ran: Ran, path: Path) -> bytes:
 
     Raises UserError, which begins with ``path``, where no reader takes it, or where it is not the record of this job.
     """
+    too_large = UserError(f"{path}: larger than {untrusted.MAX_BYTES // 2**20} MiB")
     if len(written) > untrusted.MAX_BYTES:
-        raise UserError(f"{path}: larger than {untrusted.MAX_BYTES // 2**20} MiB; this is its beginning")
+        raise too_large
     content = untrusted.decode(written, path, dict[str, Any], "a record")
     if isinstance(content.get("mlpbench"), dict):
         content["mlpbench"]["ran"] = ran.as_dict()
     whole = as_bytes(content)
     if len(whole) > untrusted.MAX_BYTES:
-        raise UserError(f"{path}: larger than {untrusted.MAX_BYTES // 2**20} MiB")
+        raise too_large
     head, (spec, (*_, data, _), (_, weights)) = untrusted.decode(whole, path, RecordFile).mlpbench, job.workload.facts()
-    at, run_id = (head.kernel, head.repeat), head.plan and head.plan.run_id
-    if (*at, run_id) != (job.kernel, job.repeat, job.plan.run_id):
+    run_id = head.plan and head.plan.run_id
+    if (head.kernel, head.repeat, run_id) != (job.kernel, job.repeat, job.plan.run_id):
         raise UserError(f"{path}: the record of {head.kernel}, repeat {head.repeat}, perhaps of another run")
     if (head.network.spec, head.data.sha256, head.weights.sha256) != (spec, data, weights):
         raise UserError(f"{path}: of another specification, or of other data or weights than this run")
@@ -237,8 +230,8 @@ def _process(job: Job, limit_s: float | None, share: float) -> Left | None:
 
     It times its cases for a ``share`` of what the plan says.
     """
-    job.on_phase("starting")
-    timeout_s = job.plan.timeout_s or TIMEOUT_S
+    job.on_phase(job, "starting")
+    timeout_s = job.plan.timeout_s or MOST_TIMEOUT_S
     seconds = min(timeout_s, limit_s or timeout_s)
     with scratch(ROOM_BYTES) as temporary:
         ended, raw = _start(job, share, seconds, temporary), temporary / RECORD
@@ -260,7 +253,7 @@ def _start(job: Job, share: float, seconds: float, temporary: Path) -> Ended:
 
     def on_line(line: str) -> None:
         if line.startswith(PHASE):
-            job.on_phase(line.removeprefix(PHASE).strip())
+            job.on_phase(job, line.removeprefix(PHASE).strip())
 
     plan, longest = job.plan, "--benchmark-max-time="
     python = plan.env.python if plan.env else None
@@ -271,8 +264,6 @@ def _start(job: Job, share: float, seconds: float, temporary: Path) -> Ended:
         *(f"{longest}{max_s:.3g}" for max_s in shorter if share != 1),  # the last of pytest's options counts
         *OURS_ALONE,
         f"--rootdir={_package(plan).resolve().parent}",
-        "-v",
-        "--color=no",
         f"--mlpbench-run={job.folder / 'run.json'}",
         f"--mlpbench-repeat={job.repeat}",
         f"--benchmark-json={temporary / RECORD}",
@@ -295,7 +286,7 @@ def _start(job: Job, share: float, seconds: float, temporary: Path) -> Ended:
 def _written(raw: Path) -> bytes | None:
     """Return what a process wrote as its record, or the beginning of more than that can be; None where it wrote none.
 
-    Whatever lies there may be a kernel's: a link could lead to a file that is nobody's result.
+    A link is none: a kernel could let it lead to any file.
     """
     with suppress(OSError):
         if not raw.is_symlink():

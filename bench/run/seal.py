@@ -40,11 +40,10 @@ def trouble() -> str | None:
 
 def is_private(path: Path) -> bool:
     """Return whether a file or folder is there, is this user's and closed to all others. A link never is."""
-    try:
+    with suppress(OSError):
         status = path.lstat()
-    except OSError:
-        return False
-    return status.st_uid == os.getuid() and not status.st_mode & 0o077
+        return status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return False
 
 
 def _seal(key: bytes, content: tuple[object, ...]) -> str:
@@ -52,30 +51,22 @@ def _seal(key: bytes, content: tuple[object, ...]) -> str:
 
 
 def _key(*, new: bool) -> bytes:
-    """Return the key, made where there is none and ``new``, else empty."""
+    """Return the key, made where there is none and ``new``, else empty. Of two made at once, the first one stays."""
     path = _state_folder() / "key"
     with user_error(f"{path}: no key can be kept that marks runs as yours", "; XDG_STATE_HOME names another folder"):
         if new and not path.exists():
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-            _write_key(path)
+            with tempfile.NamedTemporaryFile(dir=path.parent) as partial:  # mode 600
+                partial.write(secrets.token_bytes(_KEY_BYTES))
+                partial.flush()
+                with suppress(FileExistsError):
+                    os.link(partial.name, path)
         if not path.exists():
             return b""
         key = read_ordinary(path, 2**10)
     if len(key) != _KEY_BYTES or not is_private(path):
         raise UserError(f"{path}: the key that marks runs as yours is damaged, or not yours alone: remove it")
     return key
-
-
-def _write_key(path: Path) -> None:
-    """Write a new key: whole, or not at all. Of two at once, the first one stays."""
-    handle, partial = tempfile.mkstemp(dir=path.parent)  # mode 600
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(secrets.token_bytes(_KEY_BYTES))
-        with suppress(FileExistsError):
-            os.link(partial, path)
-    finally:
-        Path(partial).unlink()
 
 
 def _state_folder() -> Path:

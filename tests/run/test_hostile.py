@@ -88,7 +88,7 @@ def hostile(tmp_path, monkeypatch):
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(child, "memory_limit", lambda: 600 * 2**20)
     monkeypatch.setattr("mlpbench.bench.wings.why.after_run.write", lambda *_, **__: None)
-    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda *_: [])
+    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
     registry._points.cache_clear()
     yield
     monkeypatch.undo()

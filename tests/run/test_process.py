@@ -85,23 +85,23 @@ def test_each_process_is_told_its_kernel_its_run_and_where_to_write(execute):
     outcomes, folder, _ = execute("leave(words=words)", plan("numpy", "numpy-out", repeats=2))
     assert len(outcomes) == 4
     for outcome in outcomes:
-        words = json.loads(outcome.path.read_text(encoding="utf-8"))["words"]
+        words = json.loads(outcome.job.path.read_text(encoding="utf-8"))["words"]
         assert words[:3] == ["-P", "-m", "pytest"]
-        assert f"--kernel={outcome.kernel}" in words
-        assert f"--mlpbench-repeat={outcome.repeat}" in words
+        assert f"--kernel={outcome.job.kernel}" in words
+        assert f"--mlpbench-repeat={outcome.job.repeat}" in words
         assert f"--mlpbench-run={folder / 'run.json'}" in words
-        assert set(process.pytest_command(plan(), OPTIONS, outcome.kernel)[1:]) <= set(words)
+        assert set(process.pytest_command(plan(), OPTIONS, outcome.job.kernel)[1:]) <= set(words)
 
 
 def left(outcome):
-    return json.loads(outcome.path.read_text(encoding="utf-8"))
+    return json.loads(outcome.job.path.read_text(encoding="utf-8"))
 
 
 def test_processes_run_in_the_order_of_the_plan(execute):
     the_plan = plan("numpy", "numpy-out", "numba", repeats=3, seed=5)
     assert the_plan.order != [(kernel, repeat) for repeat in range(3) for kernel in the_plan.kernels]
     outcomes, folder, _ = execute("leave(at=time.monotonic())", the_plan)
-    assert [(outcome.kernel, outcome.repeat) for outcome in outcomes] == list(the_plan.order)
+    assert [(outcome.job.kernel, outcome.job.repeat) for outcome in outcomes] == list(the_plan.order)
     moments = [left(outcome)["at"] for outcome in outcomes]
     assert moments == sorted(moments), "one after the other"
     names = ["run.json", *(f"{kernel}.{repeat}.json" for kernel, repeat in the_plan.order)]
@@ -176,7 +176,7 @@ Extension modules: numpy._core._multiarray_umath (total: 1)
 def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_on(execute, body, words):
     body = f"CRASH = {CRASH!r}\nif kernel == 'numpy':\n    print('I begin', flush=True)\n    {body}\nelse:\n    done()"
     outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
-    problems = {outcome.kernel: outcome.problems for outcome in outcomes}
+    problems = {outcome.job.kernel: outcome.problems for outcome in outcomes}
     assert problems["numpy-out"] == ()
     (problem,) = problems["numpy"]
     assert all(word in problem for word in words), problem
@@ -214,7 +214,7 @@ def test_a_record_that_cannot_be_read_is_a_failure_and_is_kept_beside_it(execute
         open(raw, "w").write(text or json.dumps(good))
     """
     outcomes, folder, _ = execute(body, plan("numpy", "numpy-out"))
-    problems = {outcome.kernel: outcome.problems for outcome in outcomes}
+    problems = {outcome.job.kernel: outcome.problems for outcome in outcomes}
     assert problems["numpy-out"] == ()
     (problem,) = problems["numpy"]
     assert problem.startswith("its process left a record that does not count: numpy.0.json.unreadable: ")
@@ -303,7 +303,7 @@ def test_what_a_process_leaves_running_is_stopped_too(execute):
 
 def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
     """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
-    monkeypatch.setattr(process, "TIMEOUT_S", 50.0)
+    monkeypatch.setattr(process, "MOST_TIMEOUT_S", 50.0)
     (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "60"])', plan())
     assert left(outcome)["kept"] is True
 

@@ -108,11 +108,11 @@ def test_one_setting_is_the_run_itself(tmp_path, execute):
     assert only.plan.as_dict() == only.parts[0].plan.as_dict()
     assert (only.plan.setting, only.plan.kernels) == (None, ("numpy", "numpy-out"))
     folder, outcomes = execute(DONE, only)
-    assert folder == outcomes[0].path.parent
+    assert folder == outcomes[0].job.path.parent
     assert {path.name for path in folder.iterdir()} == {"run.json"} | {
         f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
     }
-    assert [outcome.setting for outcome in outcomes] == [None] * 4
+    assert [outcome.job.setting for outcome in outcomes] == [None] * 4
 
 
 def test_every_process_has_the_threads_of_its_setting_and_all_is_read_back(execute):

@@ -7,7 +7,6 @@ import sys
 import textwrap
 import time
 from contextlib import nullcontext
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -81,7 +80,7 @@ def measured(monkeypatch, sample_s, *, seconds=None, interrupts=lambda *_: False
             value = sample_s(plan, at, where)
             if value is not None:
                 benchmarks.append(simulate.benchmark(where, [float(value * simulate.rows_per_call(where))] * 5))
-            job.on_phase(f"timing {case.mode} {case.batch_size}")
+            job.on_phase(job, f"timing {case.mode} {case.batch_size}")
         if interrupts(at, job.folder):
             raise KeyboardInterrupt
         said = facts_of(job.folder, plan, job.workload) | facts(plan, at[0])
@@ -106,7 +105,8 @@ def open_run(results, plan, workload=None):
 def run_plan(plan, workload, folder, on_phase=lambda *_: None):
     """Run a plan in a folder, process by process; return the outcomes."""
     effort = Effort(plan)
-    jobs = (process_.Job(plan, workload, folder, *at, partial(on_phase, *at)) for at in effort.processes())
+    tell = lambda job, phase: on_phase(job.kernel, job.repeat, phase)  # noqa: E731
+    jobs = (process_.Job(plan, workload, folder, *at, tell) for at in effort.processes())
     return [process_.run_process(job, effort, job.kernel) for job in jobs]
 
 

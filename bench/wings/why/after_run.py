@@ -43,7 +43,7 @@ def after_run(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) ->
             seconds=min(seconds, ROOF_S),
             devices=sorted(devices[threads, dtype] - {CPU}),
             binding=bindings[threads],
-            best=look.known(look.path_for(those[0])),
+            best=look.known(those[0]),
         )
         if reason:
             yield f"limits of the machine: {reason}"
