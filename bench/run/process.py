@@ -21,8 +21,8 @@ from mlpbench.bench.machine.child import PHASE, Ended
 from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.machine.threads import with_threads
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import admitted
-from mlpbench.bench.plan.sweep import MOST_TIMEOUT_S, Sweep
+from mlpbench.bench.plan.plan import MOST_TIMEOUT_S, admitted
+from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record import runs, schema, untrusted
 from mlpbench.bench.record.plan import Plan, Ran
 from mlpbench.bench.record.schema import STOPPED, Failure, Record, RecordFile, RecordHead, computed
