@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -9,14 +10,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.text import Text
 
-from mlpbench import __version__
 from mlpbench.bench import words
 from mlpbench.bench.cli import console
 from mlpbench.bench.cli.options import AsJson, Results, read_run
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from mlpbench.bench.wings.fleet.carry import FleetHead
+    from mlpbench.bench.wings.fleet.carry import Worker
     from mlpbench.bench.wings.fleet.dask import Cluster
     from mlpbench.bench.wings.fleet.ssh import Hosts
 
@@ -60,47 +60,31 @@ def fleet(
         Path | None,
         typer.Option(metavar="FILE", help="A TOML file with a table hosts.NAME for each host."),
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with the newest fleet: run what is missing.")] = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
 ) -> None:
     """Run the same plan on every worker of a cluster or host of a list, and report on all of them together.
 
     All other words are those of `mlpbench run`. Each machine runs one process at a time, with its own checks. Results
-    are read before they are copied. Exit 1 if a worker is lost or a kernel failed: --resume runs what is missing.
+    are read before they are copied. Exit 1 if a worker is lost or a kernel failed. For a worker that was lost, start a
+    fleet of it alone.
 
     Example: mlpbench fleet --ssh hosts.toml numpy numba --profile smoke
     """
-    from msgspec.structs import replace
-
     from mlpbench.bench.wings.fleet import carry
-    from mlpbench.bench.wings.fleet.carry import FleetHead
 
     if (dask is None) == (ssh is None):
         raise UserError("say where the workers are: either --dask ADDRESS or --ssh FILE")
-    typed = list(context.args)
-    if resume and typed:
-        raise UserError(f"--resume goes on with the plan of the fleet: leave {typed[0]} out")
-    stamp = f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
-    head = carry.newest(results) if resume else FleetHead(fleet=stamp, words=tuple(typed), version=__version__)
-    if head.version != __version__:
-        raise UserError(f"the fleet was started with mlpbench {head.version}, this is {__version__}: start another one")
-    _check(context, list(head.words))
+    for word in context.args:
+        if (name := word.partition("=")[0]) in _OURS:
+            raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
+    read_run(context, context.args)  # a mistake there is told before any worker is asked
     transport = _transport(dask, ssh)
     try:
-        head = replace(head, workers=carry.entries_of(transport, head.workers))
-        ended = carry.carry_out(transport, head, results, lambda worker, line: console.say(f"{worker}: {line}"))
+        ended = carry.carry_out(transport, context.args, results, lambda worker, line: console.say(f"{worker}: {line}"))
     finally:
         transport.close()
     _tell(ended, results, as_json=as_json)
-
-
-def _check(context: typer.Context, typed: list[str]) -> None:
-    """Refuse words that `mlpbench run` does not take, before any worker is asked; and those that are the fleet's."""
-    for word in typed:
-        if (name := word.partition("=")[0]) in _OURS:
-            raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
-    read_run(context, typed)
 
 
 def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:
@@ -113,22 +97,22 @@ def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:
     return Cluster(str(dask))
 
 
-def _tell(ended: FleetHead, results: Path, *, as_json: bool) -> None:
+def _tell(ended: Sequence[Worker], results: Path, *, as_json: bool) -> None:
     """Report on all runs of a fleet; exit 1 where a worker has none, or a kernel failed."""
     from mlpbench.bench.cli.report import name_left_out, tell, write_reports
     from mlpbench.bench.record import runs as record
     from mlpbench.bench.report import render as documents
 
-    lost = [entry for entry in ended.workers if not entry.done]
-    runs = [run for entry in ended.workers for path in entry.runs for run in record.read_runs(results / path)]
+    lost = [worker for worker in ended if worker.problem]
+    runs = [run for worker in ended for path in worker.runs for run in record.read_runs(results / path)]
     if runs:
         document = documents.build(runs)
         tell(document, as_json=as_json)
-        written = write_reports(document, results, f"fleet-{ended.fleet}")
+        written = write_reports(document, results, f"fleet-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         if not as_json:
             console.out().print(Text(f"page: {written[-1].resolve().as_uri()}"), soft_wrap=True)
-    for entry in lost:
-        console.say(f"{entry.name} has no results: {entry.problem}; --resume runs what is missing", "bold red")
+    for worker in lost:
+        console.say(f"{worker.name} has no results: {worker.problem}", "bold red")
     left_out = name_left_out(runs)
     if lost or left_out or any(run.failures for run in runs):
         raise typer.Exit(1)

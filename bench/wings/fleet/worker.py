@@ -4,9 +4,7 @@ Started as a module it reads one request from stdin and writes the answer to std
 """
 
 import asyncio
-import glob
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -21,7 +19,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import environment
 from mlpbench.bench.plan.plan import SUFFIX
 from mlpbench.bench.record.fields import Name, Text
-from mlpbench.bench.run import seal
 
 #: Lines of what a run said at its end that an answer holds.
 TAIL = 20
@@ -36,13 +33,9 @@ class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became
 
 
 class Request(msgspec.Struct, frozen=True):
-    """The words of a run, the name of the folder that it works in, and the end of the run's name.
-
-    Without words nothing runs.
-    """
+    """The words of a run, and the end of its name. Without words nothing runs."""
 
     words: tuple[str, ...] = ()
-    folder: str = ""
     suffix: str = ""
 
 
@@ -61,31 +54,26 @@ class Answer(msgspec.Struct, frozen=True):
 
 
 def execute(request: Request) -> Answer:
-    """Run the words, or go on with a run that was left in the folder; return its files.
-
-    The folder goes once the run has come to its end.
-    """
-    folder = _folder(request.folder)
-    words = ["--resume"] if any(folder.glob("*/*/run.json")) else request.words
-    command = [sys.executable, "-m", "mlpbench", "run", *words, "--results", str(folder)]
+    """Run the words in a folder that only this user can open, and that goes afterwards; return the files of the run."""
     said: deque[str] = deque(maxlen=TAIL)
-    with subprocess.Popen(
-        command,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        env={**os.environ, SUFFIX: request.suffix},
-        text=True,
-        errors="replace",
-    ) as process:
-        for line in process.stderr or ():
-            said.append(line.rstrip())
-            sys.stderr.write(line)
-            sys.stderr.flush()
-        status = process.wait()
-    files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*/**/*.json"))}
-    if status in FINISHED:
-        shutil.rmtree(folder)
+    with tempfile.TemporaryDirectory(prefix="mlpbench-fleet-") as results:
+        command = [sys.executable, "-m", "mlpbench", "run", *request.words, "--results", results]
+        with subprocess.Popen(
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            env={**os.environ, SUFFIX: request.suffix},
+            text=True,
+            errors="replace",
+        ) as process:
+            for line in process.stderr or ():
+                said.append(line.rstrip())
+                sys.stderr.write(line)
+                sys.stderr.flush()
+            status = process.wait()
+        folder = Path(results)
+        files = {str(path.relative_to(folder)): path.read_bytes() for path in sorted(folder.glob("*/*/**/*.json"))}
     return _answer(status, said, files)
 
 
@@ -93,16 +81,6 @@ def _answer(status: int, said: Iterable[str], files: dict[str, bytes]) -> Answer
     return Answer(
         environment.machine_id(), environment.boot() or environment.host(), __version__, status, tuple(said), files
     )
-
-
-def _folder(name: str) -> Path:
-    """Return the folder that a run of this user has left in the temporary folder under a name, or a new one.
-
-    Its end is random and its mode 700. Anybody may make a folder of such a name: one of somebody else is passed over.
-    """
-    there = sorted(Path(tempfile.gettempdir()).glob(f"{glob.escape(name)}-*"))
-    own = [folder for folder in there if seal.is_private(folder)]
-    return own[0] if own else Path(tempfile.mkdtemp(prefix=f"{name}-"))
 
 
 async def answer(request: bytes) -> bytes:

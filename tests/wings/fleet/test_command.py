@@ -4,11 +4,8 @@ import json
 
 import pytest
 
-from mlpbench import __version__
-from mlpbench.bench.wings.fleet import carry
-from mlpbench.bench.wings.fleet import command as machines
 from support import simulate
-from support.terminal import called, complaint
+from support.terminal import called
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 
@@ -38,8 +35,9 @@ def test_merge_prints_what_is_new(tmp_path, capsys):
         (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
         (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
         (("fleet", "--ssh", "y", "--profil", "smoke"), "No such option: --profil"),
-        (("fleet", "--ssh", "y", "--resume", "numpy"), "leave numpy out"),
-        (("fleet", "--ssh", "y", "--resume"), "no fleet in"),
+        (("fleet", "--ssh", "y", "numpy", "-p", "evil"), "No such option: -p"),
+        (("fleet", "--ssh", "y", "numpy", "--env=x=/evil"), "--env is no option of a fleet"),
+        (("fleet", "--ssh", "y", "numpy", "--repeats", "x"), "cannot read the repeats 'x'"),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
@@ -48,22 +46,3 @@ def test_bad_input_is_one_line(tmp_path, capsys, monkeypatch, words, said):
     assert (status, out, err.count("\n")) == (2, "", 1)
     assert said in err
     assert not (tmp_path / "results").exists()
-
-
-@pytest.mark.parametrize(
-    ("words", "version", "said"),
-    [
-        (("numpy",), "0.9", f"started with mlpbench 0.9, this is {__version__}"),
-        (("numpy", "-p", "evil"), __version__, "No such option: -p"),
-        (("numpy", "--results", "elsewhere"), __version__, "--results is no option of a fleet"),
-        (("numpy", "--env=x=/evil"), __version__, "--env is no option of a fleet"),
-        (("numpy", "--repeats", "x"), __version__, "cannot read the repeats 'x'"),
-    ],
-)
-def test_what_a_file_says_is_checked_as_what_is_typed_before_any_worker_is_asked(
-    tmp_path, capsys, monkeypatch, words, version, said
-):
-    carry.write(tmp_path, carry.FleetHead(fleet="20260101T000000Z", words=words, version=version))
-    monkeypatch.setattr(machines, "_transport", lambda *_: pytest.fail("asked"))
-    told = complaint(*called(capsys, "fleet", "--ssh", "y", "--resume", "--results", tmp_path))
-    assert said in told

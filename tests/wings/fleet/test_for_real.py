@@ -21,14 +21,6 @@ pytestmark = pytest.mark.heavy
 TINY = ("numpy", "--profile", "smoke", "--batch-size", "1", "--repeats", "1")
 
 
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.glob("*/*/*.json")}
-
-
-def newest(results):
-    return json.loads(max(results.glob("fleet-*.json")).read_text())["mlpbench"]
-
-
 @pytest.fixture
 def cluster(tmp_path, quicker):
     """Start a scheduler and two workers, as a cluster has them; return its address and what starts one more."""
@@ -57,9 +49,9 @@ def cluster(tmp_path, quicker):
 
 
 def test_workers_of_dask_one_of_which_dies(cluster, tmp_path, quicker):
-    """The one that dies is named, the other completes; a second start runs what is missing, and nothing else."""
+    """The one that dies is named, the other completes."""
     address, worker = cluster
-    doomed, _ = worker(), worker()
+    worker(), worker()
     results = tmp_path / "results"
     wait_until(lambda: len(_workers(address)) == 2, "two workers")
     command = [sys.executable, "-m", "mlpbench", "fleet", "--dask", address, "--results", str(results), *TINY]
@@ -70,20 +62,9 @@ def test_workers_of_dask_one_of_which_dies(cluster, tmp_path, quicker):
     _, err = running.communicate(timeout=120)
     assert running.returncode == 1, err
     assert f"{first} has no results: lost: " in err
-    assert sum(bool(entry["runs"]) for entry in newest(results)["workers"]) == 1
-    before = contents(results)
-    del doomed
-    worker()
-    wait_until(lambda: len(_workers(address)) == 2, "another worker")
-    again = typed("fleet", "--dask", address, "--results", results, "--resume", cwd=tmp_path, PYTHONPATH=quicker)
-    assert again.returncode == 0, again.stderr
-    assert again.stderr.count(" starts on ") == 1
-    after = contents(results)
-    assert {path: after[path] for path in before} == before
-    found = runs.find_runs(results)
-    assert len(found) == 2
-    assert all(record.kernel == "numpy" for path in found for record in runs.read_run(path).records)
-    assert "page: file://" in again.stdout
+    (run,) = runs.find_runs(results)
+    assert all(record.kernel == "numpy" for record in runs.read_run(run).records)
+    assert list(results.glob("fleet-*.md"))
 
 
 def _workers(address):
@@ -147,7 +128,6 @@ def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path, quicker):
     assert "here: numpy 1/1: " in ran.stderr, "what a run says is told while it runs"
     assert "gone has no results: not reached: gone: " in ran.stderr
     assert "bare has no results: not reached: " in ran.stderr
-    assert [bool(entry["runs"]) for entry in newest(results)["workers"]] == [True, False, False]
     (run,) = runs.find_runs(results)
     assert runs.read_run(run).records[0].kernel == "numpy"
     assert "Traceback" not in ran.stderr
