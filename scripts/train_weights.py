@@ -85,7 +85,7 @@ def without_subnormals(W: NDArray[Any]) -> NDArray[Any]:
 def accuracy(params: Params, data: datasets.Dataset) -> float:
     """Return the share of the rows of ``data`` that the float64 reference puts into the right class."""
     outputs = reference.forward(MNIST, params, data.inputs(np.float32))
-    return float(np.mean(outputs.argmax(axis=1) == data.targets()))
+    return float(np.mean(outputs.argmax(axis=1) == data.labels))
 
 
 def describe(params: Params) -> dict[str, Any]:

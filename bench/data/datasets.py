@@ -44,10 +44,9 @@ _HINT = "`mlpbench fetch` downloads MNIST, MLPBENCH_DATA names a folder that has
 
 @dataclass(frozen=True)
 class Dataset:
-    """Rows to feed a network with, read-only.
+    """Rows to feed a network with. ``source``: where they come from, without folders of this machine.
 
-    ``images``: (n, n_in), uint8 in 0..255 or float in (0, 1). ``labels``: (n,), None where there are none. ``source``:
-    where they come from, without folders of this machine.
+    ``images``: (n, n_in), uint8 in 0..255 or float in (0, 1). ``labels``: (n,), None where there are none.
     """
 
     name: str
@@ -55,58 +54,41 @@ class Dataset:
     labels: NDArray[np.uint8] | None
     source: str
 
-    def __post_init__(self) -> None:
-        self.images.setflags(write=False)
-        if self.labels is not None:
-            self.labels.setflags(write=False)
-
     def __len__(self) -> int:
         return len(self.images)
-
-    @property
-    def n_in(self) -> int:
-        """Inputs of a row."""
-        return int(self.images.shape[1])
 
     @cached_property
     def sha256(self) -> str:
         """The hash of images and labels, made when it is asked for: the book's cell, in the clock, does not ask."""
-        digest = hashlib.sha256(self.images.tobytes())
-        if self.labels is not None:
-            digest.update(self.labels.tobytes())
-        return digest.hexdigest()
+        labels = b"" if self.labels is None else self.labels.tobytes()
+        return hashlib.sha256(self.images.tobytes() + labels).hexdigest()
 
     def inputs(self, dtype: DTypeLike, rows: int | None = None) -> NDArray[Any]:
         """Return ``rows`` rows (all by default), repeated in order, as a new array (rows, n_in) of ``dtype`` in [0, 1].
 
         Raises UserError for fewer than one row, and for more than fit into 8 GiB.
         """
-        dtype = np.dtype(dtype)
-        rows = _checked_rows(len(self) if rows is None else rows, self.n_in * dtype.itemsize)
-        x = np.empty((rows, self.n_in), dtype)
+        rows, dtype = len(self) if rows is None else rows, np.dtype(dtype)
+        _check_rows(rows, self.images[0].size * dtype.itemsize)
+        x = np.empty((rows, self.images[0].size), dtype)
+        # Exactly the book's `x.astype(np.float32); x /= 255.0`, without the array in between.
+        whole = dtype.type(255 if self.images.dtype == np.uint8 else 1)
         for start in range(0, rows, len(self)):
             block = x[start : start + len(self)]
-            if self.images.dtype == np.uint8:
-                # Exactly the book's `x.astype(np.float32); x /= 255.0`, without the array in between.
-                np.divide(self.images[: len(block)], dtype.type(255), out=block, dtype=dtype)
-            else:
-                block[:] = self.images[: len(block)]
+            np.divide(self.images[: len(block)], whole, out=block, dtype=dtype)
         return x
 
-    def targets(self, rows: int | None = None) -> NDArray[np.uint8] | None:
+    def targets(self, rows: int) -> NDArray[np.uint8] | None:
         """Return the labels (rows,) of the rows that `inputs` returns, or None where the data has none."""
-        if self.labels is None:
-            return None
-        return self.labels[np.arange(len(self) if rows is None else rows) % len(self)]
+        return None if self.labels is None else self.labels[np.arange(rows) % len(self)]
 
 
-def _checked_rows(rows: int, row_bytes: int) -> int:
+def _check_rows(rows: int, row_bytes: int) -> None:
     if rows < 1:
         raise UserError(f"cannot take {rows} rows: ask for at least 1")
     if rows * row_bytes > MAX_INPUT_BYTES:
         limit = MAX_INPUT_BYTES // row_bytes
         raise UserError(f"{rows} rows take {rows * row_bytes / 2**30:.1f} GiB: ask for at most {limit}")
-    return rows
 
 
 def digits(part: Part = "test") -> Dataset:
@@ -136,7 +118,7 @@ def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
 
     None is 0: some backends skip zeros, and would be timed on less work. Raises UserError.
     """
-    _checked_rows(rows, spec.input_bytes(1))
+    _check_rows(rows, spec.input_bytes(1))
     images = np.random.default_rng(seed).random((rows, spec.n_in), dtype=spec.np_dtype.type)
     np.maximum(images, np.finfo(spec.np_dtype).epsneg, out=images)
     return Dataset("random", images, None, f"uniform random numbers in (0, 1), seed {seed}")

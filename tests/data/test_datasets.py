@@ -59,8 +59,6 @@ def test_inputs_are_the_books_float32_and_exact_quotients_in_float64_and_fresh()
     np.testing.assert_array_equal(data.inputs("float64"), data.images / 255.0)
     x[:] = 0
     assert data.inputs("float32").any()
-    with pytest.raises(ValueError, match="read-only"):
-        data.images[0] = 0
     for rows in (1, 1000, 2345):  # more than there are repeat in order
         order = np.arange(rows) % 1000
         np.testing.assert_array_equal(data.inputs("float32", rows), book[order])

@@ -20,8 +20,8 @@ def check_index(index: int, dataset: Dataset) -> None:
     """Raise UserError unless ``dataset`` has a row ``index``, counted from 0, and its rows are images of 28x28."""
     if not 0 <= index < len(dataset):
         raise UserError(f"there is no image {index}: {dataset.name} has rows 0 to {len(dataset) - 1}")
-    if dataset.n_in != SIDE * SIDE:
-        raise UserError(f"{dataset.name} rows of {dataset.n_in} values are no images of {SIDE}x{SIDE} pixels")
+    if dataset.images[0].size != SIDE * SIDE:
+        raise UserError(f"{dataset.name} rows of {dataset.images[0].size} values are no images of {SIDE}x{SIDE} pixels")
 
 
 def as_dict(index: int, dataset: Dataset, probabilities: NDArray[Any]) -> dict[str, Any]:
