@@ -19,13 +19,12 @@ from mlpbench.bench.run.process import Outcome
 
 def say_what_comes(planned: Planned, *, verbose: bool) -> None:
     """Say on stderr what is going to run, and what will be wrong with it; ``verbose``: how each process is started."""
-    sweep = planned.sweep
-    for line in _what_comes(sweep):
+    for line in _what_comes(planned.sweep):
         console.say(line)
     for warning in planned.warnings():
         console.say(f"warning: {warning}", "yellow")
     if verbose:
-        part = next(part for part in sweep.parts if part.plan.kernels)
+        part = next(part for part in planned.sweep.parts if part.plan.kernels)
         command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
         console.say(f"each process: {shlex.join(command)}", "dim")
     say_how_it_goes_on(planned)
@@ -80,14 +79,14 @@ def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
         told: set[tuple[str, str | None, str]] = set()
 
         def show(progress: Progress) -> None:
-            repeat, who = progress.repeat, progress.kernel
-            place = f"{repeat + 1}/{plan.repeats}" if repeat < plan.repeats else f"{repeat + 1}"
-            who = f"{who}, {progress.setting}, {place}" if progress.setting else f"{who} {place}"
+            place = f"{progress.repeat + 1}" + (f"/{plan.repeats}" if progress.repeat < plan.repeats else "")
+            who = f"{progress.kernel}{f', {progress.setting},' if progress.setting else ''} {place}"
             if progress.outcome is None:
-                once = " (once, later runs find it done)" if progress.doing == "compiling" and repeat == 0 else ""
-                bar.update(task, description=f"{who}: {progress.doing}{once}")
+                bar.update(task, description=f"{who}: {progress.doing}")
                 return
-            bar.update(task, completed=progress.done, total=progress.total, left=_left(progress, plan))
+            at_most, left_s = "at most " if plan.budget_s is not None else "", progress.left_s
+            time = "" if left_s is None else f"{at_most}{left_s // 60:.0f}:{left_s % 60:02.0f} left"
+            bar.update(task, completed=progress.done, total=progress.total, left=time)
             for problem in progress.problems:
                 if (at := (progress.kernel, progress.setting, problem)) not in told:  # once, and not for each repeat
                     told.add(at)
@@ -96,13 +95,6 @@ def shown(plan: Plan) -> Iterator[Callable[[Progress], None]]:
                 err.print(Text(f"{who}: {_in_words(progress.outcome)}"))
 
         yield show
-
-
-def _left(progress: Progress, plan: Plan) -> str:
-    if progress.left_s is None:
-        return ""
-    at_most = "at most " if plan.budget_s is not None else ""
-    return f"{at_most}{progress.left_s // 60:.0f}:{progress.left_s % 60:02.0f} left"
 
 
 def _in_words(outcome: Outcome) -> str:
@@ -114,8 +106,6 @@ def _in_words(outcome: Outcome) -> str:
         size = min(batches, key=batches.__getitem__)
         gain = "" if single_s is None else f" ({single_s / batches[size]:.3g}x)"
         parts.append(f"{words.seconds(batches[size])} in batches of {size:,}{gain}")
-    if not parts:
-        parts = [f"{words.seconds(time)} a row in {words.case(*case)}" for case, time in outcome.times.items()]
     if outcome.disturbed:
         parts.append(f"{len(outcome.disturbed)} of {len(outcome.times)} timings disturbed")
     return ", ".join(parts)

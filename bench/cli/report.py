@@ -109,30 +109,21 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     if document.cases:
         for line in filter(None, (document.state, *(machine.harness(document) if verbose else ()))):
             out.print(Text(line, "dim"))
-    for line, style in _doubts(document).items():
-        out.print(Text(line, style))
+    tell_doubts(document)
     for run in document.runs:
         before = f"{run.name}: " if len(document.runs) > 1 else ""
         for text in filter(None, (run.shortfall, run.outcome if verbose else None)):
             out.print(Text(before + text))
 
 
-def tell_refused(document: Document, shown: Document) -> None:
-    """Print what is refused in a document and was not in the one that was ``shown``: it takes back numbers of it.
-
-    What one process alone has found takes nothing away, and is printed too.
-    """
-    before = _doubts(shown)
-    for line, style in _doubts(document).items():
-        if line not in before:
-            warning = "Not to be believed in the table above. " if style == "bold red" else ""
-            console.out().print(Text(warning + line, style))
-
-
-def _doubts(document: Document) -> dict[str, str]:
-    """Return what is refused, and what is not checked, with the style of each line."""
-    refused, not_checked = gaps.doubted(document.runs), gaps.doubted(document.runs, judge.UNSURE)
-    return dict.fromkeys(refused, "bold red") | dict.fromkeys(not_checked, "yellow")
+def tell_doubts(document: Document, shown: Document | None = None) -> None:
+    """Print what is refused, and what is not checked; of a document that follows one ``shown``, what is new."""
+    for phase, style in ((judge.PHASE, "bold red"), (judge.UNSURE, "yellow")):
+        before = gaps.doubted(shown.runs, phase) if shown else ()
+        warning = "Not to be believed in the table above. " if shown and phase == judge.PHASE else ""
+        for line in gaps.doubted(document.runs, phase):
+            if line not in before:
+                console.out().print(Text(warning + line, style))
 
 
 def print_end(document: Document, page: Path) -> None:

@@ -10,7 +10,7 @@ from mlpbench.bench.api import run as runs_
 from mlpbench.bench.api.run import Carried
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.progress import hint, say_what_comes, shown
-from mlpbench.bench.cli.report import name_left_out, print_end, tell, tell_refused, write_reports
+from mlpbench.bench.cli.report import name_left_out, print_end, tell, tell_doubts, write_reports
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import OPTIONS, Request
 from mlpbench.bench.record import runs as record
@@ -61,17 +61,13 @@ def carry_out(request: Request, planned: runs_.Planned, *, verbose: bool = False
         def follow(progress: runs_.Progress) -> None:
             show(progress)
             first_round = progress.done == len(plan.kernels) > 1 and plan.repeats > 1
-            if first_round and progress.outcome and not progress.setting and not planned.stopped:
-                _tell_first_times(folders[0], plan.repeats)
+            if not first_round or not progress.outcome or progress.setting or planned.stopped:
+                return
+            if kernels := render.build(record.read_runs(folders[0])).headline.kernels:
+                title = f"First times per sample, of 1 of {plan.repeats} processes each: no intervals yet"
+                console.err().print(console.report_table(times.kernel_table(kernels), title, without="speedup"))
 
         return runs_.carry_out(planned, request.results, on_begin=begin, on_progress=follow)
-
-
-def _tell_first_times(folder: Path, repeats: int) -> None:
-    """Print what one process of each kernel has shown, to stderr: whoever waits need not wait for the intervals."""
-    if kernels := render.build(record.read_runs(folder)).headline.kernels:
-        title = f"First times per sample, of 1 of {repeats} processes each: no intervals yet"
-        console.err().print(console.report_table(times.kernel_table(kernels), title, without="speedup"))
 
 
 def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
@@ -91,7 +87,7 @@ def _tell(carried: Carried, *, verbose: bool, as_json: bool) -> None:
     if as_json:
         tell(document, as_json=True)
     else:
-        tell_refused(document, before)
+        tell_doubts(document, before)
     _write(document, carried.folder, as_json=as_json)
     if name_left_out(document.runs) or any(run.failures for run in document.runs):
         raise typer.Exit(1)
