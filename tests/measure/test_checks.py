@@ -14,7 +14,7 @@ from mlpbench.bench.measure import checks
 from mlpbench.bench.measure.checks import Checks, Usage
 from mlpbench.kernels import conformance, registry
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
@@ -173,10 +173,7 @@ def test_a_thousand_right_results_and_none_is_refused():
         first = params.weights[0][order]
         shuffled = type(params)((first, *params.weights[1:]), params.biases)
         got = NumpyKernel(spec, shuffled).forward(np.ascontiguousarray(x[:, order]))
-        try:
-            conformance.compare(*conformance.expected(spec, params.astype(spec.dtype), x), got, "a call")
-        except NonConforming as refused:  # told with the network
-            pytest.fail(f"{spec}: {refused}")
+        conformance.compare(*conformance.expected(spec, params.astype(spec.dtype), x), got, str(spec))
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,6 @@ def test_a_round_whose_threads_waited_for_processors_is_not_quiet():
     """Two threads that share one processor: the looks on both processors before and after may be quiet."""
     data, looks = rounds((6, CALL_S, (25, 25)), (30, 2 * CALL_S, (25, 25)))
     waits_s = [0.0] * 6 + [1e-3] * 30  # of rounds of 2 ms
-    assert of(Process(timing(data, looks)))[0].call_s == pytest.approx(CALL_S)
     (case,) = of(Process(timing(data, looks, waits_s=waits_s)))
     assert (case.chosen, case.disturbed) == (tuple(range(6)), False)
     (never,) = of(Process(timing(data[6:], looks[6:], waits_s=waits_s[6:])))
