@@ -120,17 +120,6 @@ def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_p
         compare(Side(whole, "numpy"), Side(whole, "fast"))
 
 
-def test_one_absurd_record_costs_that_record(tmp_path):
-    """A clock that jumped back while the kernel was made."""
-    folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)
-    with simulate.edited(folder / "fast.1.json") as content:
-        content["mlpbench"]["kernel_info"]["construct_s"] = -3.0
-    run = simulate.read(folder)
-    assert [len([r for r in run.records if r.kernel == name]) for name in ("numpy", "fast")] == [3, 2]
-    assert "construct_s" in run.damaged[0]
-    assert "fast.1.json" in render.render([run], "md")
-
-
 @pytest.mark.parametrize("info", [{"describe": {"skips_work": True}}, {"describe": {}, "device": "npu"}])
 def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info):
     folder = simulate.write_run(tmp_path, TIMES, repeats=3, noise=0)
