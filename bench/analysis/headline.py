@@ -48,18 +48,13 @@ class KernelFinding:
         gain = words.ratio(self.speedup)
         wording = {
             "same": f"as fast in batches as one at a time, {gain}",
-            "undecided": f"whether batches are faster is unclear{_unless_wide(self.speedup)}",
+            "undecided": f"whether batches are faster is not known, {gain}",
             "wide": "how much faster batches are is unclear",
             "clear": f"{gain} {'faster' if self.speedup.value >= 1 else 'as fast'} in batches",
         }
-        return f"{self.name}: {wording[clarity(self.speedup)]}: {self.times()}."
-
-    def times(self) -> str:
-        """Return the two times per sample in words, without a full stop."""
-        one = f"{words.time(self.one)} per sample one at a time" if self.one else "one at a time not measured"
-        if self.best is None:
-            return f"{one}, no batch measured"
-        return f"{one}, {words.time(self.best)} {_where(self.best_batch_size)}"
+        one, best = (words.time(value) if value else "not measured" for value in (self.one, self.best))
+        both = f"{one} per sample one at a time, {best} {_where(self.best_batch_size)}"
+        return f"{self.name}: {wording[clarity(self.speedup)]}: {both}."
 
 
 @dataclass(frozen=True)
@@ -108,12 +103,11 @@ def find(
     cases: Sequence[CaseSummary],
     titles: Mapping[str, str] = MappingProxyType({}),
     answer: str | None = None,
-    threads: str | None = None,
 ) -> Headline:
     """Return the finding of every run among some cases; without any it says so.
 
     ``titles``: what sentences about a run begin with, where there are several. ``answer``: what the lead says in place
-    of what batching gains. ``threads``: how many were used, as `threads_of` says it.
+    of what batching gains.
     """
     if not cases:
         return Headline("Nothing was timed.", [], [], [])
@@ -129,7 +123,7 @@ def find(
     lead = answer or _lead(kernels, titles)
     if len(runs) == 1 and (first := _of_all(order)):
         lead = f"{first} {lead}"
-    return Headline(f"{lead} {threads}" if threads else lead, sentences, _remarks(cases), kernels)
+    return Headline(lead, sentences, _remarks(cases), kernels)
 
 
 def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
@@ -155,23 +149,12 @@ def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     return Overview(title, fastest.kernel, name, time, tuple(gains), fastest.missing)
 
 
-def threads_of(runs: Sequence[Judged]) -> str | None:
-    """Return how many threads runs were given, as a sentence; None where these are all of the machine, or differ."""
-    records = [record for run in runs for record in run.records if record.cases]
-    machines = [record.environment.machine for record in records]
-    processors = {len(machine.affinity or ()) or machine.logical_cpus for machine in machines}
-    given = {record.threads for record in records}
-    if len(given) != 1 or len(processors) != 1 or given == processors or None in given | processors:
-        return None
-    return f"Measured with {given.pop()} of {words.things(processors.pop() or 0, 'thread')}."
-
-
 def against(ratio: Ratio, other: str) -> str:
     """Return what a ratio, the time of the ``other`` / this one's, says: ``1.8x (1.6 to 2.0) faster than`` it."""
     gain, ahead = words.ratio(ratio), ratio.value >= 1
     wording = {
         "same": f"as fast as {other}, {gain}",
-        "undecided": f"not told apart from {other}{_unless_wide(ratio)}",
+        "undecided": f"not told apart from {other}, {gain}",
         "wide": f"by an unclear factor {'faster' if ahead else 'slower'} than {other}",
         "clear": f"{gain} {'faster than' if ahead else 'as fast as'} {other}",
     }
@@ -205,8 +188,7 @@ def _of_all(order: Sequence[tuple[CaseSummary, Ratio]]) -> str | None:
     (first, _), (second, lead), *_ = checked
     where = _where(None if first.mode == "per_sample" else first.batch_size)
     addition = {"same": f"; {second.name} is as fast", "undecided": f"; {second.name} may be as fast"}
-    sentence = f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}"
-    return f"{sentence}{addition.get(clarity(lead), '')}."
+    return f"Fastest: {first.name}, {words.time(first.sample)} per sample {where}{addition.get(clarity(lead), '')}."
 
 
 def _lead(kernels: Sequence[KernelFinding], titles: Mapping[str, str]) -> str:
@@ -242,8 +224,3 @@ def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
     if ratio.low <= 1 <= ratio.high:
         return "undecided"
     return "wide" if words.is_wide(ratio.low, ratio.high) else "clear"
-
-
-def _unless_wide(ratio: Ratio) -> str:
-    """Return a comma and the ratio; nothing where its interval is too wide to say more than "unclear"."""
-    return "" if words.is_wide(ratio.low, ratio.high) else f", {words.ratio(ratio)}"

@@ -206,7 +206,7 @@ def heading(findings: Findings) -> Headline:
     """Return what the runs show, with the answer to what was asked and the notes of all parts."""
     titles = {run.name: run.shown for run in findings.runs if run.shown}
     answer = next(iter(findings.of(answers).values()), None) or None
-    finding = headline.find(findings.cases, titles, answer, headline.threads_of(findings.runs))
+    finding = headline.find(findings.cases, titles, answer)
     notes = [note for part in registered() if part.notes for note in part.notes(findings)]
     return replace(finding, remarks=[*finding.remarks, *notes])
 
