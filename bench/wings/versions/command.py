@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import shutil
+import signal
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -129,18 +129,18 @@ def _say_what_it_shows(request: Request, kernels: int) -> None:
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    """Make the folder of both environments, which goes with the block, or if it is kept only where the block failed."""
+    """Make the folder of both environments, which goes with the block unless it is kept.
+
+    A request to end ends the block as Ctrl-C does.
+    """
     from mlpbench.bench.machine.scratch import scratch
 
-    with runs_.ended_by_request(), ExitStack() as at_end:
-        if keep:
-            folder = Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))
-            at_end.callback(shutil.rmtree, folder, ignore_errors=True)
-        else:
-            folder = at_end.enter_context(scratch())
-        yield folder
-        if keep:
-            at_end.pop_all()
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        with nullcontext(Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))) if keep else scratch() as folder:
+            yield folder
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[Env]:

@@ -246,7 +246,6 @@ def _said(output: str) -> str:
 @contextmanager
 def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
     """Check a commit out beside the repository, whose own files stay as they are; take it away behind the block."""
-    _forget_killed(repository)
     added = git(repository, "worktree", "add", "--quiet", "--detach", str(folder), commit)
     if added.returncode != 0:
         raise UserError(f"{commit[:SHORT]}: git makes no worktree: {_said(added.stderr)}")
@@ -259,17 +258,6 @@ def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
         yield project
     finally:
         git(repository, "worktree", "remove", "--force", str(folder))
-
-
-def _forget_killed(repository: Path) -> None:
-    """Let git forget the worktrees of comparisons that were killed: their folders are gone, and it still lists them."""
-    for line in git(repository, "worktree", "list", "--porcelain").stdout.splitlines():
-        there = Path(line.removeprefix("worktree "))
-        ours = (
-            line.startswith("worktree ") and there.name == WORKTREE and there.parent.parent.name.startswith("mlpbench-")
-        )
-        if ours and not there.exists():
-            git(repository, "worktree", "remove", "--force", str(there))
 
 
 def write_wheel(folder: Path) -> Path:

@@ -120,15 +120,14 @@ class Floor:
 
 @dataclass(frozen=True)
 class RoofVerdict:
-    """How near a case comes to the roof that binds it. ``share`` is floor / measured; above 1 it needs a ``reason``.
+    """How near a case comes to the roof that binds it: ``share`` is floor / measured; above 1 it has a ``reason``.
 
-    ``impossible``: the share cannot be; ``skips``: the kernel declares that it skips work.
+    ``impossible``: the share cannot be.
     """
 
     binding: Floor
     share: float
     impossible: bool = False
-    skips: bool = False
     reason: str | None = None
 
 
@@ -174,30 +173,27 @@ def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: 
 
     A kernel that ``skips`` work has to read its inputs all the same, to know what it may skip.
     """
-    all_floors = floors(work, roofs)
+
+    def verdict(floor: Floor, reason: str | None = None, *, impossible: bool = False) -> RoofVerdict:
+        return RoofVerdict(floor, floor.seconds / call_s, impossible, reason)
+
+    first, *_ = all_floors = floors(work, roofs)
     # Another library may launch faster than CuPy, by which the floor of a launch is measured: it refuses nothing.
     found = [floor for floor in all_floors if floor.what != "launch"]
     # Roofs that were measured while something else ran were a sixth at a load of 8 on two processors.
     binding, limit = found[0], 10.0 if roofs.disturbed else IMPOSSIBLE
     share = binding.seconds / call_s
-    if share <= IMPOSSIBLE and all_floors[0].what == "launch":
-        above = all_floors[0].seconds / call_s
-        return RoofVerdict(
-            all_floors[0],
-            above,
-            skips=skips,
-            reason="it launches faster than CuPy does" if above > IMPOSSIBLE else None,
-        )
     if share <= IMPOSSIBLE:
-        return RoofVerdict(binding, share, skips=skips)
+        is_faster = first.what == "launch" and first.seconds > IMPOSSIBLE * call_s
+        return verdict(first, "it launches faster than CuPy does" if is_faster else None)
     if skips:
         inputs = next((floor for floor in found if floor.what == "inputs"), None)
         if inputs is None or inputs.seconds <= limit * call_s:
-            return RoofVerdict(binding, share, skips=True, reason="it declares that it skips work")
-        return RoofVerdict(inputs, inputs.seconds / call_s, impossible=True, skips=True, reason="inputs are not read")
+            return verdict(binding, "it declares that it skips work")
+        return verdict(inputs, "inputs are not read", impossible=True)
     if share <= limit:
-        return RoofVerdict(binding, share, reason="something else ran beside the roofs")
-    return RoofVerdict(binding, share, impossible=True, reason=why or "no cause is known")
+        return verdict(binding, "something else ran beside the roofs")
+    return verdict(binding, why or "no cause is known", impossible=True)
 
 
 def cause(calls: Sequence[tuple[int, float]]) -> str:

@@ -5,7 +5,6 @@ import csv
 import hashlib
 import io
 import json
-import shutil
 import sys
 import zipfile
 from pathlib import Path
@@ -82,18 +81,6 @@ def repository(folder, name):
     for words in (("init", "--quiet"), ("add", "."), ("commit", "--quiet", "-m", "all")):
         git(folder, *words)
     return folder
-
-
-def test_a_worktree_of_a_comparison_that_was_killed_is_forgotten(tmp_path):
-    repository(tmp_path, "pyproject.toml")
-    killed, theirs = (tmp_path / name / "old" / environments.WORKTREE for name in ("mlpbench-1a2b", "other"))
-    for folder in (killed, theirs):
-        git(tmp_path, "worktree", "add", "--quiet", "--detach", folder)
-        shutil.rmtree(folder.parent)
-    with environments._worktree(tmp_path / "new", "HEAD", tmp_path):
-        listed = git(tmp_path, "worktree", "list", "--porcelain")
-    assert str(killed) not in listed
-    assert str(theirs) in listed, "what somebody else has lost stays listed"
 
 
 def test_a_commit_without_a_package_and_mlpbench_itself_are_refused(tmp_path, uv):
