@@ -90,7 +90,7 @@ def test_a_case_without_two_repeats_has_no_width_and_wild_ones_have_a_number():
     made = Effort(plan(kernels=["one"], target=None, budget_s=None, repeats=2))
     made.note("one", 0, 1.0, {("batched", 10): 1e-9, ("per_sample", 100): 1.0})
     made.note("one", 1, 1.0, {("batched", 10): 1e3})
-    assert {case.mode: case.half_width for case in made.ending().cases} == {"batched": 1e9, "per_sample": None}
+    assert [case.half_width for case in made.ending().cases] == [None, 1e9]
 
 
 def test_repeats_go_where_intervals_are_too_wide():
@@ -104,23 +104,16 @@ def test_repeats_go_where_intervals_are_too_wide():
     assert all(case.half_width <= 0.02 for case in made.ending().cases)
 
 
-@pytest.mark.parametrize("budget", [1.0, 11.0, 13.0, 21.9, 60.0])
-def test_the_budget_is_kept_but_for_the_first_process(budget):
-    the_plan = plan(budget_s=budget)
-    made, order = run(the_plan, dict.fromkeys(KERNELS, 0.3))
-    assert len(order) == max(1, int(budget / 2))
-    assert made.spent_s <= max(budget, 2)
-    assert made.ending().left_out == tuple(at for at in the_plan.order if at not in order), "what has no time is named"
-
-
-@pytest.mark.parametrize(("budget", "repeats"), [(17.0, [1, 1, 2, 2]), (21.0, [2, 2, 2, 2]), (28.0, [3, 3, 3, 3])])
-def test_where_time_is_short_all_kernels_have_fewer_repeats_rather_than_some_none(budget, repeats):
-    made = Effort(plan("abcd", budget_s=budget))
+@pytest.mark.parametrize("budget", [1.0, 11.0, 13.0, 17.0, 21.9, 28.0, 60.0])
+def test_where_time_is_short_all_kernels_have_fewer_repeats_and_what_has_none_is_named(budget):
+    the_plan = plan("abcd", budget_s=budget)
+    made = Effort(the_plan)
     order = each(made, lambda kernel, repeat: made.note(kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, TIMES))
-    planned = plan("abcd", budget_s=budget).order
-    assert sorted(Counter(kernel for kernel, _ in order).values()) == repeats
-    assert order == list(planned)[: len(order)], "in the planned order"
-    assert made.spent_s <= budget
+    repeats = Counter(kernel for kernel, _ in order)
+    assert max(repeats.values()) - min(repeats[kernel] for kernel in "abcd") <= 1
+    assert made.spent_s <= budget + 2.0 / effort.LATER, "what a first process takes is not known"
+    assert order[: len(the_plan.order)] == list(the_plan.order)[: len(order)], "in the planned order"
+    assert made.ending().left_out == tuple(at for at in the_plan.order if at not in order)
 
 
 def test_last_repeats_and_slow_kernels_are_left_out_first():

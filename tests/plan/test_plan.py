@@ -12,18 +12,7 @@ from hypothesis import strategies as st
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.cases import Case
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.plan import probe, sweep
-from mlpbench.bench.plan.plan import (
-    PROFILES,
-    USUAL,
-    admitted,
-    case_order,
-    clock_options,
-    make_plan,
-    profile,
-    shuffled,
-    timeout_s,
-)
+from mlpbench.bench.plan import plan, probe, sweep
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.plan import Plan
@@ -39,25 +28,25 @@ def rounds(order):
 
 @given(repeats=st.integers(1, 9), seed=st.integers(0, 2**32 - 1))
 def test_every_repeat_holds_every_kernel_once(repeats, seed):
-    order = shuffled(KERNELS, repeats, seed)
+    order = plan.shuffled(KERNELS, repeats, seed)
     assert len(rounds(order)) == repeats
     for repeat, points in enumerate(rounds(order)):
         assert sorted(points) == sorted((kernel, repeat) for kernel in KERNELS)
-    assert order == shuffled(KERNELS, repeats, seed)
+    assert order == plan.shuffled(KERNELS, repeats, seed)
 
 
 def test_the_order_follows_the_seed_which_is_another_each_time():
-    assert len({tuple(shuffled(KERNELS, 3, seed)) for seed in range(20)}) > 15
-    kernels = {tuple(kernel for kernel, _ in points) for points in rounds(shuffled(KERNELS, 20, 0))}
+    assert len({tuple(plan.shuffled(KERNELS, 3, seed)) for seed in range(20)}) > 15
+    kernels = {tuple(kernel for kernel, _ in points) for points in rounds(plan.shuffled(KERNELS, 20, 0))}
     assert len(kernels) > 5, "a fixed order would make one kernel always run after the same other"
     assert {first for first, *_ in kernels} == set(KERNELS), "every kernel comes first sometimes"
-    assert len({make_plan(profile("quick"), KERNELS, SIZES, repeats=1, commit=None).seed for _ in "ab"}) == 2
+    assert len({plan.make_plan(plan.profile("quick"), KERNELS, SIZES, repeats=1, commit=None).seed for _ in "ab"}) == 2
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 def test_cases_run_in_an_order_of_their_own_in_every_turn_of_every_process(threads):
     def order(seed, *at):
-        return tuple(case_order(SIZES, seed, *at, threads=threads))
+        return tuple(plan.case_order(SIZES, seed, *at, threads=threads))
 
     points = [(kernel, repeat, turn) for kernel in KERNELS[:2] for repeat in range(4) for turn in range(5)]
     orders = {point: order(1, *point) for point in points}
@@ -68,7 +57,7 @@ def test_cases_run_in_an_order_of_their_own_in_every_turn_of_every_process(threa
 
 def test_behind_large_batches_of_several_threads_comes_one_small_batch_at_most():
     """Each second turn ends as the next one begins, so that a pool of threads is waited for once in two turns."""
-    in_turn = [case_order(SIZES, 1, "numpy", 3, turn, threads=2) for turn in range(4)]
+    in_turn = [plan.case_order(SIZES, 1, "numpy", 3, turn, threads=2) for turn in range(4)]
     up = [False] * 3 + [True] * 3
     assert [[case.batch_size > 3 for case in order] for order in in_turn] == [up[::-1], up, up[::-1], up]
 
@@ -76,11 +65,11 @@ def test_behind_large_batches_of_several_threads_comes_one_small_batch_at_most()
 def test_a_plan_is_read_back_from_its_json():
     settings = {"repeats": 2, "seed": 7, "threads": 2, "skipped": {"cupy": "no driver"}}
     settings |= {"command": ["mlpbench", "run"], "commit": "0123456789abcdef"}
-    made = make_plan(profile("quick"), KERNELS, [Case("batched", 10)], **settings)
+    made = plan.make_plan(plan.profile("quick"), KERNELS, [Case("batched", 10)], **settings)
     read = msgspec.json.decode(json.dumps(made.as_dict()), type=Plan)
     assert read == made
     assert (read.profile, read.kernels, read.cases) == ("quick", tuple(KERNELS), (Case("batched", 10),))
-    assert list(read.order) == shuffled(KERNELS, 2, 7)
+    assert list(read.order) == plan.shuffled(KERNELS, 2, 7)
     moment = datetime.fromisoformat(read.started)
     assert read.run_id == f"{moment.astimezone(UTC):%Y%m%dT%H%M%SZ}-01234567"
 
@@ -89,15 +78,15 @@ def test_a_plan_is_read_back_from_its_json():
 
 
 def test_profiles_are_the_ones_that_were_promised():
-    quick, gpu, book = map(profile, ("quick", "gpu", "book"))
+    quick, gpu, book = map(plan.profile, ("quick", "gpu", "book"))
     assert (quick.kernels, quick.modes, quick.repeats) == (None, ("per_sample", "batched"), 5)
     assert quick.batch_sizes == (1, 10, 100, 1000, 10_000)
-    assert USUAL == ("numpy", "numba", "numba-parallel", "numba-simd", "cupy"), "what most readers know"
+    assert plan.USUAL == ("numpy", "numba", "numba-parallel", "numba-simd", "cupy"), "what most readers know"
     assert gpu.batch_sizes == tuple(10**n for n in range(7))
     both = [Case(mode, size) for mode in ("batched", "book") for size in (1, 100)]
     assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
     with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
-        profile("quik")
+        plan.profile("quik")
 
 
 def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
@@ -107,20 +96,20 @@ def test_a_case_is_timed_once_and_one_at_a_time_is_one_case():
         cases_.grid(("batch",), (1,))
 
 
-@pytest.mark.parametrize("name", list(PROFILES))
+@pytest.mark.parametrize("name", list(plan.PROFILES))
 def test_the_clock_keeps_the_rules_in_every_profile_and_is_admitted(name):
-    chosen, asked = profile(name), clock_options(profile(name))
+    chosen, asked = plan.profile(name), plan.clock_options(plan.profile(name))
     options = dict(option.removeprefix("--benchmark-").partition("=")[::2] for option in asked)
     assert (options["warmup"], options["disable-gc"]) == ("on", "")
     assert float(options["min-time"]) >= 0.001
     assert (float(options["max-time"]), int(options["min-rounds"])) == (chosen.max_time_s, chosen.min_rounds)
     asked += ["--p99=5ms", "--p99=.2 us", "--cold"]
-    assert admitted(asked) == asked
+    assert plan.admitted(asked) == asked
 
 
 def test_pytest_by_hand_measures_as_the_default_profile_does():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
-    assert set(clock_options(profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
+    assert set(plan.clock_options(plan.profile("quick"))) <= set(project["tool"]["pytest"]["ini_options"]["addopts"])
 
 
 @pytest.mark.parametrize(
@@ -134,7 +123,7 @@ def test_pytest_by_hand_measures_as_the_default_profile_does():
 )
 def test_any_other_word_for_the_clock_is_refused(word):
     with pytest.raises(UserError, match=r"^mlpbench\.plan\.clock: .* is no option of the clock; start a new run$"):
-        admitted(["--benchmark-disable-gc", word])
+        plan.admitted(["--benchmark-disable-gc", word])
 
 
 # -- a request
@@ -142,12 +131,12 @@ def test_any_other_word_for_the_clock_is_refused(word):
 
 def test_a_kernel_that_hangs_leaves_time_of_the_budget_for_others():
     expected = {(105, 2): 52.5, (105, 1): 105, (20, 1): 60, (20, 7): 30, (1200, 7): 600, (300, 1): 300, (None, 7): 600}
-    assert {at: timeout_s(*at) for at in expected} == expected
+    assert {at: plan.timeout_s(*at) for at in expected} == expected
 
 
 def test_a_request_for_a_p99_and_the_full_profile_ask_the_clock_for_more(monkeypatch):
     monkeypatch.setattr(probe, "probe_all", lambda names, *_: [Probed(n, n, "cpu", "1", None) for n in names])
-    asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=profile("full"))]
+    asked = [Request(kernels=("numpy",)), Request(p99_s=0.005, profile=plan.profile("full"))]
     usual, more = (sweep.plan(request).plan.clock for request in asked)
     assert "--cold" not in usual
     assert more[-2:] == ("--p99=5000000ns", "--cold")
@@ -158,7 +147,7 @@ def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatc
         answers = {"cupy": Probed("cupy", "cupy", "cuda", "14", reason)}
         here = lambda names, *_: [answers.get(name, Probed(name, name, "cpu", "1", None)) for name in names]  # noqa: E731
         monkeypatch.setattr(probe, "probe_all", here)
-        request = Request(profile=profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
+        request = Request(profile=plan.profile("gpu"), kernels=named, data="digits", repeats=1, seed=1)
         return set(sweep.plan(request).plan.kernels)
 
     assert planned() == {"cupy", "numpy"}
