@@ -2,7 +2,6 @@
 
 import os
 import random
-import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from datetime import UTC, datetime
 from typing import Any
 
 from mlpbench.bench.cases import ALL_ROWS, CUDA, Case
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.plan import Plan
 from mlpbench.kernels.registry import one_of
 
@@ -142,22 +140,6 @@ def timeout_s(budget_s: float | None, kernels: int) -> float:
     """
     longest_s = MOST_TIMEOUT_S if budget_s is None else max(budget_s, 60.0) if kernels == 1 else max(budget_s / 2, 30.0)
     return min(longest_s, MOST_TIMEOUT_S)
-
-
-#: All that a plan asks of the clock.
-_ADMITTED = re.compile(
-    r"--benchmark-(disable-gc|warmup=on|(warmup-iterations|min-rounds)=\d+|(min|max)-time=\d*\.?\d+(e-?\d+)?)"
-    r"|--p99=\d*\.?\d+ *[a-zµ]+|--cold|--mlpbench-audit",
-    re.ASCII,
-)
-
-
-def admitted(clock: Sequence[str]) -> list[str]:
-    """Return the clock's options of a plan, which may stand in anybody's file. Raises UserError for any other word."""
-    for word in clock:
-        if not _ADMITTED.fullmatch(word):
-            raise UserError(f"mlpbench.plan.clock: {word[:40]!r} is no option of the clock; start a new run")
-    return list(clock)
 
 
 def clock_options(profile: Profile) -> list[str]:

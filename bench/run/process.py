@@ -21,7 +21,7 @@ from mlpbench.bench.machine.child import PHASE, Ended
 from mlpbench.bench.machine.scratch import scratch
 from mlpbench.bench.machine.threads import with_threads
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import MOST_TIMEOUT_S, admitted
+from mlpbench.bench.plan.plan import MOST_TIMEOUT_S
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record import runs, schema, untrusted
 from mlpbench.bench.record.plan import Plan, Ran
@@ -128,7 +128,7 @@ def _words(plan: Plan, options: Options, kernel: str) -> list[str]:
         *(f"--batch-size={size}" for size in sizes),
         *(f"--per-sample-rows={rows}" for rows in singles),
         *options.arguments(),
-        *admitted(plan.clock),
+        *plan.clock,
     ]
 
 

@@ -64,12 +64,6 @@ def test_the_command_is_what_one_types_by_hand():
     ]
 
 
-def test_a_word_of_a_file_that_is_no_option_of_the_clock_never_reaches_pytest(execute):
-    hostile = replace(plan(), clock=(*plan().clock, "-p", "evil"))
-    with pytest.raises(UserError, match="'-p' is no option of the clock"):
-        execute("leave(words=words)", hostile)
-
-
 def test_one_at_a_time_alone_names_no_batch_size():
     words = process.pytest_command(plan(cases=CASES[:1]), OPTIONS, "numba")
     assert not [word for word in words if word.startswith("--batch-size")]

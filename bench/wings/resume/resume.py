@@ -16,7 +16,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card, environment
 from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.effort import Effort
-from mlpbench.bench.plan.plan import admitted
 from mlpbench.bench.plan.request import NEWEST, Request
 from mlpbench.bench.plan.sweep import Part, Sweep, inspected, interpreters
 from mlpbench.bench.record import runs, untrusted
@@ -205,7 +204,6 @@ def _refuse_foreign(file: Path, head: PlanHead) -> None:
         why = changed if head.seal else "it has no seal: an older version made it, or one that could keep no key"
         advice = "only whoever made a run resumes it, so start a new one"
         raise UserError(f"{file} is not as your mlpbench writes it: {why}; {advice}")
-    admitted(head.plan.clock)
     if strange := {kernel for kernel, _ in head.plan.order} - set(head.plan.kernels):
         raise UserError(f"{file}: mlpbench.plan.order: {min(strange)} is no kernel of this plan")
 
