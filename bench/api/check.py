@@ -52,7 +52,7 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         name = f"{name.__name__}-{id(name):x}"
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
     name = registry.give(name)  # an unknown name is told before anything else
-    workload = Workload(Options.of(options))
+    workload = Workload(Options(**{name: str(value) for name, value in options.items() if value is not None}))
     _ = workload.inputs, workload.params  # and so is bad input
     # One in a file may end its process, or not end.
     found = verdict.ask(workload.options, name) if name in files.given() else verdict.here(workload, name)

@@ -1,10 +1,9 @@
 """What a run computes: the specification, its parameters and its inputs, as the user's options name them."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,33 +23,16 @@ from mlpbench.kernels.spec import MNIST, ForwardSpec
 
 @dataclass(frozen=True)
 class Options:
-    """The options that say what is computed; None where not given. ``model`` may name the network, too."""
+    """The options that say what is computed, as texts; None where not given. ``model`` may name the network, too."""
 
     spec: str | None = None
     dtype: str = MNIST.dtype
     data: str | None = None
-    model: Path | None = None
-
-    @classmethod
-    def of(cls, texts: Mapping[str, str | None]) -> Self:
-        """Return the options of which these are the `texts`."""
-        model = texts.get("model")
-        return cls(**{**texts, "model": Path(model) if model else None})  # type: ignore[arg-type]  # as the fields say
-
-    def texts(self) -> dict[str, str | None]:
-        """Return every option as JSON can hold it."""
-        return {name: None if value is None else str(value) for name, value in asdict(self).items()}
+    model: str | None = None
 
     def arguments(self) -> list[str]:
         """Return them as pytest takes them, without those that are not given."""
-        return [f"--{name}={text}" for name, text in self.texts().items() if text is not None]
-
-    def read_spec(self) -> ForwardSpec:
-        """Return the specification, typed, of the model or the book's. Raises SpecError and ParamsError."""
-        if self.spec is not None:
-            return ForwardSpec.parse(self.spec, dtype=self.dtype)
-        named = network.spec_of(self.model) if self.model and network.is_network(self.model) else MNIST
-        return ForwardSpec.parse(named.text, dtype=self.dtype)
+        return [f"--{name}={text}" for name, text in vars(self).items() if text is not None]
 
 
 @dataclass(frozen=True)
@@ -59,10 +41,14 @@ class Workload:
 
     options: Options
     rows: int = ALL_ROWS
-    spec: ForwardSpec = field(init=False)
 
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "spec", self.options.read_spec())
+    @cached_property
+    def spec(self) -> ForwardSpec:
+        """The specification that is named, else the model's, else the book's. Raises SpecError and ParamsError."""
+        text, model = self.options.spec, self.options.model
+        if text is None:
+            text = (network.spec_of(Path(model)) if model and network.is_network(Path(model)) else MNIST).text
+        return ForwardSpec.parse(text, dtype=self.options.dtype)
 
     @cached_property
     def dataset(self) -> Dataset:
@@ -74,7 +60,7 @@ class Workload:
     def weights_source(self) -> str:
         """Where the parameters come from: a file, "trained" (ships with the project) or "seeded" (random)."""
         if self.options.model is not None:
-            return str(self.options.model)
+            return self.options.model
         if (self.spec.sizes, self.spec.hidden, self.spec.output) != (MNIST.sizes, MNIST.hidden, MNIST.output):
             return "seeded"
         if self.options.data != "mnist":

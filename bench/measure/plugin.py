@@ -53,7 +53,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     add("--batch-size", metavar="N", help="rows per call, or all (10,000); may be repeated", **many)
     add("--per-sample-rows", metavar="N", default=single, help=f"rows of a round of per_sample; default: {single}")
     add("--data", metavar="NAME", help="digits, mnist or random; default: digits where they fit")
-    add("--model", metavar="FILE", type=Path, help="weights or a network; default: those shipped")
+    add("--model", metavar="FILE", help="weights or a network; default: those shipped")
     add("--spec", help=f"sizes of the layers and activations; default: {MNIST.text}")
     add("--dtype", default=MNIST.dtype, help="float32 or float64; default: %(default)s")
     add("--mlpbench-run", metavar="FILE", type=Path, help="run.json of the run that this process belongs to")

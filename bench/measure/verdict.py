@@ -44,7 +44,7 @@ class Verdict(Block, frozen=True, omit_defaults=True):
 def ask(options: Options, name: str) -> Verdict:
     """Return the verdict of a process of its own on a kernel, which may print anything, hang or end it."""
     # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
-    process = child.ask(__name__, {"kernel": name, "options": options.texts()}, timeout_s=300)
+    process = child.ask(__name__, {"kernel": name, "options": vars(options)}, timeout_s=300)
     with suppress(msgspec.ValidationError):
         found = msgspec.convert({"reason": None, **(process.found or {}), "kernel": name}, Verdict)
         if found.accuracy is None:
@@ -88,4 +88,4 @@ def _place(raised: BaseException, kernel: str) -> str:
 
 if __name__ == "__main__":
     asked = child.question()
-    child.tell(here(Workload(Options.of(asked["options"])), asked["kernel"]).as_dict())
+    child.tell(here(Workload(Options(**asked["options"])), asked["kernel"]).as_dict())

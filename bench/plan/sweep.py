@@ -163,12 +163,13 @@ def grid(request: Request) -> list[Case]:
 def make_options(request: Request) -> Options:
     """Return what is computed in the first setting."""
     spec, dtype = next(iter(request.spec), None), next(iter(request.dtype), Options.dtype)
-    return Options(spec.text if spec else None, dtype, request.data, request.model)
+    model = str(request.model) if request.model else None
+    return Options(spec.text if spec else None, dtype, request.data, model)
 
 
 def make_settings(request: Request, envs: Sequence[str]) -> list[Setting]:
     """Return every combination of what was asked for; ``envs``: names of environments, none for our own."""
-    specs = [spec.label() for spec in request.spec or (make_options(request).read_spec(),)]
+    specs = [spec.label() for spec in request.spec or (Workload(make_options(request)).spec,)]
     if len(set(specs)) < len(set(request.spec)):
         raise UserError("--spec: two networks of the same sizes: a sweep tells networks apart by their sizes")
     threads, dtypes = request.threads or (base.processors(),), request.dtype or (Options.dtype,)

@@ -53,7 +53,7 @@ def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, li
 
 def _head(part: Part) -> PlanHead:
     _, (*_, data, _), (_, weights) = part.workload.facts()
-    computed = Computed(part.workload.options.texts(), part.workload.rows, data, weights)
+    computed = Computed(vars(part.workload.options), part.workload.rows, data, weights)
     return PlanHead(plan=part.plan, computed=computed)
 
 

@@ -62,7 +62,7 @@ def test_weights_are_those_that_are_named_else_the_books_where_they_lie_beside_m
     spec = ForwardSpec((20, 10, 3))
     assert Workload(Options(spec="20-10-3")).params.sha256() == seeded(spec, 0).sha256()
     save_params(fake_mnist / "mine.npz", seeded(spec, 5))
-    workload = Workload(Options(spec="20-10-3", model=fake_mnist / "mine.npz"))
+    workload = Workload(Options(spec="20-10-3", model=str(fake_mnist / "mine.npz")))
     assert workload.facts()[2] == ("mine.npz", seeded(spec, 5).sha256())
     book = fake_mnist / WEIGHTS_FILE
     book.touch()
@@ -71,7 +71,7 @@ def test_weights_are_those_that_are_named_else_the_books_where_they_lie_beside_m
         (Options(data="mnist"), str(book)),
         (Options(spec="784-10", data="mnist"), "seeded"),
         (Options(data="digits"), "trained"),
-        (Options(data="mnist", model=TRAINED_FILE), str(TRAINED_FILE)),
+        (Options(data="mnist", model=str(TRAINED_FILE)), str(TRAINED_FILE)),
     ):
         assert Workload(options).weights_source == source
     book.unlink()
@@ -82,7 +82,7 @@ def test_options_survive_the_way_through_pytests_command_line(tmp_path):
     parser = Parser(_ispytest=True)
     plugin.pytest_addoption(parser)
     folder = tmp_path / "with space=and sign"
-    every = Options("20-10-3:relu/identity", "float64", "random", folder / "w.npz")
+    every = Options("20-10-3:relu/identity", "float64", "random", str(folder / "w.npz"))
     for options in (Options(), every):
         words = options.arguments()
         read = parser.parse(words)

@@ -39,7 +39,7 @@ def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[S
     if contestant.kernel_info.facts.compute_mode == "exclusive":
         return [], EXCLUSIVE
     workload, cases = suite.workload, [asdict(case) for case in suite.cases if case.mode != "book"]
-    asked = {"kernel": contestant.name, "options": workload.options.texts(), "rows": workload.rows, "cases": cases}
+    asked = {"kernel": contestant.name, "options": vars(workload.options), "rows": workload.rows, "cases": cases}
     # A start that takes longer is stuck, and must not take this process, with its times, along.
     allowed_s = suite.plan.timeout_s if suite.plan else None
     limit_s = 120.0 if allowed_s is None else min(120.0, allowed_s / 3)
@@ -59,7 +59,7 @@ def measure_start(asked: dict[str, Any]) -> Start:
 
     Times come first and the gate after them: a kernel that then does not conform raises NonConforming, and has none.
     """
-    workload = Workload(Options.of(asked["options"]), asked["rows"])
+    workload = Workload(Options(**asked["options"]), asked["rows"])
     x, params = workload.inputs, workload.params
     with elapsed() as importing:
         kernel_class = registry.load(asked["kernel"])

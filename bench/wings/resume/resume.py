@@ -215,7 +215,8 @@ def _parts(heads: list[PlanHead]) -> list[Part]:
     for head in heads:
         plan, computed = head.plan, head.computed
         assert computed is not None, "read() has looked"  # noqa: S101
-        workload = loaded.setdefault(repr(computed), Workload(Options.of(computed.options), computed.rows))
+        options = Options(**{name: text for name, text in computed.options.items() if text is not None})
+        workload = loaded.setdefault(repr(computed), Workload(options, computed.rows))
         spec, env = workload.spec, plan.env.name if plan.env else None
         setting = plan.setting or Setting(spec.label(), plan.threads or 1, spec.dtype, env=env)
         parts.append(Part(setting, plan, workload, {setting.name(kernel): kernel for kernel in plan.kernels}))

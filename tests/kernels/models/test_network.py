@@ -211,7 +211,7 @@ def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
     spec = ForwardSpec((784, 20, 10), "tanh")
     path = written(tmp_path, build_model(spec, seeded(spec)))
     for text in (None, "784-20-10:tanh"):
-        workload = Workload(Options(spec=text, model=path))
+        workload = Workload(Options(spec=text, model=str(path)))
         assert (workload.spec, workload.facts()[2][0]) == (spec, "net.onnx")
     assert workload.dataset.name == "digits"
     assert workload.accuracy(NumpyKernel(workload.spec, workload.params))["reason"] is None
@@ -220,7 +220,7 @@ def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
         ("784-10", "the network is 784-20-10, the specification is 784-10"),
     ):
         with pytest.raises(ParamsError, match=words):
-            Workload(Options(spec=text, model=path)).facts()
+            Workload(Options(spec=text, model=str(path))).facts()
 
 
 def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
