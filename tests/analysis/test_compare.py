@@ -11,9 +11,9 @@ from mlpbench.bench.analysis.sides import Side, by_axis, parse_sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.stats import verdicts
-from mlpbench.bench.stats.estimates import Wander
+from mlpbench.bench.stats.estimates import NO_WANDER, Wander
 from support import simulate, trusting
-from support.runs.sides import STEADY, TIMES, run
+from support.simulate import TIMES, run
 
 BLAS = simulate.ENVIRONMENT["blas"][0]
 
@@ -40,7 +40,7 @@ def sides_of(folder, factor=1.0, **settings):
 
 def test_two_runs_have_the_known_answer_kernel_by_kernel(tmp_path, base):
     other = run(tmp_path, scaled(numpy=1.25, numba=0.5), seed=2, noise=0.0)
-    found = compare(base, other, 0.05, level=STEADY)
+    found = compare(base, other, 0.05, level=NO_WANDER)
     assert (len(found.rows), found.paired, found.unmatched, found.differences, found.notes) == (4, False, (), (), ())
     for row in found.rows:
         speedup, verdict = (0.8, "slower") if row.kernels == "numpy" else (2.0, "faster")
@@ -48,9 +48,9 @@ def test_two_runs_have_the_known_answer_kernel_by_kernel(tmp_path, base):
         assert (row.baseline.value, row.candidate.value) == pytest.approx((seconds, seconds / speedup))
         assert (row.speedup.value, row.speedup.low, row.speedup.high) == pytest.approx((speedup,) * 3, rel=1e-3)
         assert row.verdict == verdict
-    assert {row.verdict for row in compare(base, other, 0.3, level=STEADY).rows} == {"faster", "not slower"}
+    assert {row.verdict for row in compare(base, other, 0.3, level=NO_WANDER).rows} == {"faster", "not slower"}
     worse = run(tmp_path, {**scaled(numpy=1.25), ("numba", "batched", 100): 3e-6}, seed=3, noise=0.0)
-    slower = compare(base, worse, 0.05, level=STEADY).slower
+    slower = compare(base, worse, 0.05, level=NO_WANDER).slower
     assert [row.kernels for row in slower] == ["numba", "numpy", "numpy"], "the worst case comes first"
 
 
@@ -215,7 +215,7 @@ def test_what_else_differs_is_named_and_another_machine_task_or_thread_count_ref
 
 
 def test_without_a_question_every_case_says_what_it_can_decide(tmp_path):
-    found = compare(*sides_of(tmp_path), level=STEADY)
+    found = compare(*sides_of(tmp_path), level=NO_WANDER)
     assert {row.verdict for row in found.rows} == {"not slower"}
     assert found.undecided == ()
     most = max(row.decides for row in found.rows)
@@ -228,8 +228,8 @@ def test_without_a_question_every_case_says_what_it_can_decide(tmp_path):
 @pytest.mark.parametrize(
     ("factor", "asked", "wander", "verdict"),
     [
-        (1.008, 0.008, STEADY, "undecided"),
-        (1.008, 0.05, STEADY, "not slower"),
+        (1.008, 0.008, NO_WANDER, "undecided"),
+        (1.008, 0.05, NO_WANDER, "not slower"),
         (1.05, None, Wander(0.006, 8.0), "slower"),
         (1.05, None, Wander(0.03, 8.0), "not slower"),
     ],
@@ -244,24 +244,24 @@ def test_the_conclusion_names_every_kind_of_case_with_its_ends(tmp_path, base):
     """One case is slower, one faster, one the same, and one as slow as was asked about."""
     times = {case: TIMES[case] * factor for case, factor in zip(TIMES, (1.5, 0.5, 1.0, 1.02), strict=True)}
     other = run(tmp_path, times, seed=2, noise=0.0)
-    assert compare(base, other, 0.02, level=STEADY).conclusion.startswith(
+    assert compare(base, other, 0.02, level=NO_WANDER).conclusion.startswith(
         f"{other.id} is slower than {base.id} in 1 of 4 cases: it takes 1.5x as long; faster in 1 of 4 cases: 2x; not "
         f"slower by more than 2 % in 1 of 4 cases; undecided in 1 of 4 cases. To decide the rest: "
     )
-    assert "; not slower by more than 2" in compare(base, other, level=STEADY).conclusion
+    assert "; not slower by more than 2" in compare(base, other, level=NO_WANDER).conclusion
     twice = run(tmp_path, scaled(numpy=0.5, numba=0.5), seed=3, noise=0.0)
-    said = compare(base, twice, level=STEADY).conclusion
+    said = compare(base, twice, level=NO_WANDER).conclusion
     assert said == f"{twice.id} is faster than {base.id} in all 4 cases: 2x."
 
 
 def test_an_undecided_case_says_how_many_repeats_would_tell(tmp_path):
     noisy = {"noise": 0.05, "repeats": 3}
-    found = compare(*sides_of(tmp_path, **noisy), 0.05, level=STEADY)
+    found = compare(*sides_of(tmp_path, **noisy), 0.05, level=NO_WANDER)
     needed = [row.repeats_needed for row in found.undecided if row.repeats_needed]
     assert min(needed) > 3
     assert all(row.repeats_needed is None for row in found.rows if row.verdict != "undecided")
     assert found.conclusion.endswith(f"To decide the rest: {max(needed):,} repeats.")
-    assert {row.repeats_needed for row in compare(*sides_of(tmp_path / "b", **noisy), level=STEADY).rows} == {None}
+    assert {row.repeats_needed for row in compare(*sides_of(tmp_path / "b", **noisy), level=NO_WANDER).rows} == {None}
     wandering = compare(*sides_of(tmp_path / "d"), 0.05, level=Wander(0.05, 4.0))
     assert wandering.conclusion.endswith("To decide the rest: both sides in one run.")
 
@@ -303,7 +303,7 @@ def unmatched(found):
 
 def test_two_sweeps_are_compared_setting_by_setting(tmp_path):
     a, b = sweep(tmp_path), sweep(tmp_path, factor=slow_with_two_threads, seed=2)
-    found = compare(*sides(tmp_path, a, b), level=STEADY)
+    found = compare(*sides(tmp_path, a, b), level=NO_WANDER)
     assert (found.baseline, found.candidate, found.paired) == (a.name, b.name, False)
     told = {(row.setting, row.verdict) for row in found.rows}
     assert told == {("1 thread", "not slower"), ("2 threads", "slower")}
@@ -315,7 +315,7 @@ def test_two_sweeps_are_compared_setting_by_setting(tmp_path):
     with pytest.raises(UserError, match="nothing to compare: both sides are "):
         compare(*sides(tmp_path, b, "latest"))
     # The correction is for the rows of all settings.
-    alone = compare(*sides(tmp_path, a / "threads-1", b / "threads-1"), level=STEADY)
+    alone = compare(*sides(tmp_path, a / "threads-1", b / "threads-1"), level=NO_WANDER)
     assert not alone.paired, "settings of two sweeps"
     for whole, number in ((found, 8), (alone, 4)):
         assert len(whole.rows) == number
@@ -369,7 +369,7 @@ def test_a_sweep_against_a_run_takes_the_setting_that_is_alike(tmp_path):
 
 def by(tmp_path, path, wanted):
     axis, left, right = by_axis(parse_sides(str(path), tmp_path), wanted)
-    return compare(left, right, level=STEADY, by=axis)
+    return compare(left, right, level=NO_WANDER, by=axis)
 
 
 def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setting(tmp_path):
@@ -386,7 +386,7 @@ def test_the_environments_of_a_sweep_are_compared_paired_and_in_each_other_setti
 
 def test_an_axis_without_two_sides_is_told(tmp_path):
     path = sweep(tmp_path, make_settings([NET], [1], ["float32"], ["old", "new", "third"]), repeats=2)
-    one = compare(*sides(tmp_path, path / "env-old", path / "env-new"), level=STEADY)
+    one = compare(*sides(tmp_path, path / "env-old", path / "env-new"), level=NO_WANDER)
     assert (one.paired, {row.setting for row in one.rows}) == (True, {None}), "a setting is a side like any other"
     for wanted, expected in (
         ("envs", "'envs' is no axis (did you mean env?); there are spec, threads, dtype, env"),

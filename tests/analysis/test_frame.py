@@ -6,7 +6,7 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import write
 from support import simulate
-from support.runs.sides import TIMES
+from support.simulate import TIMES
 
 
 def test_one_row_for_each_case_and_repeat_of_each_run_with_the_documented_columns(tmp_path):

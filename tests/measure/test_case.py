@@ -11,10 +11,17 @@ from mlpbench.bench.measure import case as case_
 from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.doubles import AsynchronousKernel, FakeBenchmark, RecordingKernel, rows, stopped_clock
+from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
 
 SPEC = ForwardSpec((3, 2))
 BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)
+
+
+class AsynchronousKernel(RecordingKernel):
+    """The same on a device that is waited for; ``("wait", n)`` names the row whose result is waited for."""
+
+    def synchronize(self, y):
+        self.events.append(("wait", abs(int(np.ravel(y)[0]))))
 
 
 @pytest.fixture

@@ -1,8 +1,10 @@
 """The documents say what is so: links lead somewhere, commands and options exist, code runs."""
 
+import io
 import itertools
 import re
 import tomllib
+from contextlib import redirect_stdout
 from functools import cache
 
 import pytest
@@ -19,7 +21,7 @@ from mlpbench.kernels.errors import KernelUnavailable
 from support import evidence_files as files
 from support import simulate
 from support.processes import python
-from support.sources import FENCED, ROOT, blocks, dead_names, executed
+from support.sources import FENCED, ROOT, blocks, dead_names
 
 DOCUMENTS = sorted(
     [*ROOT.glob("*.md"), *(path for at in ("docs", "bench", "kernels") for path in (ROOT / at).rglob("*.md"))]
@@ -29,6 +31,14 @@ LINK = re.compile(r"\]\(([^()\s]+)\)")
 EXTRAS = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
 #: Looks like a command: the text that the split of the digits is hashed with.
 NO_COMMANDS = {"mlpbench digits 0"}
+
+
+def executed(code, **names):
+    """Execute the code of a page; return the names that it leaves, and the lines that it prints."""
+    printed = io.StringIO()
+    with redirect_stdout(printed):
+        exec(compile(code, "page.md", "exec"), names)
+    return names, printed.getvalue().splitlines()
 
 
 def anchors(path):

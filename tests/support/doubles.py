@@ -39,13 +39,6 @@ class RecordingKernel(Kernel):
         return y
 
 
-class AsynchronousKernel(RecordingKernel):
-    """The same on a device that is waited for; ``("wait", n)`` names the row whose result is waited for."""
-
-    def synchronize(self, y):
-        self.events.append(("wait", abs(int(np.ravel(y)[0]))))
-
-
 class AbsentKernel(NumpyKernel):
     """Has no driver."""
 
@@ -106,28 +99,6 @@ class DiesInLargeBatches(RaisesInLargeBatches):
 
     def fail(self, rows):
         os.kill(os.getpid(), signal.SIGKILL)
-
-
-class WrongOnRealImages(NumpyKernel):
-    """Right on the gate's own data, wrong where most pixels are black: the timed data must be gated too."""
-
-    def forward(self, x):
-        y = super().forward(x)
-        return y[:, ::-1].copy() if x.ndim == 2 and (x == 0).mean() > 0.5 else y
-
-
-class WrongOnOneRealImage(NumpyKernel):
-    """The same, one at a time only."""
-
-    def forward_one(self, x):
-        return super().forward_one(x)[:: -1 if (x == 0).mean() > 0.5 else 1].copy()
-
-
-class TurnedOneByOne(NumpyKernel):
-    """Gives the classes in reverse order where rows come one at a time."""
-
-    def forward_one(self, x):
-        return super().forward_one(x)[::-1].copy()
 
 
 def offer(folder, **kernels):

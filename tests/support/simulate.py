@@ -221,6 +221,16 @@ def read(path):
     return judge.judge(runs.read_run(path))
 
 
+#: Of two kernels, whose runs tests compare.
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+TIMES |= {("numba", "per_sample", 100): 4e-6, ("numba", "batched", 100): 1e-6}
+
+
+def run(folder, times=TIMES, **settings):
+    """Write and read a run."""
+    return read(write_run(folder, times, **settings))
+
+
 def write_sweep(folder, times, settings, factor=lambda setting: 1.0, seed=0, skipped=None, plan_changes=None, **of_run):
     """Write a sweep over several settings; return its directory.
 

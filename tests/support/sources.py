@@ -1,19 +1,15 @@
 """The sources of the project, what each of them imports, and whether what they name is there."""
 
 import ast
-import io
 import pkgutil
 import re
-from contextlib import redirect_stdout
 from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
 ROOT = Path(__file__).resolve().parents[2]
 MODULES = sorted(path for package in ("bench", "kernels") for path in (ROOT / package).rglob("*.py"))
-SOURCES = MODULES + sorted(
-    path for folder in ("mlpbench", "tests", "scripts") for path in (ROOT / folder).rglob("*.py")
-)
+SOURCES = MODULES + sorted(path for at in ("mlpbench", "tests", "scripts") for path in (ROOT / at).rglob("*.py"))
 #: Prose names a module from `bench` or `kernels` on, without the name of what is installed.
 NAMED = re.compile(r"`((?:bench|kernels)(?:\.\w+)+)(?:\(\))?`")
 PATH = re.compile(r"(?<![\w/.-])((?:bench|kernels|mlpbench|tests|scripts|docs)/[\w./-]*\w)(?![\w*])")
@@ -24,14 +20,6 @@ FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 def blocks(page, language):
     """Return the code of one language in a page of the docs."""
     return [code for kind, code in FENCED.findall((ROOT / page).read_text(encoding="utf-8")) if kind == language]
-
-
-def executed(code, **names):
-    """Execute the code of a page; return the names that it leaves, and the lines that it prints."""
-    printed = io.StringIO()
-    with redirect_stdout(printed):
-        exec(compile(code, "page.md", "exec"), names)
-    return names, printed.getvalue().splitlines()
 
 
 class Import(NamedTuple):
