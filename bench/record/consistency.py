@@ -163,7 +163,7 @@ def _facts(record: Record) -> dict[_Fact, object]:
     of_run |= {f"rows of {case.mode} {case.batch_size}": case.rows_per_call for case in record.cases}
     of_run |= {"threads": record.threads, "rows of the accuracy": info.accuracy.rows or None}
     own: dict[str, object] = {f"kernel {name}": getattr(info, name) for name in _OF_KERNEL}
-    own |= {f"kernel {name}": str(getattr(info.facts, name) or "") for name in _OF_DESCRIPTION}
+    own |= {f"kernel {name}": str(getattr(record.facts, name) or "") for name in _OF_DESCRIPTION}
     own |= {"kernel file": info.file and info.file.sha256, "GPU driver": gpu.driver}
     own["GPU"] = (gpu.uuid or gpu.name) if gpu.available else gpu.reason and "none"
     return {(None, name): value for name, value in of_run.items() if not name.startswith(_MAY_DIFFER)} | {

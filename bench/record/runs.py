@@ -130,11 +130,6 @@ class Run:
         return self.plan.skipped if self.plan else {}
 
     @property
-    def left_out(self) -> tuple[tuple[str, int], ...]:
-        """The planned (kernel, repeat) for which the budget had no time."""
-        return self.ending.left_out if self.ending else ()
-
-    @property
     def shortfall(self) -> str | None:
         """Which planned processes the budget had no time for, as a sentence."""
         return self.ending.shortfall(self.plan.budget_s) if self.ending and self.plan else None
@@ -181,26 +176,39 @@ def read_head(path: Path) -> PlanHead:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run's folder, or one record as a run of its own.
+    """Read a run's folder as far as it came, or one record as a run of its own.
 
-    An interrupted run is read as far as it came. A record that is damaged, or that cannot be true beside the others
-    (`bench.record.consistency.credible`), costs that record, and `Run.damaged` names it.
-    Raises UserError as `read` where no record is left, for a damaged plan, for files of another run, and for a folder
-    without a run.
+    A record that is damaged, or that cannot be true beside the others, costs that record: `Run.damaged` names it.
+    Raises UserError where no record is left, for a damaged plan, for files of another run, and where there is none.
     """
-    if path.is_dir():
-        head = _head(path)
-        if isinstance(head, SweepHead):
-            one = f"name one of them, as {path.name}/LABEL ({', '.join(head.labels)})"
-            raise UserError(f"{path}: a sweep over several settings: {one}")
-        return _run(path, head)
-    record = read(path)
-    _, untrue = consistency.credible([record], record.plan)
-    if untrue:
-        raise UserError(*untrue.values())
-    roofs, damaged = _roofs(path.parent)
-    doubts = tuple(map(untrusted.clean_text, consistency.contradictions(record.plan, None, [record])))
-    return Run(path, record.plan, record.environment, (record,), damaged=damaged, roofs=roofs, contradictions=doubts)
+    head = _head(path) if path.is_dir() else None
+    if isinstance(head, SweepHead):
+        labels = f"name one of them, as {path.name}/LABEL ({', '.join(head.labels)})"
+        raise UserError(f"{path}: a sweep over several settings: {labels}")
+    records, damaged = _records(path, head) if path.is_dir() else ([read(path)], {})
+    plan, environment = (head.plan, head.environment) if head else (records[0].plan, records[0].environment)
+    records, untrue = consistency.credible(records, plan, head)
+    if untrue and not records:
+        raise UserError(next(iter(untrue.values())))
+    damaged |= untrue
+    ending = head.ending if head else None
+    done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
+    done |= set(ending.left_out if ending else ())  # nothing was to come of these any more
+    missing = tuple(process for process in plan.order if process not in done) if plan and path.is_dir() else ()
+    roofs, without_roofs = _roofs(path if path.is_dir() else path.parent)
+    return Run(
+        path,
+        plan,
+        environment,
+        tuple(records),
+        missing,
+        _interrupted(missing, plan, head is not None and head.cut_off),
+        ending,
+        damaged=(*damaged.values(), *without_roofs),
+        roofs=roofs,
+        resumed=head.resumed if head else (),
+        contradictions=tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records))),
+    )
 
 
 def read_runs(path: Path) -> list[Run]:
@@ -224,56 +232,30 @@ def _head(folder: Path) -> PlanHead | SweepHead | None:
     return untrusted.read(path, RunFile).mlpbench if os.path.lexists(path) else None
 
 
-def _run(path: Path, head: PlanHead | None) -> Run:
-    with user_error(f"{path}: cannot be read"):
-        names = sorted(file.name for file in path.glob("*.json") if not file.name.startswith("."))
-    if not names:
-        raise UserError(f"{path}: no run in this folder: it has no {PLAN_FILE} and no record")
-    records, damaged = _records(path, [name for name in names if name not in (PLAN_FILE, ROOFS_FILE)])
-    if not records and (damaged or head is None):
-        raise UserError(next(iter(damaged.values()), f"{path}: no run in this folder: it has no record"))
-    plan, environment = (head.plan, head.environment) if head else (records[0].plan, records[0].environment)
-    place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
-    records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
-    for record in records:
-        consistency.check_run(record, plan, records[0])
-    records, untrue = consistency.credible(records, plan, head)
-    if untrue and not records:
-        raise UserError(next(iter(untrue.values())))
-    damaged |= untrue
-    ending = head.ending if head else None
-    done = {(record.kernel, record.repeat) for record in records} | damaged.keys()
-    done |= set(ending.left_out if ending else ())  # nothing was to come of these any more
-    missing = tuple(process for process in (plan.order if plan else ()) if process not in done)
-    roofs, without_roofs = _roofs(path)
-    return Run(
-        path,
-        plan,
-        environment,
-        tuple(records),
-        missing,
-        _interrupted(missing, plan, head is not None and head.cut_off),
-        ending,
-        damaged=(*damaged.values(), *without_roofs),
-        roofs=roofs,
-        resumed=head.resumed if head else (),
-        contradictions=tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records))),
-    )
+def _records(folder: Path, head: PlanHead | None) -> tuple[list[Record], dict[tuple[str, int], str]]:
+    """Return the records of a run that can be read, in order, and by (kernel, repeat) what is wrong with the others.
 
-
-def _records(folder: Path, names: Sequence[str]) -> tuple[list[Record], dict[tuple[str, int], str]]:
-    """Read records; return those that can be read, and by (kernel, repeat) what is wrong with the others.
-
-    Raises UserError for a file that has not the name of a record and is none.
+    Raises UserError where there is none, and for a file that is of another run, or no record and not called as one.
     """
+    with user_error(f"{folder}: cannot be read"):
+        names = sorted(file.name for file in folder.glob("*.json") if not file.name.startswith("."))
+    if not names:
+        raise UserError(f"{folder}: no run in this folder: it has no {PLAN_FILE} and no record")
     records, damaged = [], {}
     for name in names:
         try:
-            records.append(read(folder / name))
+            records += [read(folder / name)] if name not in (PLAN_FILE, ROOFS_FILE) else []
         except UserError as error:
             if (match := RECORD_FILE.fullmatch(name)) is None:
                 raise
             damaged[match[1], int(match[2])] = untrusted.clean_text(str(error))
+    if not records and (damaged or head is None):
+        raise UserError(next(iter(damaged.values()), f"{folder}: no run in this folder: it has no record"))
+    plan = head.plan if head else records[0].plan
+    place = {kernel: number for number, kernel in enumerate(plan.kernels if plan else ())}
+    records.sort(key=lambda record: (record.repeat, place.get(record.kernel, len(place)), record.kernel))
+    for record in records:
+        consistency.check_run(record, plan, records[0])
     return records, damaged
 
 

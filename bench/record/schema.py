@@ -38,8 +38,7 @@ from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import ForwardSpec
 
-#: The parts of the book's cell in its order: the data's files are read, the weights are read and the network made,
-#: every image is inferred and its class picked, the hits are counted.
+#: The parts of the book's cell: data are read, weights are read and the network made, images inferred, hits counted.
 PARTS = ("load", "initialise", "infer", "count")
 #: What they leave of a round: freeing what was read, and reading the clock.
 REST = "rest"
@@ -96,11 +95,6 @@ class Timing(ExtraInfo, frozen=True, kw_only=True):
     rounds_s: tuple[float, ...]
 
     @property
-    def calls_ns(self) -> list[int]:
-        """The nanoseconds of each single call, ascending."""
-        return [lasted for lasted, count in self.single_calls for _ in range(count)]
-
-    @property
     def part_rounds_s(self) -> dict[str, NDArray[np.float64]]:
         """Seconds per call of each of `PARTS`, and of `REST`, in every round; empty where they are not known."""
         if not self.parts_s:
@@ -143,10 +137,10 @@ class Benchmark(Block, frozen=True):
 
 
 class Failure(Block, frozen=True):
-    """A case without a time, and why. ``mode`` and ``batch_size`` are None where the whole kernel failed.
+    """A case, or without one a whole kernel, that has no time, and why.
 
-    ``phase`` is one of gate, threads, construct, measure, record, process, stopped: the last three are of the whole
-    process. ``check``: the one that took the time away (`bench.analysis.judge`), which no file holds.
+    ``phase``: gate, threads, construct, measure, record, process or stopped: the last three are of the whole process.
+    ``check``: the one that took the time away (`bench.analysis.judge`), which no file holds.
     """
 
     kernel: Name
@@ -190,10 +184,9 @@ class Accuracy(Block, frozen=True):
 class KernelInfo(Block, frozen=True, kw_only=True):
     """What a kernel is, and what the gate and its construction showed; None what it did not come to.
 
-    ``peer``: whether it is a peer of our kernels. ``describe``: what it says that it uses. ``file``: of a kernel in
-    somebody's file, which content it was, and the commit of the file's repository.
-    ``max_error``: the largest absolute error against the reference; ``max_error_ratio``: the largest as a share of what
-    is allowed. ``import_s``: of probing the kernel, its library's import included; ``construct_s``: of making it.
+    ``describe``: what it says that it uses. ``file``: of a kernel in somebody's file. ``max_error``: the largest
+    absolute error against the reference; ``max_error_ratio``: the largest as a share of what is allowed. ``import_s``:
+    of probing the kernel, its library's import included; ``construct_s``: of making it.
     """
 
     backend: Text | None = None
@@ -217,8 +210,7 @@ class KernelInfo(Block, frozen=True, kw_only=True):
 class RecordHead(Head, frozen=True, kw_only=True):
     """The block "mlpbench" of a record: one kernel in one repeat. ``plan`` is None for pytest by hand.
 
-    ``thread_use``: threads of each pool and library, and of the kernel itself; the environment has those they were
-    given. ``device_times``: of kernels on a device.
+    ``thread_use``: threads of each pool and library, and of the kernel itself; the environment has those given.
     """
 
     kernel: Name

@@ -75,7 +75,7 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert book.reads == READS
     assert {name: values.shape for name, values in book.part_rounds_s.items()} == dict.fromkeys([*KNOWN, "rest"], (3,))
     assert np.median(book.part_rounds_s["rest"]) == pytest.approx(0.28)
-    assert case.calls_ns == [900, 900, 1010]
+    assert case.single_calls == ((900, 2), (1010, 1))
     assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
     assert found.anatomy.in_l1.batch_size == 100
 

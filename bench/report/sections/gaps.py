@@ -64,7 +64,8 @@ def _absent(run: Judged) -> Iterator[Gap]:
     stopped = {failure.kernel for failure in run.failures if failure.phase == STOPPED}
     spent = {True: "not started again after its process was stopped", False: "the budget was spent"}
     absent = [((kernel, ALL, "the run was interrupted before this process ended"), n) for kernel, n in run.missing]
-    absent += [((kernel, ALL, spent[kernel in stopped]), repeat) for kernel, repeat in run.left_out]
+    left_out = run.ending.left_out if run.ending else ()
+    absent += [((kernel, ALL, spent[kernel in stopped]), repeat) for kernel, repeat in left_out]
     for record in run.records:
         for case in consistency.unexplained(record, run.plan):
             name = _name(case.mode, case.batch_size)

@@ -100,7 +100,8 @@ def latencies(records: Sequence[Record]) -> list[Latency]:
     )
     found = []
     for at, of_case in singles.items():
-        calls = np.concatenate([np.maximum(np.array(one.calls_ns) - (one.clock_ns or 0), 0) / 1e9 for one in of_case])
+        each_ns = [np.repeat(*np.transpose(case.single_calls)) - (case.clock_ns or 0) for case in of_case]
+        calls = np.maximum(np.concatenate(each_ns), 0) / 1e9
         clock_s = median(one.clock_ns or 0 for one in of_case) / 1e9
         found.append(Latency(*at, len(calls), clock_s, tuple(percentile(calls, p) for p in PERCENTILES)))
     return found
