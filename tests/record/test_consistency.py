@@ -194,7 +194,7 @@ IMPOSSIBLE_PLANS = {
     ),
     "time spent": (
         block("ending", "spent_s", 1e6),
-        "its processes took 1000000 s, more than from its start to its end",
+        "its processes took 1,000,000 s, more than from its start to its end",
     ),
     "interval": (block("ending", "cases", 0, "half_width", -0.5), "half_width: Expected `float` >= 0.0"),
 }
