@@ -17,10 +17,10 @@ import msgspec
 import typer
 
 from mlpbench.bench.cli.app import COMMANDS, app
-from mlpbench.bench.record.calibration import CalibrationFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
+from mlpbench.bench.trust.calibration import CalibrationFile
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Of each: the price, and the ceiling until then.

@@ -9,11 +9,11 @@ from typing import Any
 
 import msgspec
 
-from mlpbench.bench.record.calibration import CalibrationFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.trust import LookFile
+from mlpbench.bench.trust.calibration import CalibrationFile
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "result-schema.json"
 #: The files that mlpbench writes, as people name them, and their types.

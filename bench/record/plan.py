@@ -35,10 +35,6 @@ class Binding(Block, frozen=True):
     processors: tuple[Index, ...] | None = None
     reason: Text | None = None
 
-    def __post_init__(self) -> None:
-        if self.processors is None and self.reason is None:
-            raise ValueError("neither processors nor a reason")
-
     def words(self) -> str:
         """Return it as the rest of a sentence: ``bound to processors 0, 1``."""
         if self.processors is None:
@@ -65,10 +61,6 @@ class Interpreter(Block, frozen=True):
     python: Text
     package: Text
     source: Text | None = None
-
-    def words(self) -> str:
-        """Return its name, what it was made of, and its interpreter."""
-        return ", ".join(part for part in (self.name, self.source, self.python) if part)
 
 
 class Plan(Block, frozen=True, kw_only=True):

@@ -195,7 +195,7 @@ def _tidy(value: Any, depth: int = 0, keep_null: bool = False) -> Any:
 def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
     """Refuse what has no block of ours, or one of a newer version or of another kind of file."""
     if not isinstance(data, dict):
-        raise UserError(f"{path}: expected an object, got {_show(data)}")
+        raise UserError(f"{path}: expected an object, got {type(data).__name__}")
     if is_called == PYTESTS:
         if "benchmarks" not in data:
             raise UserError(f"{path}: JSON, but no file of pytest-benchmark, whose --benchmark-json writes benchmarks")
@@ -211,9 +211,3 @@ def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
         raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
     if is_called == "a calibration" and kind != "calibration":
         raise UserError(f"{path}: no calibration; `mlpbench calibrate` writes one")
-
-
-def _show(value: Any) -> str:
-    if isinstance(value, dict | list):
-        return "an object" if isinstance(value, dict) else "a list"
-    return in_short(json.dumps(value, ensure_ascii=False))

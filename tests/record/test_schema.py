@@ -202,7 +202,6 @@ DATA, INFO = "benchmarks.0.stats.data", "benchmarks.0.extra_info"
         ("mlpbench.plan.order", [["numpy"]], "plan.order[0]: Expected"),
         ("mlpbench.plan.cases", [mode(0)], "plan: cases: expected a mode and a batch size"),
         ("mlpbench.plan.sweep", "20261124T120000Z-0123abcd", "expected a setting and the sweep that it is of"),
-        ("mlpbench.plan.binding", {}, "neither processors nor a reason"),
         (f"{INFO}.single_calls", [[900]], "single_calls[0]: Expected `array` of length 2"),
         ("mlpbench.anatomy.in_l1.one_s", [], "Expected `array` of length >= 1"),
         ("mlpbench.anatomy.in_l1.spec.sizes", [0, 1], "Expected `int` >= 1"),

@@ -186,7 +186,7 @@ def test_a_process_that_dies_leaves_a_record_with_its_reason_and_the_others_go_o
 NO_RECORDS = {
     'text = \'{"mlpbench": {"failu\'': "not JSON",
     "text = '{\"a\":' + 100_000 * '['": "nested deeper than",
-    "text = '[1, 2]'": "expected an object, got a list",
+    "text = '[1, 2]'": "expected an object, got list",
     "text = '{\"benchmarks\": []}'": 'no "mlpbench" block',
     "good['mlpbench']['kernel'] = 'numba'": "the record of numba, repeat 0",
     "good['mlpbench']['repeat'] = 7": "the record of numpy, repeat 7",

@@ -78,7 +78,7 @@ def _of_task(records: Sequence[Record]) -> dict[str, str]:
 
 
 def _of_machine(run: Run) -> dict[str, str]:
-    plan, there = run.plan, run.measured_in
+    plan, env, there = run.plan, run.plan and run.plan.env, run.measured_in
     machine, git, variables, allowed = there.machine, there.git, there.variables, there.machine.affinity
     caches = (f"{level} {words.data_size(size)}" for level, size in machine.caches.items())
     load = ", ".join(f"{value:.2f}" for value in machine.load or ())
@@ -99,7 +99,7 @@ def _of_machine(run: Run) -> dict[str, str]:
         "Frequency governor": _text(machine.governor),
         "Load at the start": f"{load} over 1, 5 and 15 minutes" if load else UNREADABLE,
         "Operating system": _text(*map(there.os.get, ("distribution", "system", "release"))),
-        "Environment": plan.env.words() if plan and plan.env else "mlpbench's own",
+        "Environment": _text(env.name, env.source, env.python) if env else "mlpbench's own",
         "Python": _text(*map(there.python.get, ("implementation", "version"))),
         "Libraries": ", ".join(f"{name} {version}" for name, version in there.libraries.items()) or UNRECORDED,
         "BLAS and thread pools": "; ".join(pools) or "none found",

@@ -24,10 +24,10 @@ from mlpbench.bench.plan.plan import Profile, make_plan
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Part, Sweep
 from mlpbench.bench.record import runs, write
-from mlpbench.bench.record.calibration import CalibrationFile, CalibrationHead, TallyEntry
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.stats import verdicts
 from mlpbench.bench.trust import calibration
+from mlpbench.bench.trust.calibration import CalibrationFile, CalibrationHead, TallyEntry
 from mlpbench.bench.wings.calibrate import planted, trials
 from mlpbench.kernels import base
 from mlpbench.kernels.spec import MNIST

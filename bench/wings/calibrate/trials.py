@@ -14,9 +14,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mlpbench.bench.record.calibration import KindEntry, PlantedEntry, TallyEntry
 from mlpbench.bench.stats import estimates, verdicts
 from mlpbench.bench.stats.estimates import NO_WANDER, Wander
+from mlpbench.bench.trust.calibration import KindEntry, PlantedEntry, TallyEntry
 
 #: Repeats that stand for a run of their own.
 RUN = 5

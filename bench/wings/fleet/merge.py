@@ -7,13 +7,13 @@ from pathlib import Path
 
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.calibration import CalibrationFile
 from mlpbench.bench.record.fields import Block
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.trust import calibration
+from mlpbench.bench.trust.calibration import CalibrationFile
 
 #: Every other file of a run is a record.
 _KINDS: dict[str, type[Block]] = {
