@@ -299,9 +299,7 @@ class Usage:
         ready_s = self.used_s + self.waited_s
         if ready_s <= (given + SPARE_THREADS) * self.wall_s:
             return None
-        return (
-            f"its threads work as {ready_s / self.wall_s:.1f} do, and {given} {'was' if given == 1 else 'were'} given"
-        )
+        return f"its threads work as {ready_s / self.wall_s:.1f} do, of {given} that were given"
 
 
 def _tasks() -> Iterator[Path]:

@@ -197,12 +197,12 @@ def test_rounds_fit_the_raw_clock_around_them(rounds, said):
 @pytest.mark.parametrize(
     ("seen", "given", "said"),
     [
-        (Usage(0.5, 0.95), 1, "as 1.9 do, and 1 was"),
+        (Usage(0.5, 0.95), 1, "as 1.9 do, of 1"),
         (Usage(0.5, 0.95), 2, None),
-        (Usage(0.3, 0.95), 2, "as 3.2 do, and 2 were"),
+        (Usage(0.3, 0.95), 2, "as 3.2 do, of 2"),
         (Usage(0.75, 0.95), 1, None),  # some spin on
         (Usage(1.4, 0.95), 1, None),  # they took turns: no more than one at a time
-        (Usage(1.4, 0.95, 1.71), 1, "as 1.9 do, and 1 was"),  # they could have worked at once
+        (Usage(1.4, 0.95, 1.71), 1, "as 1.9 do, of 1"),  # they could have worked at once
         (Usage(1.0, 0.5, children_s=0.14), 1, None),
         (Usage(1.0, 0.5, children_s=0.3), 1, "for 0.3 s"),  # processes that it started are more threads, too
     ],
