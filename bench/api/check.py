@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from typing import Any
 
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.measure import verdict
 from mlpbench.bench.record.schema import Accuracy
 from mlpbench.kernels import registry
@@ -43,9 +42,8 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     `mlpbench check` about what is computed, as ``spec="784-1024-10", dtype="float64"``, or ``model="net.onnx"``.
     Raises UserError for bad options and unknown kernels.
     """
-    if unknown := sorted(options.keys() - Options.__dataclass_fields__):
-        near = registry.nearest(unknown[0], sorted(Options.__dataclass_fields__))
-        raise UserError(f"unknown option {unknown[0]!r}{near}")
+    for option in options:
+        registry.one_of("option", option, Options.__dataclass_fields__)
     name = kernel
     if not isinstance(name, str):
         # A notebook runs a cell again: the class is another one, of the same name.

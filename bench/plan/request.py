@@ -126,15 +126,14 @@ class Request:
         What is given wins, also over its rival. Raises UserError for values that no option takes, and for options that
         contradict each other.
         """
-        usual = {name: found for name, found in settings.items() if name in OPTIONS and name not in given}
+        rivals = {"repeats": "budget_s", "budget_s": "repeats"}
+        usual = {name: found for name, found in settings.items() if name in OPTIONS}
+        usual = {name: found for name, found in usual.items() if not given.keys() & {name, rivals.get(name)}}
         if "resume" in given:
             usual = {name: found for name, found in usual.items() if name == "results"}
             if against := sorted(given.keys() - {"resume", "results", "env", "device"}):
                 what = OPTIONS[against[0]].metadata["flag"]
                 raise UserError(f"{what} and --resume contradict each other: a run that is resumed keeps to its plan")
-        for name, rival in (("repeats", "budget_s"), ("budget_s", "repeats")):
-            if name in given:
-                usual.pop(rival, None)
         if {"repeats", "budget_s"} <= {*usual, *given}:
             raise UserError("--repeats is an exact number, --budget lets it grow: give one of them")
         chosen = {name: _read(name, value) for name, value in given.items()}
@@ -169,11 +168,10 @@ def from_python(options: Mapping[str, Any], command: Sequence[str]) -> Request:
     """
     takers, given = {key.replace("-", "_"): taker for key, taker in _TAKERS.items()}, {}
     for key, value in options.items():
-        if key not in takers:
-            raise UserError(f"there is no option {key!r}{nearest(key, list(takers))}")
+        taker = takers[one_of("option", key, takers)]
         if value is not None:
             with placed(key):
-                given[takers[key].name] = takers[key].typed(value)
+                given[taker.name] = taker.typed(value)
     in_file = {key: taker for key, taker in _TAKERS.items() if key != "resume"}
     return Request.of(given, read_settings("run", in_file, lambda _: True), command)
 
@@ -190,7 +188,7 @@ def read_settings(
     file, settings = find_settings(folder)
     if file is None:
         return found
-    for path, value in sorted(settings.items(), key=lambda item: len(item[0])):
+    for path, value in settings.items():  # those of all commands come first
         tables = path[len(FILES[file.name]) : -1]
         is_ours = tables in ((), (command,))
         *above, key = path if is_ours else path[:-1]
@@ -221,9 +219,10 @@ def find_settings(folder: Path | None = None) -> tuple[Path | None, dict[tuple[s
     for file in (start.joinpath(*[".."] * step, name) for step in range(steps + 1) for name in FILES):
         table = read_toml(file, *FILES[file.name]) if file.is_symlink() or file.exists() else None
         if isinstance(table, dict):
-            tables = {key: value if isinstance(value, dict) else {"": value} for key, value in table.items()}
-            pairs = ((filter(None, (name, key)), value) for name, own in tables.items() for key, value in own.items())
-            return file, {(*FILES[file.name], *keys): value for keys, value in pairs}
+            tables = {name: own for name, own in table.items() if isinstance(own, dict)}
+            keys = {(key,): value for key, value in table.items() if key not in tables}
+            keys |= {(name, key): value for name, own in tables.items() for key, value in own.items()}
+            return file, {(*FILES[file.name], *path): value for path, value in keys.items()}
         if table is not None:
             raise UserError(f"{file}: tool.mlpbench: expected a table, got {in_short(repr(table))}")
     return None, {}
@@ -231,9 +230,7 @@ def find_settings(folder: Path | None = None) -> tuple[Path | None, dict[tuple[s
 
 def in_words(value: Any) -> str:
     """Return the value of an option as people write it."""
-    if isinstance(value, list | tuple):
-        return ", ".join(map(str, value))
-    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+    return ", ".join(map(str, value)) if isinstance(value, list) else str(value)
 
 
 @contextmanager

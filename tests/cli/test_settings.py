@@ -168,7 +168,7 @@ def test_what_a_run_took_from_the_file_is_recorded_and_env_shows_it(capsys, here
         ("[run]\nthreads = []", "run.threads: expected texts or numbers, got []"),
         ("threads = true", "threads: expected texts or numbers, got True"),
         ("peers = 1", "peers: expected true or false, got 1"),
-        ('"profile\\nx" = 1', "a text has control characters: 'profile x'"),
+        ('"profile\\nx" = 1', "profile x: there is no such option or command"),
         ("a =", "not valid TOML: "),
     ],
 )
