@@ -121,12 +121,6 @@ class Card:
         self._seen |= bits
         return bool(bits & SLOWED)
 
-    def _fell(self) -> bool:
-        """Whether the clock was lower later than in the first second, when the card was warm already."""
-        began = self._mhz[0][0] if self._mhz else 0.0
-        first = [mhz for at, mhz in self._mhz if at <= began + FIRST_S]
-        return bool(first) and min(mhz for _, mhz in self._mhz) < FELL * median(first)
-
     def count_others(self) -> None:
         """Look who computes on the card. One of them is this process: a container does not tell which."""
         processes = self._ask("DeviceGetComputeRunningProcesses", len)
@@ -151,10 +145,8 @@ class Card:
     def facts(self) -> CardWatch:
         """Return what was seen."""
         clocks, slowed = [mhz for _, mhz in self._mhz], [name for bit, name in REASONS.items() if self._seen & bit]
-        return CardWatch(
-            sm_mhz=(min(clocks), max(clocks)) if clocks else None,
-            most_mhz=self.most_mhz,
-            slowed=(*slowed, *(["a clock below that of the first second"] if self._fell() else [])),
-            others=self.others,
-            reason=self.reason,
-        )
+        first = [mhz for at, mhz in self._mhz if at <= self._mhz[0][0] + FIRST_S]  # the card was warm by then
+        if first and min(clocks) < FELL * median(first):
+            slowed.append("a clock below that of the first second")
+        seen = {"most_mhz": self.most_mhz, "slowed": tuple(slowed), "others": self.others, "reason": self.reason}
+        return CardWatch(sm_mhz=(min(clocks), max(clocks)) if clocks else None, **seen)  # type: ignore[arg-type]

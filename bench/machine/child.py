@@ -1,33 +1,37 @@
 """A process under limits: of time, of memory, of what it prints. It ends with us, and so does all that it has started.
 
-Its memory is what it and its children hold in RAM, looked at from outside: the system's own limits count addresses, of
-which CUDA and JIT compilers reserve far more than they use. A module that is run can be asked a question: it finds that
-on its command line, and prints the answer.
+Its memory is what it and its children hold in RAM: the system's own limits count addresses, of which CUDA and JIT
+compilers reserve far more. All that a process starts is known by its folder for temporary files, `scratch`. A module
+that is run can be asked a question, which it finds on its command line.
 """
 
 import ctypes
+import fcntl
 import getpass
 import json
 import os
 import selectors
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 
 from mlpbench.bench.clock import now
-from mlpbench.bench.machine.scratch import VARIABLE, kill_all_in, processes_in, scratch
+from mlpbench.bench.errors import user_error
 from mlpbench.bench.machine.threads import bound, with_threads
 from mlpbench.bench.record.plan import Binding
 
-#: The variable in which a process finds the number of the one that has started it.
-PARENT = "MLPBENCH_PARENT"
+#: The variables in which a process finds the number of the one that has started it, and its folder.
+PARENT, FOLDER = "MLPBENCH_PARENT", "TMPDIR"
+_PREFIX = "mlpbench-tmp-"
 #: Variables that are about our own interpreter.
 OF_OUR_PYTHON = ("PYTHONPATH", "PYTHONHOME", "VIRTUAL_ENV", "__PYVENV_LAUNCHER__")
 #: PyTorch keeps compiled code among temporary files, unless this variable names another folder.
@@ -98,13 +102,13 @@ def run(
 ) -> Ended:
     """Start a process in a group of its own, wait for its end, and leave nothing running that it has started.
 
-    It is stopped after so many ``seconds``, and where it prints or holds too much. ``within``: the folder for its
-    temporary files, by default a new one. ``merged``: stderr goes to ``out``. ``on_line`` is called with each line of
-    ``out``. ``is_done()``: whether its work is done; from then on it has `GRACE_S`.
+    It is stopped after ``seconds``, or `GRACE_S` after ``is_done()``, and where it prints or holds too much.
+    ``within``: its folder for temporary files, else a new one. ``merged``: stderr goes to ``out``, whose lines
+    ``on_line`` is told.
     """
     with ExitStack() as at_end:
         folder = within or at_end.enter_context(scratch())
-        variables = {INDUCTOR_CACHE: _inductor_cache(), **environ, VARIABLE: str(folder), PARENT: str(os.getpid())}
+        variables = {INDUCTOR_CACHE: _inductor_cache(), **environ, FOLDER: str(folder), PARENT: str(os.getpid())}
         try:
             with bound(binding):
                 process = subprocess.Popen(
@@ -125,7 +129,10 @@ def run(
         stopped, late = _watch(process, outputs, seconds, is_done)
         if stopped:
             _end(process)
-        status, left = process.wait(), _end_what_is_left(folder)
+        status = process.wait()
+        if processes_in(folder):
+            threading.Event().wait(_REST_S)  # helpers of libraries end a moment later by themselves
+        left = kill_all_in(folder)
     texts = [output.read.decode(errors="replace") for output in outputs.values()]
     # One that has ended by itself at the last moment was not stopped.
     if stopped and status < 0:
@@ -145,10 +152,7 @@ def _watch(
     seconds: float,
     is_done: Callable[[], bool],
 ) -> tuple[str | None, bool]:
-    """Read what a process says until it has ended; return the limit that it went beyond, in words, and if it is late.
-
-    What it has started may hold its output open for ever.
-    """
+    """Read what a process says until it has ended; return the limit that it went beyond, and if it is late."""
     end, look, most_bytes, done = now() + seconds, now() + TICK_S, memory_limit(), False
     with selectors.DefaultSelector() as selector:
         for pipe, output in outputs.items():
@@ -167,7 +171,7 @@ def _watch(
                 if most_bytes and (held := resident_bytes(process.pid)) > most_bytes:
                     has = f"it held {held / 2**30:.3g} GiB of memory"
                     return f"was stopped: {has}, and {most_bytes / 2**30:.3g} GiB were left for it", False
-        end = now() + _REST_S
+        end = now() + _REST_S  # what it has started may hold its output open for ever
         while selector.get_map() and now() < end and _printed(outputs) <= OUTPUT_BYTES and _read(selector, 0.0):
             pass
     return None, False
@@ -191,23 +195,16 @@ def _read(selector: selectors.BaseSelector, seconds: float) -> bool:
     return bool(ready)
 
 
-def _kill_group(number: int) -> None:
-    """Kill a process and all of its group, also what has outlived it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(number, signal.SIGKILL)
-
-
 def _end(process: subprocess.Popen[bytes]) -> None:
     _kill_group(process.pid)
     process.wait()
     _RUNNING.discard(process.pid)
 
 
-def _end_what_is_left(folder: Path) -> int:
-    """Kill what a process that has ended had started, in sessions of their own too; return how many they were."""
-    if processes_in(folder):
-        threading.Event().wait(_REST_S)  # helpers of libraries end a moment later by themselves
-    return kill_all_in(folder)
+def _kill_group(number: int) -> None:
+    """Kill a process and all of its group, also what has outlived it."""
+    with suppress(ProcessLookupError, PermissionError):
+        os.killpg(number, signal.SIGKILL)
 
 
 def end_with_parent() -> None:
@@ -251,6 +248,75 @@ def resident_bytes(number: int) -> int:
     return total
 
 
+@contextmanager
+def scratch(room_bytes: int = 0) -> Iterator[Path]:
+    """Make a folder for temporary files, which goes with its block, and so does what still runs in it.
+
+    It appears when it is locked: one without a lock is what a kill has left, and the next mlpbench removes it. Raises
+    UserError where there is no room for so many bytes.
+    """
+    folder, lock = None, None
+    try:
+        with user_error("no room for temporary files", "; make some there, or name another folder with TMPDIR"):
+            _sweep(tempfile.gettempdir())
+            folder = Path(tempfile.mkdtemp(prefix=f".{_PREFIX}"))
+            lock = os.open(folder, os.O_RDONLY)
+            with suppress(OSError):  # a file system that knows no locks
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            folder = folder.rename(folder.with_name(folder.name[1:]))
+            room = folder / "room"
+            room.write_bytes(bytes(room_bytes))
+            room.unlink()
+        yield folder
+    finally:
+        if folder is not None:
+            _remove(folder)
+        if lock is not None:
+            os.close(lock)
+
+
+def processes_in(folder: Path) -> list[int]:
+    """Return the processes whose temporary files lie in a folder, in whatever session (Linux; elsewhere none)."""
+    mark, numbers = f"{FOLDER}={folder}".encode(), []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        with suppress(OSError):  # somebody else's, or it has just ended
+            if any(entry == mark or entry.startswith(mark + b"/") for entry in path.read_bytes().split(b"\0")):
+                numbers.append(int(path.parent.name))
+    return numbers
+
+
+def kill_all_in(folder: Path) -> int:
+    """Kill the processes of a folder; return how many there were."""
+    numbers = processes_in(folder)
+    for number in numbers:
+        with suppress(ProcessLookupError, PermissionError):
+            os.kill(number, signal.SIGKILL)
+    return len(numbers)
+
+
+def _remove(folder: Path) -> None:
+    """End what works in a folder, and remove it."""
+    for _ in range(50):  # killed processes are gone within a moment; one that is stuck in a driver may never be
+        if not kill_all_in(folder):
+            break
+        threading.Event().wait(0.1)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@cache
+def _sweep(temporary: str) -> None:
+    """Remove the folders of our user that no living process has locked. Links are not followed."""
+    for path in Path(temporary).glob(f"{_PREFIX}*"):
+        with suppress(OSError):  # a link, somebody else's, or in use
+            lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+            try:
+                if os.fstat(lock).st_uid == os.getuid():
+                    fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    _remove(path)
+            finally:
+                os.close(lock)
+
+
 @dataclass(frozen=True)
 class Answer:
     """What a process ``found``; or None, and the ``reason`` in one line. ``printed`` is all of its stdout."""
@@ -272,12 +338,10 @@ def ask(
 ) -> Answer:
     """Run a module, in which `question` is ``what``, and return what it tells last.
 
-    The process has our environment and ``variables``. With ``threads``, every library in it starts with so many.
-    ``python``: another interpreter than ours.
+    The process has our environment, ``variables``, and so many ``threads``. ``python``: another interpreter than ours.
     """
     environ = {**inherited(python), **(variables or {})}
-    if threads is not None:
-        environ = with_threads(environ, threads)
+    environ = environ if threads is None else with_threads(environ, threads)
     command = [python or sys.executable, "-P", "-m", module, json.dumps(what)]
     ended = run(command, environ, timeout_s, binding=binding)
     if ended.status == 0:

@@ -17,8 +17,7 @@ from mlpbench.bench.clock import elapsed, utc_s
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child, environment, look
-from mlpbench.bench.machine.child import PHASE, Ended
-from mlpbench.bench.machine.scratch import scratch
+from mlpbench.bench.machine.child import PHASE, Ended, scratch
 from mlpbench.bench.machine.threads import with_threads
 from mlpbench.bench.plan.effort import Effort
 from mlpbench.bench.plan.plan import MOST_TIMEOUT_S

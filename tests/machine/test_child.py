@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.machine import child, threads
-from support.processes import gone, interpreter, over_when_heard, python
+from support.processes import gone, interpreter, over_when_heard, python, wait_until
 
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 HEAD = "import os, signal, subprocess, sys, time\n"
@@ -126,6 +126,67 @@ def test_a_child_whose_parent_has_ended_before_it_could_look():
     body = "from mlpbench.bench.machine import child; child.end_with_parent(); print('still here')"
     found = python("-c", body, MLPBENCH_PARENT="1")
     assert found.stdout == ("" if sys.platform == "linux" else "still here\n")
+
+
+# In a folder for temporary files
+
+#: Starts a process that ends with it, and from there one in a session of its own; says both numbers, and the folder.
+PARENT = """
+import sys
+from mlpbench.bench.machine import child
+body = "import os, subprocess, time; from mlpbench.bench.machine import child; child.end_with_parent();"
+body += " c = subprocess.Popen(['sleep', '60'], start_new_session=True).pid;"
+body += " print(os.getpid(), c, flush=True); time.sleep(60)"
+with child.scratch() as folder:
+    (folder / "file").touch()
+    say = lambda line: print(line, folder, flush=True)
+    child.run([sys.executable, "-c", body], {}, 60, within=folder, on_line=say)
+"""
+
+
+@LINUX
+def test_a_folder_goes_with_its_block_and_with_it_what_still_runs_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    with child.scratch() as folder:
+        (folder / "file").touch()
+        started = subprocess.Popen(["sleep", "60"], env={"TMPDIR": str(folder / "below")}, start_new_session=True)
+        wait_until(lambda: child.processes_in(folder) == [started.pid], "its variables")
+    assert started.wait() == -signal.SIGKILL
+    assert list(tmp_path.iterdir()) == []
+
+
+@LINUX
+def test_what_a_kill_has_left_is_ended_and_removed_at_the_next_start(tmp_path, monkeypatch):
+    """What lives stays, and so do links, folders of others, and what was never ours."""
+    env = {**os.environ, "TMPDIR": str(tmp_path)}
+    parent = subprocess.Popen([sys.executable, "-c", PARENT], env=env, stdout=subprocess.PIPE, start_new_session=True)
+    *numbers, name = parent.stdout.readline().split()
+    (started, grandchild), folder = map(int, numbers), Path(name.decode())
+    link, kept, stranger = tmp_path / f"mlpbench-tmp-{'c' * 8}", tmp_path / "kept", tmp_path / "mlpbench-x"
+    kept.mkdir()
+    stranger.mkdir()
+    link.symlink_to(kept)
+
+    def start():
+        child._sweep.cache_clear()
+        with monkeypatch.context() as patch:
+            patch.setattr("tempfile.tempdir", str(tmp_path))
+            with child.scratch():
+                pass
+
+    start()
+    assert folder.exists(), "its process lives"
+    parent.kill()
+    parent.communicate()
+    gone(started)  # by the system
+    assert (folder / "file").exists()
+    with monkeypatch.context() as somebody:
+        somebody.setattr(child.os, "getuid", lambda: os.geteuid() + 1)
+        start()
+    assert folder.exists(), "it is not theirs"
+    start()
+    gone(grandchild)
+    assert sorted(tmp_path.iterdir()) == sorted([link, kept, stranger])
 
 
 # Asked a question

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from mlpbench.bench.machine import child, scratch
+from mlpbench.bench.machine import child
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from support.doubles import offer
@@ -116,7 +116,7 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypat
     assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
     assert set(kernels) <= {record.kernel for record in run.records}
     assert re.search(r"^leaves 1/2: it left \d+ process(es)? behind: killed$", err, re.MULTILINE)
-    assert scratch.processes_in(tmp_path / "tmp") == []
+    assert child.processes_in(tmp_path / "tmp") == []
 
 
 def test_check_names_each_and_goes_on(hostile, capsys):

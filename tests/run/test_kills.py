@@ -15,7 +15,7 @@ import pytest
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.machine import scratch
+from mlpbench.bench.machine import child
 from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
 from support import processes, simulate
@@ -90,14 +90,14 @@ def finished(folder):
 def kill(whom, driver, temporary):
     """Kill the one that drives, its group, what it has started just now, or all of these."""
     if whom == "child":
-        for number in scratch.processes_in(temporary):
+        for number in child.processes_in(temporary):
             with suppress(OSError):  # it has just ended
                 if os.getpgid(number) == number != driver.pid:
                     os.kill(number, signal.SIGKILL)
         time.sleep(0.02)
     if whom == "tree":
         driver.kill()
-        while scratch.kill_all_in(temporary):  # one may have been started since they were listed
+        while child.kill_all_in(temporary):  # one may have been started since they were listed
             pass
     elif whom == "group":
         os.killpg(driver.pid, signal.SIGKILL)
@@ -130,4 +130,4 @@ def test_kills_at_random_moments(stopped):
     assert (run.missing, run.ending.interrupted) == ((), False)
     assert 1 < len(run.resumed) <= KILLS + 1, "a kill may come before that is written down"
     assert not [path for path in folder.iterdir() if path.name.startswith(".")]
-    assert scratch.processes_in(Path(env["TMPDIR"])) == []
+    assert child.processes_in(Path(env["TMPDIR"])) == []

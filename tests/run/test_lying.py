@@ -10,12 +10,30 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
+from mlpbench.kernels.base import processors
 from support import lying
 from support.doubles import offer
 from support.processes import open_run, run_plan
 from support.sources import ROOT
 
 CASES = [Case("per_sample", 100), Case("batched", 20), Case("batched", 200)]
+
+#: Says that it uses more threads than it was given; takes them once a batch of 20 has gone through it.
+GREEDY = """
+import threadpoolctl
+from mlpbench.kernels.base import Facts
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+
+class Says(NumpyKernel):
+    def describe(self):
+        return Facts(threads=3)
+
+class Takes(NumpyKernel):
+    def forward(self, x):
+        if x.ndim == 2 and len(x) == 20:
+            threadpoolctl.threadpool_limits(2, user_api="blas")
+        return super().forward(x)
+"""
 
 
 @pytest.fixture
@@ -25,7 +43,9 @@ def process(tmp_path, monkeypatch):
     monkeypatch.syspath_prepend(str(tmp_path))
 
     def run(kernel_class, repeats=1, clock=()):
-        offer(tmp_path, kernel=f"{kernel_class.__module__}:{kernel_class.__name__}")
+        (tmp_path / "greedy.py").write_text(GREEDY)
+        named = isinstance(kernel_class, str)
+        offer(tmp_path, kernel=kernel_class if named else f"{kernel_class.__module__}:{kernel_class.__name__}")
         how = {"repeats": repeats, "seed": 1, "threads": 1, "skipped": {}, "command": [], "commit": None}
         plan = make_plan(profile("smoke"), ["kernel"], CASES, **how, clock=clock)
         workload = Workload(Options(spec="300-100-10"))
@@ -59,6 +79,20 @@ def test_a_kernel_whose_times_are_wrong_loses_them_when_two_processes_have_found
     assert len(found.records[0].cases) < len(run.records[0].cases) == len(CASES)
 
 
+@pytest.mark.parametrize(("kernel", "told"), [("Says", "the kernel 3"), ("Takes", "(blas) 2")])
+def test_a_kernel_with_more_threads_than_it_was_given_has_no_times(process, kernel, told):
+    """All cases are made ready before the first round of any: what one changes fails all."""
+    if kernel == "Takes" and processors() < 2:
+        pytest.skip("one processor: BLAS has no second thread")
+    (record,) = process(f"greedy:{kernel}")[0].records
+    assert record.cases == ()
+    assert {(one.mode, one.batch_size) for one in record.failures if one.phase == "threads"} == {
+        (case.mode, case.batch_size) for case in CASES
+    }
+    assert all(one.reason.startswith("more threads than the run gave, 1 was given: ") for one in record.failures)
+    assert all(one.reason.endswith(told) for one in record.failures)
+
+
 @pytest.mark.parametrize("liar", [lying.Preferred, lying.ChangesTheGate])
 def test_a_kernel_that_changes_what_measures_it_is_found_by_an_audit(process, liar):
     run, _ = process(liar, clock=["--mlpbench-audit"])
@@ -82,6 +116,8 @@ def test_a_kernel_that_takes_processors_back_is_found_by_an_audit(process):
 def test_an_honest_kernel_has_all_its_times(process, clock):
     run, problems = process(lying.Liar, clock=clock)
     assert problems == ()
+    use = dict(run.records[0].thread_use)
+    assert {threads for who, threads in use.items() if who.endswith("(blas)")} == {1}
     # Beside a busy neighbour a check of times may speak in one process: it takes two.
     assert [refusal for refusal in run.records[0].trust.refusals if not refusal.by_time] == []
     assert len(run.records[0].cases) == len(CASES)

@@ -47,7 +47,7 @@ def audit(request: Request, as_json: options.AsJson = False) -> None:
     """
     from mlpbench.bench.analysis.judge import judge
     from mlpbench.bench.api import run as runs_
-    from mlpbench.bench.machine.scratch import scratch
+    from mlpbench.bench.machine.child import scratch
     from mlpbench.bench.record import runs
 
     if not request.kernels:

@@ -16,7 +16,7 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.clock import elapsed
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.machine import child
-from mlpbench.bench.machine.scratch import scratch
+from mlpbench.bench.machine.child import scratch
 from mlpbench.bench.measure.case import Contestant, prepare
 from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record.trust import Start

@@ -133,7 +133,7 @@ def _folder(*, keep: bool) -> Iterator[Path]:
 
     A request to end ends the block as Ctrl-C does.
     """
-    from mlpbench.bench.machine.scratch import scratch
+    from mlpbench.bench.machine.child import scratch
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
