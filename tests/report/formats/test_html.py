@@ -7,13 +7,9 @@ import sys
 import altair as alt
 import pytest
 
-from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import charts, render
 from mlpbench.bench.report.formats import html
-from mlpbench.bench.report.sections import times
-from support import simulate
-from support.reports import EXACT
 
 
 def specification(page, name):
@@ -39,17 +35,6 @@ def test_an_astronomic_interval_does_not_flatten_the_chart():
     rows = [{"value": 1e-6, "low": 1e-12, "high": 1.0}, {"value": 2e-6, "low": None, "high": None}]
     low, high = charts.value_axis(rows, "", "")["scale"]["domain"]
     assert 1e-6 / 4 < low < 1e-6 < 2e-6 < high < 2e-6 * 5
-
-
-def test_a_kernel_looks_the_same_in_both_charts_whatever_is_missing(tmp_path):
-    """Without its single calls a kernel has no speedup; the others must not move up to its colour."""
-    told = {case: time for case, time in EXACT.items() if case != ("numpy", "per_sample", 100)}
-    cases = summarize([simulate.read(simulate.write_run(tmp_path, told))])
-    for draw in (times.time_charts, times.speedup_charts):
-        (chart,) = draw({"": cases}, {"numpy": "numpy", "numba": "numba"}).values()
-        encodings = [layer["encoding"] for layer in chart["layer"]]
-        scale = next(encoding["color"]["scale"] for encoding in encodings if "color" in encoding)
-        assert scale["domain"] == ["numpy", "numba"]
 
 
 def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
