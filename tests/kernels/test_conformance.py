@@ -4,13 +4,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlpbench.kernels.conformance import agree, check, probe_inputs
+from mlpbench.kernels.conformance import check
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.doubles import ConstructorRaises, OnlyReluKernel
-from support.mutants import MUTANTS, CleansItsInputs, SoftmaxDropped, Tf32Products
+from support.mutants import MUTANTS, CleansItsInputs, SoftmaxDropped
 
 RELU = ForwardSpec((784, 50, 100, 10), "relu", "identity")
 
@@ -75,13 +74,6 @@ def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_byte
 
     assert check(Halves, MNIST).max_error_ratio < 1
     assert check(Bytes, MNIST).max_error_ratio < 1
-
-
-def test_agree_looks_at_the_data_that_is_timed():
-    params, x = seeded(MNIST), probe_inputs(MNIST, 20, 3)
-    assert agree(NumpyKernel(MNIST, params), params, x, rows=7).max_error < 1e-5
-    with pytest.raises(NonConforming, match="a batch of 7"):
-        agree(Tf32Products(MNIST, params), params, x, rows=7)
 
 
 def test_overwriting_the_input_on_a_device_shows():

@@ -139,21 +139,3 @@ def test_a_kernel_that_is_wrong_or_loses_the_device_does_not_take_the_next_one_w
     assert "cudaErrorIllegalAddress" in lost
     assert wrong.startswith("FAIL gate: cupy-fused-u8-graph: a batch of 37: row ")
     assert right.startswith("ok   gate: cupy-tf32: ")
-
-
-def test_the_run_has_its_time_whatever_comes_before(tmp_path, monkeypatch):
-    """Every other part takes all that it may."""
-    now, given = [0.0], {}
-
-    def ran(words, seconds):
-        now[0] += seconds
-        given[words[words.index("--part") + 1]] = seconds
-        return subprocess.CompletedProcess(words, 0, "ok   part: done\n", "")
-
-    monkeypatch.setattr(gpu_acceptance, "ran", ran)
-    monkeypatch.setattr(gpu_acceptance.time, "monotonic", lambda: now[0])
-    asked = gpu_acceptance.options().parse_args(["--out", str(tmp_path)])
-    assert gpu_acceptance.accept([], asked) == 1, "some had no time"
-    assert given["run"] == pytest.approx(0.3 * 480)
-    assert sum(given.values()) <= 480
-    assert "FAIL sanitizer: there was no time left" in (tmp_path / "acceptance.txt").read_text()

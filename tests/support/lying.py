@@ -8,6 +8,7 @@ import os
 import threading
 import time
 import zlib
+from types import SimpleNamespace
 
 import numpy as np
 
@@ -96,21 +97,14 @@ class FirstResultForEver(Liar):
         return y if x.ndim == 1 else self.kept.setdefault(x.shape, y).copy()
 
 
-class Carries:
-    """What `from_host` gives: the inputs, and what was made of them."""
-
-    def __init__(self, x, y):
-        self.x, self.y = x, y
-
-
 class WorksInFromHost(Liar):
     """Computes before the clock starts."""
 
     def from_host(self, x):
-        return Carries(x, self.right.forward(x))
+        return SimpleNamespace(x=x, y=self.right.forward(x))
 
     def to_host(self, y):
-        return y.x if isinstance(y, Carries) else y
+        return y if isinstance(y, np.ndarray) else y.x
 
     def forward(self, x):
         return x.y.copy()
@@ -140,7 +134,7 @@ class WorksInToHost(Liar):
         return y if isinstance(y, np.ndarray) else self.right.forward(y.x)  # inputs are asked for, too
 
     def forward(self, x):
-        return Carries(x.copy(), None)
+        return SimpleNamespace(x=x.copy())
 
     forward_one = forward
 

@@ -1,10 +1,10 @@
-"""Arithmetic alone: the same text is run on a CPU, so that the operations that are counted are those that are done."""
+"""Device kernels that keep the time, run on a CPU: as many operations are done as are counted, and a hold ends."""
 
 import numpy as np
 import pytest
-from on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
+from on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler, sanitized
 
-from mlpbench.kernels.cuda import peak
+from mlpbench.kernels.cuda import peak, queue
 
 pytestmark = [
     pytest.mark.heavy,
@@ -42,3 +42,11 @@ def test_sanitizers_find_nothing(dtype, sanitizer):
         kernel = module.get_function(one.entry)
         assert sanitized(kernel, sanitizer, (1,), (32,), one.arguments(out, 1)) == ""
         assert not np.isnan(out).any()
+
+
+def test_the_spinning_kernel_ends_when_it_is_told_and_by_itself_and_says_so():
+    spin = CpuRawKernel(queue.SOURCE, "hold")
+    for flag, most_ns, after in (([1, 0], 10**12, [1, 0]), ([0, 0], 10**6, [0, 1])):
+        flags = np.array(flag, np.int32)
+        spin((1,), (1,), (flags, np.int64(most_ns)))
+        assert flags.tolist() == after, "flag[1] is raised where nobody raised flag[0] in time"
