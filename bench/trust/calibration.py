@@ -2,6 +2,7 @@
 
 import math
 from contextlib import suppress
+from itertools import takewhile
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -50,12 +51,9 @@ class KindEntry(Block, frozen=True, kw_only=True):
     @property
     def smallest(self) -> float | None:
         """The smallest planted slowdown that was found often enough, as were all larger ones; None if none was."""
-        smallest = None
-        for tally in sorted(self.planted, key=lambda tally: -tally.slowdown):
-            if not tally.rate >= verdicts.POWER:
-                break
-            smallest = tally.slowdown
-        return smallest
+        largest_first = sorted(self.planted, key=lambda tally: -tally.slowdown)
+        found = takewhile(lambda tally: tally.rate >= verdicts.POWER, largest_first)
+        return min((tally.slowdown for tally in found), default=None)
 
 
 class CalibrationHead(Head, frozen=True, kw_only=True):
