@@ -72,10 +72,9 @@ def compare(
 
 def check_format(name: str | None, *, as_json: bool) -> None:
     """Raise UserError for another format, or for two at once."""
-    if name is not None and name not in (formats := _formats()):
-        near = registry.nearest(name, list(formats))
-        raise UserError(f"unknown format {name!r}{near}; there are {', '.join(formats)}")
-    if name is not None and as_json:
+    if name:
+        registry.one_of("format", name, _formats())
+    if name and as_json:
         raise UserError(f"--json and --format {name} are two formats: give one of them")
 
 

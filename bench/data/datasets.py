@@ -5,7 +5,6 @@ import hashlib
 import math
 import os
 import struct
-import sys
 import zlib
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +16,7 @@ from numpy.typing import DTypeLike, NDArray
 
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary
-from mlpbench.kernels.registry import nearest
+from mlpbench.kernels.registry import one_of
 from mlpbench.kernels.spec import ForwardSpec
 
 Part = Literal["train", "test"]
@@ -126,9 +125,7 @@ def random(spec: ForwardSpec, rows: int = 1000, seed: int = 0) -> Dataset:
 
 def load(name: str, spec: ForwardSpec, *, rows: int = 1000) -> Dataset:
     """Return the data set of this name; ``rows`` are for "random". Raises UserError."""
-    if name not in NAMES:
-        raise UserError(f"unknown data set {name!r}{nearest(name, list(NAMES))}; there are {', '.join(NAMES)}")
-    if name == "random":
+    if one_of("data set", name, NAMES) == "random":
         return random(spec, rows)
     if spec.n_in != SIDE * SIDE:
         raise UserError(
@@ -140,14 +137,11 @@ def load(name: str, spec: ForwardSpec, *, rows: int = 1000) -> Dataset:
 
 def data_folder() -> Path:
     """Return the folder of the MNIST files: ``$MLPBENCH_DATA``, else the user's cache folder. Raises UserError."""
+    # As the XDG specification has it, an empty or relative value counts as none.
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "").strip())
+    default = (cache if cache.is_absolute() else Path("~/.cache")) / "mlpbench"
     try:
-        if named := os.environ.get("MLPBENCH_DATA"):
-            return Path(named).expanduser()
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Caches" / "mlpbench"
-        # As the XDG specification has it, an empty or relative value counts as none.
-        cache = Path(os.environ.get("XDG_CACHE_HOME", "").strip())
-        return (cache if cache.is_absolute() else Path.home() / ".cache") / "mlpbench"
+        return Path(os.environ.get("MLPBENCH_DATA") or default).expanduser()
     except RuntimeError as error:
         raise UserError(f"{error} Name the data folder in the variable MLPBENCH_DATA") from error
 
@@ -160,18 +154,14 @@ def spellings(name: str) -> tuple[str, ...]:
 
 def mnist_files(part: Part) -> list[Path]:
     """Return the files of one half of MNIST, images before labels. Raises UserError where one is missing."""
-    folder = data_folder()
+    folder, names = data_folder(), MNIST_FILES[part]
     with user_error(f"cannot look into {folder}"):
         if not folder.is_dir():
             raise UserError(f"there is no data folder {folder}: {_HINT}")
-        return [_find(folder, name) for name in MNIST_FILES[part]]
-
-
-def _find(folder: Path, name: str) -> Path:
-    for spelling in spellings(name):
-        if (folder / spelling).exists():
-            return folder / spelling
-    raise UserError(f"{folder} has no {name}, gzipped or not: {_HINT}")
+        there = {name: [path for path in map(folder.joinpath, spellings(name)) if path.exists()] for name in names}
+    if missing := [name for name, paths in there.items() if not paths]:
+        raise UserError(f"{folder} has no {missing[0]}, gzipped or not: {_HINT}")
+    return [paths[0] for paths in there.values()]
 
 
 def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
@@ -185,9 +175,7 @@ def read_idx(path: Path, ndim: int) -> NDArray[np.uint8]:
             file.seek(0)
             with gzip.GzipFile(fileobj=file) if packed else file as stream:
                 return _parse(stream.read(MAX_BYTES), ndim)
-    except EOFError:
-        problem = "is truncated: its gzip stream ends early"
-    except (gzip.BadGzipFile, zlib.error) as error:
+    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
         problem = f"is damaged ({error})"
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or error}") from error
