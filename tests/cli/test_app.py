@@ -23,36 +23,7 @@ from support.terminal import called
 
 COMMANDS = list(app.COMMANDS)
 DOUBLES = Path(doubles.__file__)
-TIMES = {
-    ("numpy", "per_sample", 100): 12e-6,
-    ("numpy", "batched", 1): 13e-6,
-    ("numpy", "batched", 100): 1e-6,
-    ("numba", "per_sample", 100): 3e-6,
-    ("numba", "batched", 1): 3e-6,
-    ("numba", "batched", 100): 1.5e-6,
-}
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    """Return a results folder with one run in it, in the folder where commands are typed."""
-    monkeypatch.chdir(tmp_path)
-    simulate.write_run(tmp_path / "results", TIMES, skipped=[{"kernel": "cupy", "reason": "no CUDA driver"}])
-    return tmp_path / "results"
-
-
-@pytest.fixture
-def kernels(monkeypatch):
-    """Replace all kernels by the classes given."""
-
-    def install(**classes):
-        monkeypatch.setattr(registry, "names", lambda: list(classes))
-        monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
-        monkeypatch.setattr(registry, "load", classes.__getitem__)
-        # Processes of their own would not know them.
-        monkeypatch.setattr(verdict, "ask", lambda options, name: verdict.here(Workload(options), name))
-
-    return install
+TIMES = {(kernel, mode, 100): 1e-6 for kernel in ("numpy", "numba") for mode in ("per_sample", "batched")}
 
 
 def test_the_command_that_is_installed_is_this_one_and_helps_and_is_of_this_version(capsys):
@@ -128,8 +99,13 @@ def test_check_shows_what_conforms(capsys):
     assert (row["verdict"], row["accuracy"]["reason"]) == ("conforms", "random data have no labels")
 
 
-def test_check_exits_1_where_a_kernel_is_wrong_and_checks_the_others(capsys, kernels):
-    kernels(wrong=SoftmaxDropped, broken=ConstructorRaises, absent=AbsentKernel, numpy=NumpyKernel)
+def test_check_exits_1_where_a_kernel_is_wrong_and_checks_the_others(capsys, monkeypatch):
+    classes = {"wrong": SoftmaxDropped, "broken": ConstructorRaises, "absent": AbsentKernel, "numpy": NumpyKernel}
+    monkeypatch.setattr(registry, "names", lambda: list(classes))
+    monkeypatch.setattr(registry, "module", lambda name: classes[name].__module__)
+    monkeypatch.setattr(registry, "load", classes.__getitem__)
+    # Processes of their own would not know them.
+    monkeypatch.setattr(verdict, "ask", lambda options, name: verdict.here(Workload(options), name))
     status, out, _ = called(capsys, "check", "--spec", "20-10-3", "--json")
     assert status == 1
     rows = {row["kernel"]: row for row in json.loads(out)["kernels"]}
@@ -144,7 +120,7 @@ def test_check_exits_1_where_a_kernel_is_wrong_and_checks_the_others(capsys, ker
     _, out, _ = called(capsys, "check", "--spec", "20-10-3")
     assert "unavailable: no driver [/bold] :x: of this kind" in out, "a reason is no markup"
     # What cannot run here is left out, unless it is named.
-    kernels(absent=AbsentKernel, numpy=NumpyKernel)
+    del classes["wrong"], classes["broken"]
     assert called(capsys, "check", "--spec", "20-10-3")[0] == 0
     status, out, err = called(capsys, "check", "absent", "--spec", "20-10-3")
     assert (status, out) == (2, "")
@@ -163,9 +139,11 @@ def test_env(capsys):
     assert all(line.startswith("warning: ") for line in err.splitlines())
 
 
-def test_report_is_of_the_latest_run_by_default_in_every_format_to_stdout_and_to_a_file(capsys, results, tmp_path):
-    newest = simulate.write_run(results, TIMES, seed=9)
-    older = min(path.parent.name for path in results.glob("*/*/run.json"))
+def test_report_is_of_the_latest_run_by_default_in_every_format_to_stdout_and_to_a_file(capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    skipped = [{"kernel": "cupy", "reason": "no CUDA driver"}]
+    older = simulate.write_run(tmp_path / "results", TIMES, skipped=skipped).name
+    newest = simulate.write_run(tmp_path / "results", TIMES, seed=9)
     assert newest.name in called(capsys, "report")[1]
     for words, names in (((older,), {older}), ((older, newest), {older, newest.name})):
         status, out, err = called(capsys, "report", *words)
@@ -185,19 +163,3 @@ def test_report_is_of_the_latest_run_by_default_in_every_format_to_stdout_and_to
         assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
     called(capsys, "report", "--format", "csv", "-o", tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text().startswith("run,")
-
-
-def test_show(capsys):
-    status, out, err = called(capsys, "show", 0)
-    assert (status, "label 7" in out, err) == (0, True, "")
-    assert json.loads(called(capsys, "show", 0, "--json")[1])
-
-
-def test_compare_exits_1_where_the_candidate_is_slower(capsys, results):
-    status, out, err = called(capsys, "compare", "numpy", "numba", "--json")
-    assert (status, err) == (1, "")
-    cases = {(case["mode"], case["batch_size"]): case for case in json.loads(out)["cases"]}
-    assert cases["per_sample", 100]["speedup"]["value"] == pytest.approx(4, rel=0.1)
-    assert [cases[mode, 100]["verdict"] for mode in ("per_sample", "batched")] == ["faster", "slower"]
-    low, high = (cases["batched", 100]["speedup"][end] for end in ("low", "high"))
-    assert low < 1 / 1.5 < high

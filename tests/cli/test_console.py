@@ -42,11 +42,6 @@ def test_words_are_no_markup_and_a_long_line_or_cell_stays_one_line_in_a_pipe(ca
     assert [row.endswith(end) for row, end in zip(rows, ("  1,000", "      1"), strict=True)] == [True, True]
 
 
-def bare(text):
-    """Return what a terminal showed without its styles."""
-    return re.sub(r"\x1b\[[0-9;]*m", "", text)
-
-
 NARROW = (
     "from mlpbench.bench.cli import console; from rich.text import Text\n"
     "t = console.table('T', 'kernel', 'time (95 % interval)', 'why', right=('time (95 % interval)',))\n"
@@ -55,24 +50,19 @@ NARROW = (
 
 
 def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
-    lines = bare(shown([sys.executable, "-c", NARROW], tmp_path, columns=40)).splitlines()
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", shown([sys.executable, "-c", NARROW], tmp_path, columns=40)).splitlines()
     assert max(map(len, lines)) <= 40
     text = "".join("".join(lines).split())
     assert all(text.count(word) == 1 for word in ("12.1µs", "(11.8", "12.5)")), "no number is broken"
     assert text.count("j") == 9, "no letter is lost"
 
 
-def test_a_complaint_is_one_line(capsys):
-    for message in (
-        "one\ntwo",
-        "one\r\n  two",
-        "one \t two",
-        "one\n\ntwo\n",
-        "\x1b[2Jone \x07two",
-        "\u202eone \x1b]0;x\x07two",
-    ):
-        console.complain(message)
-        assert capsys.readouterr() == ("", "mlpbench: one two\n")
+@pytest.mark.parametrize(
+    "words", ["one\ntwo", "one\r\n  two", "one \t two\n", "\x1b[2Jone \x07two", "\u202eone \x1b]0;x\x07two"]
+)
+def test_a_complaint_is_one_line(capsys, words):
+    console.complain(words)
+    assert capsys.readouterr() == ("", "mlpbench: one two\n")
 
 
 def test_a_table_of_a_report_has_another_title_and_leaves_a_column_out(capsys):
