@@ -163,3 +163,9 @@ def test_report_is_of_the_latest_run_by_default_in_every_format_to_stdout_and_to
         assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
     called(capsys, "report", "--format", "csv", "-o", tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text().startswith("run,")
+
+
+def test_show(capsys):
+    status, out, err = called(capsys, "show", 0)
+    assert (status, "label 7" in out, err) == (0, True, "")
+    assert json.loads(called(capsys, "show", 0, "--json")[1])
