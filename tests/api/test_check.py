@@ -1,6 +1,5 @@
 """The gate in Python: kernels by name, and classes that were just written."""
 
-import numpy as np
 import pytest
 
 import mlpbench
@@ -52,16 +51,3 @@ def test_what_is_wrong_is_a_verdict(kernel, verdict, reason):
 def test_a_mistake_is_a_user_error(kernel, options, said):
     with pytest.raises(mlpbench.UserError, match=said):
         mlpbench.check(kernel, **options)
-
-
-@pytest.mark.heavy
-def test_a_network_in_a_file(tmp_path):
-    safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors cannot be imported")
-    layers = {"0.weight": np.ones((3, 4)), "0.bias": np.zeros(3), "2.weight": np.ones((2, 3)), "2.bias": np.zeros(2)}
-    path = tmp_path / "net.safetensors"
-    safetensors.save_file({name: array.astype(np.float32) for name, array in layers.items()}, path)
-    for model in (path, str(path)):
-        found = mlpbench.check(NumpyKernel, model=model, spec="4-3-2:relu/identity")
-        assert (found.conforms, found.accuracy_in_batches) == (True, None)
-    with pytest.raises(mlpbench.UserError, match="such as --spec 4-3-2:relu/identity"):
-        mlpbench.check("numpy", model=path)
