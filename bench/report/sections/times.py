@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from typing import Any
 
 from mlpbench.bench import words
@@ -123,8 +124,17 @@ def time_charts(panels: Panels, names: Names) -> dict[str, Spec]:
         title: [row for case in cases for row in _rows(case, case.sample, case.by_repeat)]
         for title, cases in panels.items()
     }
+    # All three are one logarithmic axis, upside down but for time: the page's switch sets `unit`.
+    base_s = max((case.sample.value for case in chain(*panels.values()) if case.mode == "per_sample"), default=0.0)
+    label = f"unit == 'rate' ? format(1 / datum.value, '.3~s') + '/s' : {charts.TIME_LABEL}"
+    axis = charts.value_axis(
+        _values(rows), "", f"unit == 'gain' ? format({base_s:.6g} / datum.value, '.2~r') + 'x' : {label}"
+    )
+    axis["scale"]["reverse"] = {"expr": "unit != 'time'"}
+    params = [{"name": "unit", "value": "time"}, {"name": "base_s", "value": base_s}]
     what = "Time per sample against batch size, one line per kernel."
-    return _charts(rows, charts.value_axis(_values(rows), "time per sample", charts.TIME_LABEL), names, what)
+    drawn = _charts(rows, axis, names, what)
+    return {title: {**chart, "params": [*chart["params"], *params]} for title, chart in drawn.items()}
 
 
 def speedup_charts(panels: Panels, names: Names) -> dict[str, Spec]:

@@ -304,6 +304,15 @@ def test_a_name_in_the_legend_switches_its_line_in_all_charts(browser, reports):
             page.until(lambda chart=chart, lines=lines: len(page.marks(chart, "line")) == lines)
 
 
+def test_times_are_shown_as_rates_and_as_gains_too(browser, reports):
+    page = browser.open(reports.file("one"))
+    labels = "return Array.from(document.querySelectorAll('#chart-time .role-axis-label text'), t => t.textContent)"
+    choose = "const s = document.querySelector('.unit select'); s.value = '{}'; s.dispatchEvent(new Event('change'))"
+    for unit, ending in (("rate", "/s"), ("gain", "x"), ("time", "s")):
+        page.ask(choose.format(unit))
+        page.until(lambda ending=ending: sum(text.endswith(ending) for text in page.ask(labels)) > 2)
+
+
 def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):
     """A bar for the whole, for each of four causes and for what is left; a symbol for every call and every case."""
     page = browser.open(reports.file("explained"))

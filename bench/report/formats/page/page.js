@@ -12,6 +12,7 @@
 
   const views = [];
   const legend = document.querySelector(".legend");
+  const unit = document.querySelector(".unit select");
 
   function draw(figure) {
     figure.dataset.drawn = "";
@@ -30,12 +31,18 @@
   }
 
   function follow(view) {
-    if (!legend) return view;
-    const off = Array.from(legend.querySelectorAll("button[aria-pressed=false]"), (button) => button.dataset.name);
-    return view.signal("hidden_kernels", off).runAsync();
+    const signals = view.getState().signals;
+    const off = Array.from(document.querySelectorAll(".legend button[aria-pressed=false]"), (button) => button.dataset.name);
+    view.signal("hidden_kernels", off);
+    if (unit && "unit" in signals) {
+      view.signal("unit", unit.value);
+      unit.querySelector("[value=gain]").hidden = !signals.base_s;
+    }
+    return view.runAsync();
   }
 
   function wire() {
+    if (unit) unit.addEventListener("change", () => views.forEach(follow));
     if (legend) legend.addEventListener("click", (event) => {
       const button = event.target.closest("button");
       if (!button) return;
