@@ -21,9 +21,7 @@ from mlpbench.bench.analysis.sides import (
     kernel_by_kernel,
     name_of,
     ran_together,
-    same_run,
     shared_setting,
-    that_forbid,
 )
 from mlpbench.bench.analysis.summary import USUAL_WANDER, learnt_wander
 from mlpbench.bench.analysis.times import CaseTimes
@@ -197,7 +195,7 @@ def compare(
         cases += comparable
         unmatched += left_out
         if comparable:
-            unequal |= dict.fromkeys(_differences(one, other, anyway=anyway or by == "threads"))
+            unequal |= dict.fromkeys(differences(one, other, anyway=anyway or by == "threads"))
     names = name_of(lefts, sides[0][0], by), name_of(rights, sides[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
@@ -375,12 +373,3 @@ def _absent(side: Side, alike: bool, at: tuple[str | None, int | None]) -> str:
     if any(name == kernel for name, _ in run.missing):
         reasons.append("the run was interrupted before it")
     return f"not in {run.id if alike else side.label}: {reasons[0] if reasons else 'not measured'}"
-
-
-def _differences(one: Side, other: Side, *, anyway: bool) -> list[str]:
-    together = same_run(one.run, other.run)
-    lefts, rights = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
-    if not anyway and (forbidding := that_forbid(lefts[0], rights[0], together=together)):
-        reasons = "; ".join(forbidding)
-        raise NothingComparable(f"not comparable, {reasons}: measure both sides alike, or compare --anyway")
-    return differences(lefts, rights, together=together)

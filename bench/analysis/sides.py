@@ -9,7 +9,7 @@ from typing import Any
 from mlpbench.bench.analysis import judge
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.cases import AXES, CPU, Setting
-from mlpbench.bench.errors import UserError
+from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run, latest, resolve
 from mlpbench.bench.record.schema import Record
@@ -152,17 +152,23 @@ _VOLATILE = {"load", "freq", "frequency", "time"}
 _OF_CARDS = ("device_name", "device_uuid", "arithmetic", "compute_type", "overrides")
 
 
-def differences(baseline: Sequence[Record], candidate: Sequence[Record], *, together: bool) -> list[str]:
-    """Return what differs between two kernels' records: specification, data, weights, then the environment.
+def differences(one: Side, other: Side, *, anyway: bool) -> list[str]:
+    """Return what differs between a kernel on each side: specification, data, weights, then the environment.
 
     A line is one that the first repeats and the last ones show: what one process loaded, as a second BLAS, is none.
-    Kernels that ran ``together`` differ in the threads that they use, where both say.
+    Kernels of one run differ in the threads that they use, where both say. Raises NothingComparable, unless ``anyway``,
+    as `that_forbid`.
     """
+    together = same_run(one.run, other.run)
+    left, right = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
+    if not anyway and (forbidding := that_forbid(left[0], right[0], together=together)):
+        reasons = "; ".join(forbidding)
+        raise NothingComparable(f"not comparable, {reasons}: measure both sides alike, or compare --anyway")
     if together:
-        used = [{"threads": records[0].facts.threads} for records in (baseline, candidate)]
+        used = [{"threads": records[0].facts.threads} for records in (left, right)]
         return [] if {"threads": None} in used else unequal("kernel", *used)
-    last = _between(baseline[-1], candidate[-1])
-    return [line for line in _between(baseline[0], candidate[0]) if line in last]
+    last = _between(left[-1], right[-1])
+    return [line for line in _between(left[0], right[0]) if line in last]
 
 
 def _between(baseline: Record, candidate: Record) -> list[str]:

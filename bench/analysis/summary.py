@@ -1,7 +1,6 @@
 """What times come to: a case's estimate and speedup, which kernel is fastest, and how far whole runs differ."""
 
 import math
-from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -50,16 +49,14 @@ def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[Cas
     ``wander``: how far runs differ, a part of the interval of a time; in a speedup what single cases wander by is left.
     Raises UserError where a run or a record is named twice.
     """
-    every = times.cases(runs)
-    machines = Counter(run for run, _ in {(case.run, case.machine) for case in every})
     summaries: list[CaseSummary] = []
-    for (run, machine), of_run in groupby(every, lambda case: (case.run, case.machine)):
-        # Two machines that started in the same second have runs of the same name.
-        name, measured = run if machines[run] == 1 else f"{machine}/{run}", list(of_run)
+    for _, of_run in groupby(times.cases(runs), lambda case: (case.run, case.machine)):
+        measured = list(of_run)
         scatter = estimates.shared_scatter(case.by_repeat for case in measured)
         cases = [
             CaseSummary(
-                *(name, case.machine, case.kernel, *case.at, case.every, case.sources), case.estimate(scatter, wander)
+                *(case.run, case.machine, case.kernel, *case.at, case.every, case.sources),
+                case.estimate(scatter, wander),
             )
             for case in measured
         ]

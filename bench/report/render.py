@@ -52,9 +52,8 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
         raise UserError("no run to report on: `mlpbench run` makes one")
     judged = tuple(named([judge(run) for run in runs]))
     cases = tuple(summarize(judged))
-    # Cases have the machine in their run's name where names alone are ambiguous.
     own = grouped((case.run, case) for case in cases)
-    by_run = ((run, (*own.get(run.name, ()), *own.get(f"{run.machine}/{run.name}", ()))) for run in judged)
+    by_run = ((run, tuple(own.get(run.name, ()))) for run in judged)
     findings = Findings(judged, cases, tuple(by_run), p99_s)
     answers = findings.of(document.answers)
     first = next(iter(answers), None)
