@@ -251,7 +251,7 @@ def test_a_record_that_is_named_by_itself_is_refused(folder):
         case("stats", "iterations", 10**9)(content)
     with pytest.raises(UserError, match=r"numpy\.1\.json: cannot be true: its rounds took") as error:
         runs.read_run(folder / "numpy.1.json")
-    simulate.one_line(error)
+    assert str(error.value).isprintable(), "one line, at that"
 
 
 @pytest.mark.parametrize(

@@ -18,17 +18,9 @@ from mlpbench.kernels.spec import HIDDEN, ForwardSpec
 def divided(cls, threads=3, *, by_columns=False):
     """Return ``cls`` with so many threads, which divide even one row, or columns of wide networks."""
 
-    class Divided(cls):
-        def _threads(self):
-            return threads
-
-        def _smallest_divided(self):
-            return sys.maxsize if by_columns else 0
-
-        def _least_bytes(self):
-            return 0 if by_columns else 2**40
-
-    return Divided
+    rows, size = (sys.maxsize, 0) if by_columns else (0, 2**40)
+    methods = {"_threads": lambda _: threads, "_smallest_divided": lambda _: rows, "_least_bytes": lambda _: size}
+    return type("Divided", (cls,), methods)
 
 
 by_columns = partial(divided, by_columns=True)

@@ -24,16 +24,9 @@ def parts(calls, weights, arithmetic, unexplained, half=0.01, batch_size=100, sa
 
 
 def kernel(name, place, attribution, not_explained=None):
-    nothing = dict.fromkeys(("call_one_s", "call_batch_s", "fit"))
-    facts = {
-        "threads": 1,
-        "measured": {},
-        "shares": (),
-        "weights_in": place,
-        "missing": (),
-        "not_explained": not_explained,
-    }
-    return KernelExplanation(kernel=name, attribution=attribution, **facts, **nothing)
+    facts = {"threads": 1, "measured": {}, "shares": (), "weights_in": place, "missing": ()}
+    facts |= dict.fromkeys(("call_one_s", "call_batch_s", "fit"))
+    return KernelExplanation(kernel=name, attribution=attribution, not_explained=not_explained, **facts)
 
 
 def explanation(spec, kernels):

@@ -297,10 +297,3 @@ def good():
     """Return the content of a good record, for tests to damage."""
     case = ("numpy", "batched", 100)
     return record("numpy", 0, [benchmark(case, [1e-4, 2e-4, 3e-4])], plan({case: 1e-6}, 1, 0, []))
-
-
-def one_line(error):
-    """Check that what is said of a damaged record is one printable line; return it."""
-    text = str(error.value)
-    assert text.isprintable(), "one line, at that"
-    return text

@@ -9,13 +9,11 @@ from support import simulate
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 AT = ("batched", 100)
-#: What the harness itself costs for each call.
-CALL_COSTS_S = {"per_sample": 23e-9, "batched": 79e-9}
 
 
 def block(**changes):
     """Return the block of one process on a quiet machine."""
-    return {"look": {"name": "wide"}, "call_costs_s": CALL_COSTS_S, **changes}
+    return {"look": {"name": "wide"}, "call_costs_s": {"per_sample": 23e-9, "batched": 79e-9}, **changes}
 
 
 def disturb(folder, hits):
@@ -49,20 +47,10 @@ def write(folder, blocks, **settings):
 
 
 def timing(data, looks, iterations=10, waits_s=()):
-    """Return a case whose rounds took ``data`` seconds for a call, beside pairs of looks in µs.
-
-    ``waits_s``: for how long of each round its threads waited.
-    """
-    info = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
-    looks = [[round(1000 * one) for one in pair] for pair in looks]
-    content = {
-        **info,
-        "looks_ns": looks,
-        "waits_ns": [round(1e9 * s) for s in waits_s],
-        "iterations": iterations,
-        "rounds_s": data,
-    }
-    return msgspec.convert(content, Timing)
+    """Return a case whose rounds took ``data`` seconds a call, beside pairs of looks in µs, and waits of threads."""
+    content = {"kernel": "numpy", "mode": AT[0], "batch_size": AT[1], "rows_per_round_call": AT[1]}
+    content |= {"looks_ns": [[round(1000 * one) for one in pair] for pair in looks], "iterations": iterations}
+    return msgspec.convert({**content, "waits_ns": [round(1e9 * s) for s in waits_s], "rounds_s": data}, Timing)
 
 
 class Process:
