@@ -33,13 +33,12 @@ class Command:
 
 @dataclass(frozen=True)
 class Table:
-    """A table of texts. The first ``heads`` columns name the row; those in ``numbers`` stand on the right."""
+    """A table of texts. The columns in ``numbers`` stand on the right; those before them name the row."""
 
     caption: str
     columns: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
-    heads: int = 1
-    numbers: range = range(0)
+    numbers: range
 
     def __bool__(self) -> bool:
         return bool(self.rows)
@@ -64,7 +63,6 @@ def table(
         caption,
         (*named, *counted, *last),
         tuple(row[1:] if several is False else row for row in rows),
-        len(named),
         range(len(named), len(named) + len(counted)),
     )
 

@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -141,6 +142,7 @@ def test_interrupted_runs_and_those_without_a_planned_case_say_what_is_missing(t
     assert gaps.notices([whole, first]) == [f"Run {first.id} was interrupted: {one}."]
     assert gaps.notices([second]) == [f"The run was interrupted: {two}."]
     assert gaps.notices([whole]) == []
+    assert gaps.notices([replace(whole, resumed=((1.0, 3),))]) == ["The run stopped, and went on after 3 processes."]
     why, silent = "the run was interrupted before this process ended", "planned, and neither measured nor explained"
     assert gaps.gaps(second) == [("numba", "all cases, repeats 2, 3 of 3", why)]
     assert f"> The run was interrupted: {two}." in markdown(second)

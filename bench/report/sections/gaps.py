@@ -1,7 +1,6 @@
 """What a run has no time for, and why: skipped kernels, failures, processes that never ended, cases left out."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import judge
@@ -93,9 +92,8 @@ def notices(runs: Sequence[Judged]) -> list[str]:
     for run in runs:
         which = run.title if len(runs) > 1 else "The run"
         texts += [f"{which} was {problem}." for problem in run.problems]
-        for at_s, after in run.resumed:
-            moment = datetime.fromtimestamp(at_s, UTC).isoformat(timespec="seconds")
-            texts.append(f"Resumed {moment}, after {words.things(after, 'process', 'processes')}.")
+        went_on = (words.things(after, "process", "processes") for _, after in run.resumed)
+        texts += [f"{which} stopped, and went on after {processes}." for processes in went_on]
         texts += [f"{which} contradicts itself: {doubt}." for doubt in run.contradictions]
         texts += [f"{which} leaves a file out; the rest is shown. {line}." for line in run.damaged]
         badly = [(record.path.name, record.ran.ended) for record in run.records if record.ran and record.ran.ended]

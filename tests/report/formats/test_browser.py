@@ -95,8 +95,8 @@ class Page:
         """Return pairs of texts that lie over each other: within a chart, and of the page's own."""
         return self.ask(OVERLAPS)
 
-    def click(self, selector, index=0):
-        self.ask("document.querySelectorAll(arguments[0])[arguments[1]].click()", selector, index)
+    def click(self, selector):
+        self.ask("document.querySelector(arguments[0]).click()", selector)
 
     def until(self, condition):
         wait_until(condition, "the page to follow")
@@ -172,14 +172,9 @@ def test_the_policy_holds(browser, reports):
         """
     )
     assert page.ask("return window.injected") is None
-    blocked = []
-
-    def told():
-        blocked.extend(entry["message"] for entry in page.driver.get_log("browser"))
-        return len(blocked) >= 2
-
-    page.until(told)
-    assert len([message for message in blocked if "Content Security Policy" in message]) == 2
+    messages = []
+    page.until(lambda: messages.extend(page.driver.get_log("browser")) or len(messages) >= 2)
+    assert sum("Content Security Policy" in entry["message"] for entry in messages) == 2
 
 
 def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(browser, reports):
@@ -198,10 +193,7 @@ def test_dark_is_dark_to_the_last_label_without_a_reload_and_paper_is_light(brow
 @pytest.mark.parametrize("width", [1280, 390])
 @pytest.mark.parametrize("name", ["explained", "noisy", "axes", "book", "months"])
 def test_everything_fits_nothing_lies_over_anything_and_every_mark_is_told(browser, reports, name, width):
-    """As it is, and with every fold open; in light and in dark, which may not move anything.
-
-    To draw what is in the folds takes longest: so whoever cannot see is asked of the same page.
-    """
+    """As it is, and with every fold open; in light and in dark, which may not move anything."""
     page = browser.open(reports.file(name), width=width)
     for scheme in ("light", "dark"):
         page.emulate(scheme)

@@ -42,9 +42,7 @@ def test_settings_of_a_sweep_are_panels_on_the_same_axes(reports):
     assert page.count('<div class="panels">') == 2, "times and speedups of three settings"
     panels = [specification(page, f"time_{number}") for number in range(3)]
     axes = [layer["encoding"].get("y", {}) for panel in panels for layer in panel["layer"]]
-    domains = [axis["scale"]["domain"] for axis in axes if "scale" in axis]
-    assert len(domains) > 3
-    assert all(domain == domains[0] for domain in domains)
+    assert len({tuple(axis["scale"]["domain"]) for axis in axes if "scale" in axis}) == 1
     for number, run in enumerate(reports.document("sweep").runs):
         assert f'id="title-time_{number}"> {run.name}</h4>' in page
 

@@ -56,9 +56,6 @@ def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_
     text = render.render([record.read_run(folder)], "md")
     assert "| GPU | NVIDIA L4, MIG-2, driver 570, of 2 cards, a slice (MIG) |" in text
     assert "| Binding | bound to processors 0, 2 |" in text
-    unbound = {"binding": {"processors": None, "reason": "no call for it"}}
-    text = render.render([write(tmp_path / "unbound", {}, plan_changes=unbound)], "md")
-    assert "| Binding | not bound to processors: no call for it |" in text
 
 
 def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_out_and_would_help():
