@@ -37,80 +37,56 @@ def execute(tmp_path, monkeypatch):
         monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
         workload, seen = Workload(OPTIONS, rows=20), []
         folder = processes.open_run(tmp_path / "results", the_plan, workload)
+        said = processes.facts_of(folder, the_plan, workload)
         for kernel, repeat in the_plan.order:
-            good = simulate.record(
-                kernel, repeat, [], the_plan.as_dict(), **processes.facts_of(folder, the_plan, workload)
-            )
+            good = simulate.record(kernel, repeat, [], the_plan.as_dict(), **said)
             (tmp_path / f"{kernel}.{repeat}.good").write_text(json.dumps(good), encoding="utf-8")
         return processes.run_plan(the_plan, workload, folder, on_phase or (lambda *at: seen.append(at))), folder, seen
 
     return run
 
 
-def test_the_command_is_what_one_types_by_hand():
-    words = process.pytest_command(plan(cases=[*CASES, cases_.Case("book", 10)]), OPTIONS, "numba")
-    assert words[:2] == ["pytest", str(process.Path(process.__file__).parent.with_name("test_forward.py"))]
-    assert words[2:] == [
-        "--kernel=numba",
-        "--mode=per_sample",
-        "--mode=batched",
-        "--mode=book",
-        "--batch-size=1",
-        "--batch-size=10",
-        "--spec=20-10-3:relu",
-        "--dtype=float64",
-        "--data=random",
-        *plan().clock,
-    ]
-
-
-def test_one_at_a_time_alone_names_no_batch_size():
-    words = process.pytest_command(plan(cases=CASES[:1]), OPTIONS, "numba")
-    assert not [word for word in words if word.startswith("--batch-size")]
-
-
-def test_rounds_of_fewer_single_rows_are_asked_for():
-    words = process.pytest_command(plan(cases=[cases_.Case("per_sample", 10), *CASES[1:]]), OPTIONS, "numba")
-    assert "--per-sample-rows=10" in words
-    assert [word for word in words if word.startswith("--batch-size")] == ["--batch-size=1", "--batch-size=10"]
-
-
-def test_each_process_is_told_its_kernel_its_run_and_where_to_write(execute):
-    outcomes, folder, _ = execute("leave(words=words)", plan("numpy", "numpy-out", repeats=2))
-    assert len(outcomes) == 4
-    for outcome in outcomes:
-        words = json.loads(outcome.job.path.read_text(encoding="utf-8"))["words"]
-        assert words[:3] == ["-P", "-m", "pytest"]
-        assert f"--kernel={outcome.job.kernel}" in words
-        assert f"--mlpbench-repeat={outcome.job.repeat}" in words
-        assert f"--mlpbench-run={folder / 'run.json'}" in words
-        assert set(process.pytest_command(plan(), OPTIONS, outcome.job.kernel)[1:]) <= set(words)
-
-
 def left(outcome):
     return json.loads(outcome.job.path.read_text(encoding="utf-8"))
 
 
-def test_processes_run_in_the_order_of_the_plan(execute):
+def test_the_command_is_what_one_types_by_hand():
+    def words(*cases):
+        return process.pytest_command(plan(cases=cases), OPTIONS, "numba")
+
+    of_all = words(*CASES, cases_.Case("book", 10))
+    assert of_all[:2] == ["pytest", str(process.Path(process.__file__).parent.with_name("test_forward.py"))]
+    modes, sizes = ["--mode=per_sample", "--mode=batched", "--mode=book"], ["--batch-size=1", "--batch-size=10"]
+    what = ["--spec=20-10-3:relu", "--dtype=float64", "--data=random"]
+    assert of_all[2:] == ["--kernel=numba", *modes, *sizes, *what, *plan().clock]
+    assert not [word for word in words(CASES[0]) if word.startswith("--batch-size")]
+    fewer = words(cases_.Case("per_sample", 10), *CASES[1:])
+    assert [word for word in fewer if "rows" in word or "size" in word] == [*sizes, "--per-sample-rows=10"]
+
+
+def test_processes_run_one_after_the_other_each_with_its_words_and_its_threads(execute, tmp_path, monkeypatch):
+    """Threads are set before any library loads, and pytest's variables are not passed on."""
+    for name, value in (("PYTEST_ADDOPTS", "--nonsense"), ("PYTEST_PLUGINS", "nonsense"), ("OMP_NUM_THREADS", "1")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
     the_plan = plan("numpy", "numpy-out", "numba", repeats=3, seed=5)
     assert the_plan.order != [(kernel, repeat) for repeat in range(3) for kernel in the_plan.kernels]
-    outcomes, folder, _ = execute("leave(at=time.monotonic())", the_plan)
+    outcomes, folder, _ = execute("leave(words=words, at=time.monotonic(), variables=dict(os.environ))", the_plan)
     assert [(outcome.job.kernel, outcome.job.repeat) for outcome in outcomes] == list(the_plan.order)
     moments = [left(outcome)["at"] for outcome in outcomes]
-    assert moments == sorted(moments), "one after the other"
+    assert moments == sorted(moments)
+    for outcome in outcomes:
+        words, variables, job = left(outcome)["words"], left(outcome)["variables"], outcome.job
+        assert words[:3] == ["-P", "-m", "pytest"]
+        told = {f"--mlpbench-repeat={job.repeat}", f"--mlpbench-run={folder / 'run.json'}"}
+        assert {*process.pytest_command(the_plan, OPTIONS, job.kernel)[1:], *told} <= set(words)
+        assert {variables[name] for name in THREAD_VARIABLES} == {"3"}
+        assert not {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"} & set(variables)
+        assert process.Path(variables["TMPDIR"]).parent == tmp_path / "tmp"
     names = ["run.json", *(f"{kernel}.{repeat}.json" for kernel, repeat in the_plan.order)]
     assert sorted(path.name for path in folder.iterdir()) == sorted(names), "and nothing partial"
-
-
-def test_threads_are_set_before_any_library_loads_and_pytests_variables_are_not_passed_on(execute, monkeypatch):
-    monkeypatch.setenv("PYTEST_ADDOPTS", "--nonsense")
-    monkeypatch.setenv("PYTEST_PLUGINS", "nonsense")
-    monkeypatch.setenv("OMP_NUM_THREADS", "1")
-    (outcome,), _, _ = execute("leave(variables=dict(os.environ))", plan(threads=3))
-    variables = left(outcome)["variables"]
-    assert {name: variables[name] for name in THREAD_VARIABLES} == dict.fromkeys(THREAD_VARIABLES, "3")
-    assert {"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= set(THREAD_VARIABLES)
-    assert not {"PYTEST_ADDOPTS", "PYTEST_PLUGINS"} & set(variables)
+    assert list((tmp_path / "tmp").iterdir()) == []
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="this system binds no processes")
@@ -252,15 +228,6 @@ def test_a_process_that_ends_badly_keeps_a_record_that_was_whole_and_its_end_is_
     assert f"numpy.0.json was whole when its process {ended}: it counts." in gaps.notices([run])
 
 
-def test_temporary_files_of_a_process_go_with_it(execute, tmp_path, monkeypatch):
-    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
-    (tmp_path / "tmp").mkdir()
-    body = 'open(os.environ["TMPDIR"] + "/more", "w").close(); leave(folder=os.environ["TMPDIR"])'
-    (outcome,), _, _ = execute(body, plan())
-    assert process.Path(left(outcome)["folder"]).parent == tmp_path / "tmp"
-    assert list((tmp_path / "tmp").iterdir()) == []
-
-
 def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measured(execute, monkeypatch):
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
@@ -273,11 +240,7 @@ def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measu
 
 def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
     processes.over_when_heard(monkeypatch)
-    body = """
-    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    print(os.getpid(), child.pid, flush=True)
-    time.sleep(60)
-    """
+    body = 'print(os.getpid(), subprocess.Popen(["sleep", "60"]).pid, flush=True); time.sleep(60)'
     (outcome,), folder, _ = execute(body, plan())
     (problem,) = outcome.problems
     assert problem.startswith("the process was stopped after 600 s; it said: ")
@@ -286,20 +249,11 @@ def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeyp
     assert len(runs.read_run(folder).failures) == 1
 
 
-def test_what_a_process_leaves_running_is_stopped_too(execute):
-    body = """
-    child = subprocess.Popen(["sleep", "60"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    leave(child=child.pid)
-    """
-    (outcome,), _, _ = execute(body, plan())
-    processes.gone(left(outcome)["child"])
-
-
-def test_a_result_is_not_lost_to_what_keeps_the_output_open(execute, monkeypatch):
+def test_a_result_is_not_lost_to_what_a_process_leaves_running_with_its_output_open(execute, monkeypatch):
     """A compile server, say, that a kernel's library starts and that lives on with our pipe in its hands."""
     monkeypatch.setattr(process, "MOST_TIMEOUT_S", 50.0)
-    (outcome,), _, _ = execute('leave(kept=True); subprocess.Popen(["sleep", "60"])', plan())
-    assert left(outcome)["kept"] is True
+    (outcome,), _, _ = execute('leave(child=subprocess.Popen(["sleep", "60"]).pid)', plan())
+    processes.gone(left(outcome)["child"])
 
 
 def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_path):
@@ -334,27 +288,16 @@ def test_a_result_is_never_overwritten(execute, tmp_path):
     assert taken.read_text() == "mine"
 
 
-def test_a_run_that_is_there_is_not_written_into(tmp_path):
-    the_plan = plan()
+def test_a_run_that_is_there_is_not_written_into_and_is_readable_before_anything_has_run(tmp_path):
+    the_plan = plan("numpy", "numpy-out", repeats=2)
     folder = processes.open_run(tmp_path, the_plan)
+    run, before = runs.read_run(folder), (folder / "run.json").read_bytes()
     assert [path.name for path in folder.iterdir()] == ["run.json"]
-    assert folder.parent.name == machine_id()
-    before = (folder / "run.json").read_bytes()
+    assert (run.records, run.missing, run.plan.seed) == ((), the_plan.order, 1)
+    assert folder.parent.name == run.environment.machine.name == machine_id()
     with pytest.raises(UserError, match="is not overwritten: choose another --results"):
         processes.open_run(tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
-
-
-def test_the_plan_is_readable_before_anything_has_run(tmp_path):
-    the_plan = plan("numpy", "numpy-out", repeats=2)
-    run = runs.read_run(processes.open_run(tmp_path, the_plan))
-    assert run.records == ()
-    assert list(run.missing) == list(the_plan.order)
-    assert run.plan.seed == 1
-    assert run.environment.machine.name == machine_id()
-
-
-def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(UserError, match=r"^cannot write results to .*file/results: Not a directory; .* --results"):
         processes.open_run(tmp_path / "file" / "results", plan())

@@ -1,4 +1,4 @@
-"""Several settings side by side: one order and one budget for all, an ordinary run for each."""
+"""Folders of runs, and of sweeps over several settings: one order and one budget for all, an ordinary run for each."""
 
 import json
 
@@ -17,7 +17,7 @@ from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process as runner
-from support import processes
+from support import processes, simulate
 
 CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
 PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
@@ -28,7 +28,7 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
     settings = make_settings(["20-10-3"], threads, dtypes)
     parts = []
     for setting in settings:
-        workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=20)
+        workload = Workload(Options(spec="20-10-3", dtype=setting.dtype), rows=simulate.ROWS)
         here = [kernel for kernel in ("numpy", "numpy-out") if (setting.label, kernel) not in skip]
         parts.append((setting, workload, {setting.name(kernel): kernel for kernel in here}))
     names = [name for *_, names in parts for name in names]
@@ -40,14 +40,13 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
 
 @pytest.fixture
 def execute(tmp_path, monkeypatch):
-    """Execute a sweep with a stand-in for the measuring process; return its folder, effort and outcomes."""
+    """Execute a sweep whose processes are stood in for; return its folder and outcomes."""
+    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
 
-    def run(body, planned):
-        monkeypatch.setattr("sys.executable", processes.interpreter(tmp_path, body))
-        monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
+    def run(planned, **how):
+        processes.measured(monkeypatch, lambda *_: 1e-6, **how)
         folder, folders = run_folder.open_folders(tmp_path / "results", planned)
-        effort, outcomes = Effort(planned.plan), []
-        interrupted = False
+        effort, outcomes, interrupted = Effort(planned.plan), [], False
         try:
             outcomes.extend(runner.execute(planned, folders, lambda *_: None, effort))
         except KeyboardInterrupt:
@@ -56,22 +55,6 @@ def execute(tmp_path, monkeypatch):
         return folder, outcomes
 
     return run
-
-
-#: Leaves a record of the process's own plan, with its variables.
-DONE = """
-head = json.load(open(options["mlpbench-run"]))["mlpbench"]
-plan, computed = head["plan"], head["computed"]
-case = {"mode": "batched", "batch_size": 10}
-info = {"kernel": kernel, "rows_per_round_call": 10, **case}
-rows = [{"extra_info": info, "stats": {"data": [1e-4, 1e-4], "iterations": 1}}]
-spec = {"sizes": [20, 10, 3], "hidden": "sigmoid", "output": "softmax", "dtype": options["dtype"]}
-block = {"schema": 1, "kernel": kernel, "repeat": int(repeat), "environment": {"threads": plan["threads"]},
-         "spec": spec, "data": {"name": "random", "rows": 20, "sha256": computed["data_sha256"]},
-         "weights": {"sha256": computed["weights_sha256"]}, "plan": plan, "failures": [],
-         "variables": dict(os.environ)}
-json.dump({"benchmarks": rows, "mlpbench": block}, open(raw, "w"))
-"""
 
 
 def test_each_repeat_goes_through_all_pairs_in_an_order_of_its_own():
@@ -84,7 +67,8 @@ def test_each_repeat_goes_through_all_pairs_in_an_order_of_its_own():
     assert any(labels[0] != labels[1] != labels[2] for labels in settings), "settings take turns within a repeat"
 
 
-def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
+def test_each_setting_has_its_share_of_the_order_and_its_processors_as_an_ordinary_run(monkeypatch):
+    monkeypatch.setattr("mlpbench.bench.machine.threads.choose", lambda threads: Binding(tuple(range(threads))))
     whole = made(repeats=3)
     for part, threads in zip(whole.parts, (1, 2), strict=True):
         label = f"threads-{threads}"
@@ -92,82 +76,45 @@ def test_each_setting_has_its_share_of_the_order_as_an_ordinary_run():
         assert list(part.plan.order) == expected
         assert (part.plan.threads, part.plan.kernels) == (threads, ("numpy", "numpy-out"))
         assert part.plan.run_id == f"{whole.plan.run_id}.{label}"
-
-
-def test_each_setting_is_bound_to_as_many_processors_as_it_has_threads(monkeypatch):
-    monkeypatch.setattr("mlpbench.bench.machine.threads.choose", lambda threads: Binding(tuple(range(threads))))
-    several = made(threads=(1, 2))
-    assert [part.plan.binding for part in several.parts] == [Binding((0,)), Binding((0, 1))]
-    assert several.plan.binding is None, "the whole has no processes of its own"
+        assert part.plan.binding == Binding(tuple(range(threads)))
+    assert whole.plan.binding is None, "the whole has no processes of its own"
     assert made(threads=(2,)).plan.binding is None
 
 
-def test_one_setting_is_the_run_itself(tmp_path, execute):
+def test_one_setting_is_the_run_itself(execute):
     only = made(threads=(2,))
     assert not only.several
     assert only.plan.as_dict() == only.parts[0].plan.as_dict()
     assert (only.plan.setting, only.plan.kernels) == (None, ("numpy", "numpy-out"))
-    folder, outcomes = execute(DONE, only)
-    assert folder == outcomes[0].job.path.parent
-    assert {path.name for path in folder.iterdir()} == {"run.json"} | {
-        f"{kernel}.{repeat}.json" for kernel in ("numpy", "numpy-out") for repeat in (0, 1)
-    }
-    assert [outcome.job.setting for outcome in outcomes] == [None] * 4
+    folder, outcomes = execute(only)
+    assert {path.name for path in folder.iterdir()} == {"run.json", *(outcome.job.path.name for outcome in outcomes)}
+    assert {(outcome.job.folder, outcome.job.setting) for outcome in outcomes} == {(folder, None)}
 
 
-def test_every_process_has_the_threads_of_its_setting_and_all_is_read_back(execute):
-    planned = made(dtypes=("float32", "float64"))
-    folder, outcomes = execute(DONE, planned)
-    assert len(outcomes) == 16
+def test_every_setting_is_a_run_and_the_files_say_the_whole_order_and_how_it_ended(execute):
+    """A kernel that one setting cannot express is skipped in that one only."""
+    planned = made(dtypes=("float32", "float64"), skip=[("threads-1_float64", "numpy-out")])
+    folder, outcomes = execute(planned)
+    assert len(outcomes) == 14
+    block = json.loads((folder / "run.json").read_text())["mlpbench"]
+    assert (block["kind"], block["ending"]["interrupted"]) == ("sweep", False)
+    assert block["order"] == [[*name.split("/"), repeat] for name, repeat in planned.plan.order]
+    assert [setting["threads"] for setting in block["settings"]] == [part.setting.threads for part in planned.parts]
     runs = record.read_runs(folder)
+    assert block["ending"]["spent_s"] == pytest.approx(sum(run.ending.spent_s for run in runs), abs=0.01)
     assert [run.path.name for run in runs] == [part.setting.label for part in planned.parts]
     for run, part in zip(runs, planned.parts, strict=True):
-        assert (run.setting, run.id) == (part.setting, part.plan.run_id)
-        assert (len(run.records), run.missing, run.problems) == (4, (), ())
+        assert (run.setting, run.id, run.kernels) == (part.setting, part.plan.run_id, part.plan.kernels)
+        assert (len(run.records), run.missing, run.problems) == (2 * len(part.names), (), ())
         assert {found.threads for found in run.records} == {part.setting.threads}
         assert {found.spec.dtype for found in run.records} == {part.setting.dtype}
-        for path in run.path.glob("numpy*.json"):
-            variables = json.loads(path.read_text())["mlpbench"]["variables"]
-            assert variables["OMP_NUM_THREADS"] == variables["NUMBA_NUM_THREADS"] == str(part.setting.threads)
-
-
-def test_the_files_say_the_whole_order_and_how_it_ended(execute):
-    planned = made()
-    folder, _ = execute(DONE, planned)
-    block = json.loads((folder / "run.json").read_text())["mlpbench"]
-    expected = [[*name.split("/"), repeat] for name, repeat in planned.plan.order]
-    assert block["kind"] == "sweep"
-    assert block["order"] == expected
-    assert [setting["threads"] for setting in block["settings"]] == [1, 2]
-    assert block["ending"]["interrupted"] is False
-    runs = record.read_runs(folder)
-    for run, part in zip(runs, planned.parts, strict=True):
         assert run.ending.order == part.plan.order
-        assert {case.kernel for case in run.ending.cases} == {"numpy", "numpy-out"}
-    spent = sum(run.ending.spent_s for run in runs)
-    assert block["ending"]["spent_s"] == pytest.approx(spent, abs=0.01)
+        assert {case.kernel for case in run.ending.cases} == set(part.plan.kernels)
 
 
-def test_a_kernel_that_one_setting_cannot_express_is_skipped_in_that_one_only(execute):
-    planned = made(threads=(1,), dtypes=("float32", "float64"), skip=[("float64", "numpy-out")])
-    folder, _ = execute(DONE, planned)
-    single, double = record.read_runs(folder)
-    assert (single.kernels, single.skipped) == (("numpy", "numpy-out"), {})
-    assert double.kernels == ("numpy",)
-
-
-def test_an_interrupt_keeps_what_is_finished_in_every_setting(execute, monkeypatch):
-    planned = made(repeats=2, seed=4)
-    process, seen = runner._process, []
-
-    def interrupted(*arguments):
-        seen.append(arguments)
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        return process(*arguments)
-
-    monkeypatch.setattr(runner, "_process", interrupted)
-    folder, outcomes = execute(DONE, planned)
+def test_an_interrupt_keeps_what_is_finished_in_every_setting(execute):
+    seen = []
+    folder, outcomes = execute(made(seed=4), interrupts=lambda *at: seen.append(at) or len(seen) == 4)
     assert len(outcomes) == 3
     runs = record.read_runs(folder)
     assert sum(len(run.records) for run in runs) == 3
@@ -187,12 +134,11 @@ def test_a_full_disk_says_what_is_kept_and_how_the_run_goes_on(execute, monkeypa
 
     monkeypatch.setattr(runner, "write_bytes", full)
     with pytest.raises(UserError) as told:
-        execute(DONE, made())
+        execute(made())
     folder = written[0].parents[1]
     with pytest.raises(UserError) as kept, run_folder.held(folder):
         raise told.value
-    first = f"cannot write {written[-1]}: No space left on device; "
-    assert str(kept.value) == f"{first}3 records are kept in {folder}, and `mlpbench run --resume` goes on"
+    assert str(kept.value) == f"{told.value}; 3 records are kept in {folder}, and `mlpbench run --resume` goes on"
 
 
 def test_one_budget_is_spent_where_intervals_are_widest():
@@ -214,23 +160,17 @@ def test_one_budget_is_spent_where_intervals_are_widest():
     assert by_kernel[0] == by_kernel[1], "rounds of the same number ran next to each other"
 
 
-def test_a_folder_that_is_there_is_not_written_into(tmp_path, monkeypatch):
-    monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
-    planned = made()
-    run_folder.open_folders(tmp_path, planned)
-    with pytest.raises(UserError, match="is there already and is not overwritten"):
-        run_folder.open_folders(tmp_path, planned)
-
-
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):
     monkeypatch.setattr("mlpbench.bench.machine.environment.collect", Environment)
-    written = []
-    write = run_folder.write_atomically
-    monkeypatch.setattr(
-        run_folder,
-        "write_atomically",
-        lambda path, data, **how: written.append(path.parent.name) or write(path, data, **how),
-    )
-    folder, _ = run_folder.open_folders(tmp_path, made())
+    written, write = [], run_folder.write_atomically
+
+    def note(path, data, **how):
+        written.append(path.parent.name)
+        write(path, data, **how)
+
+    monkeypatch.setattr(run_folder, "write_atomically", note)
+    folder, _ = run_folder.open_folders(tmp_path, (planned := made()))
     assert written == ["threads-1", "threads-2", folder.name]
     assert record.find_runs(tmp_path) == [folder]
+    with pytest.raises(UserError, match="is there already and is not overwritten"):
+        run_folder.open_folders(tmp_path, planned)
