@@ -38,21 +38,20 @@ def run(ran):
     return found
 
 
-def test_it_is_measured_as_any_other(run):
+@pytest.fixture
+def cupy(run):
+    return next(record for record in run.records if record.kernel == "cupy")
+
+
+def test_it_is_measured_as_any_other_with_device_times_beside_the_rounds(run, cupy):
     assert set(run.kernels) == {"numpy", "cupy"}
     assert not run.failures
     for found in run.records:
-        assert found.device == ("cuda" if found.kernel == "cupy" else "cpu")
-        assert len(found.cases) == 3
-
-
-def test_device_times_stand_beside_the_rounds(run):
-    """Measured in every process of the kernel that names its stream, case by case."""
-    for found in run.records:
-        assert (found.device_times is not None) == (found.kernel == "cupy")
-    (gpu,) = (found.environment.gpu for found in run.records if found.kernel == "cupy")
+        assert (found.device, found.device_times is not None, len(found.cases)) == (
+            ("cuda", True, 3) if found.kernel == "cupy" else ("cpu", False, 3)
+        )
+    gpu, times = cupy.environment.gpu, cupy.device_times
     assert (gpu.uuid, gpu.name, gpu.mig) == (fake_cupy.UUID, "NVIDIA Stand-In", False), "the one in use"
-    (times,) = (found.device_times for found in run.records if found.kernel == "cupy")
     assert [(one.mode, one.rows) for one in times.cases] == [("per_sample", 1), ("batched", 1), ("batched", 10)]
     for case in times.cases:
         assert list(case.times) == [name for name in MEASURES if name != "graph"]
@@ -60,16 +59,12 @@ def test_device_times_stand_beside_the_rounds(run):
         assert case.times["enqueue"].seconds["p50"] <= case.times["latency"].seconds["p50"]
 
 
-def test_the_roofs_of_both_are_beside_the_results(run):
-    block = json.loads((run.path / "roofs.json").read_text())["mlpbench"]
-    assert {entry["name"] for entry in block["devices"][0]["measured"]} >= {"multiply-add", "L2"}
-    device = block["devices"][1]
+def test_each_kernel_is_held_to_the_roofs_of_its_own_device(run):
+    cpu, device = json.loads((run.path / "roofs.json").read_text())["mlpbench"]["devices"]
+    assert {entry["name"] for entry in cpu["measured"]} >= {"multiply-add", "L2"}
     assert (device["device"], device["reason"]) == ("cuda", None)
     assert device["facts"]["device_name"] == "NVIDIA Stand-In"
     assert device["facts"]["compute_type"] == "COMPUTE_TYPE_FP32"
-
-
-def test_each_kernel_is_held_to_its_own(run):
     found = explain.find(judge(run), summarize([judge(run)]))
     assert set(found.evidence.roofs) <= {1}, "beside a busy neighbour the processor's are refused"
     assert set(found.devices) == {"cuda"}
@@ -83,23 +78,18 @@ def test_each_kernel_is_held_to_its_own(run):
     assert ("Roofs, 1 thread: " in text) == bool(found.evidence.roofs)
 
 
-def test_a_start_without_compiled_code_compiles_and_the_next_does_not(run):
-    starts = [start for found in run.records if found.kernel == "cupy" for start in found.trust.starts]
-    assert [start.fresh for start in starts] == [True, False]
-    assert starts[0].compile_s >= 2 * fake_cupy.COMPILE_S
-    assert starts[1].compile_s == 0, "it finds what the first one left"
-    assert starts[0].compile_s <= starts[0].import_s + starts[0].construct_s + sum(starts[0].first_calls_s.values())
-
-
-def test_the_memory_pool_stands_in_the_report(run):
-    starts = [start for found in run.records for start in found.trust.starts]
-    assert {start.pool_bytes for start in starts} == {None, 4096}
+def test_a_start_without_compiled_code_compiles_and_the_pool_of_memory_is_told(run, cupy):
+    fresh, again = cupy.trust.starts
+    assert (fresh.fresh, again.fresh) == (True, False)
+    assert fresh.compile_s >= 2 * fake_cupy.COMPILE_S
+    assert again.compile_s == 0, "it finds what the first one left"
+    assert fresh.compile_s <= fresh.import_s + fresh.construct_s + sum(fresh.first_calls_s.values())
+    assert {start.pool_bytes for found in run.records for start in found.trust.starts} == {None, 4096}
     data = frame.load(run.path)
     assert set(data.loc[data["kernel"] == "cupy", "pool_bytes"]) == {4096.0}
     assert data.loc[data["kernel"] == "numpy", "pool_bytes"].isna().all()
-    lines = [line for line in (run.path / "report.md").read_text().splitlines() if line.startswith("| cupy | none yet")]
-    assert len(lines) == 1
-    assert lines[0].endswith("| 4 KiB |")
+    (line,) = (row for row in (run.path / "report.md").read_text().splitlines() if row.startswith("| cupy | none yet"))
+    assert line.endswith("| 4 KiB |")
 
 
 def test_devices_are_those_of_the_kernels_that_run(monkeypatch, tmp_path):
