@@ -93,46 +93,35 @@ def test_of_what_nvml_does_not_know_there_are_the_kernels_own_words(nvml, monkey
 @pytest.mark.parametrize(
     ("text", "visible", "found"),
     [
-        ("1", None, {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
+        ("1", "", {"CUDA_VISIBLE_DEVICES": "1", "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}),
         ("1", "2, 3", {"CUDA_VISIBLE_DEVICES": "3"}),
         ("0", f"{SECOND},{FIRST}", {"CUDA_VISIBLE_DEVICES": SECOND}),
-        (SECOND, None, {"CUDA_VISIBLE_DEVICES": SECOND}),
+        (SECOND, "", {"CUDA_VISIBLE_DEVICES": SECOND}),
         ("MIG-3", "0", {"CUDA_VISIBLE_DEVICES": "MIG-3"}),
+        ("2", "4,5", "leaves 2, counted from 0"),
+        ("-1", "", "index"),
+        ("H100", "", "GPU-, MIG-"),
     ],
 )
 def test_a_card_is_chosen_by_index_or_uuid(text, visible, found):
-    assert card_.chosen(text, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible}) == found
-
-
-@pytest.mark.parametrize(
-    ("text", "visible", "words"),
-    [("2", "4,5", "leaves 2, counted from 0"), ("-1", None, "index"), ("H100", None, "GPU-, MIG-")],
-)
-def test_what_is_no_card_is_told(text, visible, words):
-    with pytest.raises(UserError, match=words):
-        card_.chosen(text, {} if visible is None else {"CUDA_VISIBLE_DEVICES": visible})
+    environ = {"CUDA_VISIBLE_DEVICES": visible} if visible else {}
+    if isinstance(found, dict):
+        assert card_.chosen(text, environ) == found
+    else:
+        with pytest.raises(UserError, match=found):
+            card_.chosen(text, environ)
 
 
 # What is seen of it
 
 
-@pytest.mark.parametrize(
-    ("mhz", "bits", "throttled"),
-    [
-        (1600, 0, False),
-        (1501, 0x4, False),  # a power cap that costs little
-        (740, 0x4, False),  # what a small card keeps up under its power cap
-        (1900, 0x20, True),  # heat, whatever the clock is just now
-        (1900, 0x40, True),
-        (1900, 0x8, True),
-        (1900, 0x80, True),
-        (740, 0, False),  # somebody locked that clock
-    ],
-)
-def test_what_drops_a_sample(nvml, mhz, bits, throttled):
+def test_what_drops_a_sample(nvml):
+    """A power cap costs little, or is what a small card keeps up, and people lock clocks; heat and brakes say why."""
     card = Card.of(FIRST)
-    nvml.mhz, nvml.bits = mhz, bits
-    assert card.is_throttled() == throttled
+    kept = [(1600, 0), (1501, 0x4), (740, 0x4), (740, 0)]
+    dropped = [(1900, 0x20), (1900, 0x40), (1900, 0x8), (1900, 0x80)]
+    for nvml.mhz, nvml.bits in (*kept, *dropped):
+        assert card.is_throttled() == ((nvml.mhz, nvml.bits) in dropped)
 
 
 def test_what_was_seen_and_why_nothing_is(nvml, monkeypatch):

@@ -24,22 +24,16 @@ def run(body, *, seconds=30.0, **how):
     return child.run([sys.executable, "-IS", "-c", HEAD + body], os.environ, seconds, **how)
 
 
-def test_what_it_says_and_how_it_ended():
+def test_what_it_says_line_by_line_and_how_it_ended():
     ended = run("print('a'); print('b', file=sys.stderr); sys.exit(3)")
     assert (ended.status, ended.stopped, ended.out, ended.err, ended.left) == (3, None, "a\n", "b\n", 0)
     assert ended.how() == "ended with 3"
-
-
-def test_lines_are_told_as_they_come():
     lines = []
     body = "os.write(1, b'on'); time.sleep(0.05); os.write(1, b'e\\ntwo\\n'); os.write(1, b'rest')"
     ended = run(body, merged=True, on_line=lines.append)
     assert (lines, ended.out) == (["one", "two"], "one\ntwo\nrest")
-
-
-@pytest.mark.parametrize(("number", "name"), [(signal.SIGSEGV, "SIGSEGV"), (50, "signal 50")])
-def test_a_signal_has_its_name_or_its_number(number, name):
-    assert run(f"os.kill(os.getpid(), {int(number)})").how() == f"died of {name}"
+    for number, name in ((signal.SIGSEGV, "SIGSEGV"), (50, "signal 50")):
+        assert run(f"os.kill(os.getpid(), {int(number)})").how() == f"died of {name}"
 
 
 def test_a_program_that_is_gone(tmp_path):
@@ -148,7 +142,6 @@ with child.scratch() as folder:
 def test_a_folder_goes_with_its_block_and_with_it_what_still_runs_there(tmp_path, monkeypatch):
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     with child.scratch() as folder:
-        (folder / "file").touch()
         started = subprocess.Popen(["sleep", "60"], env={"TMPDIR": str(folder / "below")}, start_new_session=True)
         wait_until(lambda: child.processes_in(folder) == [started.pid], "its variables")
     assert started.wait() == -signal.SIGKILL
@@ -206,8 +199,7 @@ def ask(tmp_path, monkeypatch):
 
 def test_the_last_line_is_the_answer(ask):
     answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
-    assert answer.found == {"words": ["-P", "-m", "some.module", '{"a": [1]}']}
-    assert answer.reason is None
+    assert (answer.found, answer.reason) == ({"words": ["-P", "-m", "some.module", '{"a": [1]}']}, None)
     assert answer.printed.startswith("a library greets\n")
 
 
@@ -228,19 +220,9 @@ def test_what_the_process_has(ask, tmp_path, monkeypatch):
     found = ask(body).found
     assert found[child.INDUCTOR_CACHE] == "mine"
     assert found.get("OMP_NUM_THREADS") == os.environ.get("OMP_NUM_THREADS")
-
-
-def test_another_interpreter_finds_its_own_packages(monkeypatch):
     monkeypatch.setenv("PYTHONPATH", "/ours")
     assert child.inherited(None)["PYTHONPATH"] == "/ours"
-    assert "PYTHONPATH" not in child.inherited("/other/python")
-
-
-@LINUX
-def test_the_process_is_bound(ask):
-    chosen = threads.choose(1)
-    answer = ask("print(json.dumps({'on': sorted(os.sched_getaffinity(0))}))", binding=chosen)
-    assert answer.found == {"on": list(chosen.processors)}
+    assert "PYTHONPATH" not in child.inherited("/other/python"), "it finds its own packages"
 
 
 @pytest.mark.parametrize(
@@ -263,8 +245,7 @@ def test_without_an_answer_there_is_a_reason(ask, body, reason):
 def test_one_that_takes_too_long_gives_no_answer(ask, monkeypatch):
     over_when_heard(monkeypatch)
     answer = ask("print('so far', flush=True); time.sleep(60)", timeout_s=50)
-    assert (answer.found, answer.reason) == (None, "the process was stopped after 50 s")
-    assert answer.printed == "so far\n"
+    assert answer == child.Answer(None, "the process was stopped after 50 s", "so far\n")
 
 
 def test_the_process_finds_the_question_and_its_answer_has_a_line_of_its_own(monkeypatch, capsys):
