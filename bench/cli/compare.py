@@ -23,7 +23,7 @@ from mlpbench.kernels import registry
 STYLES = {"faster": "green", "slower": "bold red", "not slower": "", "undecided": "yellow"}
 
 _BASELINE = "A run, a kernel of the latest run, RUN:KERNEL, or files of pytest-benchmark: 'before*.json'."
-_CANDIDATE = "The other side, written the same way; none with --by."
+_OTHER = "The other side, written the same way; none with --by."
 _BY = "Compare the settings of one run: env, threads, dtype, or env=OLD,NEW."
 _STRICT = "Exit with 4 if a case could not be decided or compared."
 _ANYWAY = "Compare even if machine, network, data or weights differ."
@@ -31,9 +31,7 @@ _ANYWAY = "Compare even if machine, network, data or weights differ."
 
 def compare(
     baseline: Annotated[str, typer.Argument(metavar="RUN", help=_BASELINE, autocompletion=options.sides)],
-    candidate: Annotated[
-        str | None, typer.Argument(metavar="RUN", help=_CANDIDATE, autocompletion=options.sides)
-    ] = None,
+    candidate: Annotated[str | None, typer.Argument(metavar="RUN", help=_OTHER, autocompletion=options.sides)] = None,
     by: Annotated[str | None, typer.Option(metavar="AXIS", help=_BY)] = None,
     fail_if_slower: options.FailIfSlower = None,
     strict: Annotated[bool, typer.Option("--strict", help=_STRICT)] = False,

@@ -106,6 +106,5 @@ def _in_words(outcome: Outcome) -> str:
         size = min(batches, key=batches.__getitem__)
         gain = "" if single_s is None else f" ({single_s / batches[size]:.3g}x)"
         parts.append(f"{words.seconds(batches[size])} in batches of {size:,}{gain}")
-    if outcome.disturbed:
-        parts.append(f"{len(outcome.disturbed)} of {len(outcome.times)} timings disturbed")
-    return ", ".join(parts)
+    disturbed = f", {len(outcome.disturbed)} of {len(outcome.times)} timings disturbed" if outcome.disturbed else ""
+    return ", ".join(parts) + disturbed
