@@ -1,64 +1,113 @@
-"""Runs as people name them, settings of a sweep among them. Names of ordinary runs: tests/record/test_record.py."""
+"""Runs and sweeps, read back as far as they came, found, and named as people and tables name them."""
+
+import copy
+import json
+import shutil
+import subprocess
+import sys
 
 import pytest
 
+from mlpbench.bench.analysis import compare, frame, sides
 from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import find_runs, latest, read_runs, resolve
+from mlpbench.bench.record.runs import find_runs, latest, named, note_on_latest, previous, read_run, read_runs, resolve
+from mlpbench.bench.report import render
 from support import simulate
+from support.simulate import one_line
+from support.sources import ROOT
+from support.terminal import called
 
-TIMES = {("numpy", "batched", 100): 2e-6}
-SETTINGS = make_settings(["784-50-100-10"], [1, 2], ["float32"])
-
-
-@pytest.fixture
-def results(tmp_path, monkeypatch):
-    """A results folder with a run and, newer, a sweep; the working folder is empty."""
-    (tmp_path / "here").mkdir()
-    monkeypatch.chdir(tmp_path / "here")
-    simulate.write_run(tmp_path / "results", TIMES, seed=1)
-    simulate.write_sweep(tmp_path / "results", TIMES, SETTINGS, seed=2)
-    return tmp_path / "results"
+TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
+SETTINGS = make_settings(["784-50-100-10"], [2, 1], ["float32", "float64"])
+LABELS = ["threads-2_float32", "threads-2_float64", "threads-1_float32", "threads-1_float64"]
+SKIPPED = [{"kernel": "cupy", "reason": "no driver"}]
 
 
-def refusal(argument, results):
+def refusal(reader, *given):
     with pytest.raises(UserError) as error:
-        resolve(argument, results)
-    assert "\n" not in str(error.value)
-    return str(error.value)
+        reader(*given)
+    return one_line(error)
 
 
-def test_a_sweep_is_listed_once_by_its_folder(results):
-    runs = find_runs(results)
-    assert len(runs) == 2
-    assert runs[0] == latest(results)
-    assert (runs[0] / "threads-1").is_dir()
+def damage(path):
+    path.write_text(path.read_text()[:-100])
+    return path
 
 
-def test_a_setting_is_named_behind_its_sweep(results):
-    newest, old = find_runs(results)
-    child = newest / "threads-2"
-    names = [str(child), f"latest/{child.name}", f"{newest.name}/{child.name}", f"testbox/{newest.name}/{child.name}"]
-    for name in [*names, f"{newest.name[:15]}/threads-2", f"{newest.name}.threads-2"]:
-        assert resolve(name, results) == child, name
-    assert resolve(old.name, results) == old
-    assert resolve(newest.name, results) == newest
+# -- runs
 
 
-def test_a_setting_that_is_not_there(results):
-    newest, old = find_runs(results)
-    told = f"no setting 'threads-3' in {newest.name}; it has threads-1, threads-2"
-    assert refusal("latest/threads-3", results) == told
-    assert refusal(f"{newest.name}.threads-3", results) == told
-    assert refusal(f"{old.name}/threads-1", results).endswith("it has none")
-    assert refusal(f"{results}/nowhere", results).startswith("no run, file or folder "), (
-        "a folder that is no run has none"
-    )
+def test_a_run_is_read_with_all_its_records(tmp_path):
+    run = read_run(simulate.write_run(tmp_path, TIMES, repeats=2, skipped=SKIPPED))
+    assert (run.id, run.machine) == ("20261124T120000Z-0123abcd", "testbox")
+    assert run.kernels == ("numpy", "numba")
+    assert len(run.records) == 4
+    assert (run.missing, run.problems, run.failures) == ((), (), ())
+    assert run.skipped == {"cupy": "no driver"}
 
 
-@pytest.mark.parametrize("argument", ["latest/..", "latest/.", "latest/", "/threads-1", "latest//threads-1", "no/such"])
-def test_strange_paths_are_refused_or_are_paths(results, argument):
-    assert refusal(argument, results)
+def test_an_interrupted_run_lists_what_is_missing_and_what_was_planned(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES, repeats=2, skipped=SKIPPED)
+    (folder / ".numpy.3.json.abc.partial").write_text("{")  # of a killed process: no record
+    for file in folder.glob("numba.*.json"):
+        file.unlink()
+    run = read_run(folder)
+    assert run.missing == (("numba", 0), ("numba", 1))
+    assert run.problems == ("interrupted: 2 of 4 processes have no record: numba 1, numba 2",)
+    assert run.kernels == ("numpy",)
+    for file in folder.glob("num*.json"):
+        file.unlink()
+    run = read_run(folder)
+    assert (run.records, len(run.missing), list(run.skipped)) == ((), 4, ["cupy"])
+
+
+def test_a_run_without_its_plan_file_takes_the_plan_of_its_records(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    (folder / "run.json").unlink()
+    (folder / "numpy.1.json").unlink()
+    assert read_run(folder).missing == (("numpy", 1),)
+
+
+def test_one_damaged_record_costs_that_record_and_is_named(tmp_path):
+    folder = simulate.write_run(tmp_path, TIMES)
+    path = damage(folder / "numba.1.json")
+    run = read_run(folder)
+    assert (len(run.records), run.missing, run.problems) == (5, (), ()), "it is damaged, and not missing"
+    (line,) = run.damaged
+    assert line.startswith(f"{path}: not JSON: ")
+    assert "numba.1.json: not JSON" in refusal(read_run, path)
+    for name in ("numpy", "numba"):
+        for repeat in range(3):
+            if (name, repeat) != ("numba", 1):
+                damage(folder / f"{name}.{repeat}.json")
+    assert "numba.0.json: not JSON" in refusal(read_run, folder), "no record is left"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "{run}"),
+        ("report", "{run}", "--format=html"),
+        ("compare", "{run}:numpy", "{run}:numba"),
+        ("explain", "{run}"),
+    ],
+)
+def test_every_command_tells_of_a_damaged_record_and_goes_on(tmp_path, words, capsys):
+    folder = simulate.write_run(tmp_path, TIMES)
+    path = damage(folder / "numba.1.json")
+    status, out, err = called(capsys, *(word.format(run=folder) for word in words))
+    assert status in (0, 1), "1: slower"
+    text = (out + err).replace("\N{NO-BREAK SPACE}", " ").replace("\n", "")
+    assert path.name in text
+    assert "not JSON" in text
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"mlpbench": {"schema": 9}}', '{"mlpbench": {"schema": 1}}'])
+def test_a_damaged_plan_is_refused(tmp_path, content):
+    folder = simulate.write_run(tmp_path, TIMES)
+    (folder / "run.json").write_text(content)
+    assert "run.json: " in refusal(read_run, folder)
 
 
 @pytest.mark.parametrize(
@@ -68,5 +117,280 @@ def test_a_plan_that_is_a_link_to_itself_or_to_nothing_is_told(tmp_path, target,
     run = simulate.write_run(tmp_path, TIMES)
     (run / "run.json").unlink()
     (run / "run.json").symlink_to(target)
-    with pytest.raises(UserError, match=rf"run\.json: .*{said}"):
-        read_runs(run)
+    assert said in refusal(read_runs, run)
+
+
+def rename(folder, _):
+    (folder / "numpy.0.json").rename(folder / "numpy.7.json")
+
+
+def replace_by_that_of_another_run(folder, results):
+    other = simulate.write_run(results, TIMES, seed=1)
+    (folder / "numpy.0.json").write_text((other / "numpy.0.json").read_text())
+
+
+def change_weights(folder, _):
+    with simulate.edited(folder / "numpy.2.json") as content:
+        content["mlpbench"]["weights"]["sha256"] = "f" * 64
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (rename, "numpy.7.json: holds what belongs in numpy.0.json"),
+        (replace_by_that_of_another_run, "belongs to another run"),
+        (change_weights, "numpy.2.json: other specification, data or weights"),
+        (lambda folder, _: [path.unlink() for path in folder.iterdir()], "no run in this folder"),
+    ],
+)
+def test_what_does_not_belong_together_is_refused(tmp_path, change, told):
+    folder = simulate.write_run(tmp_path, TIMES)
+    change(folder, tmp_path)
+    assert told in refusal(read_run, folder)
+
+
+# -- sweeps
+
+
+@pytest.fixture
+def sweep(tmp_path):
+    skipped = {"threads-1_float64": [{"kernel": "numba", "reason": "no float64"}]}
+    return simulate.write_sweep(tmp_path, TIMES, SETTINGS, lambda setting: 2 / setting.threads, skipped=skipped)
+
+
+def test_all_settings_are_read_in_the_order_of_the_header(sweep):
+    of_sweep = read_runs(sweep)
+    assert [run.path.name for run in of_sweep] == LABELS
+    assert [run.setting for run in of_sweep] == SETTINGS
+    assert [run.id for run in of_sweep] == [f"{sweep.name}.{label}" for label in LABELS]
+    assert [len(run.records) for run in of_sweep] == [6, 6, 6, 3]
+    assert [list(run.skipped.values()) for run in of_sweep] == [[], [], [], ["no float64"]]
+    told = refusal(read_run, sweep)
+    assert "a sweep over several settings: name one of them, as " in told
+    assert all(label in told for label in LABELS)
+    assert read_run(sweep / LABELS[1]).setting == SETTINGS[1]
+
+
+def test_an_ordinary_run_and_a_record_are_read_as_one(tmp_path):
+    ordinary = simulate.write_run(tmp_path, TIMES)
+    (run,) = read_runs(ordinary)
+    assert run == read_run(ordinary)
+    assert (run.setting.point, run.setting.label) == (("784-50-100-10", 2, "float32", None), "")
+    assert len(read_runs(ordinary / "numpy.0.json")) == 1
+
+
+def test_the_frame_tells_settings_apart(sweep):
+    data = frame.load(sweep)
+    assert list(dict.fromkeys(data["run"])) == [f"{sweep.name}.{label}" for label in LABELS]
+    assert set(zip(data["threads"], data["dtype"], strict=True)) == {(s.threads, s.dtype) for s in SETTINGS}
+
+
+@pytest.mark.parametrize("format_", ["md", "csv", "json", "html"])
+def test_a_sweep_is_reported_as_its_settings_together(sweep, format_):
+    text = render.render(read_runs(sweep), format_)
+    for word in ("2 threads, float64", "1 thread, float32") if format_ in ("md", "html") else LABELS:
+        assert word in text
+    assert "no float64" in text or format_ == "csv"
+    if format_ == "json":
+        content = json.loads(text)
+        assert [run["setting"]["threads"] for run in content["runs"]] == [2, 2, 1, 1]
+        cases = {(case["run"], case["setting"]["label"], case["setting"]["dtype"]) for case in content["cases"]}
+        assert cases == {(f"{sweep.name}.{s.label}", s.label, s.dtype) for s in SETTINGS}
+        assert {item["run"] for item in content["headline"]["kernels"]} == {run for run, *_ in cases}
+
+
+def test_a_sweep_that_was_interrupted_is_read_as_far_as_it_came(sweep):
+    damage(sweep / LABELS[1] / "numpy.1.json")
+    for label in LABELS[2:]:
+        for path in (sweep / label).glob("num*.json"):
+            path.unlink()
+    of_sweep = read_runs(sweep)
+    assert [len(run.records) for run in of_sweep] == [6, 5, 0, 0]
+    assert "numpy.1.json: not JSON" in of_sweep[1].damaged[0]
+    assert "interrupted: 6 of 6 processes have no record" in of_sweep[2].problems[0]
+    assert of_sweep[2].setting == SETTINGS[2], "known without any record"
+    assert "1 thread, float32" in render.render(of_sweep, "md")
+
+
+def swap(sweep, _):
+    (sweep / LABELS[0]).rename(sweep / "x")
+    (sweep / LABELS[1]).rename(sweep / LABELS[0])
+    (sweep / "x").rename(sweep / LABELS[1])
+
+
+def replaced(sweep, source):
+    shutil.rmtree(sweep / LABELS[0])
+    shutil.move(source, sweep / LABELS[0])
+
+
+def of_float64(sweep, _):
+    for path in (sweep / LABELS[0]).glob("num*.json"):
+        with simulate.edited(path) as content:
+            content["mlpbench"]["spec"].update(dtype="float64")
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda sweep, _: shutil.rmtree(sweep / LABELS[1]), f"the setting {LABELS[1]} of this sweep is missing"),
+        (lambda sweep, _: (sweep / "x").mkdir(), f"x: belongs to no setting of this sweep ({LABELS[0]}, "),
+        (lambda sweep, _: shutil.copy(sweep / LABELS[0] / "numpy.0.json", sweep), "numpy.0.json: belongs to no "),
+        (swap, "holds {sweep}.threads-2_float64, not {sweep}.threads-2_float32"),
+        (
+            lambda sweep, other: replaced(sweep, simulate.write_sweep(other, TIMES, SETTINGS, seed=7) / LABELS[0]),
+            "threads-2_float32: holds 20261124T120007Z-0123abcd.threads-2_float32, not {sweep}.threads-2_float32",
+        ),
+        (
+            lambda sweep, other: replaced(sweep, simulate.write_run(other, TIMES, seed=7)),
+            "it was renamed or copied; take it away",
+        ),
+        (of_float64, "is of 784-50-100-10 float64, not of the setting threads-2_float32"),
+    ],
+    ids=["gone", "foreign", "record", "changed places", "of another sweep", "an ordinary run", "another network"],
+)
+def test_folders_that_are_not_those_of_the_header(sweep, tmp_path, change, told):
+    change(sweep, tmp_path / "other")
+    assert told.format(sweep=sweep.name) in refusal(read_runs, sweep)
+
+
+@pytest.mark.parametrize(
+    ("edit", "told"),
+    [
+        (lambda block: block.update(settings=[]), "two settings or more"),
+        (lambda block: block["settings"].pop(), "belongs to no setting"),
+        (lambda block: block["settings"].append(block["settings"][0]), "two settings or more"),
+        (lambda block: block["settings"][0].update(threads=10**9), "belongs to no setting"),
+        (lambda block: block["settings"][0].update(varies=[]), "two settings or more"),
+        (lambda block: block.update(settings="all"), "Expected `array`"),
+        (lambda block: block.update(run_id="../elsewhere"), "Expected `str`"),
+        (lambda block: block.update(run_id="other"), "it was renamed or copied"),
+        (lambda block: block.pop("run_id"), "field `run_id`"),
+        (lambda block: block.update(schema=9), "upgrade mlpbench"),
+    ],
+)
+def test_a_damaged_header(sweep, edit, told):
+    with simulate.edited(sweep / "run.json") as content:
+        edit(content["mlpbench"])
+    assert told in refusal(read_runs, sweep)
+
+
+# -- runs among others
+
+
+def on(folder, host=None, machine="testbox", seed=0):
+    """Return a run on a host, in a results folder of its own."""
+    environment = copy.deepcopy(simulate.ENVIRONMENT)
+    environment["machine"] |= {"name": machine, "host": host}
+    where = folder / f"{machine}-{host}-{seed}"
+    return simulate.read(simulate.write_run(where, TIMES, seed=seed, repeats=2, environment=environment))
+
+
+def test_runs_of_several_machines_carry_the_name_of_theirs(tmp_path):
+    first, second, third = on(tmp_path, "a" * 12), on(tmp_path, "b" * 12), on(tmp_path, "c" * 12, "bigbox")
+    assert [run.name for run in named([first, third])] == ["testbox", "bigbox"]
+    hosts = [run.name for run in named([first, second, third])]
+    assert hosts == ["testbox (host aaaaaa)", "testbox (host bbbbbb)", "bigbox"]
+    again = on(tmp_path, "a" * 12, seed=1)
+    assert named([first, again, third])[1].name == f"{again.id} on testbox"
+    assert named([first, again])[0].name == first.id, "one host needs no name"
+    assert named([first, on(tmp_path, None, seed=2)])[1].name.endswith("testbox (host not known)")
+    assert named([first, second])[0].title == "The run on testbox (host aaaaaa)"
+    # Two hosts are two runs, even of one name: repeats of the same number did not run side by side.
+    assert not sides.same_run(first, second)
+    comparison = compare.compare(first, second)
+    assert not comparison.paired
+    assert f"machine: host: {'a' * 12} against {'b' * 12}" in comparison.differences
+
+
+def test_tables_name_the_runs_of_one_sweep_by_their_settings(sweep, tmp_path):
+    of_sweep = read_runs(sweep)
+    words = ["2 threads, float32", "2 threads, float64", "1 thread, float32", "1 thread, float64"]
+    assert [run.name for run in named(of_sweep)] == words
+    assert named(of_sweep)[2].title == "The run with 1 thread, float32"
+    assert [run.name for run in named(of_sweep[:1])] == [of_sweep[0].id], "alone, it is told by its id"
+    mixed = [*of_sweep, read_run(simulate.write_run(tmp_path, TIMES, seed=9))]
+    assert [run.name for run in named(mixed)] == [run.id for run in mixed]
+    assert named([of_sweep[0], of_sweep[0]])[0].name == of_sweep[0].id
+
+
+# -- finding runs
+
+
+def three_runs(tmp_path):
+    return [simulate.write_run(tmp_path, TIMES, repeats=1, seed=seed) for seed in (0, 2, 1)]
+
+
+def test_runs_are_found_newest_first(tmp_path):
+    oldest, newest, middle = three_runs(tmp_path)
+    (tmp_path / "testbox" / "notes").mkdir()
+    assert find_runs(tmp_path) == [newest, middle, oldest]
+    assert latest(tmp_path) == newest
+    assert find_runs(tmp_path / "nowhere") == []
+    assert refusal(latest, tmp_path / "nowhere").endswith("`mlpbench run` makes one")
+
+
+def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
+    oldest, newest, middle = three_runs(tmp_path)
+    (newest / "numpy.0.json").unlink()
+    assert (latest(tmp_path, "testbox"), resolve("latest", tmp_path, "testbox")) == (middle, middle)
+    told = f"latest is {middle.name}: {newest.name} is newer, and has not ended: it still runs, or was killed; "
+    assert note_on_latest(tmp_path, "testbox") == f"{told}name it to see it"
+    # Of another machine only where there is none of this one; one that came with mlpbench is named as such.
+    assert latest(tmp_path, "elsewhere") == middle
+    (tmp_path / "reference.txt").write_text(f"testbox/{middle.name}\n")
+    assert f"latest is testbox/{middle.name}, a reference run" in note_on_latest(tmp_path, "elsewhere")
+    for run in (middle, oldest):
+        (run / "numpy.0.json").unlink()
+    assert latest(tmp_path, "testbox") == newest, "if all were interrupted"
+    assert note_on_latest(tmp_path, "testbox") is None
+
+
+def test_a_smoke_run_hides_no_run_that_has_intervals(tmp_path):
+    smoke = simulate.write_run(tmp_path, TIMES, repeats=1, seed=0)
+    assert (latest(tmp_path), previous(smoke)) == (smoke, None), "it is better than nothing"
+    good = simulate.write_run(tmp_path, TIMES, repeats=3, seed=1)
+    smoke = simulate.write_run(tmp_path, TIMES, repeats=1, seed=2)
+    assert (latest(tmp_path, "testbox"), previous(smoke)) == (good, good)
+    assert note_on_latest(tmp_path, "testbox").endswith(
+        f"{smoke.name} is newer, and has one repeat alone; name it to see it"
+    )
+    again = simulate.write_run(tmp_path, TIMES, repeats=2, seed=3)
+    assert (latest(tmp_path), previous(again)) == (again, good)
+    (good / "numpy.0.json").unlink()
+    assert previous(again) is None, "it did not come to its end"
+
+
+def test_a_run_is_named_by_path_id_or_the_unique_beginning_or_end_of_one(tmp_path):
+    oldest, newest, _ = three_runs(tmp_path)
+    for argument in (str(oldest), oldest.name, "20261124T120000", f"testbox/{oldest.name}", "120000Z-0123abcd"):
+        assert resolve(argument, tmp_path) == oldest
+    assert resolve(str(oldest / "numpy.0.json"), tmp_path) == oldest / "numpy.0.json"
+    assert "names 3 runs: testbox/20261124T120002Z-0123abcd" in refusal(resolve, "0123abcd", tmp_path)
+    assert f"did you mean {oldest.name}" in refusal(resolve, "20261124T120000Z-0123abce", tmp_path)
+    assert f"the newest is {newest.name}" in refusal(resolve, "#", tmp_path)
+    for absurd in ("", "x" * 5000):
+        assert "no run, file or folder" in refusal(resolve, absurd, tmp_path)
+
+
+def test_a_setting_is_named_behind_its_sweep(tmp_path, monkeypatch):
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    old, sweep = simulate.write_run(tmp_path, TIMES), simulate.write_sweep(tmp_path, TIMES, SETTINGS, seed=1)
+    child = sweep / LABELS[1]
+    assert find_runs(tmp_path) == [sweep, old]
+    for way in ("latest/", f"{sweep.name}/", f"testbox/{sweep.name}/", f"{sweep.name[:16]}/", f"{sweep.name}."):
+        assert resolve(f"{way}{child.name}", tmp_path) == child, way
+    assert (resolve(old.name, tmp_path), resolve(sweep.name, tmp_path)) == (old, sweep)
+    told = f"no setting 'threads-3' in {sweep.name}; it has {', '.join(sorted(LABELS))}"
+    for way in ("latest/", f"{sweep.name}."):
+        assert refusal(resolve, f"{way}threads-3", tmp_path) == told
+    assert refusal(resolve, f"{old.name}/threads-1", tmp_path).endswith("it has none")
+    for strange in (f"{tmp_path}/nowhere", "latest/..", "latest/.", "latest/", "/threads-1", "latest//threads-1"):
+        assert refusal(resolve, strange, tmp_path).startswith("no "), strange
+
+
+def test_reading_records_needs_no_heavy_library():
+    heavy = "{'pandas', 'scipy', 'numba', 'cupy', 'vl_convert'}"
+    code = f"import sys, mlpbench.bench.record.runs; print(*sorted({heavy} & {{*sys.modules}}))"
+    ran = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert ran.stdout.strip() == ""

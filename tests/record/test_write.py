@@ -11,10 +11,35 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record import write
-from mlpbench.bench.record.write import write_bytes, write_document
-from support import simulate
+from mlpbench.bench.record import runs, write
+from mlpbench.bench.record.write import write_atomically, write_bytes, write_document
+from support.simulate import good
 from support.sources import ROOT
+
+
+def without_links(*_, **__):
+    raise PermissionError(1, "Operation not permitted")
+
+
+@pytest.mark.parametrize("links", [True, False])
+def test_what_is_written_is_read_and_never_overwritten(tmp_path, monkeypatch, links):
+    if not links:
+        monkeypatch.setattr(os, "link", without_links)
+    path = tmp_path / "numpy.0.json"
+    write_atomically(path, good())
+    assert runs.read(path).cases[0].rounds_s == (1e-4, 2e-4, 3e-4)
+    assert path.stat().st_mode & 0o777 == 0o644
+    before = path.read_bytes()
+    with pytest.raises(UserError, match="there already"):
+        write_atomically(path, {"a": 1})
+    assert path.read_bytes() == before
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_numbers_that_json_does_not_have_become_null_and_numbers_are_on_one_line():
+    content = write.as_bytes({"nan": float("nan"), "list": [float("inf"), 1.5], "pairs": [[1, 2], [3, 4]]})
+    assert json.loads(content) == {"nan": None, "list": [None, 1.5], "pairs": [[1, 2], [3, 4]]}
+    assert b"[[1,2],[3,4]]" in content
 
 
 def test_a_document_takes_the_place_of_an_older_one_and_a_link_is_followed(tmp_path):
@@ -25,15 +50,10 @@ def test_a_document_takes_the_place_of_an_older_one_and_a_link_is_followed(tmp_p
     assert link.is_symlink()
     assert report.read_bytes() == "new é ?".encode()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.md", "report.md"]
-
-
-def test_a_result_is_not_overwritten_whatever_its_name(tmp_path):
-    result = tmp_path / "report.md"
-    result.write_text(json.dumps(simulate.good()))
-    before = result.read_bytes()
+    report.write_text(json.dumps(good()))
     with pytest.raises(UserError, match="is a result, and results are not overwritten: choose another file with -o"):
-        write_document(result, "new")
-    assert result.read_bytes() == before
+        write_document(report, "new")
+    assert json.loads(report.read_text()) == good()
 
 
 def test_what_is_no_ordinary_file_is_written_as_it_is(tmp_path):
@@ -49,7 +69,7 @@ def test_what_is_no_ordinary_file_is_written_as_it_is(tmp_path):
     os.close(reader)
 
 
-@pytest.mark.parametrize("name", ["loop", "x" * 300, "a\0b", "file/report.md"])
+@pytest.mark.parametrize("name", ["loop", "x" * 300, "a\0b", "file/report.md", "nowhere/report.md"])
 def test_names_that_cannot_be_written(tmp_path, name):
     (tmp_path / "loop").symlink_to("loop")
     (tmp_path / "file").touch()
@@ -69,7 +89,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, replace):
     with pytest.raises(UserError, match="No space left on device"):
         write_bytes(path, b"new", replace=replace)
     assert path.read_text() == "old"
-    assert [path.name for path in tmp_path.iterdir()] == ["report.md"]
+    assert list(tmp_path.iterdir()) == [path]
 
 
 #: Stops itself at the n-th of the calls that a write is made of.
