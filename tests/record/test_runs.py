@@ -1,6 +1,5 @@
 """Runs and sweeps, read back as far as they came, found, and named as people and tables name them."""
 
-import copy
 import json
 import shutil
 import subprocess
@@ -13,6 +12,7 @@ from mlpbench.bench.cases import make_settings
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import find_runs, latest, named, note_on_latest, previous, read_run, read_runs, resolve
 from mlpbench.bench.report import render
+from mlpbench.bench.wings.history import history
 from support import simulate
 from support.simulate import one_line
 from support.sources import ROOT
@@ -279,8 +279,7 @@ def test_a_damaged_header(sweep, edit, told):
 
 def on(folder, host=None, machine="testbox", seed=0):
     """Return a run on a host, in a results folder of its own."""
-    environment = copy.deepcopy(simulate.ENVIRONMENT)
-    environment["machine"] |= {"name": machine, "host": host}
+    environment = simulate.environment(machine={"name": machine, "host": host})
     where = folder / f"{machine}-{host}-{seed}"
     return simulate.read(simulate.write_run(where, TIMES, seed=seed, repeats=2, environment=environment))
 
@@ -300,6 +299,21 @@ def test_runs_of_several_machines_carry_the_name_of_theirs(tmp_path):
     comparison = compare.compare(first, second)
     assert not comparison.paired
     assert f"machine: host: {'a' * 12} against {'b' * 12}" in comparison.differences
+
+
+def test_tables_and_the_history_tell_machines_apart(tmp_path):
+    document = render.build([on(tmp_path, "a" * 12), on(tmp_path, "b" * 12), on(tmp_path, "c" * 12, "bigbox")])
+    assert render.write(document, "md").count("bigbox") > 2
+    blocks = {section.slug: section.blocks for section in document.sections}
+    (times,) = blocks["machines"]
+    assert list(times.columns) == ["kernel", "testbox (host aaaaaa)", "testbox (host bbbbbb)", "bigbox"]
+    assert {row[0] for row in blocks["kernel-by-kernel"][0].rows} == set(times.columns[1:])
+    alone = render.build([on(tmp_path, "a" * 12, seed=1), on(tmp_path, "a" * 12, seed=2)])
+    assert "machines" not in {section.slug for section in alone.sections}
+    for seed, host in enumerate("abab"):
+        environment = simulate.environment(machine={"host": host * 12})
+        folder = simulate.write_run(tmp_path / "all", TIMES, seed=seed, environment=environment).parent
+    assert {series.task.rpartition("host ")[2] for series in history.find(folder).series} == {"a" * 12, "b" * 12}
 
 
 def test_tables_name_the_runs_of_one_sweep_by_their_settings(sweep, tmp_path):
