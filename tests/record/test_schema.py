@@ -2,6 +2,7 @@
 
 import copy
 import json
+import runpy
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +14,14 @@ from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.schema import KernelInfo
+from mlpbench.bench.record.schema import KernelInfo, RecordFile
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from support import evidence_files, simulate, trusting
 from support.simulate import good, one_line
+from support.sources import ROOT
 
+SCRIPT = runpy.run_path(str(ROOT / "scripts" / "result_schema.py"))
 CASE = ("numpy", "batched", 100)
 BOOK = ("numpy", "book", 100)
 KNOWN = {"load": [0.5, 0.7, 0.6], "initialise": [0.1, 0.1, 0.2], "infer": [2.0, 2.2, 2.1], "count": [0.01, 0.01, 0.02]}
@@ -219,11 +222,32 @@ def test_wrong_types_and_values_are_named_with_their_place(tmp_path, way, value,
     assert said in text
 
 
-def test_a_case_that_is_there_twice(tmp_path):
-    content = good()
-    content["benchmarks"] *= 2
-    with pytest.raises(UserError, match=r"benchmarks\[1\]: the case batched 100 is there twice"):
-        runs.read(written(tmp_path, content))
+def test_the_schema_that_is_committed_is_the_one_of_the_types():
+    assert json.loads(SCRIPT["FILE"].read_text(encoding="utf-8")) == json.loads(json.dumps(SCRIPT["made"]())), (
+        "run scripts/result_schema.py"
+    )
+
+
+def test_every_block_says_what_it_is():
+    assert all(part.get("description") for part in SCRIPT["made"]()["$defs"].values() if "properties" in part)
+
+
+def test_a_record_is_written_as_it_is_read(tmp_path):
+    content = full()
+    again = json.loads(json.dumps(untrusted.read(written(tmp_path, content), RecordFile).mlpbench.as_dict()))
+    assert list(missing(again, content["mlpbench"])) == []
+
+
+def missing(again, written, place=""):
+    """Yield the members of ``written`` that ``again`` has not, or has otherwise; it may have more that are empty."""
+    if isinstance(written, dict) and isinstance(again, dict):
+        for name, value in written.items():
+            yield from missing(again.get(name, "nothing"), value, f"{place}.{name}")
+    elif isinstance(written, list) and len(again) == len(written):
+        for mine, value in zip(again, written, strict=True):
+            yield from missing(mine, value, place)
+    elif again != written:
+        yield place
 
 
 # -- every member replaced by junk: it is read or refused, and nothing further on breaks

@@ -1,6 +1,7 @@
-"""Hostile files of every other format: settings, hosts, weights and digits are read, or refused."""
+"""Hostile files of every format, results, settings, hosts, weights and digits: each is read, or refused in one line."""
 
 import gzip
+import json
 import os
 import pickle
 
@@ -12,11 +13,16 @@ from hypothesis import strategies as st
 from mlpbench.bench.cli import app, options
 from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs, untrusted
+from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.trust import calibration
+from mlpbench.bench.wings.ci import foreign
 from mlpbench.bench.wings.fleet import ssh
 from mlpbench.kernels.models.weights import load_params, save_params
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.spec import ForwardSpec
-from support import hostile, idx_files
+from support import hostile, idx_files, simulate
+from support.sources import ROOT
 
 SPEC = ForwardSpec.parse("4-3-2")
 GROUP = typer.main.get_command(app.app)
@@ -107,6 +113,35 @@ def test_settings_and_hosts_are_read_as_far_as_they_are_small_ordinary_files(tmp
             ssh.read(tmp_path / "mlpbench.toml")
 
 
+def short(value):
+    """Return JSON with two items of every list: enough to have each field, and to be read quickly."""
+    if isinstance(value, dict):
+        return {key: item if key == "cases" else short(item) for key, item in value.items()}  # those of the plan
+    return [short(item) for item in value[:3]] if isinstance(value, list) else value
+
+
+def reference(name):
+    """Return a file of a run that came with the sources, shortened: it has every field that a run on a CPU writes."""
+    path = max((ROOT / "results").glob(f"*/*/{name}"))
+    return json.dumps(short(json.loads(path.read_text()))).encode()
+
+
+def calibrated(_):
+    tally = {"hits": 1, "cases": 20}
+    kind = {"false": tally, "disjoint": tally, "scatter": 0.01, "planted": [{"slowdown": 0.05, **tally}]}
+    head = {"schema": 1, "kind": "calibration", "machine": "testbox", "run": "calibration/x", "kernel": "numpy"}
+    head |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
+    head |= {"paired": kind, "unpaired": kind, "seen": [{"slowdown": 0.05, "seen": 0.048}]}
+    head |= {"threads": 2, "drifts": {"one": None, "several": {"sd": 0.01, "degrees": 8.0}}}
+    return json.dumps({"mlpbench": head}).encode()
+
+
+def of_a_run(path):
+    """Read a plan as `report` does: with the records beside it."""
+    return runs.read_run(path.parent)
+
+
+#: The name of a file, a valid one, its reader, and what its format stumbles over; None for JSON.
 FORMATS = {
     "settings": (
         "mlpbench.toml",
@@ -124,16 +159,26 @@ FORMATS = {
         lambda path: datasets.read_idx(path, 1),
         (),
     ),
+    "record": ("numpy.0.json", lambda _: reference("numpy.0.json"), runs.read_run, None),
+    "sweep's record": ("numpy.0.json", lambda _: json.dumps(simulate.good()).encode(), runs.read_run, None),
+    "plan": ("run.json", lambda _: reference("run.json"), of_a_run, None),
+    "roofs": ("roofs.json", lambda _: reference("roofs.json"), lambda path: untrusted.read(path, RoofsFile), None),
+    "calibration": ("calibration.json", calibrated, calibration.read, None),
+    "benchmarks": ("a.json", lambda _: json.dumps(simulate.good()).encode(), foreign.read, None),
 }
 
 
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_file_is_read_or_refused_in_one_line(tmp_path, kind):
     name, valid, reader, pieces = FORMATS[kind]
-    raw = valid(tmp_path / name)
-    changes = hostile.of_bytes([*hostile.PIECES, *pieces])
+    raw, changes = valid(tmp_path / name), hostile.of_bytes([*hostile.PIECES, *(pieces or ())])
 
     def change(drawn):
-        return raw if drawn is None else hostile.with_bytes(raw, drawn)
+        if drawn is None:
+            return raw
+        return hostile.with_bytes(raw, drawn) if isinstance(drawn, tuple) else hostile.with_json(raw, drawn)
 
-    hostile.hold(tmp_path / name, reader, st.one_of(changes, changes), change)
+    every = (
+        st.one_of(changes, changes) if pieces is not None else st.one_of(hostile.of_json(), hostile.of_json(), changes)
+    )
+    hostile.hold(tmp_path / name, reader, every, change)
