@@ -94,4 +94,4 @@ def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
     path = amend(write(tmp_path), lambda block: block["ending"].update({key: value}))
     with pytest.raises(UserError, match=rf"run\.json: mlpbench\.ending.*{key}") as error:
         runs.read_run(path)
-    simulate.one_line(error)
+    assert str(error.value).isprintable(), "one line"

@@ -8,7 +8,7 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from support.simulate import good, one_line
+from support.simulate import good
 
 
 def refusal(path, raw=None):
@@ -16,7 +16,8 @@ def refusal(path, raw=None):
         path.write_bytes(raw if isinstance(raw, bytes) else raw.encode())
     with pytest.raises(UserError) as error:
         runs.read(path)
-    text = one_line(error)
+    text = str(error.value)
+    assert text.isprintable(), "one line"
     assert text.startswith(f"{path}: ")
     return text.removeprefix(f"{path}: ")
 
