@@ -120,6 +120,9 @@ class Comparison:
     def conclusion(self) -> str:
         """What all of it comes to, and where it is open what would decide it."""
         new, old, clauses = self.candidate, self.baseline, list[str]()
+        kernels = {(row.baseline_kernel, row.candidate_kernel) for row in self.rows}
+        if self.paired and len(kernels) == 1 and len({*min(kernels)}) == 2:  # two kernels of one run
+            ((old, new),) = kernels
 
         def head(word: str, more: str = "") -> str:
             return f"{word}{more}" if clauses else f"{new} is {word} than {old}{more}"

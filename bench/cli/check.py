@@ -88,7 +88,7 @@ def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to w
 
 
 def _table(workload: Workload, rows: list[Verdict]) -> Table:
-    data = f"{workload.dataset.name}, {len(workload.dataset)} rows"
+    data = f"{workload.dataset.name}, {len(workload.dataset):,} rows"
     title = f"{workload.spec} · {data} · {workload.weights_source} weights"
     columns = ("largest error", "of allowed", "accuracy one at a time", "accuracy in batches")
     table = console.table(title, "kernel", "verdict", *columns, right=columns)
