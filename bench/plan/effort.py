@@ -23,8 +23,6 @@ MOST_REPEATS = 1000
 LATER = 0.7
 #: Where the planned processes would not fit the budget, each times its cases for a shorter while: down to this share.
 SHORTEST = 0.5
-#: A process that takes longer than expected may use so much more than the budget, as a share and in seconds at least.
-GRACE, LEAST_GRACE_S = 0.1, 5.0
 
 _Case = tuple[str, int]
 
@@ -134,10 +132,13 @@ class Effort:
         return min(1.0, max(SHORTEST, (self.left_budget_s - besides_s) / timed_s)) if timed_s > 0 else 1.0
 
     def limit_s(self) -> float | None:
-        """Return the seconds after which the next process is to be stopped; None for the first, and for no budget."""
+        """Return the seconds after which the next process is to be stopped; None for the first, and for no budget.
+
+        It may take a tenth of the budget more than is left, and five seconds at least.
+        """
         if self._plan.budget_s is None or not self._done:
             return None
-        return max(self.left_budget_s, 0.0) + max(LEAST_GRACE_S, GRACE * self._plan.budget_s)
+        return max(self.left_budget_s, 0.0) + max(5.0, self._plan.budget_s / 10)
 
     def left_s(self) -> float | None:
         """Return the seconds still to come, with an open number of repeats at most; None while that is not known."""
@@ -176,8 +177,7 @@ class Effort:
 
     def _scatter(self) -> estimates.Scatter:
         """Return what all cases know of their scatter together."""
-        several = (times for of_kernel in self._times.values() for times in of_kernel.values() if len(times) > 1)
-        return estimates.shared_scatter(several)
+        return estimates.shared_scatter(times for of_kernel in self._times.values() for times in of_kernel.values())
 
     def _width(self, kernel: str, case: _Case, scatter: estimates.Scatter) -> float | None:
         """Return half the width that the reader sees, as a share of the time; None for fewer than two repeats."""
@@ -190,7 +190,7 @@ class Effort:
 
     def _has_time(self, kernel: str, repeat: int) -> bool:
         """Whether there is time for a process and its pair, or that has begun. The first comes whatever the budget."""
-        sides = self._sides(kernel)
+        sides = next(group for group in self._together if kernel in group)
         if self._stopped.intersection(sides):
             return False
         if not self.goes_on or not self._done or any((name, repeat) in self._done for name in sides):
@@ -198,10 +198,6 @@ class Effort:
         # What a kernel that has not run yet will compile is not known, and `limit_s` ends that.
         share = self.share(kernel)
         return sum(besides_s + share * timed_s for besides_s, timed_s in map(self._next_s, sides)) <= self.left_budget_s
-
-    def _sides(self, kernel: str) -> Sequence[str]:
-        """Return the kernels that are together with this one, and itself."""
-        return next((group for group in self._together if kernel in group), (kernel,))
 
     def _next_s(self, kernel: str) -> tuple[float, float]:
         """Return the seconds that the next process of a kernel is taken to need, beside its rounds, and for them.
