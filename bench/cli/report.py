@@ -18,7 +18,7 @@ from mlpbench.bench.record.write import write_document
 from mlpbench.bench.registered import modules
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Document
-from mlpbench.bench.report.sections import gaps, machine, times
+from mlpbench.bench.report.sections import gaps, setup, times
 from mlpbench.bench.values import parse_duration
 
 _FORMAT = "md, html, csv or json; default: as the file's name ends, else md."
@@ -107,7 +107,7 @@ def tell(document: Document, *, as_json: bool = False, verbose: bool = False) ->
     for line in document.lines() if verbose or several else headline.remarks:
         out.print(Text(f"  {line}"))
     if document.cases:
-        for line in filter(None, (document.state, *(machine.harness(document) if verbose else ()))):
+        for line in filter(None, (document.state, *(setup.harness(document) if verbose else ()))):
             out.print(Text(line, "dim"))
     tell_doubts(document)
     for run in document.runs:

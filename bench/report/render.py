@@ -11,7 +11,7 @@ from mlpbench.bench.record.runs import Run, named
 from mlpbench.bench.report import document
 from mlpbench.bench.report.document import Document, Findings, Section
 from mlpbench.bench.report.formats import data, html, markdown
-from mlpbench.bench.report.sections import gaps, machine
+from mlpbench.bench.report.sections import gaps, setup
 from mlpbench.kernels.registry import nearest
 
 _WRITERS = {"md": markdown.render, "html": html.render, "csv": data.as_csv, "json": data.as_json}
@@ -59,10 +59,10 @@ def build(runs: Sequence[Run], p99_s: float | None = None) -> Document:
     first = next(iter(answers), None)
     return Document(
         **vars(findings),
-        chips=machine.chips(judged),
+        chips=setup.chips(judged),
         headline=findings.of(document.heading),
         notices=(*gaps.doubted(judged), *gaps.notices(judged)),
-        state=machine.state_of(findings),
+        state=setup.state_of(findings),
         sections=tuple(
             Section(part.title, blocks, part.slug, not (part.open or part.slug in answers))
             for part in sorted(document.registered(), key=lambda part: part.slug != first)

@@ -9,7 +9,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME, NOTHING, Refusal
 from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Findings
-from mlpbench.bench.report.sections import machine
+from mlpbench.bench.report.sections import setup
 from support import simulate, trusting
 from support.trusting import AT, write
 
@@ -42,7 +42,7 @@ def test_files_without_the_block_are_read_and_what_older_ones_had_besides_is_not
     assert frame.load(run)["disturbed"].isna().all()
     assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
     found = Findings((run,), (), ((run, ()),))
-    assert (machine.state_of(found), [*machine.harness(found)]) == ("", [])
+    assert (setup.state_of(found), [*setup.harness(found)]) == ("", [])
 
 
 def test_disturbed_times_are_marked_and_left_out_where_two_others_are_there(tmp_path):
@@ -55,5 +55,5 @@ def test_disturbed_times_are_marked_and_left_out_where_two_others_are_there(tmp_
     assert (summaries["batched"].repeats, summaries["batched"].disturbed) == (2, 1)
     assert summaries["per_sample"].disturbed == 0
     assert "| 2, 1 disturbed |" in render.render([run], "md")
-    (sentence,) = machine.harness(Findings((run,), (), ()))
+    (sentence,) = setup.harness(Findings((run,), (), ()))
     assert sentence == "A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch, in every time here."

@@ -11,7 +11,7 @@ from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.report.document import Document, interval, registered
-from mlpbench.bench.report.sections import gaps, machine
+from mlpbench.bench.report.sections import gaps, setup
 from mlpbench.bench.trust.rounds import At, CaseTime, State
 
 
@@ -24,7 +24,7 @@ def as_json(document: Document) -> str:
         "headline": _with_ids(words.plain(asdict(document.headline)), ids),
         "notices": list(document.notices),
         "cases": [_case(case, run) for run, cases in document.by_run for case in cases],
-        "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(machine.states), strict=True)],
+        "runs": [_run(*of_run, document) for of_run in zip(document.runs, document.of(setup.states), strict=True)],
     }
     for name, value in document.data.items():
         place, _, last = name.rpartition(".")
@@ -73,7 +73,7 @@ def _run(run: Judged, state: State, document: Document) -> dict[str, Any]:
         "missing": [dict(zip(("kernel", "what", "why"), gap, strict=True)) for gap in gaps.gaps(run)],
         "interrupted": bool(run.problems),
         **_fields(run, "ending"),
-        "trust": words.plain({"machine": asdict(state), "call_cost_s": machine.call_costs(run), **more}),
+        "trust": words.plain({"machine": asdict(state), "call_cost_s": setup.call_costs(run), **more}),
     }
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
-from mlpbench.bench.report.sections import machine
+from mlpbench.bench.report.sections import setup
 from mlpbench.bench.trust.rounds import State
 from support import simulate, trusting
 from support.trusting import AT
@@ -59,12 +59,12 @@ def test_the_card_is_the_one_that_was_computed_on_and_processors_are_those_that_
 
 
 def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_out_and_would_help():
-    assert [*machine.sentences(State(0.02, 1, 30, 0.021), 70.0)] == ["Typical uncertainty ±2.1 %."]
+    assert [*setup.sentences(State(0.02, 1, 30, 0.021), 70.0)] == ["Typical uncertainty ±2.1 %."]
     busy = "Other programs disturbed 45 % of the timings; those are left out. Typical uncertainty ±8 %."
-    assert " ".join(machine.sentences(State(0.45, 12, 30, 0.08), None)) == busy, "its number of repeats was chosen"
-    assert [*machine.sentences(State(0.45, 12, 30, 0.08), 70.0)][-1] == "Narrower: mlpbench run --budget 5m"
-    assert [*machine.sentences(State(None, 0, 30, None), 70.0)] == []
-    assert "3 other processes used the card." in machine.sentences(State(None, 0, 30, 0.01, card_others=3), None)
+    assert " ".join(setup.sentences(State(0.45, 12, 30, 0.08), None)) == busy, "its number of repeats was chosen"
+    assert [*setup.sentences(State(0.45, 12, 30, 0.08), 70.0)][-1] == "Narrower: mlpbench run --budget 5m"
+    assert [*setup.sentences(State(None, 0, 30, None), 70.0)] == []
+    assert "3 other processes used the card." in setup.sentences(State(None, 0, 30, 0.01, card_others=3), None)
 
 
 def test_of_several_runs_the_one_with_the_widest_intervals_is_named(tmp_path):
