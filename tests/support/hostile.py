@@ -43,8 +43,6 @@ def hold(path, reader, changes, change, examples=EXAMPLES):
     assert ends["refused"], ends
 
 
-# -- bytes
-
 PIECES = [b"", b"\0", b"\xff\xfe", b"[" * 3000, b"{", b'"', b"1e999", b"9" * 5000, b"NaN", b"\\ud800", b"\x1b[31m"]
 PIECES += ["\u202e".encode(), b"null", b"\n", b"-" * 9, b"\x80", b"(" * 300]
 
@@ -63,8 +61,6 @@ def with_bytes(raw, drawn):
         raw = raw[:place] + piece + raw[place + gone :]
     return raw if drawn[1] is None else raw[: drawn[1] % (len(raw) + 1)]
 
-
-# -- JSON
 
 #: Tokens of JSON of every type.
 ODD = ["null", "true", "-1", "0", "1", "2", "0.5", str(2**63), str(2**70), "1e308", "1e999", "-0.0", "NaN", "[]", "{}"]

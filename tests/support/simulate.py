@@ -119,13 +119,8 @@ def plan(times, repeats, seed, skipped, **changes):
 
 
 #: What the gate and the construction of every kernel showed.
-MEASURED = {
-    "max_error": 1e-7,
-    "max_error_ratio": 0.1,
-    "accuracy": {"per_sample": 0.94, "batched": 0.94, "rows": ROWS, "reason": None},
-    "import_s": 0.1,
-    "construct_s": 0.001,
-}
+MEASURED = {"max_error": 1e-7, "max_error_ratio": 0.1, "import_s": 0.1, "construct_s": 0.001}
+MEASURED |= {"accuracy": {"per_sample": 0.94, "batched": 0.94, "rows": ROWS, "reason": None}}
 
 
 def record(kernel, repeat, benchmarks, plan, accuracy=MEASURED["accuracy"], **changes):
