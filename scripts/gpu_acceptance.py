@@ -51,7 +51,6 @@ TESTS = (
     "tests/kernels/test_mlp_cupy.py",
     "tests/wings/gpu/test_roofs.py",
     "tests/wings/gpu/test_measurement.py",
-    "tests/wings/gpu/test_transfers.py",
 )
 
 
