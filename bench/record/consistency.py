@@ -22,12 +22,11 @@ _OF_PLAN = ("started", "seed", "profile", "threads", "clock", "target", "budget_
 _OF_KERNEL = ("backend", "device", "version", "peer")
 _OF_DESCRIPTION = ("device_uuid", "device_name", "arithmetic", "threads")
 _UNKNOWN: tuple[object, ...] = (None, "", ())
-#: A line names so many facts, and counts the others: a record of another machine differs in all of them.
+#: A line names so many facts, and counts the others.
 _NAMED = 3
 #: A time server may set the clock while a run goes on. No run is longer than a week.
 _CLOCKS_S, _LONGEST_S = 600.0, 7 * 24 * 3600.0
-#: Accuracies may differ by so many rows, and such a share of all: rounding decides between two equal outputs. Kernels
-#: compute in different arithmetic: there the share is larger.
+#: Accuracies may differ by so many rows, and such a share of all, by rounding; between kernels by a larger one.
 _ROWS, _SHARE, _BETWEEN_KERNELS = 2, 0.001, 0.01
 #: A fact: the kernel that it is of, None for the whole run, and its name.
 _Fact = tuple[str | None, str]
@@ -63,8 +62,7 @@ def credible(
 ) -> tuple[list[Record], dict[tuple[str, int], str]]:
     """Return the records that can be true beside each other; by kernel and repeat, a line for each of the others.
 
-    A fact is held against the run's plan. Where the plan does not say it, it is held against what most records say, of
-    a tie against the first. What is unknown contradicts nothing: older files say less.
+    A fact is held against the run's plan, or against what most records say. What is unknown contradicts nothing.
     """
     doubts = {record.path: list(_alone(record, plan, head)) for record in records}
     timed = [record for record in records if record.cases]
@@ -185,10 +183,9 @@ def _contradicting(records: Sequence[Record], planned: Mapping[_Fact, object]) -
 
 
 def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
-    """Yield each record whose accuracy no arithmetic explains.
+    """Yield each record whose accuracy no arithmetic explains: what most records have is the measure.
 
-    What most records of the run have is the measure for all kernels. A repeat is also held against the repeat of its
-    kernel that is nearest to this: of two repeats that differ, the one is doubted that other kernels do not agree with.
+    Of two repeats of a kernel that differ, the one is doubted that is further from it.
     """
     for way in ("per_sample", "batched"):
         known = [(record, getattr(record.kernel_info.accuracy, way)) for record in records]

@@ -25,10 +25,9 @@ QUANTILES = {"min": 0, "p5": 5, "p50": 50, "p95": 95, "p99": 99, "max": 100}
 
 
 class Spread(Block, frozen=True, kw_only=True):
-    """The samples of one measurement: the seconds of one call, by the names of `QUANTILES`.
+    """The samples of one measurement: seconds of one call, by the names of `QUANTILES`.
 
-    ``samples`` were kept, and others dropped: ``timed_out``, because the device did not wait long enough for the host,
-    and ``throttled``, because its clock was lowered.
+    Others were dropped: the device did not wait long enough for the host (``timed_out``), or its clock was lowered.
     """
 
     samples: Whole
@@ -72,10 +71,9 @@ class DeviceCase(Block, frozen=True, kw_only=True):
 
 
 class CardWatch(Block, frozen=True, kw_only=True):
-    """What was seen of the card meanwhile, by NVML: None what it does not say, and ``reason`` where it is not there.
+    """What NVML saw of the card meanwhile: the lowest and the highest clock of its multiprocessors, and their most.
 
-    ``sm_mhz``: the lowest and the highest clock of its multiprocessors; ``most_mhz``: what they can have. ``slowed``:
-    why the clock was lowered, as NVML calls it. ``others``: the most other processes that computed on it.
+    ``slowed``: why the clock was lowered, as NVML calls it. ``others``: the most other processes that computed on it.
     """
 
     sm_mhz: tuple[Number, Number] | None = None

@@ -31,10 +31,7 @@ class Machine(Block, frozen=True, kw_only=True):
 
 
 class Gpu(Block, frozen=True, omit_defaults=True):
-    """The GPU that a kernel computes on, or the first of ``cards``, as NVML sees it; the reason why little is known.
-
-    ``uuid`` is that of CUDA.
-    """
+    """The GPU that a kernel computes on, or the first of ``cards``, as NVML sees it; ``uuid`` as CUDA does."""
 
     available: bool
     reason: Text | None = None

@@ -19,13 +19,7 @@ MAX_TEXT = 10_000
 Schema = Annotated[int, Meta(ge=SCHEMA, le=SCHEMA, description="Version of the format.")]
 #: Cleaned text has at most one character more: the sign that it was cut.
 Text = Annotated[str, Meta(max_length=MAX_TEXT + 1, description="Free text.")]
-Hidden = Annotated[
-    str,
-    Meta(
-        pattern=r"^[a-z0-9.,:+-]{1,10000}$",
-        description="Activation of the hidden layers, or one for each layer with commas: tanh, leaky-relu:0.2.",
-    ),
-]
+Hidden = Annotated[str, Meta(pattern=r"^[a-z0-9.,:+-]{1,10000}$", description="Activations, such as leaky-relu:0.2.")]
 Mode = Annotated[str, Meta(pattern=r"^(?:per_sample|batched|book)$", description="How rows are given to a kernel.")]
 
 Index = Annotated[int, Meta(ge=0, le=MAX_INTEGER, description="A whole number from 0.")]

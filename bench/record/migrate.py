@@ -19,11 +19,6 @@ def from_older(content: _Object) -> None:
     if "plan" in block:
         _plan(block["plan"])
     block |= block.get("sweep", {})
-    if "resumed" in block:
-        block["resumed"] = [[entry["at_s"], entry["after"]] for entry in block["resumed"]]
-    if "wander" in block:
-        block["wander"] = [block["wander"]["sd"], block["wander"]["degrees"]]
-    block["seen"] = [[entry["slowdown"], entry["seen"]] for entry in block.get("seen", ())]
     if block.get("kind") == "roofs":
         block["devices"] = [_with_look(block.get("roofs", {})) | {"device": "cpu", "reason": block.get("reason")}]
 

@@ -1,8 +1,7 @@
-"""Runs: folders of result files, read whole, and named as people name them.
+"""Runs: folders ``results/<machine>/<UTC stamp>-<commit8>``, read whole, and named as people name them.
 
-A run is a folder ``results/<machine>/<UTC stamp>-<commit8>`` with ``run.json`` (its plan) and one record for each
-process, ``<kernel>.<repeat>.json``. A sweep over several settings is such a folder with a header instead, and a run in
-a folder of its own for each setting. Folders are only ever listed: nothing that a file says becomes part of a path.
+A run has ``run.json``, its plan, and a record for each process, ``<kernel>.<repeat>.json``; a sweep over several
+settings has a header instead, and a folder for the run of each. Nothing that a file says becomes part of a path.
 """
 
 import difflib
@@ -24,7 +23,7 @@ from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
 
 PLAN_FILE = "run.json"
-#: Empty, in the folder of a run that `mlpbench merge` brought: such a run is not resumed.
+#: Marks the folder of a run that `mlpbench merge` brought: it is not resumed.
 MERGED = ".merged"
 #: Among the results of a checkout: which runs came with it, as ``<machine>/<run>``.
 REFERENCE_FILE = "reference.txt"
@@ -297,9 +296,9 @@ def find_runs(results_dir: Path) -> list[Path]:
 
 
 def latest(results_dir: Path, here: str | None = None) -> Path:
-    """Return the newest run of machine ``here`` that has ended and has repeats. Raises UserError if there is none.
+    """Return the newest run of machine ``here`` that has ended and has repeats, or the newest that ended, or any.
 
-    Where there is none, the newest that has ended, or any; a machine without runs has those of the others.
+    A machine without runs has those of the others. Raises UserError if there are none at all.
     """
     if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
@@ -347,9 +346,8 @@ def _lacks(run: Path) -> str | None:
 def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
     """Return the folder or file of a run as people name it; ``here`` is this machine.
 
-    ``argument`` is a path, ``latest``, a run's name, or the beginning or end of one (the end is its commit); behind any
-    of these, ``/<label>`` is one setting of a sweep, as is the name of its run, ``<sweep>.<label>``. Raises UserError
-    that lists the candidates of an ambiguous name, or suggests the nearest one.
+    ``argument`` is a path, ``latest``, a run's name, or the beginning or end of one; ``<sweep>/<label>`` or
+    ``<sweep>.<label>`` is one setting. Raises UserError with the candidates of an ambiguous name, or the nearest one.
     """
     if argument == "latest":
         return latest(results_dir, here)

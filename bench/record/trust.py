@@ -1,7 +1,4 @@
-"""The block ``trust`` of a record, whose members older files lack, and ``look.json``, a machine's fastest looks.
-
-What is measured is kept raw; what it means is made of it in `bench.trust`.
-"""
+"""The block ``trust`` of a record, of which `bench.trust` makes sense, and ``look.json``: a machine's fastest looks."""
 
 import heapq
 from collections.abc import Iterable
@@ -20,16 +17,16 @@ BY_TIME = frozenset({"timer", "clock", "memory", "threads", "transfers", "wait",
 QUIET = 1.06
 #: Of all looks, this one counts as the best, counted from 0: a single one that a clock cut short moves nothing.
 BEST = 2
-#: The best look beside one piece of work may be so much longer than the best of all: instructions that slow the clock
-#: down (wide vectors), or a processor that is saving power. A neighbour costs more.
+#: The best look beside one piece of work may be so much longer than the best of all: wide vectors slow the clock down,
+#: and so does saving power. A neighbour costs more.
 OWN = 1.15
 
 
 class Start(Block, frozen=True, kw_only=True):
     """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
 
-    ``first_calls``: mode, batch size and seconds. ``compile_s`` is part of the others, None where the library does not
-    tell. ``peak_bytes``: resident memory that construction and first calls added; ``pool_bytes``: a device's pool.
+    ``first_calls``: mode, batch size and seconds. ``compile_s`` is part of the others. ``peak_bytes``: resident memory
+    that construction and first calls added; ``pool_bytes``: a device's pool.
     """
 
     fresh: bool = False
@@ -71,10 +68,7 @@ class Refusal(Block, frozen=True, kw_only=True):
 
 
 class LookFacts(Block, frozen=True, kw_only=True):
-    """What a look is: its name, None where none could be taken, and the fastest that were known of this machine.
-
-    ``best_ns``: how many processors looked at once, and the nanoseconds.
-    """
+    """What a look is called, None where none could be taken; by processors, the fastest that were known here."""
 
     name: Text | None = None
     best_ns: tuple[tuple[Whole, Nanoseconds], ...] = ()
@@ -85,10 +79,9 @@ class LookFacts(Block, frozen=True, kw_only=True):
 
 
 class Trust(Block, frozen=True, kw_only=True):
-    """All of it.
+    """All of it. ``call_costs_s``: what a call of a kernel that does nothing took, by mode.
 
-    ``call_costs_s``: what a call of a kernel that does nothing took, by mode. ``starts``: of the kernel in processes of
-    its own; ``no_starts``: why there are none. ``refusals``: what the checks found.
+    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none.
     """
 
     look: LookFacts = LookFacts()

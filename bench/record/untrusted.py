@@ -1,7 +1,6 @@
 """JSON and TOML that anyone may have written: bounded bytes, cleaned texts, decoded with their types checked.
 
-A result file may come from another machine, another version or another hand. `read` returns blocks that are safe to
-print, or raises UserError: one line with the path of the file, the place in it, and what is wrong there.
+`read` returns blocks that are safe to print, or raises UserError with the path, the place in it, and what is wrong.
 """
 
 import json
@@ -26,7 +25,7 @@ MAX_BYTES = 16 * 2**20
 #: What is larger is decoded into its types or refused at once: cleaning texts and finding faults take longer.
 MAX_LOOKED_INTO = 4 * 2**20
 MAX_DEPTH = 32
-#: A line that says what is wrong with a file may quote from it: no more than so many characters.
+#: How much a line that says what is wrong with a file may quote from it.
 MAX_LINE = 300
 #: Settings and lists of hosts are written by people: a thousand hosts take a tenth of that.
 MAX_TOML = 2**20

@@ -78,22 +78,19 @@ def write_document(path: Path, text: str | bytes) -> None:
         target = path.resolve()
         if target.is_symlink():
             target.stat()  # raises for a loop of links, of which resolving says nothing from Python 3.13 on
-        ordinary = target.is_file() or not target.exists()
-        if not ordinary:
+        if target.exists() and not target.is_file():
             with os.fdopen(os.open(path, os.O_WRONLY | os.O_NONBLOCK), "wb") as other:
                 os.set_blocking(other.fileno(), True)
                 other.write(content)
         elif target.exists() and _is_a_result(target):
-            raise UserError(f"{path} is a result, and results are not overwritten: choose another file with -o")
+            raise UserError(f"{path} is a result, and results are not overwritten")  # noqa: TRY301 - its advice follows
+        else:
+            write_bytes(target, content, replace=True)
+    except UserError as error:
+        raise UserError(f"{str(error).replace(str(target), str(path), 1)}; choose another file with -o") from None
     except (OSError, RuntimeError, ValueError) as error:  # a loop of links, a name that no system takes
         why = getattr(error, "strerror", None) or error
         raise UserError(f"cannot write {path}: {why}; choose another file with -o") from None
-    if ordinary:
-        try:
-            write_bytes(target, content, replace=True)
-        except UserError as error:
-            told = str(error).replace(str(target), str(path), 1)
-            raise UserError(f"{told}; choose another file with -o") from None
 
 
 def _is_a_result(path: Path) -> bool:

@@ -129,10 +129,10 @@ def reference(name):
 def calibrated(_):
     tally = {"hits": 1, "cases": 20}
     kind = {"false": tally, "disjoint": tally, "scatter": 0.01, "planted": [{"slowdown": 0.05, **tally}]}
-    head = {"schema": 1, "kind": "calibration", "machine": "testbox", "run": "calibration/x", "kernel": "numpy"}
+    head = {"schema": 3, "kind": "calibration", "machine": "testbox", "run": "calibration/x", "kernel": "numpy"}
     head |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
-    head |= {"paired": kind, "unpaired": kind, "seen": [{"slowdown": 0.05, "seen": 0.048}]}
-    head |= {"threads": 2, "drifts": {"one": None, "several": {"sd": 0.01, "degrees": 8.0}}}
+    head |= {"paired": kind, "unpaired": kind, "seen": [[0.05, 0.048]], "wander": [0.01, 8.0]}
+    head |= {"threads": 2}
     return json.dumps({"mlpbench": head}).encode()
 
 

@@ -3,7 +3,6 @@
 import copy
 import json
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -13,7 +12,6 @@ from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import KernelInfo, RecordFile
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
@@ -135,12 +133,6 @@ def test_older_schemas_are_read_as_this_one_has_it(tmp_path, version):
     alike = {"path": None, "anatomy": None, "trust": None}
     assert replace(old, **alike) == replace(new, **alike)
     assert replace(old.trust, call_costs_s={}) == replace(new.trust, call_costs_s={})
-
-
-def test_what_had_names_in_schema_2_are_pairs():
-    head = {"schema": 2, "kind": "plan", "plan": {"run_id": "x", "repeats": 1}, "resumed": [{"at_s": 1.0, "after": 3}]}
-    plan = untrusted.decode(json.dumps({"mlpbench": head}).encode(), Path("run.json"), RunFile)
-    assert plan.mlpbench.resumed == ((1.0, 3),)
 
 
 def test_an_older_file_that_is_damaged_is_refused_in_one_line(tmp_path):

@@ -51,7 +51,7 @@ def test_a_document_takes_the_place_of_an_older_one_and_a_link_is_followed(tmp_p
     assert report.read_bytes() == "new é ?".encode()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["link.md", "report.md"]
     report.write_text(json.dumps(good()))
-    with pytest.raises(UserError, match="is a result, and results are not overwritten: choose another file with -o"):
+    with pytest.raises(UserError, match="is a result, and results are not overwritten; choose another file with -o"):
         write_document(report, "new")
     assert json.loads(report.read_text()) == good()
 
