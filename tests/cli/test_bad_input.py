@@ -52,8 +52,6 @@ def told(tmp_path, capsys, run):
         # Specifications
         (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
         (["run", "numpy", "--spec", "9999999-10"], "10000 rows take "),
-        (["run", "numpy", "--spec", "20-10-3:tan"], "hidden must be one of sigmoid, relu, step, tanh, "),
-        (["run", "numpy", "--dtype", "float16"], "dtype must be one of float32, float64"),
         # Batch sizes, threads, repeats; tests/test_values.py has them all
         (["run", "numpy", "--batch-size", "0"], "cannot read the batch size '0': give a whole number from 1 to "),
         (["run", "numpy", "--batch-size", "1000000", "--spec", "5000-10"], "1000000 rows take "),

@@ -44,20 +44,11 @@ class Typed:
     """A run that was typed in a folder of its own, in a process group of its own as a shell gives it."""
 
     def __init__(self, folder, path, *words, shell=(), also=""):
-        self.folder = folder
-        self.results = folder / "results"
-        self.temporary = folder / "tmp"
+        self.results, self.temporary = folder / "results", folder / "tmp"
         self.temporary.mkdir()
-        self.env = {"TMPDIR": self.temporary, "PYTHONPATH": f"{path}{os.pathsep}{also}"}
-        self.process = subprocess.Popen(
-            [*shell, *argv(*words)],
-            cwd=folder,
-            env=variables(**self.env),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        env = variables(TMPDIR=self.temporary, PYTHONPATH=f"{path}{os.pathsep}{also}")
+        piped = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+        self.process = subprocess.Popen([*shell, *argv(*words)], cwd=folder, env=env, start_new_session=True, **piped)
 
     def measuring(self):
         """Return the process ids of what the run has started and is still there."""
