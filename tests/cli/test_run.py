@@ -317,19 +317,16 @@ def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(
     assert there == sorted(there)
     page, then = rest.splitlines()[-2:]
     assert page == f"page: {(found.path / 'report.html').as_uri()}"
-    other = [row.split()[0] for row in rows][::-1]
-    assert (
-        then == f"next: mlpbench explain --results {tmp_path}, mlpbench compare {' '.join(other)} --results {tmp_path}"
-    )
+    first, second = (row.split()[0] for row in rows)
+    at = f"--results {tmp_path}"
+    assert then == f"next: mlpbench explain {at}, mlpbench compare {second} {first} {at}"
 
 
 def test_what_does_not_fit_into_the_budget_is_left_out_by_name(budgeted, capsys):
     """Five planned repeats of two kernels need 20 s: the budget is kept, and everything says what is missing."""
     status, out, err, found = budgeted("--budget", "9s")
     assert status == 0
-    assert re.search(
-        r"^numpy 1/5: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.MULTILINE
-    )
+    assert re.search(r"^numpy 1/5: 1.00 µs one at a time, [\d.]+ .s in batches of [\d,]+ \([\d.]+x\)$", err, re.M)
     assert (len(found.records), found.ending.spent_s, len(found.ending.left_out)) == (4, 8, 6)
     assert (found.missing, found.problems) == ((), ()), "that is no interruption"
     assert re.search(r"Left out, the budget of 9 s was spent: repeats 3, 4, 5 of num\w+, num\w+\.", out)

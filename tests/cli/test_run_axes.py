@@ -200,20 +200,9 @@ def test_two_environments_in_one_run(capsys, tmp_path, quicker, old):
     new = venvs.make(tmp_path / "new")
     packages = next(new.glob("lib/python*/site-packages"))
     venvs.package(packages, "twice", "2.5", {"numpy-twice": "twice:Twice"}, twice=KERNEL)
-    words = (
-        "numpy",
-        "numpy-twice",
-        *SMALL,
-        "--spec",
-        "20-10-3",
-        "--env",
-        f"old={old}",
-        "--env",
-        f"new={new}",
-        "--repeats",
-        "2",
-    )
-    ran = typed("run", *words, cwd=tmp_path, PYTHONPATH=quicker)
+    envs = ("--env", f"old={old}", "--env", f"new={new}")
+    words = ("run", "numpy", "numpy-twice", *SMALL, "--spec", "20-10-3", "--repeats", "2")
+    ran = typed(*words, *envs, cwd=tmp_path, PYTHONPATH=quicker)
     there = record.read_runs(record.latest(tmp_path / "results"))
     assert ran.returncode == bool(refused(*there)), ran.stderr
     assert "2 settings: env old; env new" in ran.stderr
