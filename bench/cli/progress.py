@@ -26,7 +26,8 @@ def say_what_comes(planned: Planned, *, verbose: bool) -> None:
     if verbose:
         part = next(part for part in planned.sweep.parts if part.plan.kernels)
         command = process.pytest_command(part.plan, part.workload.options, part.plan.kernels[0])
-        console.say(f"each process: {shlex.join(command)}", "dim")
+        started = [part.plan.env.python, "-m"] if part.plan.env else []
+        console.say(f"each process: {shlex.join([*started, *command])}", "dim")
     say_how_it_goes_on(planned)
 
 

@@ -47,8 +47,7 @@ GRACE_S = 10.0
 #: What is left to read of a process that has ended, though its output is open still.
 _REST_S = 0.5
 
-#: Which process groups run now.
-_RUNNING: set[int] = set()
+_RUNNING: set[int] = set()  # process groups
 
 
 @dataclass(frozen=True)
@@ -142,8 +141,7 @@ def run(
 
 def stop_all() -> None:
     """Kill all that runs now: whoever waits for it in other threads comes back."""
-    for number in tuple(_RUNNING):
-        _kill_group(number)
+    _kill_groups(*_RUNNING)
 
 
 def _watch(
@@ -196,15 +194,16 @@ def _read(selector: selectors.BaseSelector, seconds: float) -> bool:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    _kill_group(process.pid)
+    """Kill a process and all of its group, also what has outlived it."""
+    _kill_groups(process.pid)
     process.wait()
     _RUNNING.discard(process.pid)
 
 
-def _kill_group(number: int) -> None:
-    """Kill a process and all of its group, also what has outlived it."""
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(number, signal.SIGKILL)
+def _kill_groups(*numbers: int) -> None:
+    for number in numbers:
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(number, signal.SIGKILL)
 
 
 def end_with_parent() -> None:
@@ -212,8 +211,7 @@ def end_with_parent() -> None:
     parent = os.environ.get(PARENT)
     if parent is None or sys.platform != "linux":
         return
-    set_death_signal = 1  # prctl(2): PR_SET_PDEATHSIG
-    ctypes.CDLL(None).prctl(set_death_signal, signal.SIGKILL)
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)  # PR_SET_PDEATHSIG
     if os.getppid() != int(parent):  # it had ended before
         os.kill(os.getpid(), signal.SIGKILL)
 

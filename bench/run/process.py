@@ -111,16 +111,12 @@ class Outcome:
 
 
 def pytest_command(plan: Plan, options: Options, kernel: str) -> list[str]:
-    """Return the words that time a kernel by hand: the suite, the cases, the clock."""
-    started = ["pytest"] if plan.env is None else [plan.env.python, "-m", "pytest"]
-    return [*started, *_words(plan, options, kernel)]
-
-
-def _words(plan: Plan, options: Options, kernel: str) -> list[str]:
+    """Return the words that time a kernel by hand: pytest, the suite, the cases, the clock."""
     modes = dict.fromkeys(case.mode for case in plan.cases)
     sizes = dict.fromkeys(case.batch_size for case in plan.cases if case.mode != "per_sample")
     singles = {case.batch_size for case in plan.cases if case.mode == "per_sample"} - {PER_SAMPLE_ROWS}
     return [
+        "pytest",
         str(_package(plan) / "bench" / "test_forward.py"),
         f"--kernel={kernel}",
         *(f"--mode={mode}" for mode in modes),
@@ -171,10 +167,7 @@ def run_process(job: Job, effort: Effort, name: str) -> Outcome:
 
 
 def take_in(record: Record, effort: Effort, name: str) -> tuple[dict[At, float], set[At]]:
-    """Tell ``effort`` what a process left; ``name``: what it calls the kernel.
-
-    Return seconds per sample by (mode, batch size), and which of them are disturbed.
-    """
+    """Tell ``effort`` what a process left of ``name``; return seconds per sample by case, and who was disturbed."""
     (found,) = taken([record])
     times = {at: case.sample_s for at, case in found.items()}
     disturbed = {at for at, case in found.items() if case.disturbed}
@@ -202,7 +195,7 @@ def _file(job: Job, left: Left, ran: Ran) -> Record:
 
 
 def _content(job: Job, written: bytes, ran: Ran, path: Path) -> bytes:
-    """Return a record as its file holds it, with when its process ran: only we know the end of that.
+    """Return a record as its file holds it, with when its process ran.
 
     Raises UserError, which begins with ``path``, where no reader takes it, or where it is not the record of this job.
     """
@@ -258,8 +251,8 @@ def _start(job: Job, share: float, seconds: float, temporary: Path) -> Ended:
     python = plan.env.python if plan.env else None
     shorter = (share * float(word.removeprefix(longest)) for word in plan.clock if word.startswith(longest))
     command = [
-        *(python or sys.executable, "-P", "-m", "pytest"),
-        *_words(plan, job.workload.options, job.kernel),
+        *(python or sys.executable, "-P", "-m"),
+        *pytest_command(plan, job.workload.options, job.kernel),
         *(f"{longest}{max_s:.3g}" for max_s in shorter if share != 1),  # the last of pytest's options counts
         *OURS_ALONE,
         f"--rootdir={_package(plan).resolve().parent}",

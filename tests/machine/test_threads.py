@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import nullcontext
 from types import SimpleNamespace
 
 import numpy as np
@@ -119,25 +120,15 @@ class Says(NumpyKernel):
         return Facts(threads=self.threads)
 
 
-@pytest.fixture
-def live(monkeypatch):
-    """Return what replaces the pools that are live in this process, and the libraries that are asked besides."""
-
-    def replace(pools):
-        monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: pools)
-        monkeypatch.setattr(thread_use, "_ASK", {})
-
-    return replace
-
-
 def kernel(threads):
     made = Says(SPEC, seeded(SPEC))
     made.threads = threads
     return made
 
 
-def test_every_pool_once_and_the_kernel_last_if_it_says_anything(live):
-    live(POOLS)
+def test_every_pool_once_and_the_kernel_last_if_it_says_anything(monkeypatch):
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", lambda: POOLS)
+    monkeypatch.setattr(thread_use, "_ASK", {})
     use = observe(kernel(1))
     assert use == (("openblas (blas)", 2), ("openmp (openmp)", 1), ("the kernel", 1))
     assert observe(kernel(None)) == use[:2]
@@ -167,18 +158,15 @@ def test_a_real_pool_that_was_changed_is_seen():
             assert max(threads for who, threads in observe(kernel(1)) if "blas" in who) == max(there) <= given
 
 
-def test_each_case_is_asked_and_only_in_a_run_too_many_fail(live, monkeypatch):
-    live([])
+def test_each_case_is_asked_and_only_in_a_run_too_many_fail(monkeypatch):
+    monkeypatch.setattr(threadpoolctl, "threadpool_info", list)
+    monkeypatch.setattr(thread_use, "_ASK", {})
     monkeypatch.setattr(registry, "load", lambda name: Says)
-    workload = Workload(Options(spec="20-10-3"), 50)
-    for plan in (Plan(run_id="run", repeats=1, threads=2), None):
-        asked = Suite(workload, ["says"], [Case("batched", 10)], True, plan=plan)
-        contestant = asked.admit("says")
-        asked.check_threads(contestant)
-        assert asked.thread_use == (("the kernel", 2),)
-    contestant.kernel.threads = 3
-    asked.check_threads(contestant)
-    assert asked.thread_use == (("the kernel", 3),), "by hand it is noted"
-    asked.plan = Plan(run_id="run", repeats=1, threads=2)
-    with pytest.raises(TooManyThreads):
-        asked.check_threads(contestant)
+    planned = Plan(run_id="run", repeats=1, threads=2)
+    asked = Suite(Workload(Options(spec="20-10-3"), 50), ["says"], [Case("batched", 10)], True, plan=planned)
+    contestant = asked.admit("says")
+    for threads, plan in ((2, planned), (3, None), (3, planned)):
+        contestant.kernel.threads, asked.plan = threads, plan
+        with pytest.raises(TooManyThreads) if (threads, plan) == (3, planned) else nullcontext():
+            asked.check_threads(contestant)
+        assert asked.thread_use == (("the kernel", threads),), "by hand it is noted"

@@ -113,7 +113,7 @@ def test_each_is_named_and_the_others_go_on(hostile, capsys, tmp_path, monkeypat
     assert ended.keys() == BADLY.keys()
     assert all(ended[kernel].startswith(how) for kernel, how in BADLY.items())
     assert list((tmp_path / "tmp").iterdir()) == []
-    assert {kernel for kernel, _ in run.left_out} == {"hangs", "leaks", "prints"}, "not started again"
+    assert {kernel for kernel, _ in run.ending.left_out} == {"hangs", "leaks", "prints"}, "not started again"
     assert set(kernels) <= {record.kernel for record in run.records}
     assert re.search(r"^leaves 1/2: it left \d+ process(es)? behind: killed$", err, re.MULTILINE)
     assert child.processes_in(tmp_path / "tmp") == []

@@ -53,16 +53,9 @@ MEASURES = "subprocess.Popen(['sleep', '60']); time.sleep(0.02); done()"
 @pytest.fixture
 def stopped(tmp_path):
     """Return the folder of a run of which nothing has been measured, the interpreter, and the variables for both."""
-    plan = make_plan(
-        profile("smoke"),
-        list(KERNELS),
-        [cases_.Case("per_sample", 100), cases_.Case("batched", 10)],
-        repeats=REPEATS,
-        seed=1,
-        threads=1,
-        command=["mlpbench", "run"],
-        commit=None,
-    )
+    cases = [cases_.Case("per_sample", 100), cases_.Case("batched", 10)]
+    how = {"repeats": REPEATS, "seed": 1, "threads": 1, "command": ["mlpbench", "run"], "commit": None}
+    plan = make_plan(profile("smoke"), list(KERNELS), cases, **how)
     workload = Workload(Options(spec="20-10-3", data="random"), rows=simulate.ROWS)
     folder = processes.open_run(tmp_path / "results", plan, workload)
     said = processes.facts_of(folder, plan, workload)
@@ -95,14 +88,11 @@ def kill(whom, driver, temporary):
                 if os.getpgid(number) == number != driver.pid:
                     os.kill(number, signal.SIGKILL)
         time.sleep(0.02)
-    if whom == "tree":
-        driver.kill()
-        while child.kill_all_in(temporary):  # one may have been started since they were listed
-            pass
-    elif whom == "group":
+    if whom == "group":
         os.killpg(driver.pid, signal.SIGKILL)
-    else:
-        driver.kill()
+    driver.kill()
+    while whom == "tree" and child.kill_all_in(temporary):  # one may have been started since they were listed
+        pass
 
 
 def test_kills_at_random_moments(stopped):
