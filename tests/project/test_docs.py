@@ -1,19 +1,26 @@
-"""The documents say what is so: links lead somewhere, commands and options exist, code runs."""
+"""The documents say what is so: links lead somewhere, commands exist, code runs, figures and names are right."""
 
+import ast
+import inspect
 import io
 import itertools
 import re
 import tomllib
 from contextlib import redirect_stdout
+from dataclasses import fields
 from functools import cache
 
 import pytest
+import reference
 import typer
+import update_readme as script
 
+import mlpbench
 from mlpbench.bench.analysis import times as analysis_times
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.bench.plan.plan import PROFILES
+from mlpbench.bench.plan.request import Request
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS
 from mlpbench.kernels.base import Kernel
@@ -170,3 +177,65 @@ def test_every_member_of_the_contract_is_described():
     text = (ROOT / "docs" / "adding-a-kernel.md").read_text(encoding="utf-8")
     members = {name for name in (*vars(Kernel), *Kernel.__annotations__) if not name.startswith("_")} | {"__init__"}
     assert not {name for name in members if not re.search(rf"`{name}\b", text)}
+
+
+def test_the_figures_are_those_of_the_reference_runs():
+    ran = python(script.__file__, "--check")
+    assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+def test_every_part_has_one_place_in_one_page():
+    """Else a part would be left out, or what stands between two marks never be written again."""
+    texts = [page.read_text(encoding="utf-8") for page in script.PAGES]
+    assert sorted(part["name"] for text in texts for part in script.PART.finditer(text)) == sorted(script.parts())
+    assert sum(text.count("<!-- figures of ") for text in texts) == 2 * len(script.parts())
+
+
+def test_the_readme_is_short():
+    assert len(script.README.read_text(encoding="utf-8").splitlines()) <= 100, "scripts/budget.py counts its words"
+
+
+def test_the_reference_is_what_the_program_says():
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.page()
+
+
+PAGE = (ROOT / "docs" / "python.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("name", ["cases", "repeats", "rounds", "compared"])
+def test_columns_say_dtype_and_unit(name):
+    shown = mlpbench.columns(name)
+    assert list(shown) == ["name", "dtype", "holds"]
+    assert shown["name"].is_unique
+    in_seconds = shown[shown["name"].str.endswith("_s") & (shown["dtype"] == "float64")]
+    assert in_seconds["holds"].str.contains("second|interval|the same|of? the rounds|call_s|of a round").all()
+
+
+def test_the_page_has_every_name_and_every_method():
+    for name in mlpbench.__all__:
+        assert f"`{name}" in PAGE, name
+    for name, member in vars(mlpbench.Results).items():
+        if not name.startswith("_") and inspect.isfunction(member):
+            assert f"{name}(" in PAGE, name
+
+
+def test_the_stub_says_what_the_module_does():
+    tree = ast.parse((ROOT / "mlpbench" / "__init__.pyi").read_text(encoding="utf-8"))
+    imports = {
+        alias.name: node.module for node in tree.body if isinstance(node, ast.ImportFrom) for alias in node.names
+    }
+    assert sorted(imports) == mlpbench.__all__
+    with pytest.raises(AttributeError, match="module 'mlpbench' has no attribute 'loda'"):
+        mlpbench.loda  # noqa: B018
+    with pytest.raises(mlpbench.UserError, match=r"unknown frame 'case' \(did you mean cases\?\); there are cases, "):
+        mlpbench.columns("case")
+    for name, module in imports.items():
+        assert getattr(mlpbench, name).__module__ in {module, "mlpbench.kernels.errors"}
+        assert f"{module}" == f"mlpbench.bench.{next(at for at, names in mlpbench._MODULES.items() if name in names)}"
+
+
+def test_every_option_of_run_can_be_given_in_python():
+    """Those that are about a terminal are missing."""
+    command = typer.main.get_command(app).get_command(None, "run")
+    options = {parameter.name for parameter in command.params}
+    assert options - {each.name for each in fields(Request)} == {"as_json", "dry_run", "verbose"}

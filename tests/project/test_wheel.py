@@ -1,6 +1,8 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
+import json
 import os
+import sys
 import tarfile
 import zipfile
 from pathlib import PurePosixPath
@@ -62,3 +64,29 @@ def test_the_suite_by_hand_loads_no_module_twice(tmp_path):
     assert "mlpbench.bench.measure.case" in loaded
     twice = {name for name in loaded if name.partition(".")[0] in {"bench", "kernels"}}
     assert twice <= {"bench", *(f"bench.{path.stem}" for path in (ROOT / "bench").glob("test_*.py"))}
+
+
+@pytest.mark.heavy
+def test_the_notebook_is_committed_without_output_and_runs_from_the_wheel(wheel, tmp_path, monkeypatch, quicker):
+    nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
+    nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
+    pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+    zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
+    # In front of the checkout, which the environment of the tests may have installed too.
+    found_first = os.pathsep.join((str(tmp_path / "installed"), quicker))
+    spec = tmp_path / "jupyter" / "kernels" / "wheel"
+    spec.mkdir(parents=True)
+    words = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+    (spec / "kernel.json").write_text(
+        json.dumps({"argv": words, "display_name": "wheel", "language": "python", "env": {"PYTHONPATH": found_first}})
+    )
+    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    (empty := tmp_path / "empty").mkdir()
+    notebook = nbformat.read(ROOT / "docs" / "examples" / "first_look.ipynb", as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells)
+    notebook.cells.append(nbformat.v4.new_code_cell("print(mlpbench.__file__)"))
+    nbclient.NotebookClient(
+        notebook, kernel_name="wheel", timeout=300, resources={"metadata": {"path": str(empty)}}
+    ).execute()
+    assert notebook.cells[-1].outputs[0]["text"].startswith(str(tmp_path / "installed"))
+    assert any("text/html" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
