@@ -1,8 +1,6 @@
 """Which files are of one run, which runs of one sweep, and what in them cannot be true."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
-from datetime import datetime
 from pathlib import Path
 from statistics import mode
 
@@ -24,8 +22,8 @@ _OF_DESCRIPTION = ("device_uuid", "device_name", "arithmetic", "threads")
 _UNKNOWN: tuple[object, ...] = (None, "", ())
 #: A line names so many facts, and counts the others.
 _NAMED = 3
-#: A time server may set the clock while a run goes on. No run is longer than a week.
-_CLOCKS_S, _LONGEST_S = 600.0, 7 * 24 * 3600.0
+#: No run is longer than a week.
+_LONGEST_S = 7 * 24 * 3600.0
 #: Accuracies may differ by so many rows, and such a share of all, by rounding; between kernels by a larger one.
 _ROWS, _SHARE, _BETWEEN_KERNELS = 2, 0.001, 0.01
 #: A fact: the kernel that it is of, None for the whole run, and its name.
@@ -64,7 +62,7 @@ def credible(
 
     A fact is held against the run's plan, or against what most records say. What is unknown contradicts nothing.
     """
-    doubts = {record.path: list(_alone(record, plan, head)) for record in records}
+    doubts = {record.path: list(_alone(record, plan)) for record in records}
     timed = [record for record in records if record.cases]
     planned: dict[_Fact, object] = {}
     if head and plan:
@@ -80,7 +78,7 @@ def credible(
     return [record for record in records if not doubts[record.path]], lines
 
 
-def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[Record]) -> Iterator[str]:
+def contradictions(plan: Plan | None, records: Sequence[Record]) -> Iterator[str]:
     """Yield what cannot be true of a run, and is no record's fault, as sentences without an end."""
     for record in records:
         if record.cases and record.kernel_info.backend is None:
@@ -89,12 +87,6 @@ def contradictions(plan: Plan | None, head: PlanHead | None, records: Sequence[R
             yield f"{record.path.name} has times, and does not say that its kernel agreed with the reference"
         for case in unexplained(record, plan):
             yield f"{record.path.name}: {case.mode} {case.batch_size} was planned, and neither measured nor explained"
-    if (span := _span(plan, head)) and head and head.ending:
-        run_s = (span[1] - span[0]).total_seconds()
-        if run_s < 0:
-            yield f"it ended at {span[1].isoformat()}, before it started at {span[0].isoformat()}"
-        elif head.ending.spent_s > run_s + _CLOCKS_S:
-            yield f"its processes took {words.seconds(head.ending.spent_s)}, more than from its start to its end"
 
 
 def unexplained(record: Record, plan: Plan | None) -> list[Case]:
@@ -110,7 +102,7 @@ def differ(rows: int, one: float | None, other: float | None, share: float = _SH
     return one is not None and other is not None and abs(one - other) * rows > _ROWS + share * rows
 
 
-def _alone(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
+def _alone(record: Record, plan: Plan | None) -> Iterator[str]:
     """Yield what cannot be true of one record, whatever the others say."""
     if plan and plan.budget_s is None and record.repeat >= plan.repeats:
         yield f"it is repeat {record.repeat + 1}, and its plan has {plan.repeats}"
@@ -125,28 +117,20 @@ def _alone(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator
         yield f"accuracy of {accuracy.rows} rows, and {rows} of data"
     if differ(accuracy.rows, accuracy.per_sample, accuracy.batched):
         yield f"accuracy is {accuracy.per_sample} one at a time, and {accuracy.batched} in batches"
+    yield from _of_times(record, plan)
+
+
+def _of_times(record: Record, plan: Plan | None) -> Iterator[str]:
     planned = {(case.mode, case.batch_size) for case in plan.cases} if plan else set()
     for case in record.cases:
         if case.mode != "book" and case.rows_per_call != case.batch_size:
             yield f"{case.mode} {case.batch_size}: its calls have {case.rows_per_call} rows"
         if planned and (case.mode, case.batch_size) not in planned:
             yield f"{case.mode} {case.batch_size}: its plan does not have this case"
-    yield from _too_long(record, plan, head)
-
-
-def _too_long(record: Record, plan: Plan | None, head: PlanHead | None) -> Iterator[str]:
-    """Yield what took longer than what it is a part of, and a process that ran before the run or after it."""
     timed_s = sum(sum(case.rounds_s) * case.iterations for case in record.cases)
     took_s = record.ran.took_s if record.ran else _LONGEST_S
     if timed_s > 1.01 * took_s + 1:
         yield f"its rounds took {words.seconds(timed_s)}, and its process {words.seconds(took_s)}"
-    started, ended = _span(plan, head) or (None, None)
-    if not record.ran or not started or not ended or ended < started:
-        return
-    if record.ran.began_s < started.timestamp() - _CLOCKS_S:
-        yield f"its process began before its run, {started.isoformat()}"
-    if record.ran.began_s + took_s > ended.timestamp() + _CLOCKS_S:
-        yield f"its process ended after its run, {ended.isoformat()}"
 
 
 def _of_plan(plan: Plan) -> dict[str, object]:
@@ -203,12 +187,3 @@ def _accuracies(records: Sequence[Record]) -> Iterator[tuple[Record, str]]:
 def _short(value: object) -> str:
     text = " ".join(map(str, value)) if isinstance(value, tuple) else str(value)
     return text if len(text) <= 60 else f"{text[:60]}…"
-
-
-def _span(plan: Plan | None, head: PlanHead | None) -> tuple[datetime, datetime] | None:
-    """Return when a run started and ended, None where the files do not say it with a time zone."""
-    texts = plan and plan.started, head and head.ending and head.ending.ended
-    with suppress(ValueError):
-        started, ended = (datetime.fromisoformat(text or "") for text in texts)
-        return (started, ended) if started.tzinfo and ended.tzinfo else None
-    return None

@@ -16,17 +16,13 @@ def from_older(content: _Object) -> None:
     block["schema"] = SCHEMA
     if "kernel" in block and "repeat" in block:
         _record(content, block)
-    if "plan" in block:
-        _plan(block["plan"])
+    if plan := block.get("plan"):
+        if "sweep" in plan.get("setting", {}):
+            plan["sweep"] = plan["setting"].pop("sweep")
+        plan["skipped"] = {skip["kernel"]: skip.get("reason", "") for skip in plan.get("skipped", ())}
     block |= block.get("sweep", {})
     if block.get("kind") == "roofs":
         block["devices"] = [_with_look(block.get("roofs", {})) | {"device": "cpu", "reason": block.get("reason")}]
-
-
-def _plan(plan: _Object) -> None:
-    if "sweep" in plan.get("setting", {}):
-        plan["sweep"] = plan["setting"].pop("sweep")
-    plan["skipped"] = {skip["kernel"]: skip.get("reason", "") for skip in plan.get("skipped", ())}
 
 
 def _with_look(owner: _Object) -> _Object:

@@ -44,7 +44,7 @@ class Binding(Block, frozen=True):
 
 
 class KernelFile(Block, frozen=True):
-    """A kernel in somebody's file, such as ``./mine.py:fast``: the file, the name in it, the hash of its content."""
+    """A kernel in somebody's file: the file, the name in it, the hash of its content."""
 
     path: Text
     attribute: Text
@@ -52,10 +52,7 @@ class KernelFile(Block, frozen=True):
 
 
 class Interpreter(Block, frozen=True):
-    """The Python environment that a run measures: its name, its interpreter, mlpbench's folder in it.
-
-    ``source``: the requirements, or the commit, that it was made of; None where somebody else made it.
-    """
+    """The Python environment that a run measures, mlpbench's folder in it, and the requirements that made it."""
 
     name: Name
     python: Text
@@ -169,10 +166,9 @@ class Ending(Block, frozen=True, kw_only=True):
 
 
 class Ran(Block, frozen=True):
-    """When a process began, and how long it took in all.
+    """When a process began, how long it took, and timed its cases, as a share of what the plan says.
 
-    ``share``: how long it timed its cases, as a share of what the plan says. ``ended``: what the process did, where it
-    ended badly after its record was whole.
+    ``ended``: what the process did, where it ended badly after its record was whole.
     """
 
     began_s: Date

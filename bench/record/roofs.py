@@ -20,9 +20,8 @@ class Measured(Block, frozen=True, kw_only=True):
     """``data``: seconds per call of each round. ``work``: operations done, or bytes moved, by one call.
 
     ``name``: what was done, or the level that was read. Of a device, ``how``: in which of several ways;
-    ``arithmetic``: what products were computed in (fp32, tf32, fp16, fp64).
-    ``looks_ns``: how long the look before each round took, and the one after it, on the slowest of ``look_processors``;
-    empty where there are none. ``refused``: why it is no roof: the machine was busy.
+    ``arithmetic``: what products were computed in. ``looks_ns``: how long the look before each round took, and the one
+    after it, on the slowest of ``look_processors``. ``refused``: why it is no roof: the machine was busy.
     """
 
     name: Text
@@ -86,11 +85,6 @@ class RoofsHead(Head, frozen=True, kw_only=True):
     def by_device(self) -> dict[str, DeviceRoofs]:
         """The devices by the names that kernels call them."""
         return {entry.device: entry for entry in self.devices}
-
-    def of(self, device: str) -> DeviceRoofs | None:
-        """Return what was measured of the CPU or of another device, None where nothing was."""
-        entry = self.by_device.get(device)
-        return entry if entry and entry.measured else None
 
 
 #: The content of ``roofs.json``.

@@ -32,8 +32,6 @@ ROOFS_FILE = "roofs.json"
 RECORD_FILE = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\.(\d{1,5})\.json", re.ASCII)
 
 _STAMP = re.compile(r"\d{8}T\d{6}Z")
-#: Digits of a host's digest in a name.
-_DIGITS = 6
 #: What a run of the profile smoke lacks.
 _ALONE = "has one repeat alone"
 
@@ -42,10 +40,9 @@ _ALONE = "has one repeat alone"
 class Run:
     """One invocation. ``path`` is its folder, or the one file that was named.
 
-    ``missing``: the (kernel, repeat) that were planned and have no record. ``problems``: what is to be said about the
-    run as a whole. ``damaged``: what is wrong with files that were left out. ``contradictions``: what else cannot be
-    true. ``ending`` is None if nobody could write it any more, ``plan`` for a file that pytest wrote by hand.
-    ``shown``: what tables call it instead of its id. ``roofs``: what was measured of the machine.
+    ``missing``: the (kernel, repeat) that were planned and have no record. ``problems`` of the run as a whole,
+    ``damaged``: what is wrong with files that were left out, ``contradictions``: what else cannot be true. ``plan`` is
+    None for a file that pytest wrote by hand. ``shown``: what tables call it instead of its id.
     """
 
     path: Path
@@ -109,7 +106,7 @@ class Run:
         """Return the machine's name; among several of one model with the first digits of its host."""
         machine, host = self.host
         alike = sum(other == machine for other, _ in hosts) > 1
-        return f"{machine} (host {host[:_DIGITS] if host else 'not known'})" if alike else machine
+        return f"{machine} (host {host[:6] if host else 'not known'})" if alike else machine
 
     @property
     def measured_in(self) -> Environment:
@@ -206,7 +203,7 @@ def read_run(path: Path) -> Run:
         damaged=(*damaged.values(), *without_roofs),
         roofs=roofs,
         resumed=head.resumed if head else (),
-        contradictions=tuple(map(untrusted.clean_text, consistency.contradictions(plan, head, records))),
+        contradictions=tuple(map(untrusted.clean_text, consistency.contradictions(plan, records))),
     )
 
 

@@ -3,6 +3,7 @@
 Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
 """
 
+from collections import Counter
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -236,11 +237,9 @@ class RecordFile(Block, frozen=True, kw_only=True):
     mlpbench: RecordHead
 
     def __post_init__(self) -> None:
-        seen = set()
-        for number, info in enumerate(benchmark.extra_info for benchmark in self.benchmarks):
-            if (info.mode, info.batch_size) in seen:
-                raise ValueError(f"benchmarks[{number}]: the case {info.mode} {info.batch_size} is there twice")
-            seen.add((info.mode, info.batch_size))
+        cases = Counter(f"{case.extra_info.mode} {case.extra_info.batch_size}" for case in self.benchmarks)
+        if twice := [case for case, count in cases.items() if count > 1]:
+            raise ValueError(f"benchmarks: the case {twice[0]} is there twice")
 
 
 class Record(RecordHead, frozen=True, kw_only=True):

@@ -29,8 +29,6 @@ MAX_DEPTH = 32
 MAX_LINE = 300
 #: Settings and lists of hosts are written by people: a thousand hosts take a tenth of that.
 MAX_TOML = 2**20
-#: Python does not write whole numbers of 4,300 digits.
-MAX_BITS = 8192
 NAME = re.compile(NAME_PATTERN, re.ASCII)
 #: Members in which null may be an answer. Everywhere else a member that is null counts as missing.
 NULL_IS_AN_ANSWER = frozenset({"describe"})
@@ -178,7 +176,7 @@ def _tidy(value: Any, depth: int = 0, keep_null: bool = False) -> Any:
         raise RecursionError
     if isinstance(value, str):
         return clean_text(value)
-    if isinstance(value, int) and value.bit_length() > MAX_BITS:
+    if isinstance(value, int) and value.bit_length() > 8192:  # Python does not write 4,300 digits
         raise ValueError("a number has too many digits")
     if isinstance(value, list):
         return [_tidy(item, depth + 1, keep_null) for item in value]

@@ -109,7 +109,8 @@ def _impossible(run: Judged, kernel: str) -> dict[str, str]:
         found["transfers"] = "it computes on a device, where transfers are work"
         if record.device_times is None:
             found["wait"] = "its device's own clock is not known"
-    if unchecked(record) or run.roofs is None or run.roofs.of(device) is None:
+    roofs = run.roofs.by_device.get(device) if run.roofs else None
+    if unchecked(record) or roofs is None or not roofs.measured:
         found["roofline"] = "it skips work" if record.facts.skips_work else "the machine's limits are not known"
     if not hasattr(os, "sched_getaffinity"):
         found |= dict.fromkeys(("affinity", "priority"), "the system does not tell")
