@@ -35,7 +35,7 @@ def say_how_it_goes_on(planned: Planned) -> None:
     """Say of a run that was stopped what it has, and what is left of its budget."""
     if planned.stopped is not None:
         effort, name = planned.effort, planned.sweep.plan.run_id
-        left = f", {effort.left_budget_s:.0f} s of its budget are left" if effort.goes_on else ""
+        left = f", {max(0.0, effort.left_budget_s):.0f} s of its budget are left" if effort.goes_on else ""
         console.say(f"{name} goes on after {words.things(effort.done, 'process', 'processes')}{left}")
 
 

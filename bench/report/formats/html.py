@@ -63,9 +63,12 @@ def _drawn(figure: Figure, names: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _tab(document: Document) -> str:
-    """Return what a tab has room for: ``numpy, 2026-12-02, AMD EPYC 9B45``."""
+    """Return what a tab has room for: ``numpy 23x, 2026-12-02, AMD EPYC 9B45``."""
     chips, kernels = dict(document.chips), document.headline.kernels
-    what = f"{len(document.runs)} runs" if document.several else kernels[0].name if kernels else "no times"
+    gains = {kernel.name: kernel.speedup.value for kernel in kernels if kernel.speedup}
+    most = max(gains, key=gains.__getitem__, default=kernels[0].name if kernels else "no times")
+    what = f"{len(document.runs)} runs" if document.several else most
+    what += f" {gains[most]:.2g}x" if what in gains else ""
     return ", ".join(filter(None, (what, chips.get("date"), chips.get("processor"))))
 
 

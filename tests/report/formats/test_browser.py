@@ -136,7 +136,7 @@ def browser(tmp_path_factory):
 
 def test_both_charts_are_drawn_and_stand_on_the_first_screen_below_heading_and_cards(browser, reports):
     page = browser.open(reports.file("one"))
-    assert page.driver.title == "numpy, 2026-11-24, Test CPU @ 2.50GHz"
+    assert page.driver.title == "cupy 16x, 2026-11-24, Test CPU @ 2.50GHz"
     for chart in ("time", "speedup"):
         assert len(page.marks(chart, "line")) == len(KERNELS)
         assert page.count(chart, "rule.role-mark line") >= len(SIZES) * len(KERNELS), "one for each case"
