@@ -78,11 +78,8 @@ def check_format(name: str | None, *, as_json: bool) -> None:
 
 def _formats() -> dict[str, Callable[[Comparison, str], None]]:
     """Return what writes a comparison, given its Markdown too, by the format's name."""
-    return {"md": _print} | {name: write for wing in modules("annotations") for name, write in wing.FORMATS.items()}
-
-
-def _print(_: Comparison, text: str) -> None:
-    print(text, end="")  # noqa: T201 - data, to stdout as it is
+    of_wings = {name: write for wing in modules("annotations") for name, write in wing.FORMATS.items()}
+    return {"md": lambda _, text: print(text, end=""), **of_wings}  # noqa: T201 - data, to stdout as it is
 
 
 def tell(comparison: Comparison, *, format: str | None, as_json: bool, strict: bool = False) -> None:  # noqa: A002 - the option's name

@@ -83,11 +83,9 @@ class Dataset:
 
 
 def _check_rows(rows: int, row_bytes: int) -> None:
-    if rows < 1:
-        raise UserError(f"cannot take {rows} rows: ask for at least 1")
-    if rows * row_bytes > MAX_INPUT_BYTES:
-        limit = MAX_INPUT_BYTES // row_bytes
-        raise UserError(f"{rows} rows take {rows * row_bytes / 2**30:.1f} GiB: ask for at most {limit}")
+    most = MAX_INPUT_BYTES // row_bytes
+    if not 1 <= rows <= most:
+        raise UserError(f"cannot take {rows} rows: from 1 to {most} fit into {MAX_INPUT_BYTES >> 30} GiB")
 
 
 def digits(part: Part = "test") -> Dataset:
