@@ -10,8 +10,8 @@ from mlpbench.bench.record.trust import LookFacts, best_look, quiet_up_to
 
 #: What a peak is measured with.
 ARITHMETIC = ("matrix product", "multiply-add")
-#: Of a device: launches that do nothing, behind each other and each with its wait.
-LAUNCH, LAUNCH_AND_WAIT = "launch", "launch and wait"
+#: Of a device: a launch that does nothing, and the wait for it.
+LAUNCH_AND_WAIT = "launch and wait"
 #: Operations, or bytes, a thousand times what the fastest card does.
 MOST_PER_SECOND = 1e18
 

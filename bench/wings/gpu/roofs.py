@@ -1,13 +1,14 @@
 """The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.wings.why.roofs` the CPU's.
 
-Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's matrix product
-and by multiply-adds in registers, on tensor cores ``mma.sync``. Bandwidth is copying, of which the bytes read and the
-bytes written count, and reading, through arrays that fit half of the L2 cache, and through arrays that do not fit it.
-Of all ways the fastest is the roof. A launch that does nothing, and the wait for it, is the least that a call takes.
+Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's product and by
+multiply-adds in registers. Bandwidth is copying, of which the bytes read and written count, and reading, through arrays
+that fit half of the L2 cache and through larger ones. The fastest way is the roof. A launch that does nothing, and the
+wait for it, is the least that a call takes.
 """
 
 from collections.abc import Callable, Iterator
 from functools import partial
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ import numpy as np
 from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child
-from mlpbench.bench.record.roofs import LAUNCH, LAUNCH_AND_WAIT, DeviceRoofs, Measured
+from mlpbench.bench.record.roofs import LAUNCH_AND_WAIT, DeviceRoofs, Measured
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable
@@ -45,16 +46,15 @@ def answer(dtype: str, seconds: float) -> DeviceRoofs:
     """Return the roofs of the current device, or why they cannot be measured."""
     try:
         CupyKernel.probe()
-    except KernelUnavailable as error:
-        return DeviceRoofs(device=CUDA, reason=str(error))
-    import cupy
+        import cupy
 
-    try:
-        return measure(dtype, seconds)
+        try:
+            return measure(dtype, seconds)
+        except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's are RuntimeErrors
+            reason = device.words(error)
     except KernelUnavailable as error:
-        return DeviceRoofs(device=CUDA, reason=str(error))
-    except (RuntimeError, MemoryError, cupy.cuda.compiler.CompileException) as error:  # CUDA's errors are RuntimeErrors
-        return DeviceRoofs(device=CUDA, reason=device.words(error))
+        reason = str(error)
+    return DeviceRoofs(device=CUDA, reason=reason)
 
 
 def measure(dtype: str, seconds: float) -> DeviceRoofs:
@@ -67,7 +67,14 @@ def measure(dtype: str, seconds: float) -> DeviceRoofs:
     stream = cupy.cuda.Stream(non_blocking=True)
     rounds = max(5, round(seconds / ROUND_S))
     measured: list[Measured] = []
-    for limit, call in _limits(cupy, stream, dtype, caches, BLOCKS * properties["multiProcessorCount"]):
+    blocks = BLOCKS * properties["multiProcessorCount"]
+    limits = chain(  # each makes its arrays when it is its turn
+        _products(cupy, stream, dtype),
+        _in_registers(cupy, stream, dtype, blocks),
+        _launches(cupy, stream, dtype),
+        _bandwidths(cupy, stream, caches, blocks),
+    )
+    for limit, call in limits:
         call()  # compiles, and loads cuBLAS
         if not measured:
             short_rounds(call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
@@ -84,14 +91,6 @@ def array_sizes(caches: dict[str, int]) -> dict[str, int]:
     l2_bytes, width = caches.get("L2", 0), peak.LOAD_BYTES
     sizes = {"L2": l2_bytes // 4 // width * width, "DRAM": max(4 * l2_bytes, DRAM_BYTES) // width * width}
     return {level: size for level, size in sizes.items() if size}
-
-
-def _limits(cupy: Any, stream: Any, dtype: str, caches: dict[str, int], blocks: int) -> Iterator[Limit]:
-    """Yield everything that is measured, its arrays made when it is its turn."""
-    yield from _products(cupy, stream, dtype)
-    yield from _in_registers(cupy, stream, dtype, blocks)
-    yield from _launches(cupy, stream, dtype)
-    yield from _bandwidths(cupy, stream, caches, blocks)
 
 
 def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
@@ -129,22 +128,17 @@ def _in_registers(cupy: Any, stream: Any, dtype: str, blocks: int) -> Iterator[L
 
 
 def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
-    """Yield what a launch takes that does nothing: launches behind each other, and each with its wait; as a graph."""
+    """Yield what a launch that does nothing takes with its wait, by itself and as a graph."""
     run = cupy.RawModule(code=peak.source(dtype)).get_function(peak.NOTHING)
     launch = _on(stream, run, (1,), (1,), ())
     launch()  # before it is captured, it has to be loaded
-    replay = Queue(stream.ptr).captured(launch)
+    for how, begin in (("empty kernel", launch), ("empty graph", Queue(stream.ptr).captured(launch))):
 
-    def waited(begin: Callable[[], None]) -> Callable[[], None]:
-        def call() -> None:
+        def waited(begin: Callable[[], None] = begin) -> None:
             begin()
             stream.synchronize()
 
-        return call
-
-    yield _limit(LAUNCH, "empty kernel", 1), launch
-    yield _limit(LAUNCH_AND_WAIT, "empty kernel", 1), waited(launch)
-    yield _limit(LAUNCH_AND_WAIT, "empty graph", 1), waited(replay)
+        yield _limit(LAUNCH_AND_WAIT, how, 1), waited
 
 
 def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> Iterator[Limit]:

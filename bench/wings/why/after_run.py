@@ -23,10 +23,7 @@ TIMEOUT_S = 120
 
 
 def after_run(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) -> Iterator[str]:
-    """Measure the limits of the CPU, and of each device that kernels compute on, for every threads and dtype.
-
-    A run that is resumed may have them. Yield why a limit is not known, as far as that happens.
-    """
+    """Measure the limits of the CPU and of each device, unless a resumed run has them; yield why one is missing."""
     sharing: dict[tuple[int, str], list[Path]] = {}
     devices: dict[tuple[int, str], set[str]] = {}
     bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
@@ -58,10 +55,9 @@ def write(
     binding: Binding | None = None,
     best: Collection[BestLook] = (),
 ) -> str | None:
-    """Measure in processes of their own, each roof for ``seconds``, and write ``roofs.json`` into each of the folders.
+    """Measure each roof for ``seconds``, in bound processes, and write ``roofs.json`` to each folder.
 
-    ``binding``: the processors that the processes are bound to. ``best``: the fastest looks that the machine is known
-    by. Return why there are none of the CPU or of a device, else None.
+    ``best``: the machine's fastest known looks. Return why there are no roofs of the CPU or of a device, else None.
     """
     asked = {"dtype": dtype, "seconds": seconds}
     cpu = _ask(CPU, threads, binding, {**asked, "threads": threads, "best": msgspec.to_builtins(list(best))})

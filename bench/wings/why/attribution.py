@@ -67,10 +67,7 @@ def weight_cost(weight_bytes: int, place: str, roofs: Roofs) -> float | None:
 
 
 def arithmetic_cost(flop: int, weight_bytes: int, roofs: Roofs) -> float:
-    """Return the seconds that a single row's ``flop`` take longer than at the peak, for it loads every weight from L1.
-
-    0 where L1 (of a device, L2) was not measured, or gives the units all they take.
-    """
+    """Return the seconds that a single row's ``flop`` take longer than at the peak, if loading from L1 is slower."""
     at_peak, nearest = flop / roofs.flop_s, roofs.nearest
     return max(0.0, weight_bytes / roofs.read_s[nearest] - at_peak) if nearest in roofs.read_s else 0.0
 
@@ -84,10 +81,9 @@ def attribute(
     weights_s: float | None,
     beyond_l1_s: float = 0.0,
 ) -> Attribution | str:
-    """Return the parts of the difference between single calls and batches of ``batch_size``, or why it has none.
+    """Return the parts of what batches save, or why it has none; ``gain`` is the ratio, ``small`` by repeat.
 
-    ``gain``: the ratio of both; ``small``: the small networks of each repeat. ``weights_s``: what `weight_cost` says;
-    ``beyond_l1_s``: what `arithmetic_cost` says of the operations that the smaller network does not do.
+    ``weights_s``: what `weight_cost` says; ``beyond_l1_s``: `arithmetic_cost` beyond the smaller network.
     """
     ones, batches = times.pairs(one, batch)
     saved = {at: ones[at] - batches[at] for at in sorted(ones.keys() & small.keys())}

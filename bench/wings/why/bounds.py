@@ -33,11 +33,8 @@ class Roofs:
     """What the machine does at most with ``threads`` threads: FLOP/s, and bytes/s read from each of `LEVELS`.
 
     ``caches``: bytes by level of one core, of L3 in all. ``arithmetic``: the measurement that gave the peak.
-    ``disturbed``: something else ran, and they may be too low.
-
-    Of another ``device`` than the CPU, called ``name``, which counts as one thread: L2 is its nearest cache. ``peaks``:
-    FLOP/s by what products are computed in (fp32, tf32, fp16, fp64), and the name of the measurement; ``launch_s``:
-    seconds of an empty launch and its wait, by how.
+    ``disturbed``: something else ran, and they may be too low. Of a ``device``, called ``name``, which counts as one
+    thread, ``peaks``: FLOP/s and the measurement by arithmetic; ``launch_s``: an empty launch and its wait, by how.
     """
 
     threads: int
@@ -52,15 +49,11 @@ class Roofs:
     disturbed: bool = False
 
     def of(self, arithmetic: object) -> Self:
-        """Return the roofs of a kernel that computes products so; as they are where it does not say.
-
-        "3xtf32" makes one product of float32 from three of tf32, beside which the other units may work. A peak that was
-        not measured bounds nothing.
-        """
+        """Return the roofs of a kernel that computes products so, if it says; an unmeasured peak bounds nothing."""
         if not self.peaks or not isinstance(arithmetic, str):
             return self
         peaks = dict(self.peaks)
-        if "tf32" in peaks and "fp32" in peaks:
+        if "tf32" in peaks and "fp32" in peaks:  # three products make one of float32, beside which other units may work
             peaks["3xtf32"] = (peaks["tf32"][0] / 3 + peaks["fp32"][0], f"a third of {peaks['tf32'][1]}, and fp32")
         flop_s, name = peaks.get(arithmetic, (math.inf, f"{arithmetic}, not measured"))
         return replace(self, flop_s=flop_s, arithmetic=name)
@@ -88,10 +81,7 @@ class Work:
 
     @classmethod
     def of(cls, spec: ForwardSpec, rows: int, timed_rows: int, used: Facts | None = None) -> Self:
-        """Return the work of one call on ``rows`` rows, of a sweep that rotates through ``timed_rows``.
-
-        ``used``: what the kernel says that it uses: inputs that stay bytes, and weights in halves, are fewer bytes.
-        """
+        """Return the work of a call on ``rows`` rows that rotates through ``timed_rows``, in the bytes ``used``."""
         item = spec.np_dtype.itemsize
         input_item = _ITEMS.get((used and used.input_dtype) or "", item)
         halves = used is not None and used.arithmetic == "fp16"
@@ -120,10 +110,7 @@ class Floor:
 
 @dataclass(frozen=True)
 class RoofVerdict:
-    """How near a case comes to the roof that binds it: ``share`` is floor / measured; above 1 it has a ``reason``.
-
-    ``impossible``: the share cannot be.
-    """
+    """How near a case comes to the roof that binds it: ``share`` is floor / measured; above 1 it has a ``reason``."""
 
     binding: Floor
     share: float
@@ -154,10 +141,7 @@ def floors(work: Work, roofs: Roofs) -> list[Floor]:
 
 
 def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
-    """Return the least that a byte takes of so many that lie at ``place``.
-
-    Of what L3 or DRAM holds, the cache before it may still hold a part from the call before, and is read faster.
-    """
+    """Return the least that a byte of so many takes at ``place``: the cache before it may hold a part, read faster."""
     slow = 1 / roofs.read_s[place]
     before = {"DRAM": ("L3", "L2"), "L3": ("L2",)}.get(place, ())
     nearer = next((name for name in before if name in roofs.caches), "")
@@ -169,10 +153,7 @@ def _seconds_per_byte(place: str, footprint: int, roofs: Roofs) -> float:
 
 
 def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: str = "") -> RoofVerdict:
-    """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much.
-
-    A kernel that ``skips`` work has to read its inputs all the same, to know what it may skip.
-    """
+    """Return the share of the binding roof of a call that took ``call_s``; ``why`` is the likely cause of too much."""
 
     def verdict(floor: Floor, reason: str | None = None, *, impossible: bool = False) -> RoofVerdict:
         return RoofVerdict(floor, floor.seconds / call_s, impossible, reason)
@@ -186,7 +167,7 @@ def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: 
     if share <= IMPOSSIBLE:
         is_faster = first.what == "launch" and first.seconds > IMPOSSIBLE * call_s
         return verdict(first, "it launches faster than CuPy does" if is_faster else None)
-    if skips:
+    if skips:  # it has to read its inputs all the same, to know what it may skip
         inputs = next((floor for floor in found if floor.what == "inputs"), None)
         if inputs is None or inputs.seconds <= limit * call_s:
             return verdict(binding, "it declares that it skips work")

@@ -1,7 +1,4 @@
-"""What was measured beside the cases: the small networks of each process, and the machine's roofs.
-
-Both are optional: files of earlier versions, and of pytest by hand, have none, and `Evidence.missing` says so.
-"""
+"""What was measured beside the cases: the small networks of each process, and the machine's roofs, or why not."""
 
 import math
 import statistics
@@ -27,10 +24,9 @@ BELOW = "the machine did more, beside a busy neighbour"
 
 @dataclass(frozen=True)
 class SmallNetworks:
-    """What one process measured on the small networks, in seconds: of a call, and per sample. None: not measured.
+    """What one process measured: seconds of a call of ``forward_one`` and of ``forward`` on two neurons a layer.
 
-    ``call_one_s``, ``call_batch_s``: a call of ``forward_one`` and of ``forward`` on two neurons a layer. ``l1_``: on
-    the network with weights in L1, per sample one at a time and in batches of ``l1_batch``, and its work.
+    ``l1_``: with weights in L1, per sample one at a time and in batches of ``l1_batch``, and its work; None: not known.
     """
 
     call_one_s: float
@@ -82,10 +78,7 @@ class Evidence:
 
 @dataclass(frozen=True)
 class CaseShare:
-    """One case against the roofs. ``intensity`` in FLOP/byte, ``flop_s`` achieved; ``verdict`` None without roofs.
-
-    ``call_s``: seconds of a call, or of one row.
-    """
+    """One case against the roofs, if any: seconds of a call or one row, FLOP/byte, FLOP/s achieved."""
 
     mode: str
     batch_size: int
@@ -104,11 +97,8 @@ def shares(record: Record, sample_s: Mapping[At, float], roofs: Roofs | None) ->
     for (mode, batch_size), seconds in sample_s.items():
         if mode != "book":
             rows = batch_size if mode == "batched" else 1
-            work, call_s = (
-                Work.of(record.spec, rows, rotated.get((mode, batch_size), most), record.facts),
-                seconds * rows,
-            )
-            skips = bool(record.facts.skips_work)
+            work = Work.of(record.spec, rows, rotated.get((mode, batch_size), most), record.facts)
+            call_s, skips = seconds * rows, bool(record.facts.skips_work)
             verdict = bounds.judge(work, roofs, call_s, skips=skips, why=why) if roofs else None
             of_cases.append(CaseShare(mode, batch_size, call_s, work.intensity, work.flop / call_s, verdict))
     return tuple(of_cases)
@@ -171,10 +161,7 @@ def _seconds(network: SmallNetwork) -> tuple[float, float, int]:
 
 
 def _roofs(every: Sequence[Measured], refused: Sequence[Measured], caches: Mapping[str, int]) -> dict[int, Roofs]:
-    """Return the roofs by number of threads, without what is refused.
-
-    Where that is all arithmetic, it is too low, and still good against what is many times faster.
-    """
+    """Return the roofs by threads, without what is refused; but all arithmetic is kept, as one that is too low."""
     believed = [one for one in every if one not in refused]
     rates, disturbed, fewer, found = _rates(believed), _disturbed(believed), dict[str, float](), dict[int, Roofs]()
     for threads, of_all in sorted(_rates(every).items()):

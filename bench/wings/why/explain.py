@@ -1,7 +1,4 @@
-"""What the speedup of each kernel of a run is made of: call cost, Hockney's line, roofs, attribution.
-
-Everything is derived from the result files. What was not measured is None, with a reason.
-"""
+"""What the speedup of each kernel is made of, from result files: call cost, Hockney's line, roofs, attribution."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -29,12 +26,10 @@ SKIPS = "it skips work, the parts count all of it, and how much it skips is not 
 
 @dataclass(frozen=True)
 class KernelExplanation:
-    """One kernel of one run. Times in seconds.
+    """One kernel of one run; ``call_...``: what a call costs on two neurons a layer. None: not measured.
 
-    ``call_one_s``, ``call_batch_s``: what a call of ``forward_one`` and of ``forward`` costs on two neurons a layer.
-    ``measured``: the medians of seconds per call by batch size. ``weights_in``: the level of memory that holds the
-    weights. ``not_explained``: why there is no attribution; ``missing``: what else could not be said, and why.
-    ``on_device``: its cases by the clock of its ``device``, whose cache was flushed.
+    ``measured``: seconds per call by batch size. ``weights_in``: the level that holds the weights. ``not_explained``:
+    why there is no attribution. ``on_device``: its cases by the clock of its ``device``, whose cache was flushed.
     """
 
     kernel: str

@@ -6,8 +6,8 @@
 ``n_half = t0 * r_inf``: the batch size at which half of that rate is reached. R. W. Hockney and C. R. Jesshope,
 *Parallel Computers 2* (1988), section 1.3; the vector length there is the batch size here.
 
-The fit takes **relative** errors, so that a batch of 1 counts as much as one of 10,000, and a robust loss, so that one
-disturbed point does not bend the line. Each repeat is fitted by itself.
+The fit takes relative errors, so that every batch counts alike, and a robust loss, so that one disturbed point does not
+bend the line. Each repeat is fitted by itself.
 """
 
 from collections.abc import Mapping
@@ -44,10 +44,9 @@ class Line:
 
 @dataclass(frozen=True)
 class Fit:
-    """The fit of one kernel. ``t0`` in seconds, ``r_inf`` in samples per second, ``n_half`` in rows, with intervals.
+    """The fit of one kernel; ``t0`` and ``n_half`` are None where the call cost is too small to be told from none.
 
-    ``t0`` and ``n_half`` are None where the call cost is too small to be told from none. ``line`` is the fit of the
-    medians over repeats, ``misfit`` fitted / measured - 1 at each batch size.
+    ``line`` fits the medians over repeats; ``misfit`` is fitted / measured - 1 by batch size.
     """
 
     r_inf: Estimate

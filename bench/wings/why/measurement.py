@@ -48,10 +48,7 @@ def narrow(spec: ForwardSpec, neurons: int) -> ForwardSpec:
 
 
 def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
-    """Return the specification with fewer neurons: its weights fit a first-level cache of ``l1_bytes``.
-
-    Only the inputs become fewer where that is enough, so that kernels divide the layers as before.
-    """
+    """Return the specification with fewer inputs, or neurons, so that its weights fit a cache of ``l1_bytes``."""
     budget = int(0.75 * l1_bytes)  # the rest is for a row and its sums
     if spec.weight_bytes() <= budget:
         return spec
@@ -65,11 +62,7 @@ def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
 
 
 def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
-    """Return the small networks of a kernel, timed.
-
-    One that the kernel does not compute rightly is None, with the reason. A kernel on a device has the first alone: the
-    CPU's first-level cache says nothing about it.
-    """
+    """Return the small networks of a kernel, timed, or a reason; on a device the first alone, as L1 is the CPU's."""
     small = {"two_neurons": narrow(spec, 2)}
     if kernel_class.device == CPU:
         small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", 32 * 1024))  # or the least of this decade

@@ -47,10 +47,7 @@ _NONE = (math.inf,)
 
 
 def measure(threads: int, dtype: str, seconds: float, best: Iterable[BestLook] = ()) -> DeviceRoofs:
-    """Return the roofs of this machine for ``dtype``, with one thread and with ``threads``, as the file holds them.
-
-    ``best``: the fastest looks that are known. A level that this processor has no cache for is left out.
-    """
+    """Return the roofs of this machine, with one thread and with ``threads``; ``best``: the fastest known looks."""
     import threadpoolctl
 
     caches = environment.machine().caches
@@ -109,10 +106,7 @@ class _Limit:
 
 
 def read_sizes(caches: dict[str, int], threads: int) -> dict[str, int]:
-    """Return the bytes that each of ``threads`` reads to measure a level: what fits it and not the level below.
-
-    They are whole turns of the loop that reads.
-    """
+    """Return the bytes, in whole turns of the loop, that each thread reads to measure a level and not the one below."""
     from mlpbench.kernels.numba_simd.codegen import peak
 
     sizes = {name[:2]: caches[name] // 2 for name in ("L1d", "L2") if name in caches}
