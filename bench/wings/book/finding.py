@@ -65,11 +65,10 @@ class Way:
 
 @dataclass(frozen=True)
 class Apart:
-    """Both ways of the cell. Ratios are one at a time / in batches, paired by repeat.
+    """Both ways of the cell, and one at a time / in batches: ``whole``, ``parts`` by name, all but ``load``.
 
-    ``parts`` by name: the ratio of a part alone. ``without_loading``: of everything but ``load``; None where loading is
-    as long as the whole. ``of_book``: what the published ratio becomes (`book_without_loading`), if the data are its.
-    ``reads``: what was loaded, in words.
+    ``of_book``: what the published ratio becomes (`book_without_loading`), if the data are its. ``reads``: what was
+    loaded, in words.
     """
 
     one: Way
@@ -124,10 +123,7 @@ class BookTimes:
 
 @dataclass(frozen=True)
 class BookFinding:
-    """One kernel in the book's experiment, inference alone and as the book times it; None where not measured.
-
-    ``apart``: the parts of the book's cell; None where they were not recorded, as in older files.
-    """
+    """One kernel in the book's experiment: inference alone, as the book times it, and the cell ``apart``, if known."""
 
     run: str
     kernel: str
@@ -170,12 +166,8 @@ def find(cases: Sequence[CaseSummary]) -> list[BookFinding]:
             alone = one_at_a_time(of_kernel), _in_batches(batched(of_kernel))
             loading = one_at_a_time(of_kernel, "book"), _in_batches(whole)
             accuracy = next((case.accuracy for case in whole if case.accuracy is not None), None)
-            times_of = _times(*alone), _times(*loading)
-            findings.append(
-                BookFinding(
-                    whole[0].run, kernel, whole[0].sources[0][0].data.name, *times_of, accuracy, _apart(*loading)
-                )
-            )
+            data, times_of = whole[0].sources[0][0].data.name, (_times(*alone), _times(*loading))
+            findings.append(BookFinding(whole[0].run, kernel, data, *times_of, accuracy, _apart(*loading)))
     return findings
 
 
@@ -190,7 +182,6 @@ def _times(one: CaseSummary | None, batch: CaseSummary | None) -> BookTimes | No
 
 
 def _total(sample: Estimate) -> Estimate:
-    """Return the time of all images."""
     return sample.through(lambda seconds: BOOK.images * seconds)
 
 
@@ -223,8 +214,7 @@ def _apart(one: CaseSummary | None, batch: CaseSummary | None) -> Apart | None:
 def book_without_loading(share: float, published: float) -> float:
     """Return what a published ratio is without loading, if loading takes ``share`` of its batched time.
 
-    With loading L and the rest a one at a time, b in batches, the published ratio is R = (L + a) / (L + b). For
-    L = share * (L + b), the same in both, a / b = (R - share) / (1 - share).
+    With loading L: R = (L + a) / (L + b); for L = share * (L + b), a / b = (R - share) / (1 - share).
     """
     return (published - share) / (1 - share)
 

@@ -1,10 +1,9 @@
 """How often the verdicts of comparisons are right: of kernels that are equal, and of ones slowed by a known share.
 
-A comparison judges the cases of two sides, as `compare` does, on a few repeats. Repeats are cut into blocks of as many
-as a comparison has on each side. Two kernels of a block are compared as two kernels of one run (paired), kernels of
-different blocks as two runs (unpaired), with what whole runs were seen to wander by (`wander`). Comparisons share
-processes, so their cases are not independent, and the bound of the rate is narrower than it should be; ``disjoint``
-counts comparisons, as a whole, that share no process.
+Repeats are cut into blocks of as many as a comparison has on each side. Two kernels of a block are compared as two
+kernels of one run (paired), kernels of different blocks as two runs (unpaired), with what whole runs were seen to
+wander by. Comparisons share processes, so the bound of the rate is narrower than it should be; ``disjoint`` counts
+comparisons, as a whole, that share none.
 """
 
 import itertools
@@ -31,11 +30,7 @@ _Pair = tuple[Times, Sequence[int], Times, Sequence[int]]
 
 
 def fitting(sides: Collection[Times], repeats: int) -> int:
-    """Return how many repeats a block is to have: at most ``repeats``, and `FEWEST` at least where that is less.
-
-    A block is half of the repeats that were measured where that is enough. Where it is not, there is one block of all
-    of them, and two runs are not compared.
-    """
+    """Return how many repeats a block is to have, from `FEWEST` to ``repeats``: half of the measured ones, or all."""
     measured = len(_measured(sides))
     return max(min(FEWEST, repeats), min(repeats, measured // 2 if measured >= 2 * FEWEST else measured))
 
@@ -52,11 +47,9 @@ def _blocks(repeats: Sequence[int], length: int) -> list[Sequence[int]]:
 def evaluate(
     same: Sequence[Times], slowed: Mapping[float, Times], repeats: int, wander: Wander = NO_WANDER
 ) -> tuple[KindEntry | None, KindEntry | None]:
-    """Return what the times of equal kernels and of slowed ones show: paired, unpaired.
+    """Return what the times of equal kernels and of slowed ones show: paired, which needs a block, unpaired, two.
 
-    ``same`` has the times of each equal kernel, ``slowed`` those of the kernel with each slowdown; ``wander`` is what
-    two runs differ by anyway. Repeats that do not fill a last block are left out. None where there are not enough
-    blocks: paired needs one, unpaired two.
+    ``slowed``: by slowdown; ``wander``: what two runs differ by anyway. A last block that is not full is left out.
     """
     blocks, twins = _blocks(_measured([*same, *slowed.values()]), repeats), list(itertools.pairwise(same))[::2]
     within, across = [(block, block) for block in blocks], list(itertools.combinations(blocks, 2))
@@ -64,14 +57,16 @@ def evaluate(
     paired, unpaired = _Trials(True, NO_WANDER), _Trials(False, wander)
     pairs, squares, alone = itertools.combinations(same, 2), itertools.product(same, same), [(one, one) for one in same]
     planted = {share: [(one, times) for one in same] for share, times in sorted(slowed.items())}
-    return (
-        paired.kind(_at(within, list(pairs)), _at(within, twins), {k: _at(within, v) for k, v in planted.items()})
-        if within
-        else None,
-        unpaired.kind(_at(across, list(squares)), _at(disjoint, alone), {k: _at(across, v) for k, v in planted.items()})
-        if across
-        else None,
+    kinds = ((paired, within, pairs, (within, twins)), (unpaired, across, squares, (disjoint, alone)))
+    one, two = (
+        kind.kind(
+            _at(places, list(equal)), _at(*sharing_none), {share: _at(places, both) for share, both in planted.items()}
+        )
+        if places
+        else None
+        for kind, places, equal, sharing_none in kinds
     )
+    return one, two
 
 
 def _at(places: Iterable[tuple[Sequence[int], Sequence[int]]], sides: Sequence[tuple[Times, Times]]) -> list[_Pair]:

@@ -1,9 +1,8 @@
 """Device time beside host latency, of kernels that name their stream: by events, when all rounds are over.
 
-`cold` and `hot` are the device's alone: the stream is held until the host has given it everything, so no launch is
-waited for, as nvbench does (https://github.com/NVIDIA/nvbench). While it is held, nothing here takes memory or waits:
-both would wait for the hold to give up. Such a sample is dropped and counted, as is one while heat or a brake lowers
-the card's clock.
+`cold` and `hot` are the device's alone: as nvbench does (https://github.com/NVIDIA/nvbench), the stream is held until
+the host has given it everything. What takes memory or waits meanwhile makes the hold give up: such a sample is dropped
+and counted, as is one at a lowered clock of the card.
 """
 
 import math

@@ -1,8 +1,4 @@
-"""Moving inputs and results between host and device: as the kernel does, from and to pinned memory, and as bytes.
-
-End to end, one batch behind the other, or many overlapped: the next batch is copied there and the last result back
-while the device computes.
-"""
+"""Moving inputs and results between host and device: as the kernel does, pinned, as bytes, end to end, overlapped."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -26,10 +22,9 @@ Sample = Callable[[], tuple[float, ...] | None]
 def samples(
     kernel: Kernel, queue: Queue, call: Call, case: Case, x: NDArray[Any], clock: Callable[[], float]
 ) -> Iterator[tuple[str, Sample]]:
-    """Yield each measurement and its sample, by the names of `bench.record.device.MEASURES`.
+    """Yield each measurement, by the names of `bench.record.device.MEASURES`, and its sample, of what one call takes.
 
-    ``queue``: the kernel's stream, with events from 2 on that are free. One sample moves what one call takes: a batch,
-    or one row. Raises TypeError for arrays that do not say where they lie.
+    ``queue``: the kernel's stream; its events from 2 on are free. Raises TypeError for arrays that hide where they lie.
     """
     host = x[0] if case.mode == "per_sample" else x[: case.batch_size]
     there = kernel.from_host(host)
@@ -73,7 +68,7 @@ def samples(
 
 
 def _place(kernel: Kernel, result: Any, known: tuple[int, int]) -> int:
-    """Return where a result lies. Asking takes microseconds; a kernel that keeps its buffers need not be asked."""
+    """Return where a result lies; asking takes microseconds."""
     return known[0] if kernel.returns == "kept" else address(result)[0]
 
 
@@ -86,10 +81,10 @@ def overlapped(
     clock: Callable[[], float],
     batches: int,
 ) -> Sample:
-    """Return a sample of the seconds for one of so many ``batches``, on three streams.
+    """Return a sample of the seconds for one of so many ``batches``: copies there, calls and copies back overlap.
 
-    ``slots``: `DEPTH` inputs on the device; all are filled from the pinned ones at ``source``. Results move to a place
-    of their own on the device first: the next call may use a kernel's buffer again.
+    ``slots``: `DEPTH` inputs on the device, filled from ``source``. Results first move on the device, as the next call
+    may use a kernel's buffer again.
     """
     inputs, known = [address(slot) for slot in slots], address(call(slots[0]))
     queue.wait()

@@ -1,7 +1,4 @@
-"""A kernel started in a process of its own that finds its compiled code, and in one that finds none.
-
-Run as a module, it is that process: it takes what to start as JSON on its command line, and prints what it measured.
-"""
+"""A kernel started in a process of its own, which this module is when run: with its compiled code, and without."""
 
 import re
 from contextlib import suppress
@@ -31,11 +28,7 @@ EXCLUSIVE = (
 
 
 def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[Start], str | None]:
-    """Return the starts of a kernel, and why there are fewer.
-
-    One with the caches as they are, which this process has filled; with ``fresh`` two, in caches that are empty at
-    first. None on a card that only one process may use: it is this one.
-    """
+    """Return a start with the caches as they are; if ``fresh`` two, in caches empty at first; or why there are none."""
     if contestant.kernel_info.facts.compute_mode == "exclusive":
         return [], EXCLUSIVE
     workload, cases = suite.workload, [asdict(case) for case in suite.cases if case.mode != "book"]
@@ -55,10 +48,7 @@ def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[S
 
 
 def measure_start(asked: dict[str, Any]) -> Start:
-    """Import, make and call a kernel in this process, in which nothing was done before.
-
-    Times come first and the gate after them: a kernel that then does not conform raises NonConforming, and has none.
-    """
+    """Import, make and call a kernel in this fresh process; at the end the gate may raise NonConforming."""
     workload = Workload(Options(**asked["options"]), asked["rows"])
     x, params = workload.inputs, workload.params
     with elapsed() as importing:

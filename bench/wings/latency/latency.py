@@ -1,10 +1,8 @@
 """What single calls say, kernel by kernel: derived from the records of one run.
 
-A percentile is given only where there are enough calls to tell. The rule is MLPerf LoadGen's (mlcommons/inference,
-``loadgen/early_stopping.cc`` and ``results.cc``): each call is above the true percentile p with probability 1 - p, so
-the number of such calls among n is binomial. With t the largest number for which
-``P(Binomial(n, 1 - p) <= t) < 1 - c``, the t-th slowest call lies above the percentile with confidence c = 99 %. There
-is such a t from 1 on only for n large enough: 11 calls for p50, 64 for p90, 662 for p99, 6636 for p99.9.
+The rule is MLPerf LoadGen's (mlcommons/inference, ``loadgen/early_stopping.cc``): with t the largest number for which
+``P(Binomial(n, 1 - p) <= t) < 1 - c``, the t-th slowest of n calls lies above the percentile p with confidence c =
+99 %. There is such a t only from 11 calls on for p50, 64 for p90, 662 for p99, 6636 for p99.9.
 """
 
 import math
@@ -28,10 +26,9 @@ PERCENTILES = (0.5, 0.9, 0.99, 0.999)
 
 @dataclass(frozen=True)
 class Percentile:
-    """A percentile of ``n`` values, in their unit. ``value`` is None where ``n`` is below ``needed``.
+    """A percentile of ``n`` values; with 99 % confidence, that of what they were drawn from is below ``bound``.
 
-    ``value``: the smallest of the values that at least the share p of them does not exceed. ``bound``: with 99 %
-    confidence, the percentile of what they were drawn from is below it.
+    ``value``: the smallest of them that the share p of them does not exceed; None where ``n`` is below ``needed``.
     """
 
     p: float
@@ -53,7 +50,7 @@ def percentile(values: ArrayLike, p: float) -> Percentile:
 
 
 def calls_needed(p: float) -> int:
-    """Return the fewest values for which the rule gives a bound on the percentile ``p``: the least n with t = 1."""
+    """Return the fewest values for which the rule bounds the percentile ``p``: the least n with t = 1."""
     return 2 + bisect_left(range(2, 2**31 - 1), True, key=lambda n: _chance(1, n, p) < 1 - CONFIDENCE)
 
 
@@ -77,10 +74,7 @@ class Latency:
 
 @dataclass(frozen=True)
 class Budget:
-    """The largest batch of a kernel whose p99 stays within ``budget_s`` with 99 % confidence; None if none does.
-
-    ``too_few``: batch sizes with too few calls to say; ``untimed``: those of the sweep whose calls were not timed.
-    """
+    """The largest batch, if any, whose p99 is within ``budget_s`` with 99 % confidence; sizes that nobody can judge."""
 
     kernel: str
     budget_s: float

@@ -32,6 +32,11 @@ class Gain:
     speedup: Ratio
     unchecked: bool = False
 
+    @property
+    def says(self) -> str:
+        """How many threads the kernel used, in words."""
+        return str(self.used or "does not say")
+
 
 @dataclass(frozen=True)
 class Scaling:
@@ -53,7 +58,7 @@ class Scaling:
 
 
 def find(runs: Sequence[Summarized]) -> tuple[Scaling, ...]:
-    """Return one for each group of runs that differ in threads only; none where there is no such group."""
+    """Return one for each group of runs that differ in threads only."""
     groups: dict[Any, list[tuple[int, Run, Sequence[CaseSummary]]]] = {}
     for run, cases in runs:
         timed = next((record for record in run.records if record.cases and record.threads is not None), None)
@@ -82,10 +87,8 @@ def _of_group(group: Sequence[tuple[int, Run, Sequence[CaseSummary]]]) -> Scalin
 
 def _gain(base: CaseSummary, case: CaseSummary, base_run: Run, run: Run, threads: int) -> Gain:
     """Return the gain of a case, paired by repeat where one sweep went through both settings side by side."""
-    if same_sweep(base_run, run):
-        speedup = times.ratio_or_apart(base, case)
-    else:
-        speedup = estimates.ratio(base.by_repeat, case.by_repeat, paired=False)
+    paired = same_sweep(base_run, run)
+    speedup = times.ratio_or_apart(base, case) if paired else estimates.ratio(base.by_repeat, case.by_repeat, False)
     says = (record.threads_used for record in run.records if record.kernel == case.kernel and record.cases)
     used = next((used for used in says if used is not None), None)
     return Gain(case.kernel, *case.at, threads, used, speedup, case.unchecked)
@@ -113,11 +116,7 @@ def _table(group: Scaling) -> Table:
     """Return one row for each kernel and number of threads, one column for each case."""
     cases = sorted({(gain.mode, gain.batch_size) for gain in group.gains}, key=lambda at: (at[0] != "per_sample", at))
     cells = (
-        (
-            (gain.kernel, str(gain.threads), str(gain.used or "does not say")),
-            (gain.mode, gain.batch_size),
-            words.ratio(gain.speedup),
-        )
+        ((gain.kernel, str(gain.threads), gain.says), (gain.mode, gain.batch_size), words.ratio(gain.speedup))
         for gain in group.gains
     )
     where = f"{group.spec}, {group.dtype}, {group.data}{f', env {group.env}' if group.env else ''}"
@@ -130,7 +129,7 @@ def _table(group: Scaling) -> Table:
 
 
 def gained(findings: Findings) -> tuple[Scaling, ...]:
-    """Return what threads bring, for each group of runs that differ in nothing else."""
+    """Return what threads bring in the runs of a report."""
     return find(findings.by_run)
 
 
@@ -203,7 +202,7 @@ def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]
                 "x": gain.batch_size,
                 **ends(gain.speedup),
                 "threads": threads,
-                "used": str(gain.used or "does not say"),
+                "used": gain.says,
                 "gain": words.ratio(gain.speedup),
             }
             for gain in group.drawn

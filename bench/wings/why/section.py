@@ -16,13 +16,10 @@ from mlpbench.bench.wings.why.attribution import PARTS, Attribution
 from mlpbench.bench.wings.why.bounds import Roofs, RoofVerdict
 from mlpbench.bench.wings.why.evidence import CaseShare
 from mlpbench.bench.wings.why.explain import Explanation, KernelExplanation
+from mlpbench.bench.wings.why.hockney import Fit
 
-PART_WORDS = {
-    "calls": "calls saved",
-    "weights": "weights reused",
-    "arithmetic": "better use of the arithmetic units",
-    "unexplained": "unexplained",
-}
+#: A bar's words for each part.
+_PART_WORDS = dict(zip(PARTS, ("calls saved", "weights reused", "arithmetic units", "unexplained"), strict=True))
 #: What a cause is, where it makes the gain.
 _GAIN = {
     "calls": "fewer calls",
@@ -50,16 +47,14 @@ def explanations(findings: Findings) -> tuple[Explanation, ...]:
 
 def blocks(every: Sequence[Explanation]) -> tuple[Block, ...]:
     """Return the section's content; of several runs, each has to be opened on a page."""
-    several = len(every) > 1
-    content = [tuple(_of_run(explanation, number, several=several)) for number, explanation in enumerate(every)]
-    if not several:
-        return tuple(block for inner in content for block in inner)
-    return tuple(Section(one.run.title, inner) for one, inner in zip(every, content, strict=True))
+    if len(every) == 1:
+        return tuple(_of_run(every[0], 0, several=False))
+    return tuple(Section(one.run.title, tuple(_of_run(one, n, several=True))) for n, one in enumerate(every))
 
 
 def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator[Block]:
     after, kernels = f", {of_run(explanation)}" if several else "", explanation.kernels
-    calls, texts = call_table(kernels), tuple(run_sentences(explanation))
+    calls = call_table(kernels)
 
     def figure(kind: str, title: str, reading: str, numbers: Table, draw: Callable[..., dict[str, Spec]]) -> Figure:
         return Figure(f"{kind}-{number}", f"{title}{after}", reading, numbers, partial(draw, explanation))
@@ -71,10 +66,10 @@ def _of_run(explanation: Explanation, number: int, *, several: bool) -> Iterator
         )
     if any(share.verdict for kernel in kernels for share in kernel.shares):
         yield figure("share", "How near each case is to its limit", _SHARE, roof_table(kernels), share_chart)
-    fitted = any(kernel.fit for kernel in kernels)
-    title = "Time of a call, and the line through it"
-    line = figure("hockney", title, _HOCKNEY, calls, hockney_chart) if fitted else calls
-    yield Section(f"What a call costs, and the machine's limits{after}", (line, texts))
+    line: Block = calls
+    if any(kernel.fit for kernel in kernels):
+        line = figure("hockney", "Time of a call, and the line through it", _HOCKNEY, calls, hockney_chart)
+    yield Section(f"What a call costs, and the machine's limits{after}", (line, tuple(run_sentences(explanation))))
 
 
 def of_run(explanation: Explanation) -> str:
@@ -86,7 +81,7 @@ def of_run(explanation: Explanation) -> str:
 
 
 def gain_table(explanations: Sequence[Explanation]) -> Table:
-    """Return what the gain of each kernel is made of in shares; of several runs with its network and its weights."""
+    """Return what the gain of each kernel is made of; of several runs with its network and its weights."""
     several, rows = len(explanations) > 1, list[tuple[str, ...]]()
     for run in explanations:
         spec = run.first.spec
@@ -113,16 +108,14 @@ def call_table(kernels: Sequence[KernelExplanation]) -> Table:
     for kernel in kernels:
         calls = (kernel.call_one_s, kernel.call_batch_s)
         costs = ("not measured" if cost is None else words.duration(cost) for cost in calls)
-        rows.append((kernel.kernel, *costs, *_line(kernel)))
+        rows.append((kernel.kernel, *costs, *(_line(kernel.fit) if kernel.fit else ("", "", "", "no line"))))
     return table(caption, ("kernel",), names, rows=rows)
 
 
-def _line(kernel: KernelExplanation) -> tuple[str, ...]:
-    fit = kernel.fit
-    if fit is None:
-        return ("", "", "", "no line")
-    t0 = "too small to tell" if fit.t0 is None else words.duration(fit.t0)
-    n_half = "too small to tell" if fit.n_half is None else words.quantity(fit.n_half, " rows")
+def _line(fit: Fit) -> tuple[str, ...]:
+    t0 = n_half = "too small to tell"
+    if fit.t0 and fit.n_half:
+        t0, n_half = words.duration(fit.t0), words.quantity(fit.n_half, " rows")
     at = max(fit.misfit, key=lambda size: abs(fit.misfit[size]))
     off = words.percent(fit.worst) if fit.worst <= 0.1 else f"{words.percent(fit.worst)} at {at:,}: not linear"
     return (t0, words.quantity(fit.r_inf, " samples/s"), n_half, off)
@@ -254,8 +247,7 @@ def _steps(kernel: str, parts: Attribution) -> Iterator[Row]:
         saved = 0.0 if part is None else part.value / parts.one_s
         of_saved = "" if share is None else f" ({words.percent(share)})"
         time = "not measured" if part is None else f"{words.seconds(part.value)}{of_saved}"
-        short = "arithmetic units" if name == "arithmetic" else PART_WORDS[name]
-        yield row("rest" if name == "unexplained" else "cause", short, level - saved, level, time)
+        yield row("rest" if name == "unexplained" else "cause", _PART_WORDS[name], level - saved, level, time)
         level -= saved
     left = f"batches of {parts.batch_size:,}"
     yield row("end", left, 0.0, parts.batch_s / parts.one_s, words.seconds(parts.batch_s))
@@ -266,8 +258,7 @@ def share_chart(explanation: Explanation, names: Names) -> dict[str, Spec]:
     rows = [row for kernel in explanation.kernels for row in _shares(kernel)]
     # What cannot be stands at the end of the axis; its tooltip says how much it would be.
     scale = {"domain": [0, 1.02], "clamp": True, "nice": False}
-    axis = {"format": "~%", "tickCount": 5}
-    y = charts.field("value", title="share of the limit", scale=scale, axis=axis)
+    y = charts.field("value", title="share of the limit", scale=scale, axis={"format": "~%", "tickCount": 5})
     lines, points = charts.against_batch_size(rows, y, names)
     points |= charts.telling({"kernel": "kernel", "at": "batch size", "share": "reaches", "limit": "of"})
     batch, single = f"datum.x != {charts.SINGLE_X}", f"datum.x == {charts.SINGLE_X}"
