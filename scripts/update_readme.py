@@ -28,7 +28,7 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import charts
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import times as time_section
-from mlpbench.bench.wings.book import finding as book
+from mlpbench.bench.wings.book import section as book
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why import section as explained
 

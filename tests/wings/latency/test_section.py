@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlpbench.bench.wings.latency.latency import CONFIDENCE, calls_needed, percentile
+from mlpbench.bench.wings.latency.section import CONFIDENCE, calls_needed, percentile
 
 
 @pytest.mark.parametrize(("p", "needed"), [(0.5, 11), (0.9, 64), (0.99, 662), (0.999, 6636)])
