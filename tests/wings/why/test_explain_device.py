@@ -7,15 +7,12 @@ import pytest
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.record.device import QUANTILES
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why import bounds, evidence, explain
+from mlpbench.bench.wings.why import evidence, explain
 from mlpbench.bench.wings.why.section import roof_table, run_sentences
-from mlpbench.kernels.base import Facts
-from mlpbench.kernels.spec import MNIST, ForwardSpec
+from mlpbench.kernels.spec import MNIST
 from support import evidence_files as files
 
 FLOP, N_BYTES = MNIST.flop(1), MNIST.weight_bytes()
-#: The network's weights are too many for the device's L2.
-WIDE = ForwardSpec((784, 2048, 1024, 10))
 TF32_CUBLAS, TF32_MMA, FLOOR_S = 1.5e13, 2.3e13, 8e-6
 
 
@@ -55,21 +52,8 @@ def test_the_fastest_way_to_each_level_is_its_roof_and_every_case_is_held_to_it(
     shares = (N_BYTES / files.DEVICE_READ["L2"] / 13e-6, FLOP / files.DEVICE_PEAK / seconds)
     assert (one.share, last.share) == pytest.approx(shares, rel=1e-3)
     assert (kernel.device, kernel.weights_in) == ("cuda", "L2")
+    assert kernel.attribution.parts["weights"].value == 0, "the smaller network's come from there too"
     assert roof_table([kernel]).rows[0][-1] == "weights from L2"
-
-
-def test_weights_beyond_l2_cost_what_they_take_longer_than_from_l2(tmp_path):
-    wide = {case: seconds + 20.0 * (case[1] == "per_sample") for case, seconds in files.TIMES.items()}
-    small, large = write(tmp_path, seed=1), write(tmp_path, wide, seed=2, spec=WIDE.as_dict())
-    assert only(small).attribution.parts["weights"].value == 0, "the smaller network's come from there too"
-    n_bytes, l2, read = WIDE.weight_bytes(), files.DEVICE_L2, files.DEVICE_READ
-    kernel = only(large)
-    extra = n_bytes / read["DRAM"] - n_bytes / read["L2"]
-    assert kernel.attribution.parts["weights"].value == pytest.approx(extra * (1 - 1e-4))
-    one = kernel.shares[0].verdict
-    assert (kernel.weights_in, one.binding.roof) == ("DRAM", "DRAM")
-    least = l2 / read["L2"] + (n_bytes - l2) / read["DRAM"]  # a part of what the memory holds may still be in L2
-    assert one.share == pytest.approx(least / 20.0, rel=1e-3)
 
 
 def test_a_time_that_the_device_cannot_reach_is_refused_and_one_that_only_the_device_can_reach_is_not(tmp_path):
@@ -183,14 +167,6 @@ def test_the_cold_time_of_a_device_has_a_share_of_its_own(tmp_path):
     row = [line for line in render.render([run], "md").splitlines() if "| batch 1,000, device, cold |" in line]
     assert f"| {round(100 * arithmetic / 20e-6)} % | multiply-add |" in row[0]
     assert only(write(tmp_path / "old")).on_device == ()
-
-
-@pytest.mark.parametrize(("used", "share"), [({}, 1), ({"input_dtype": "uint8"}, 0.25), ({"input_dtype": "what"}, 1)])
-def test_inputs_that_stay_bytes_are_fewer_bytes(used, share):
-    work = bounds.Work.of(MNIST, 10, 100, Facts.of(**used))
-    assert (work.input_bytes, work.weight_bytes) == (share * MNIST.input_bytes(10), MNIST.weight_bytes())
-    assert work.input_footprint == share * MNIST.input_bytes(100)
-    assert bounds.Work.of(MNIST, 10, 100, Facts(arithmetic="fp16")).weight_bytes == MNIST.weight_bytes() // 2
 
 
 @pytest.mark.parametrize(("hot_s", "refused"), [(30e-6, False), (59e-6, False), (62e-6, True), (1e-3, True)])

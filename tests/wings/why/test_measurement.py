@@ -1,6 +1,6 @@
 """The two small networks: which they are, that they are timed as cases are, and what becomes of a failing kernel."""
 
-import json
+from types import SimpleNamespace
 
 import pytest
 from hypothesis import given, settings
@@ -9,28 +9,14 @@ from hypothesis import strategies as st
 from mlpbench.bench import clock
 from mlpbench.bench.wings.why import measurement
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.processes import bench
-
-
-def suite_by_hand(path, *more):
-    """Let pytest time one short case, as the page about the method shows it; return the block that it writes."""
-    words = (*more, "-q", "--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
-    ran = bench(*words, f"--benchmark-json={path}")
-    assert ran.returncode == 0, ran.stdout
-    return json.loads(path.read_text(encoding="utf-8"))["mlpbench"]
 
 
 @pytest.fixture
 def quick(monkeypatch):
     monkeypatch.setattr(measurement, "ROUNDS", 3)
     monkeypatch.setattr(measurement, "ROUND_S", 1e-4)
-
-
-def test_a_network_keeps_everything_but_the_sizes_that_have_to_shrink():
-    narrow = measurement.narrow(ForwardSpec((784, 50, 100, 10), "relu", "identity", "float64"), 1)
-    assert narrow == ForwardSpec((1, 1, 1, 1), "relu", "identity", "float64")
-    assert measurement.in_l1(MNIST, 48 * 1024).sizes == (61, 50, 100, 10)
 
 
 @given(
@@ -49,21 +35,19 @@ def test_the_weights_always_fit(sizes, l1, dtype):
         assert found == spec
 
 
-def test_all_networks_are_timed_with_all_their_rounds(quick):
-    small = measurement.measure(NumpyKernel, MNIST)
+def test_all_networks_are_timed_with_all_their_rounds_in_so_many_repeats(quick):
+    suite = SimpleNamespace(repeat=1, workload=SimpleNamespace(spec=MNIST))
+    contestant = SimpleNamespace(kernel=NumpyKernel(MNIST, seeded(MNIST)))
+    small = measurement.of_kernel(suite, contestant, None)["anatomy"]
+    suite.repeat = measurement.REPEATS
+    assert measurement.of_kernel(suite, contestant, None) == {}
     assert (small.reason, small.two_neurons.network.sizes) == (None, [2, 2, 2, 2])
+    assert small.in_l1.network.sizes[1:] == [50, 100, 10], "only the inputs shrink where that is enough"
     for network in (small.two_neurons, small.in_l1):
         assert all(len(rounds) == 3 and min(rounds) > 0 for rounds in (network.one_s, network.batch_s))
     elsewhere = measurement.measure(type("Elsewhere", (NumpyKernel,), {"device": "cuda"}), MNIST)
     assert (elsewhere.in_l1, elsewhere.reason) == (None, None), "the CPU's cache says nothing about it"
     assert elsewhere.two_neurons is not None
-
-
-def test_more_work_takes_longer_than_none(quick, monkeypatch):
-    """Not how long: which of two. One round of many has the processor for itself."""
-    monkeypatch.setattr(measurement, "ROUNDS", 30)
-    small = measurement.measure(NumpyKernel, ForwardSpec((784, 400, 10)))
-    assert min(small.in_l1.batch_s) * small.in_l1.batch_size > min(small.two_neurons.batch_s)
 
 
 class NotOnSmallNetworks(NumpyKernel):
@@ -99,13 +83,6 @@ def test_short_rounds_wait_once_a_round_for_a_device():
     assert seen[: -3 * len(rounds)] == ["call", "wait"] * ((len(seen) - 3 * len(rounds)) // 2)
     assert (len(seconds), min(seconds) > 0) == (3, True)
     assert len(clock.short_rounds(lambda: None, 10_000, 1e-4, most_s=1e-9)[1]) == 1, "it takes too long"
-
-
-def test_as_many_repeats_have_it_as_make_an_interval(tmp_path):
-    small = suite_by_hand(tmp_path / "first.json")["anatomy"]
-    assert len(small["two_neurons"]["one_s"]) == measurement.ROUNDS
-    last = suite_by_hand(tmp_path / "last.json", f"--mlpbench-repeat={measurement.REPEATS}")
-    assert last["anatomy"] is None
 
 
 def test_the_null_kernel_goes_the_way_of_every_other(monkeypatch):

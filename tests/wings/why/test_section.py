@@ -1,9 +1,12 @@
-"""The section on what the speedup is made of, as formats show it."""
+"""The section on what the speedup is made of, as formats show it, and which causes it names."""
 
 import re
 
+import pytest
+
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.why.section import gain_sentences, share_words
+from mlpbench.bench.wings.why.explain import causes
+from mlpbench.bench.wings.why.section import gain_sentences, share_words, waterfall_charts
 from support.evidence_files import write
 from support.explanations import CALLS, SMALL, explanation, kernel, parts
 from support.reports import KERNELS
@@ -70,3 +73,46 @@ def test_nothing_is_drawn_of_what_is_missing(tmp_path):
     drawn = {figure.name for figure in render.build([write(tmp_path, anatomy=None, with_roofs=False)]).figures()}
     assert "hockney-0" in drawn
     assert not drawn & {"waterfall-0", "share-0"}
+
+
+@pytest.mark.parametrize(
+    ("shares", "half", "expected"),
+    [
+        ((0.80, 0.10, 0.02, 0.08), 0.01, "calls"),
+        ((0.00, 0.95, 0.01, 0.04), 0.01, "weights"),
+        ((0.10, 0.10, 0.75, 0.05), 0.01, "arithmetic"),
+        ((0.52, 0.46, 0.01, 0.01), 0.01, "calls"),
+        ((0.52, 0.46, 0.01, 0.01), 0.06, "calls weights"),  # intervals that overlap
+        ((0.495, 0.50, 0.00, 0.005), 0.01, "weights calls"),
+        ((0.335, 0.33, 0.325, 0.01), 0.01, "calls weights arithmetic"),
+        ((0.00, 0.51, 0.00, 0.49), 0.01, "weights"),  # what is unexplained is no cause, and may be the largest part
+        ((0.8, 0.1, None, 0.1), 0.01, "calls"),  # of a device, the arithmetic is in the unexplained part
+    ],
+)
+def test_the_largest_parts_are_named(shares, half, expected):
+    assert causes(parts(*shares, half=half)) == (tuple(expected.split()), None)
+
+
+@pytest.mark.parametrize(
+    ("shares", "why"),
+    [
+        ((0.10, 0.30, 0.10, 0.50), "most of it is unexplained"),
+        ((0.2, 0.1, None, 0.7), "most of it is unexplained"),
+        ((0.45, None, 0.2, 0.35), "not every cause was measured"),
+    ],
+)
+def test_what_cannot_be_said_has_a_reason(shares, why):
+    assert causes(parts(*shares)) == ((), why)
+
+
+@pytest.mark.parametrize(
+    ("shares", "ends"),
+    [
+        ((0.5, 0.2, 0.2, 0.1), (0.0, 1.02)),
+        ((2.0, -1.5, 0.2, 0.3), (-0.859, 1.02)),
+        ((-30.0, 60.0, 0.0, -29.0), (-1.05, 2.04)),
+    ],
+)
+def test_an_axis_holds_0_and_1_and_ends_where_disturbed_runs_do_not(shares, ends):
+    (chart,) = waterfall_charts(explanation(SMALL, {"numpy": parts(*shares)}), {"numpy": "numpy"}).values()
+    assert chart["layer"][0]["encoding"]["x"]["scale"]["domain"] == pytest.approx(ends, abs=1e-3)
