@@ -3,9 +3,8 @@ from types import SimpleNamespace as Namespace
 import pytest
 
 from mlpbench.bench.analysis import sides
-from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import parse_sides
-from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.errors import UserError
 from mlpbench.kernels.base import Facts
 from support import simulate
 
@@ -98,14 +97,3 @@ def test_another_card_or_arithmetic_forbids_a_verdict(change, told):
     assert forbids(H100, other) == told
     on_cpu = Namespace(device="cpu", machine="m", facts=Facts())
     assert sides.that_forbid(on_card(**H100), on_cpu, together=True) == [], "NumPy beside a GPU is a fair question"
-
-
-def test_compare_refuses_two_cards_and_says_how_all_the_same(tmp_path):
-    times = {("cupy", "batched", 100): 1e-5}
-    found = []
-    for seed, uuid in ((1, "GPU-1"), (2, "GPU-2")):
-        info = {"backend": "cupy", "device": "cuda", "version": "14", "describe": {**H100, "device_uuid": uuid}}
-        found.append(simulate.read(simulate.write_run(tmp_path, times, seed=seed, kernel_info=info)))
-    with pytest.raises(NothingComparable, match="not comparable, device uuid: GPU-1 against GPU-2"):
-        compare(*found)
-    assert len(compare(*found, anyway=True).rows) == 1
