@@ -12,17 +12,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis import sides, times
 from mlpbench.bench.analysis.judge import Judged
-from mlpbench.bench.analysis.sides import (
-    Side,
-    complete,
-    differences,
-    kernel_by_kernel,
-    name_of,
-    ran_together,
-    shared_setting,
-)
+from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import USUAL_WANDER, learnt_wander
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
@@ -59,7 +51,7 @@ class Row(Judgement):
     @property
     def setting(self) -> str | None:
         """Which setting of a sweep both sides are, in words; None where there was no choice, or they are different."""
-        return shared_setting(self.baseline_setting, self.candidate_setting)
+        return sides.shared_setting(self.baseline_setting, self.candidate_setting)
 
     @property
     def label(self) -> str:
@@ -177,20 +169,19 @@ def compare(
     level: Wander = USUAL_WANDER,
     by: str | None = None,
 ) -> Comparison:
-    """Compare two runs, two kernels of one run, or two sweeps setting by setting.
+    """Compare two runs, two kernels of one run, or two sweeps setting by setting; kernels that are not named by name.
 
-    A side without a kernel takes the other side's; if neither names one, kernels of the same name are compared.
     ``threshold``: of "is it slower by more?"; without one, each case says how much it decides. ``by``: the axis in
     which the sides' settings differ. ``level``: how far whole runs wander, for sides that did not run together. Raises
-    NothingComparable if no case has times on both sides and, unless ``anyway``, as `bench.analysis.sides.that_forbid`.
+    NothingComparable if no case has times on both sides, and as `bench.analysis.sides.differences`.
     """
     lefts, rights = _listed(baseline), _listed(candidate)
     matched, unmatched = _matched(lefts, rights, by)
-    sides = [complete(*pair) for pair in matched]
-    runs = {side.run.path: side.run for pair in sides for side in pair}
+    pairs = [sides.complete(*pair) for pair in matched]
+    runs = {side.run.path: side.run for pair in pairs for side in pair}
     measured = {path: times.cases([run], runs.values()) for path, run in runs.items()}
     cases, unequal = list[Pair](), dict[str, None]()
-    for one, other in [pair for left, right in sides for pair in kernel_by_kernel(left, right)]:
+    for one, other in [pair for left, right in pairs for pair in sides.kernel_by_kernel(left, right)]:
         times_of = [
             {case.at: case for case in measured[side.run.path] if case.kernel == side.kernel} for side in (one, other)
         ]
@@ -198,12 +189,12 @@ def compare(
         cases += comparable
         unmatched += left_out
         if comparable:
-            unequal |= dict.fromkeys(differences(one, other, anyway=anyway or by == "threads"))
-    names = name_of(lefts, sides[0][0], by), name_of(rights, sides[0][1], by)
+            unequal |= dict.fromkeys(sides.differences(one, other, anyway=anyway or by == "threads"))
+    names = sides.name_of(lefts, pairs[0][0], by), sides.name_of(rights, pairs[0][1], by)
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
-    comparison = of_cases(*names, cases, threshold, ran_together(*sides[0]), level)
+    comparison = of_cases(*names, cases, threshold, sides.ran_together(*pairs[0]), level)
     marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
     problems = (f"{run.id}: {it}" for run in runs.values() for it in (*run.problems, *run.damaged, *run.contradictions))
     unchecked = [f"{', '.join(marked)}{MARK} {UNCHECKED}"] if marked else []
@@ -282,32 +273,29 @@ def _listed(side: Side | Judged | Sequence[Side]) -> list[Side]:
 
 
 def _matched(lefts: list[Side], rights: list[Side], by: str | None) -> tuple[list[tuple[Side, Side]], list[Unmatched]]:
-    """Return the pairs of sides that are compared, and the settings of two sweeps that only one of them has.
-
-    Of a sweep and a run, it is the setting of the sweep that is the run's.
-    """
+    """Return the pairs of sides with the same setting, and the settings of two sweeps that only one of them has."""
     if len(lefts) == len(rights) == 1:
         return [(lefts[0], rights[0])], []
     left, right = _by_setting(lefts, by), _by_setting(rights, by)
     pairs = [(left[point], right[point]) for point in left if point in right]
     if not pairs:
-        settings_of = (f"{name_of(sides, sides[0])} ({_settings(sides)})" for sides in (lefts, rights))
+        settings_of = (f"{sides.name_of(side, side[0])} ({_settings(side)})" for side in (lefts, rights))
         raise NothingComparable(f"nothing to compare: no setting is on both sides: {' against '.join(settings_of)}")
     unmatched = []
     for here, there, others in ((left, right, rights), (right, left, lefts)):
-        reason = f"not in {name_of(others, others[0])}: no such setting"
+        reason = f"not in {sides.name_of(others, others[0])}: no such setting"
         alone = [side for point, side in here.items() if point not in there and len(others) > 1]
         unmatched += [Unmatched(side.kernel, None, None, reason, _settings([side])) for side in alone]
     return pairs, unmatched
 
 
-def _by_setting(sides: list[Side], by: str | None) -> dict[tuple[Any, ...], Side]:
+def _by_setting(of_side: list[Side], by: str | None) -> dict[tuple[Any, ...], Side]:
     axes = [axis for axis in AXES if axis != by]
-    return {tuple(getattr(side.run.setting, axis) for axis in axes): side for side in sides if side.run.setting}
+    return {tuple(getattr(side.run.setting, axis) for axis in axes): side for side in of_side if side.run.setting}
 
 
-def _settings(sides: list[Side]) -> str:
-    return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in sides)
+def _settings(of_side: list[Side]) -> str:
+    return "; ".join(side.run.setting.words if side.run.setting else "nothing measured" for side in of_side)
 
 
 def _unknown(case: Pair, paired: bool) -> Judgement:
@@ -345,10 +333,10 @@ def _cases(
     one: Side, other: Side, baseline: Mapping[At, CaseTimes], candidate: Mapping[At, CaseTimes]
 ) -> tuple[list[Pair], list[Unmatched]]:
     """Return the cases that can be compared of one kernel on each side, and the others with the reason."""
-    cases, unmatched, paired = [], [], ran_together(one, other)
+    cases, unmatched, paired = [], [], sides.ran_together(one, other)
     alike = one.kernel == other.kernel
     label = str(one.kernel if alike else f"{other.kernel} against {one.kernel}")
-    where = shared_setting(one.run.setting, other.run.setting)
+    where = sides.shared_setting(one.run.setting, other.run.setting)
     if not baseline and not candidate:
         reasons = [_absent(side, alike, (None, None)) for side in (one, other)]
         return [], [Unmatched(label, None, None, "; ".join(reasons), where)]

@@ -7,25 +7,15 @@ from types import MappingProxyType
 from typing import Literal
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import times
+from mlpbench.bench.analysis import summary, times
 from mlpbench.bench.analysis.judge import Judged
-from mlpbench.bench.analysis.summary import (
-    CaseSummary,
-    best_batch,
-    best_cases,
-    of_kernels,
-    one_at_a_time,
-    ranked,
-)
+from mlpbench.bench.analysis.summary import CaseSummary
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 
 @dataclass(frozen=True)
 class KernelFinding:
-    """What batching does for one kernel of one run: seconds per sample one at a time and at its best batch size.
-
-    What could not be measured is None, and ``missing`` says why.
-    """
+    """What batching does for one kernel of one run, in seconds per sample; None where ``missing`` says why."""
 
     run: str
     kernel: str
@@ -59,10 +49,7 @@ class KernelFinding:
 
 @dataclass(frozen=True)
 class Headline:
-    """What runs show: a ``lead``, and one of the ``sentences`` for each of the ``kernels``.
-
-    ``remarks``: what the reader must know before believing the numbers.
-    """
+    """What runs show: a ``lead``, a sentence for each of the ``kernels``, and what else the reader must know."""
 
     lead: str
     sentences: list[str]
@@ -104,18 +91,17 @@ def find(
     titles: Mapping[str, str] = MappingProxyType({}),
     answer: str | None = None,
 ) -> Headline:
-    """Return the finding of every run among some cases; without any it says so.
+    """Return what runs show. ``titles``: of several runs, what sentences about one begin with.
 
-    ``titles``: what sentences about a run begin with, where there are several. ``answer``: what the lead says in place
-    of what batching gains.
+    ``answer``: what the lead says in place of what batching gains.
     """
     if not cases:
         return Headline("Nothing was timed.", [], [], [])
     runs = {run: list(group) for run, group in groupby(cases, lambda case: case.run)}
     kernels, sentences = list[KernelFinding](), list[str]()
     for run, of_run in runs.items():
-        own = of_kernels(of_run)
-        order = ranked(best.values()) if (best := best_cases(own)) else []
+        own = summary.of_kernels(of_run)
+        order = summary.ranked(best.values()) if (best := summary.best_cases(own)) else []
         findings = [_kernel(own[kernel]) for kernel in dict.fromkeys([*(case.kernel for case, _ in order), *own])]
         before = "" if len(runs) == 1 else f"{titles.get(run, f'Run {run}')}: "
         kernels += findings
@@ -129,14 +115,14 @@ def find(
 def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     """Return the line of a run from its cases."""
     peers = {record.kernel for record in run.records if record.kernel_info.peer}
-    kernels = of_kernels(cases)
-    best = best_cases(kernels)
+    kernels = summary.of_kernels(cases)
+    best = summary.best_cases(kernels)
     ours = {name: one for name, one in best.items() if name not in peers} or best
     ours = {name: one for name, one in ours.items() if not one.unchecked} or ours
     title = run.shown or run.title
     if not ours:
         return Overview(title)
-    fastest = _kernel(kernels[ranked(ours.values())[0][0].kernel])
+    fastest = _kernel(kernels[summary.ranked(ours.values())[0][0].kernel])
     among = "ours" if len(ours) < len(best) else len(ours)
     name = f"{fastest.name}, the fastest of {among}" if len(ours) > 1 else fastest.name
     time = words.time(best[fastest.kernel].sample), f"per sample {_where(fastest.best_batch_size)}"
@@ -166,7 +152,7 @@ def _where(batch_size: int | None) -> str:
 
 
 def _kernel(cases: Sequence[CaseSummary]) -> KernelFinding:
-    one, best = one_at_a_time(cases), best_batch(cases)
+    one, best = summary.one_at_a_time(cases), summary.best_batch(cases)
     missing = best.no_speedup if best else "no batched case was timed"
     return KernelFinding(
         run=cases[0].run,

@@ -30,9 +30,9 @@ class Side:
 
 
 def parse_sides(text: str, results_dir: Path, here: str | None = None) -> list[Side]:
-    """Read a side: RUN, RUN:KERNEL, or a kernel of the latest run; of a sweep, one side for each setting.
+    """Read RUN, RUN:KERNEL, or a kernel of the latest run; a sweep is a side for each setting. Raises UserError.
 
-    RUN is what `bench.record.runs.resolve` takes. Raises UserError, with the nearest that is there.
+    RUN is what `bench.record.runs.resolve` takes.
     """
     name, colon, kernel = text.rpartition(":")
     if colon and not Path(text).exists() and not any(mark in kernel for mark in "/\\"):

@@ -23,10 +23,7 @@ USUAL_WANDER = Wander(0.01, 4.0, 0.006)
 
 @dataclass(frozen=True)
 class CaseSummary(CaseTimes):
-    """One case of one run over its repeats, ``sample`` in seconds.
-
-    ``speedup``: the kernel's time one at a time / this case's, paired by repeat; None where ``no_speedup`` says why.
-    """
+    """A case with its seconds per ``sample``, and the kernel's time one at a time / this, or why it has none."""
 
     sample: Estimate
     speedup: Ratio | None = None
@@ -133,10 +130,7 @@ def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[Cas
 
 
 def learnt_wander(like: Judged, *besides: Judged) -> Wander:
-    """Return how far runs like this one wander on its machine, from the other stored ones that ran the same code.
-
-    No repeat of one run shows it. What is compared tells nothing of it: that run and those ``besides`` are left out.
-    """
+    """Return how far runs of this machine and code wander, from stored ones other than it and those ``besides``."""
     return wander_of(_alike(like, {run.path.resolve() for run in (like, *besides)}))
 
 

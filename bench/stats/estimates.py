@@ -30,10 +30,7 @@ LEAST_SD = 1e-6
 
 @dataclass(frozen=True)
 class Estimate:
-    """A value with its interval, in the unit of what went in; ``n`` repeats.
-
-    ``low`` and ``high`` are NaN where there is no interval, and then ``reason`` says why.
-    """
+    """A value of ``n`` repeats with its interval, whose ends are NaN where there is none, and ``reason`` says why."""
 
     value: float
     low: float
@@ -150,10 +147,9 @@ def _inverse_trigamma(y: float) -> float:
 
 
 def estimate(values: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
-    """Return the median over repeats and its 95 % interval. Raises ValueError as `positive`.
+    """Return the median over repeats and its 95 % interval, by ``wander`` of the next run. Raises as `positive`.
 
-    ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by, for an interval that is to
-    hold the next run's median.
+    ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by.
     """
     x = positive(values)
     return interval(_median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x))

@@ -56,9 +56,7 @@ def judge(
 
     "faster" and "slower" need a speedup beyond ``threshold`` (None: `THRESHOLD`), an interval that excludes 1,
     and a p-value of at most `FALSE_DISCOVERY_RATE` after the correction for the number of cases, which know their
-    scatter together. ``wander``: of unpaired sides, how far the level of a run wanders.
-
-    Raises ValueError as `bench.stats.estimates.difference`.
+    scatter together. ``wander``: of unpaired sides, how far the level of a run wanders. Raises ValueError.
     """
     border = THRESHOLD if threshold is None else threshold
     scatter = estimates.shared_scatter(starmap(estimates.ratios, cases) if paired else chain.from_iterable(cases))
