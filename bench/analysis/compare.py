@@ -7,7 +7,7 @@ within each repeat), two sweeps, each setting with its like, or what a wing read
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any, NamedTuple
 
@@ -76,10 +76,9 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``differences``: what else differs between the sides; ``notes``: what weakens the result.
+    """What came out. ``threshold``: of "is it slower by more?"; ``wander``: the share by which whole runs differ anyway.
 
-    ``threshold``: the share of "is it slower by more?", None where nobody asked. ``wander``: the share by which whole
-    runs differ anyway. ``smallest_slowdown``: a sentence of the machine's calibration.
+    ``differences``: what else differs between the sides; ``notes``: what weakens the result.
     """
 
     baseline: str
@@ -194,7 +193,7 @@ def compare(
     if not cases:
         why = f": {unmatched[0]}" if unmatched else ""
         raise NothingComparable(f"nothing to compare: {names[0]} and {names[1]} have no case in common{why}")
-    comparison = of_cases(*names, cases, threshold, sides.ran_together(*pairs[0]), level)
+    comparison = of_cases(names, cases, threshold, sides.ran_together(*pairs[0]), level, "run more repeats")
     marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
     problems = (f"{run.id}: {it}" for run in runs.values() for it in (*run.problems, *run.damaged, *run.contradictions))
     unchecked = [f"{', '.join(marked)}{MARK} {UNCHECKED}"] if marked else []
@@ -202,15 +201,15 @@ def compare(
         comparison,
         unmatched=tuple(unmatched),
         differences=tuple(unequal),
-        notes=(*problems, *unchecked, *one_repeat(comparison.rows, "run more repeats")),
+        notes=(*problems, *unchecked, *comparison.notes),
         unchecked=marked,
     )
 
 
 def of_cases(
-    baseline: str, candidate: str, cases: Sequence[Pair], threshold: float | None, paired: bool, level: Wander
+    names: tuple[str, str], cases: Sequence[Pair], threshold: float | None, paired: bool, level: Wander, advice: str
 ) -> Comparison:
-    """Return the comparison of cases that have times on both sides, and no more than the times say."""
+    """Return the comparison of cases that have times on both sides; ``advice``: what to do about single repeats."""
     level = NO_WANDER if paired else level
     scatter = estimates.shared_scatter(side.by_repeat for case in cases for side in case[:2])
     known = [case.sides(paired) for case in cases if not case.disturbed(paired)]
@@ -229,7 +228,10 @@ def of_cases(
         )
         for case in cases
     )
-    return Comparison(baseline, candidate, threshold, FALSE_DISCOVERY_RATE, paired, level.sd, rows)
+    single = sum(row.speedup.n == 1 for row in rows)
+    note = f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; {advice}"
+    notes = (note,) if single else ()
+    return Comparison(*names, threshold, FALSE_DISCOVERY_RATE, paired, level.sd, rows, notes=notes)
 
 
 def of_files(
@@ -238,12 +240,6 @@ def of_files(
     """Return the comparison of two sides that the module ``foreign`` of a wing reads; None where they are none."""
     comparisons = (wing.compare(baseline, candidate, threshold, anyway=anyway) for wing in modules("foreign"))
     return next(filter(None, comparisons), None)
-
-
-def one_repeat(rows: Sequence[Row], advice: str) -> Iterator[str]:
-    """Yield how many cases have no interval, and the advice to get one."""
-    if single := sum(row.speedup.n == 1 for row in rows):
-        yield f"{single} of {len(rows)} cases have 1 repeat only: no interval, so no verdict; {advice}"
 
 
 def decide(

@@ -31,12 +31,6 @@ _PHASES = {
     "compile_s": "compile, which is part of the others",
     "first_call_s": "make the first call of this shape",
 }
-#: Columns that kernels and their cases have under the same name.
-_OF_KERNEL = ("backend", "device", "construct_s", "import_s")
-_OF_CASE = (
-    *("mode", "batch_size", "iterations", "first_call_s", "from_host_s", "to_host_s"),
-    *("repeated_rows", "includes_loading", "joules"),
-)
 #: Of the percentiles of device times.
 _SHOWN = (5, 50, 95, 99)
 _CACHES = {"fresh": "a process that found no compiled code", "filled": "the process after it, which found all of it"}
@@ -248,8 +242,8 @@ def _row(run: Run, record: Record, taken: CaseTime) -> dict[str, Any]:
     low, high = np.quantile(case.rounds_s, [0.25, 0.75])
     row = {
         **_of_run(run, record),
-        **_known(record.kernel_info, _OF_KERNEL),
-        **_known(case, _OF_CASE),
+        **_known(record.kernel_info, COLUMNS),
+        **_known(case, COLUMNS),
         "rounds": len(case.rounds_s),
         "rounds_used": len(taken.chosen),
         "quiet": taken.quiet,

@@ -26,8 +26,6 @@ from mlpbench.bench.trust.rounds import At, CaseTime, taken
 #: The phases of failures that stand for a refusal, and for one that nobody can be sure of.
 PHASE, UNSURE = "refused", "not checked"
 
-#: The cases of each record of a run, by (mode, batch size).
-Times = tuple[Mapping[At, CaseTime], ...]
 #: One refusal, and the kernel and the repeat whose process found it.
 Found = tuple[str, int, Refusal]
 
@@ -36,11 +34,11 @@ Found = tuple[str, int, Refusal]
 class Judged(Run):
     """A run without the times that are refused, and with a failure for each: what all of analysis takes.
 
-    ``times``: of each record, the time of each case, whose rounds were chosen beside all others of the run.
-    ``unsure``: cases that keep their times, though a check of the one process that they have spoke against them.
+    ``times``: of each record, the time of each case. ``unsure``: cases that keep their times, though a check of the one
+    process that they have spoke against them.
     """
 
-    times: Times = ()
+    times: tuple[Mapping[At, CaseTime], ...] = ()
     unsure: tuple[Failure, ...] = ()
 
 

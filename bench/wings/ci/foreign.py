@@ -8,7 +8,7 @@ from typing import Any
 
 from msgspec import field
 
-from mlpbench.bench.analysis.compare import Comparison, Pair, Unmatched, of_cases, one_repeat
+from mlpbench.bench.analysis.compare import Comparison, Pair, Unmatched, of_cases
 from mlpbench.bench.analysis.summary import USUAL_WANDER
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import ITERATION
@@ -94,13 +94,13 @@ def compare(
     pairs = [pair for pair in pairs if all(pair.sides(paired))]
     if not pairs:
         raise NothingComparable("nothing to compare: the files have no benchmark in common")
-    found = of_cases(baseline, candidate, pairs, threshold, paired, USUAL_WANDER)
+    found = of_cases((baseline, candidate), pairs, threshold, paired, USUAL_WANDER, ADVICE)
     unmatched = [
         Unmatched(name, None, None, f"not in {baseline if match in new else candidate}")
         for name, match in names.items()
         if name not in old or match not in new
     ]
-    return replace(found, unmatched=tuple(unmatched), notes=tuple(one_repeat(found.rows, ADVICE)))
+    return replace(found, unmatched=tuple(unmatched))
 
 
 def _side(text: str) -> tuple[list[Path], str | None]:
