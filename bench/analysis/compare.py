@@ -76,7 +76,7 @@ class Unmatched:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What came out. ``threshold``: of "is it slower by more?"; ``wander``: the share by which whole runs differ anyway.
+    """What came out. ``threshold``: of "is it slower by more?"; ``wander``: the share by which whole runs differ.
 
     ``differences``: what else differs between the sides; ``notes``: what weakens the result.
     """
