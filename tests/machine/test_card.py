@@ -55,9 +55,6 @@ def used(uuid, **changes):
     return Facts.of(**{"device_name": "NVIDIA L4", "device_uuid": uuid, "mig": False, "memory_bytes": 2**34, **changes})
 
 
-# Which card it is
-
-
 def test_the_card_in_use_is_told_and_not_the_first_one(nvml):
     seen = {"name": "NVIDIA L4", "driver": "570.124.06", "memory": "23034 MiB", "uuid": SECOND}
     assert card_.in_use(used(SECOND)).as_dict() == {"available": True, **seen, "power_limit": "72.00 W", "cards": 2}
@@ -87,9 +84,6 @@ def test_of_what_nvml_does_not_know_there_are_the_kernels_own_words(nvml, monkey
     assert card_.in_use(Facts(threads=2)) == Gpu(available=False, reason=missing), "a kernel on the CPU"
 
 
-# Which card it is to be
-
-
 @pytest.mark.parametrize(
     ("text", "visible", "found"),
     [
@@ -110,9 +104,6 @@ def test_a_card_is_chosen_by_index_or_uuid(text, visible, found):
     else:
         with pytest.raises(UserError, match=found):
             card_.chosen(text, environ)
-
-
-# What is seen of it
 
 
 def test_what_drops_a_sample(nvml):

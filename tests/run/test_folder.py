@@ -20,10 +20,9 @@ from mlpbench.bench.run import process as runner
 from support import processes, simulate
 
 CASES = [cases.Case("batched", 10), cases.Case("batched", 20)]
-PAIRS = {f"{label}/{kernel}" for label in ("threads-1", "threads-2") for kernel in ("numpy", "numpy-out")}
 
 
-def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), skip=(), repeats=2, seed=1, **aim):
+def made(threads=(1, 2), dtypes=("float32",), skip=(), repeats=2, seed=1):
     """Return a sweep of kernels; ``skip`` holds (label, kernel) of those that a setting leaves out."""
     settings = make_settings(["20-10-3"], threads, dtypes)
     parts = []
@@ -33,7 +32,7 @@ def made(threads=(1, 2), dtypes=("float32",), kernels=("numpy", "numpy-out"), sk
         parts.append((setting, workload, {setting.name(kernel): kernel for kernel in here}))
     names = [name for *_, names in parts for name in names]
     how = {"repeats": repeats, "seed": seed, "threads": 1, "command": ["mlpbench"], "commit": None}
-    whole = make_plan(profile("smoke"), names, CASES, **how, **aim)
+    whole = make_plan(profile("smoke"), names, CASES, **how)
     made = (Part(setting, plan_of(whole, setting, own), workload, own) for setting, workload, own in parts)
     return Sweep(whole, tuple(made))
 
@@ -55,16 +54,6 @@ def execute(tmp_path, monkeypatch):
         return folder, outcomes
 
     return run
-
-
-def test_each_repeat_goes_through_all_pairs_in_an_order_of_its_own():
-    order = made(repeats=30).plan.order
-    rounds = [order[i : i + 4] for i in range(0, len(order), 4)]
-    assert all({name for name, _ in points} == PAIRS for points in rounds)
-    assert all({repeat for _, repeat in points} == {number} for number, points in enumerate(rounds))
-    assert len({tuple(name for name, _ in points) for points in rounds}) > 8
-    settings = [[name.partition("/")[0] for name, _ in points] for points in rounds]
-    assert any(labels[0] != labels[1] != labels[2] for labels in settings), "settings take turns within a repeat"
 
 
 def test_each_setting_has_its_share_of_the_order_and_its_processors_as_an_ordinary_run(monkeypatch):
@@ -139,25 +128,6 @@ def test_a_full_disk_says_what_is_kept_and_how_the_run_goes_on(execute, monkeypa
     with pytest.raises(UserError) as kept, run_folder.held(folder):
         raise told.value
     assert str(kept.value) == f"{told.value}; 3 records are kept in {folder}, and `mlpbench run --resume` goes on"
-
-
-def test_one_budget_is_spent_where_intervals_are_widest():
-    """Threads 2 is noisy, threads 1 is not: further rounds are of the noisy pairs, and their repeats are paired."""
-    planned = made(repeats=3, target=0.02, budget_s=30.0)
-    effort = Effort(planned.plan)
-    for name, repeat in effort.processes():
-        noise = 0.2 * (repeat % 3) if name.startswith("threads-2") else 0.0
-        times = {(case.mode, case.batch_size): 1e-6 * (1 + noise) for case in CASES}
-        effort.note(name, repeat, 1.0, times)
-    counts = {part.setting.label: effort.ending(kernels=part.names) for part in planned.parts}
-    quiet, noisy = counts["threads-1"], counts["threads-2"]
-    assert {case.repeats for case in quiet.cases} == {3}
-    assert {case.limit for case in quiet.cases} == {"target"}
-    assert {case.repeats for case in noisy.cases} == {12}
-    assert {case.limit for case in noisy.cases} == {"budget"}
-    assert (quiet.spent_s, noisy.spent_s) == (6.0, 24.0)
-    by_kernel = [{repeat for kernel, repeat in noisy.order if kernel == name} for name in ("numpy", "numpy-out")]
-    assert by_kernel[0] == by_kernel[1], "rounds of the same number ran next to each other"
 
 
 def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path, monkeypatch):

@@ -72,7 +72,14 @@ def test_processes_run_one_after_the_other_each_with_its_words_and_its_threads(e
     (tmp_path / "tmp").mkdir()
     the_plan = plan("numpy", "numpy-out", "numba", repeats=3, seed=5)
     assert the_plan.order != [(kernel, repeat) for repeat in range(3) for kernel in the_plan.kernels]
-    outcomes, folder, _ = execute("leave(words=words, at=time.monotonic(), variables=dict(os.environ))", the_plan)
+    body = """
+    now("compiling"); print("noise, and mlpbench now: half"); case("numpy-batched-1", "FAILED")
+    now("timing one at a time"); leave(words=words, at=time.monotonic(), variables=dict(os.environ))
+    """
+    outcomes, folder, seen = execute(body, the_plan)
+    assert seen == [
+        (*at, phase) for at in the_plan.order for phase in ("starting", "compiling", "timing one at a time")
+    ]
     assert [(outcome.job.kernel, outcome.job.repeat) for outcome in outcomes] == list(the_plan.order)
     moments = [left(outcome)["at"] for outcome in outcomes]
     assert moments == sorted(moments)
@@ -100,15 +107,6 @@ def test_a_process_is_bound_to_the_processors_of_its_plan_and_we_are_not(execute
     assert os.sched_getaffinity(0) == before
     written = json.loads((folder / "run.json").read_text())["mlpbench"]["plan"]["binding"]
     assert (written and written["reason"]) == (binding and binding.reason)
-
-
-def test_what_a_process_does_is_told_as_it_says_so(execute):
-    body = """
-    now("compiling"); print("noise, and mlpbench now: half"); case("numpy-batched-1", "FAILED")
-    now("timing one at a time"); leave()
-    """
-    _, _, seen = execute(body, plan())
-    assert seen == [("numpy", 0, phase) for phase in ("starting", "compiling", "timing one at a time")]
 
 
 #: What Python says of a crash, as pytest asks it to.
@@ -232,7 +230,6 @@ def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measu
     def full(path, content):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tempfile.tempdir", None)
     monkeypatch.setattr(process.Path, "write_bytes", full)
     with pytest.raises(UserError, match=r"^no room .*: No space left on device; .* another folder with TMPDIR$"):
         execute("raise SystemError", plan())
