@@ -33,8 +33,6 @@ CHECKS = {
 }
 PASSED, REFUSED, NOT_CHECKED = "passed", "refused", "not checked"
 STYLES = {PASSED: "green", REFUSED: "bold red", NOT_CHECKED: "yellow"}
-#: Two processes: what rests on a time needs both.
-REPEATS = 2
 
 
 @options.requests("kernels", "threads")
@@ -52,7 +50,8 @@ def audit(request: Request, as_json: options.AsJson = False) -> None:
 
     if not request.kernels:
         raise UserError("name the kernels to audit, such as numpy or ./mine.py:fast")
-    planned = runs_.plan(replace(request, repeats=REPEATS, audit=True))
+    # Two processes: what rests on a time needs both.
+    planned = runs_.plan(replace(request, repeats=2, audit=True))
     with scratch() as made, console.working("measuring"):
         carried = runs_.carry_out(planned, made)
         if not carried.finished:

@@ -1,5 +1,5 @@
 """Results in the formats of other tools."""
 
 COMMANDS = {
-    "export": ("command:export", "Write results in the formats of other tools.", "Share"),
+    "export": ("exports:export", "Write results in the formats of other tools.", "Share"),
 }

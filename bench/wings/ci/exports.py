@@ -1,19 +1,64 @@
-"""Saved results for programs that keep a history of them: seconds per sample of each case, with the interval."""
+"""`mlpbench export`: seconds per sample of each case, with the interval, for programs that keep a history of them."""
 
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
+
+import typer
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.analysis.summary import CaseSummary, summarize
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import Results, Runs
+from mlpbench.bench.cli.report import name_left_out
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.record.runs import Run
+from mlpbench.bench.record.runs import Run, read_runs
+from mlpbench.bench.record.write import write_document
+from mlpbench.kernels.registry import nearest
 
 Points = Mapping[str, tuple[Run, CaseSummary]]
+
+
+def _consumers(incomplete: str) -> list[str]:
+    return [name for name in CONSUMERS if name.startswith(incomplete)]
+
+
+def export(
+    runs: Runs = None,
+    to: Annotated[
+        str,
+        typer.Option("--to", help="bencher or github-action-benchmark.", autocompletion=_consumers, metavar="WHO"),
+    ] = "",
+    output: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="File to write. Default: stdout."),
+    ] = None,
+    results: Results = Path("results"),
+) -> None:
+    """Write saved results for a program that keeps a history: median seconds per sample, the interval as bounds.
+
+    Both take one run at a time. For other programs there are `report --format csv` and `--format json`.
+
+    Example: mlpbench export --to bencher -o bencher.json
+    """
+    if to not in CONSUMERS:
+        asked = f"unknown --to {to!r}{nearest(to, list(CONSUMERS))}" if to else "--to is missing"
+        raise UserError(f"{asked}; there are {', '.join(CONSUMERS)}")
+    chosen = [run for path in console.resolve(runs, results) for run in read_runs(path)]
+    text = render(chosen, to)
+    if output is None:
+        print(text, end="")  # noqa: T201 - data, to stdout as it is
+    else:
+        write_document(output, text)
+        console.say(f"wrote {output}")
+    name_left_out(chosen)
+    for run in chosen:
+        if run.environment.git.dirty:
+            console.say(f"warning: {run.id} was measured with uncommitted changes", "yellow")
 
 
 def render(runs: Sequence[Run], consumer: str) -> str:

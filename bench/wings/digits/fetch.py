@@ -1,4 +1,4 @@
-"""Downloads MNIST and the book's weights from their public mirrors. Nothing else in mlpbench uses the network."""
+"""`mlpbench fetch`: MNIST and the book's weights from their public mirrors. Nothing else uses the network."""
 
 import gzip
 import hashlib
@@ -13,6 +13,7 @@ from typing import Any
 from urllib.error import HTTPError, URLError
 from urllib.request import Request, urlopen
 
+from mlpbench.bench.cli import console
 from mlpbench.bench.data.datasets import MNIST_FILES, WEIGHTS_FILE, data_folder, spellings
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.kernels.files import open_ordinary, write_whole
@@ -74,11 +75,19 @@ def content_sha256(file: Any) -> str | None:
         return None
 
 
-def fetch(
-    *,
-    remotes: Sequence[Remote] = REMOTES,
-    timeout_s: float = 30.0,
-    say: Callable[[str], None] = lambda _: None,
+def fetch() -> None:
+    """Download MNIST and the book's weights from their public mirrors, and verify them. Nothing else uses the network.
+
+    They go into the folder that the variable MLPBENCH_DATA names, or into the user's cache.
+
+    Example: mlpbench fetch
+    """
+    for path in download(REMOTES, say=console.say):
+        print(path)  # noqa: T201 - data
+
+
+def download(
+    remotes: Sequence[Remote], *, timeout_s: float = 30.0, say: Callable[[str], None] = lambda _: None
 ) -> list[Path]:
     """Make sure that `data_folder` holds the files, downloading what is missing or damaged; return their paths.
 
@@ -96,7 +105,7 @@ def fetch(
                 say(f"{path.name}: there already")
                 paths.append(path)
                 continue
-            content, reasons = _download(remote, timeout_s, say)
+            content, reasons = _from_mirrors(remote, timeout_s, say)
             if content is None:
                 failed.setdefault(reasons, []).append(remote.name)
                 continue
@@ -112,7 +121,7 @@ def fetch(
     return paths
 
 
-def _download(remote: Remote, timeout_s: float, say: Callable[[str], None]) -> tuple[bytes | None, str]:
+def _from_mirrors(remote: Remote, timeout_s: float, say: Callable[[str], None]) -> tuple[bytes | None, str]:
     """Return the file from the first mirror that has it as it should be; None where none has, and why of each."""
     reasons = []
     for mirror in remote.mirrors:

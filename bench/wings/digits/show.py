@@ -1,19 +1,47 @@
-"""One image in the terminal, its label and each class's probability: the book's ``img_show``."""
+"""`mlpbench show`: one image in the terminal, its label and each class's probability."""
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+import typer
 from numpy.typing import NDArray
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from mlpbench.bench.cli import console
+from mlpbench.bench.cli.options import AsJson, requests
 from mlpbench.bench.data.datasets import SIDE, Dataset
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.plan.request import Request
+from mlpbench.bench.plan.sweep import make_options
+from mlpbench.kernels import reference
 
 #: From paper to ink, where there are no colours: each character stands for two pixels, one above the other.
 RAMP = " .:-=+*#%@"
+
+
+@requests("data", "model")
+def show(
+    request: Request,
+    index: Annotated[int, typer.Argument(metavar="N", help="Which image, from 0.")],
+    as_json: AsJson = False,
+) -> None:
+    """Show a digit in the terminal with its label and each class's probability, as the book's `img_show` does.
+
+    Example: mlpbench show 0
+    """
+    workload = Workload(make_options(request), rows=1)
+    check_index(index, workload.dataset)
+    x = workload.dataset.inputs(workload.spec.np_dtype, index + 1)[index]
+    facts = as_dict(index, workload.dataset, reference.forward(workload.spec, workload.params, x))
+    if as_json:
+        console.print_json(facts)
+        return
+    out = console.out()
+    out.print(picture(facts, plain=out.color_system is None or out.no_color or out.options.ascii_only))
 
 
 def check_index(index: int, dataset: Dataset) -> None:
@@ -49,7 +77,7 @@ def as_dict(index: int, dataset: Dataset, probabilities: NDArray[Any]) -> dict[s
     }
 
 
-def show(facts: Mapping[str, Any], *, plain: bool) -> RenderableType:
+def picture(facts: Mapping[str, Any], *, plain: bool) -> RenderableType:
     """Return what rich prints for an image of `as_dict`: it fits into 80 columns.
 
     The image has 28 columns and 14 lines, of half blocks in grey, or where it is to be ``plain`` of ASCII characters.

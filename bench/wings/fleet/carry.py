@@ -17,9 +17,6 @@ from mlpbench.bench.record.untrusted import NAME, clean_text
 from mlpbench.bench.wings.fleet.merge import merge
 from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Request, WorkerLost
 
-#: How deep the files of a run lie below its machine: those of a setting one deeper.
-_DEPTHS = (2, 3)
-
 
 class Transport(Protocol):
     """What reaches workers, by their names."""
@@ -60,10 +57,14 @@ def carry_out(
 
     def find(worker: Worker) -> Answer | None:
         try:
-            return _found(transport, worker)
+            found = transport.ask(worker.name, Request(), lambda _: None)
         except WorkerLost as lost:
-            lose(worker, lost)
+            lose(worker, f"not reached: {lost}")
             return None
+        if found.version == __version__:
+            return found
+        lose(worker, f"it has mlpbench {found.version}, and not {__version__}: install that there")
+        return None
 
     def run_in_turn(of_host: Sequence[tuple[Worker, Answer]]) -> None:
         for worker, found in of_host:
@@ -85,17 +86,6 @@ def carry_out(
     return workers
 
 
-def _found(transport: Transport, worker: Worker) -> Answer:
-    """Return what a worker is. Raises WorkerLost where it cannot take part."""
-    try:
-        found = transport.ask(worker.name, Request(), lambda _: None)
-    except WorkerLost as lost:
-        raise WorkerLost(f"not reached: {lost}") from None
-    if found.version != __version__:
-        raise WorkerLost(f"it has mlpbench {found.version}, and not {__version__}: install that there")
-    return found
-
-
 def _answer(transport: Transport, worker: Worker, words: Sequence[str], tell: Callable[[str], None]) -> Answer:
     """Return the answer of a worker whose run came to its end. Raises WorkerLost."""
     # The end of the run's name: two workers may start in one second.
@@ -115,7 +105,8 @@ def _keep(answer: Answer, machine: str, results: Path) -> tuple[str, ...]:
     with tempfile.TemporaryDirectory(prefix="mlpbench-") as folder:
         for name, content in answer.files.items():
             first, *parts = name.split("/")
-            if first != machine or len(parts) not in _DEPTHS or not all(map(NAME.fullmatch, parts)):
+            # The files of a setting lie one folder deeper than those of a run.
+            if first != machine or len(parts) not in (2, 3) or not all(map(NAME.fullmatch, parts)):
                 raise UserError(f"{name!r} is no file of a run of {machine}")
             path = Path(folder, machine, *parts)
             with user_error(f"cannot write {path}"):

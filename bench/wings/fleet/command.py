@@ -16,9 +16,7 @@ from mlpbench.bench.cli.options import AsJson, Results, read_run
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from mlpbench.bench.wings.fleet.carry import Worker
-    from mlpbench.bench.wings.fleet.dask import Cluster
-    from mlpbench.bench.wings.fleet.ssh import Hosts
+    from mlpbench.bench.wings.fleet.carry import Transport, Worker
 
 #: Options of a run that are the fleet's own on its workers.
 _OURS = ("--results", "--json", "--resume", "--dry-run", "--env")
@@ -79,22 +77,20 @@ def fleet(
         if (name := word.partition("=")[0]) in _OURS:
             raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
     read_run(context, context.args)  # a mistake there is told before any worker is asked
-    transport = _transport(dask, ssh)
+    transport: Transport
+    if ssh is not None:
+        from mlpbench.bench.wings.fleet.ssh import Hosts
+
+        transport = Hosts(ssh)
+    else:
+        from mlpbench.bench.wings.fleet.dask import Cluster
+
+        transport = Cluster(str(dask))
     try:
         ended = carry.carry_out(transport, context.args, results, lambda worker, line: console.say(f"{worker}: {line}"))
     finally:
         transport.close()
     _tell(ended, results, as_json=as_json)
-
-
-def _transport(dask: str | None, ssh: Path | None) -> Cluster | Hosts:
-    if ssh is not None:
-        from mlpbench.bench.wings.fleet.ssh import Hosts
-
-        return Hosts(ssh)
-    from mlpbench.bench.wings.fleet.dask import Cluster
-
-    return Cluster(str(dask))
 
 
 def _tell(ended: Sequence[Worker], results: Path, *, as_json: bool) -> None:

@@ -17,7 +17,6 @@ import msgspec
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.fleet.worker import Answer, Request, WorkerLost, answer
 
-NEEDS = "clusters of Dask need distributed: pip install -e '.[dask]'"
 _CONNECT_S = 15
 _ANSWER_S = 60
 #: The only way of distributed's to write and read values that involves no pickle.
@@ -40,7 +39,8 @@ class Cluster:
         try:
             import distributed
         except ImportError as missing:
-            raise UserError(f"{NEEDS} ({missing.name or missing})") from None
+            needs = "clusters of Dask need distributed: pip install -e '.[dask]'"
+            raise UserError(f"{needs} ({missing.name or missing})") from None
         logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # it writes a traceback of what it cannot read
         self._address, self._open = address, True
         sys.addaudithook(self._refuse_pickles)

@@ -16,7 +16,6 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.untrusted import MAX_LINE, clean_text, in_short, read_toml
 from mlpbench.bench.wings.fleet.worker import TAIL, Answer, Request, WorkerLost
 
-NEEDS = "hosts by SSH need the program ssh (OpenSSH), and it is not there"
 #: Nobody is asked for a password: hosts are reached side by side. What else there is to say stands in the user's own
 #: configuration of ssh: users, ports, keys, jump hosts, connections that are shared.
 _OPTIONS = ("-o", "BatchMode=yes", "-o", "ConnectTimeout=15", "-o", "ServerAliveInterval=15")
@@ -26,8 +25,6 @@ _NOT_REACHED = 255
 MAX_ANSWER = 2**30
 _LONGEST_LINE = 2**20
 _WORKER = Answer.__module__
-#: Where a host has no mlpbench, Python says so in a line like this.
-_NO_MODULE = "No module named"
 
 
 class Host(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -60,7 +57,7 @@ class Hosts:
         """Read the list. Raises UserError as `read`, and where ssh is not installed."""
         self._hosts = read(path)
         if shutil.which("ssh") is None:
-            raise UserError(NEEDS)
+            raise UserError("hosts by SSH need the program ssh (OpenSSH), and it is not there")
         self.workers: Sequence[str] = list(self._hosts)
 
     def close(self) -> None:
@@ -77,7 +74,7 @@ class Hosts:
             return msgspec.msgpack.decode(content, type=Answer)
         except (msgspec.MsgspecError, RecursionError):
             silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench knows"
-        if any(_NO_MODULE in line for line in said):
+        if any("No module named" in line for line in said):
             raise WorkerLost(f"{host.python} there has no mlpbench: pip install mlpbench ({last})")
         raise WorkerLost(last or silent)
 

@@ -42,7 +42,6 @@ class Level:
     mode: str
     batch_size: int
     sample_s: float
-    repeats: int
     scatter: float | None
     look_ns: float | None
     unchecked: bool = False
@@ -159,7 +158,7 @@ def _of_run(run: Judged) -> RunLevels:
         logs = np.log(list(case.by_repeat.values()))
         scatter = math.sqrt(shared.of(logs).square) if len(logs) > 1 else None
         middle_s = math.exp(float(np.median(logs)))
-        levels.append(Level(_task(run), case.kernel, *case.at, middle_s, len(logs), scatter, look_ns, case.unchecked))
+        levels.append(Level(_task(run), case.kernel, *case.at, middle_s, scatter, look_ns, case.unchecked))
     started = run.plan.started if run.plan and run.plan.started else run.id
     kernels = {record.kernel: sides.of_kernel(record) for record in reversed(run.records)}
     facts = sides.facts(run.records[0]) if run.records else {}

@@ -20,7 +20,7 @@ from mlpbench.bench.analysis import judge, sides
 from mlpbench.bench.api import run as runs_
 from mlpbench.bench.cli import compare as cli
 from mlpbench.bench.cli import console, options
-from mlpbench.bench.cli.options import FailIfSlower, Format
+from mlpbench.bench.cli.options import AsJson, FailIfSlower, Format
 from mlpbench.bench.cli.report import write_reports
 from mlpbench.bench.cli.run import carry_out
 from mlpbench.bench.errors import UserError
@@ -57,7 +57,7 @@ def ab(
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
     fail_if_slower: FailIfSlower = None,
     format: Format = None,  # noqa: A002 - the option's name
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")] = False,
+    as_json: AsJson = False,
 ) -> None:
     """Make an environment for each of two versions, time kernels in both in one run, and say which is faster.
 

@@ -14,7 +14,7 @@ import pytest
 from mlpbench.bench.data import datasets
 from mlpbench.bench.data.datasets import MNIST_FILES, WEIGHTS_FILE
 from mlpbench.bench.errors import UserError
-from mlpbench.bench.wings.digits.fetch import REMOTES, Remote, fetch
+from mlpbench.bench.wings.digits.fetch import REMOTES, Remote, download
 from support import idx_files
 
 IMAGES = gzip.compress(idx_files.packed(idx_files.images(5)), mtime=0)
@@ -93,7 +93,7 @@ def get(server, folder, *mirrors, remotes=ONE, **options):
     urls = tuple(mirror if "://" in mirror else f"{server.url}/{mirror}" for mirror in mirrors)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MLPBENCH_DATA", str(folder))
-        return fetch(remotes=[replace(remote, mirrors=urls) for remote in remotes], **options)
+        return download([replace(remote, mirrors=urls) for remote in remotes], **options)
 
 
 def fails(server, folder, *mirrors, **options):
@@ -193,4 +193,4 @@ def test_the_real_files_have_the_published_content_and_are_not_fetched_again(mni
         WEIGHTS_FILE,
     ]
     monkeypatch.setattr(socket, "socket", None)
-    assert len(fetch(remotes=there)) == len(there)
+    assert len(download(there)) == len(there)

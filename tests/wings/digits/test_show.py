@@ -28,7 +28,7 @@ def one_hot(number):
 def printed(index, dataset, probabilities, *, plain=True):
     """Return what a console writes of an image."""
     console = Console(width=80, record=True, file=io.StringIO(), color_system=None if plain else "truecolor")
-    console.print(show.show(show.as_dict(index, dataset, probabilities), plain=plain))
+    console.print(show.picture(show.as_dict(index, dataset, probabilities), plain=plain))
     return console.export_text(styles=not plain)
 
 
