@@ -63,7 +63,9 @@ class Commands(TyperGroup):
             alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
             passes_on = {"ignore_unknown_options": True, "allow_extra_args": True} if name in _PASS_ON else {}
             alone.command(name, context_settings={**_HELP, **passes_on})(getattr(import_module(module), function))
-            self.commands[name] = _without_types(typer.main.get_command(alone))
+            command = _without_types(typer.main.get_command(alone))
+            command.help = "\n\n".join(" ".join(part.split()) for part in command.help.split("\n\n"))
+            self.commands[name] = command
         return self.commands.get(name)
 
     def format_help(self, context: Any, formatter: Any) -> None:
@@ -97,9 +99,7 @@ def options(
 
 
 def with_a_run(typed: Sequence[str]) -> list[str]:
-    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone; that of a fleet always does."""
-    if typed[:1] == ["fleet"]:
-        return list(typed)
+    """Return what was typed, with `NEWEST` behind a ``--resume`` that stands alone."""
     pairs = zip(typed, [*typed[1:], "-"], strict=False)
     return [f"{word}={NEWEST}" if word == "--resume" and after.startswith("-") else word for word, after in pairs]
 

@@ -169,3 +169,10 @@ def test_show(capsys):
     status, out, err = called(capsys, "show", 0)
     assert (status, "label 7" in out, err) == (0, True, "")
     assert json.loads(called(capsys, "show", 0, "--json")[1])
+
+
+def test_a_help_breaks_no_line_in_mid_sentence(capsys):
+    paragraph = called(capsys, "run", "--help")[1].partition("Every kernel and repeat")[2].partition("Example")[0]
+    assert "repeats (quick:" in " ".join(paragraph.split())
+    lines = [line.rstrip() for line in paragraph.splitlines() if line.strip()]
+    assert min(map(len, lines[:-1])) > 50
