@@ -13,7 +13,7 @@ from typer.core import TyperCommand, TyperGroup
 
 from mlpbench import __version__
 from mlpbench.bench.cli.console import INTERRUPTED, complain
-from mlpbench.bench.cli.options import USAGE_ERROR, Invocation, settings_of
+from mlpbench.bench.cli.options import USAGE_ERROR, settings_of
 from mlpbench.bench.errors import NothingComparable, UserError
 from mlpbench.bench.plan.request import NEWEST
 from mlpbench.bench.registered import wings
@@ -117,7 +117,7 @@ def invoke(words: Sequence[str]) -> None:
     typed = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
     defaults = {command: {name: value for name, (value, _) in found.items()} for command, found in of_file.items()}
     # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
-    with group.make_context("mlpbench", typed, default_map=defaults, obj=Invocation(words, of_file)) as context:
+    with group.make_context("mlpbench", typed, default_map=defaults, obj=(words, of_file)) as context:
         group.invoke(context)
 
 

@@ -20,16 +20,14 @@ if TYPE_CHECKING:
     from mlpbench.bench.report import document
 
 INTERRUPTED = 130  # what shells give a command that Ctrl-C ended
-#: Width of tables that go to a file or a pipe: nothing is cut off there.
-PIPED_WIDTH = 200
 #: Words are shown as they are: a path may hold "[/]" or ":x:", and neither is markup.
 PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 
 
 def out() -> Console:
-    """Return the console of stdout."""
+    """Return the console of stdout; a file or a pipe is so wide that nothing of a table is cut off."""
     piped = not sys.stdout.isatty()
-    return Console(width=PIPED_WIDTH if piped else None, soft_wrap=piped, **PLAIN)
+    return Console(width=200 if piped else None, soft_wrap=piped, **PLAIN)
 
 
 def err() -> Console:

@@ -1,8 +1,7 @@
 """Options that several commands share: those of a `Request`, typed or from the settings file, and those of readers."""
 
 import inspect
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
 from functools import cache, partial, wraps
 from pathlib import Path
 from typing import Annotated, Any
@@ -36,14 +35,6 @@ def sides(context: typer.Context) -> list[str]:
 _COMPLETED = {"kernels": registry.names, "profile": lambda: list(PROFILES)}
 
 _Command = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Invocation:
-    """How mlpbench was called: the words that were typed behind its name, and the settings of a command by name."""
-
-    words: Sequence[str] = ()
-    settings: Mapping[str, Settings] = field(default_factory=dict)
 
 
 def settings_of(group: Any, name: str, folder: Path | None = None) -> Settings:
@@ -114,11 +105,10 @@ def _parameter(name: str, *, hidden: bool) -> inspect.Parameter:
 
 def read(context: typer.Context, names: Sequence[str]) -> Request:
     """Return the request of these options of a command, as they were typed and as the settings file has them."""
-    invocation = context.find_object(Invocation) or Invocation()
+    words, settings = context.find_root().obj  # as `app.invoke` gives them
     sources = {name: getattr(context.get_parameter_source(name), "name", "") for name in names}
     typed = {name: context.params[name] for name, source in sources.items() if source == "COMMANDLINE"}
-    of_file = invocation.settings.get(str(context.info_name), {})
-    return Request.of(typed, of_file, ("mlpbench", *invocation.words))
+    return Request.of(typed, settings.get(str(context.info_name), {}), ("mlpbench", *words))
 
 
 def read_run(context: typer.Context, words: Sequence[str]) -> Request:
