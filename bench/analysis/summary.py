@@ -34,11 +34,6 @@ class CaseSummary(CaseTimes):
         """Samples per second."""
         return 1 / self.sample.value
 
-    @property
-    def is_baseline(self) -> bool:
-        """Whether this case is what the speedups of its kernel are measured against."""
-        return times.one_by_one(*self.at)
-
 
 def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
     """Return every case of some runs, by run, kernel, mode and batch size; runs and kernels in the order of records.
@@ -72,7 +67,7 @@ def of_kernels(cases: Iterable[CaseSummary]) -> dict[str, list[CaseSummary]]:
 
 def one_at_a_time(cases: Iterable[CaseSummary], mode: str = "per_sample") -> CaseSummary | None:
     """Return the baseline among the cases of one kernel and run: the longest block of single calls, if there is one."""
-    singles = [case for case in cases if case.mode == mode and case.is_baseline]
+    singles = [case for case in cases if case.mode == mode and times.one_by_one(*case.at)]
     return max(singles, key=lambda case: case.batch_size, default=None)
 
 
@@ -117,12 +112,12 @@ def _with_speedups(cases: Sequence[CaseSummary], wander: Wander) -> Iterator[Cas
     kernels = of_kernels(cases)
     modes = ("book" if case.mode == "book" else "per_sample" for case in cases)
     against = [(case, one_at_a_time(kernels[case.kernel], mode)) for case, mode in zip(cases, modes, strict=True)]
-    gains = ((baseline, case) for case, baseline in against if baseline and not case.is_baseline)
+    gains = ((baseline, case) for case, baseline in against if baseline and not times.one_by_one(*case.at))
     scatter = estimates.shared_scatter(estimates.ratios(*times.pairs(*sides)) for sides in gains)
     for case, baseline in against:
         if baseline is None:
             yield replace(case, no_speedup="no case one at a time to compare with")
-        elif case.is_baseline:
+        elif times.one_by_one(*case.at):
             yield replace(case, no_speedup="the baseline")
         else:
             gain = times.ratio(baseline, case, scatter, wander)

@@ -17,7 +17,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.schema import Record, Timing
 from mlpbench.bench.stats import estimates
-from mlpbench.bench.stats.estimates import ALONE, NO_WANDER, Estimate, Ratio, Scatter, Wander
+from mlpbench.bench.stats.estimates import ALONE, NO_WANDER, Error, Estimate, Ratio, Wander
 from mlpbench.bench.trust.rounds import At, CaseTime, fastest_looks, slowness
 
 #: Why a number has no interval where no two repeats were undisturbed.
@@ -103,7 +103,7 @@ class CaseTimes:
         """Whether no roof tells if its times can be."""
         return any(unchecked(record) for record, _ in self.sources)
 
-    def estimate(self, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
+    def estimate(self, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""
         return estimates.estimate(self.by_repeat, scatter, wander)
 
@@ -155,13 +155,13 @@ def pairs(a: CaseTimes, b: CaseTimes) -> tuple[dict[int, float], dict[int, float
     return {repeat: a.every[repeat] for repeat in chosen}, {repeat: b.every[repeat] for repeat in chosen}
 
 
-def ratio(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
+def ratio(a: CaseTimes, b: CaseTimes, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
     """Return the time of ``a`` / the time of ``b``, paired by repeat; None where no repeat has both."""
     paired = pairs(a, b)
     return estimates.ratio(*paired, scatter=scatter, wander=wander) if paired[0] else None
 
 
-def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Scatter = ALONE) -> Ratio:
+def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Error = ALONE) -> Ratio:
     """Return the ratio as `ratio` does, or of the medians, unpaired, where no repeat has both.
 
     It is unpaired too where only disturbed repeats have both: who leads by the times shown leads in the ratio too.

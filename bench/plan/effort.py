@@ -161,7 +161,7 @@ class Effort:
             left_out=tuple((names[at[0]], at[1]) for at in self._plan.order if at in self.left_out and at[0] in names),
         )
 
-    def _end(self, name: str, kernel: str, case: _Case, scatter: estimates.Scatter) -> CaseEnd:
+    def _end(self, name: str, kernel: str, case: _Case, scatter: estimates.Error) -> CaseEnd:
         by_repeat, width = self._times[name][case], self._width(name, case, scatter)
         if not by_repeat and name not in self._failing and self.left_out:
             limit = "budget"
@@ -175,11 +175,11 @@ class Effort:
             limit = "repeats" if max(by_repeat) + 1 >= MOST_REPEATS else "budget"
         return CaseEnd(kernel, *case, len(by_repeat), limit, width)
 
-    def _scatter(self) -> estimates.Scatter:
+    def _scatter(self) -> estimates.Error:
         """Return what all cases know of their scatter together."""
         return estimates.shared_scatter(times for of_kernel in self._times.values() for times in of_kernel.values())
 
-    def _width(self, kernel: str, case: _Case, scatter: estimates.Scatter) -> float | None:
+    def _width(self, kernel: str, case: _Case, scatter: estimates.Error) -> float | None:
         """Return half the width that the reader sees, as a share of the time; None for fewer than two repeats."""
         values = estimates.counted(self._times[kernel][case], self._disturbed[kernel, case])
         if len(values) < 2:

@@ -87,10 +87,6 @@ class Error:
         return Error(variance * MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n, degrees)
 
 
-#: What cases know together: the error of one repeat. Without degrees of freedom every case stands alone.
-Scatter = Error
-
-
 @dataclass(frozen=True)
 class Wander:
     """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
@@ -108,11 +104,11 @@ class Wander:
         return Error(runs * (self.sd**2 + self.case_sd**2), self.degrees)
 
 
-ALONE, NO_WANDER = Scatter(0.0, 0.0), Wander(0.0, math.inf)
+ALONE, NO_WANDER = Error(0.0, 0.0), Wander(0.0, math.inf)
 
 
-def shared_scatter(groups: Iterable[Values]) -> Scatter:
-    """Return what the cases of a run know together of the scatter of a repeat; ``groups``: of each, one value a repeat.
+def shared_scatter(groups: Iterable[Values]) -> Error:
+    """Return the error of one repeat, as the cases of a run know it together; ``groups``: of each, one value a repeat.
 
     The prior of Smyth's moderated variances, robust as in B. Phipson and others, "Robust hyperparameter estimation
     ...", Ann. Appl. Stat. 10 (2016): moments of log variances whose outer tenths are pulled in.
@@ -131,7 +127,7 @@ def shared_scatter(groups: Iterable[Values]) -> Scatter:
     beyond = float(np.var(logs, ddof=1)) / 0.6787 - float(np.mean(polygamma(1, degrees / 2)))
     prior = _inverse_trigamma(beyond) * 2 if beyond > 0 else math.inf
     centre = float(np.mean(logs)) + (digamma(prior / 2) - math.log(prior / 2) if math.isfinite(prior) else 0.0)
-    return Scatter(math.exp(centre), min(prior, MOST_DEGREES))
+    return Error(math.exp(centre), min(prior, MOST_DEGREES))
 
 
 def _inverse_trigamma(y: float) -> float:
@@ -146,7 +142,7 @@ def _inverse_trigamma(y: float) -> float:
     return x
 
 
-def estimate(values: Values | Iterable[float], scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Estimate:
+def estimate(values: Values | Iterable[float], scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Estimate:
     """Return the median over repeats and its 95 % interval, by ``wander`` of the next run. Raises as `positive`.
 
     ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by.
@@ -164,7 +160,7 @@ def interval(value: float, error: Error | None, n: int) -> Estimate:
     return Estimate(value, value * math.exp(-half), value * math.exp(min(half, 700.0)), n)
 
 
-def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, wander: Wander = NO_WANDER) -> Ratio:
+def ratio(a: Values, b: Values, paired: bool = True, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Ratio:
     """Return a / b with its 95 % interval: of times, b is the faster side above 1. Raises ValueError as `difference`.
 
     ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
@@ -174,7 +170,7 @@ def ratio(a: Values, b: Values, paired: bool = True, scatter: Scatter = ALONE, w
 
 
 def difference(
-    a: Values, b: Values, paired: bool, scatter: Scatter = ALONE, wander: Wander = NO_WANDER
+    a: Values, b: Values, paired: bool, scatter: Error = ALONE, wander: Wander = NO_WANDER
 ) -> tuple[float, Error | None, int]:
     """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats; see `ratio`.
 
