@@ -27,12 +27,7 @@ CONTRACT = {f"mlpbench.kernels.{name}" for name in ("base", "errors", "params", 
 PEERS = {"onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn"}
 HEAVY = {"pandas", "numba", "llvmlite", "cupy", "vl_convert", "scipy", "pytest", "numpy"} | PEERS
 #: What a library may bring along besides what carries its name (cupy: cupyx). NumPy has no erf, SciPy has.
-COMPANIONS = {
-    "numpy": {"scipy"},
-    "numba": {"llvmlite"},
-    "numba_simd": {"numba", "llvmlite"},
-    "onnxruntime": {"onnx"},
-}
+COMPANIONS = {"numpy": {"scipy"}, "numba": {"llvmlite"}, "numba_simd": {"numba", "llvmlite"}, "onnxruntime": {"onnx"}}
 #: Modules that wait for a device, and what for; a backend's own wait is what they call.
 WAITS = {
     "bench/measure/case.py": "the clock runs until the result is there",
@@ -47,7 +42,6 @@ WAITS = {
     "bench/measure/verdict.py": "`mlpbench show` looks at one result; it is never timed",
 }
 LINES, FOLDER = 450, 20
-PACKAGES = [path.parent for path in MODULES if path.name == "__init__.py"]
 
 
 def run_python(code, *arguments):

@@ -42,14 +42,10 @@ def test_training_again_reproduces_the_committed_accuracy_and_no_weight_is_subno
         assert not np.any((W != 0) & (np.abs(W) < tiny))
 
 
-@pytest.mark.parametrize("change", ["weights", "claim"])
-def test_check_fails_where_weights_or_claim_are_others(training, trained, tmp_path, monkeypatch, change, capsys):
+def test_check_fails_where_weights_are_others(training, trained, tmp_path, monkeypatch, capsys):
     meta, params = load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)
-    if change == "weights":
-        params = Params((*params.weights[:2], np.ascontiguousarray(params.weights[2][:, ::-1])), params.biases)
-        meta["accuracy_test"] = training.accuracy(params, datasets.digits())
-    else:
-        meta["accuracy_test"] += 0.001
+    params = Params((*params.weights[:2], np.ascontiguousarray(params.weights[2][:, ::-1])), params.biases)
+    meta["accuracy_test"] = training.accuracy(params, datasets.digits())
     save_params(tmp_path / "other.npz", params, **meta)
     monkeypatch.setattr(training, "train", lambda _: trained)
     assert training.main(["--check", "--out", str(tmp_path / "other.npz")]) == 1

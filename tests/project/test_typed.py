@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from support.sources import ROOT
-from support.terminal import variables
+from support.terminal import git, variables
 
 pytestmark = pytest.mark.heavy
 
@@ -30,15 +30,8 @@ def type_commands(commands, folder, **changes):
     """Type commands one after the other; return those that ended with something else than 0 or 1, and their words."""
     failed = []
     for command in commands:
-        ran = subprocess.run(
-            ["bash", "-c", command],
-            cwd=folder,
-            env=variables(**changes),
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
+        how = {"cwd": folder, "env": variables(**changes), "capture_output": True, "text": True, "timeout": 900}
+        ran = subprocess.run(["bash", "-c", command], check=False, **how)
         if ran.returncode not in (0, 1) or "Traceback" in ran.stderr:
             failed.append((command, ran.returncode, ran.stdout[-500:], ran.stderr[-2000:]))
     return failed
@@ -52,10 +45,7 @@ def consoles(path):
 
 def test_the_readme_typed_in_a_fresh_environment(tmp_path, quicker):
     """Nothing needs what no earlier line has installed."""
-    names = subprocess.run(
-        ["git", "-C", str(ROOT), "ls-files", "-z"], capture_output=True, text=True, check=True
-    ).stdout.split("\0")
-    for name in filter(None, names):
+    for name in git(ROOT, "ls-files").splitlines():
         target = tmp_path / "clone" / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, target, follow_symlinks=False)

@@ -1,21 +1,17 @@
 """Each wing deleted, and all of them at once, leaves a program that runs and reports."""
 
-import os
 import shutil
-import subprocess
-import sys
 
 import pytest
 
+from support.processes import python
 from support.sources import ROOT
 
 WINGS = sorted(path.parent.name for path in (ROOT / "bench" / "wings").glob("*/__init__.py"))
 
 
 def mlpbench(tree, *words):
-    environment = {**os.environ, "PYTHONPATH": str(tree)}
-    command = [sys.executable, "-P", "-m", "mlpbench", *map(str, words)]
-    ended = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=tree)
+    ended = python("-P", "-m", "mlpbench", *words, cwd=tree, PYTHONPATH=tree)
     assert ended.returncode == 0, ended.stderr
     return ended.stdout
 
