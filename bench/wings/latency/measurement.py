@@ -31,10 +31,6 @@ MOST, LIMIT_S = 7_000, 0.5
 DROPPED = 20
 #: Where libraries keep compiled code: whatever a kernel is written with finds these folders empty, and then filled.
 CACHES = ("NUMBA_CACHE_DIR", "CUPY_CACHE_DIR", "CUDA_CACHE_PATH", "TRITON_CACHE_DIR", "TORCHINDUCTOR_CACHE_DIR")
-#: Why there are no starts on a card that is this process's alone.
-EXCLUSIVE = (
-    "the card lets one process in, which is this one (compute mode exclusive): nvidia-smi -c DEFAULT lets more in"
-)
 
 
 def of_case(suite: Suite, contestant: Contestant, case: Case, option: Callable[[str], Any]) -> None:
@@ -66,7 +62,7 @@ def single_calls(contestant: Contestant, case: Case) -> dict[str, Any]:
 def starts(suite: Suite, contestant: Contestant, *, fresh: bool) -> tuple[list[Start], str | None]:
     """Return a start with the caches as they are; if ``fresh`` two, in caches empty at first; or why there are none."""
     if contestant.kernel_info.facts.compute_mode == "exclusive":
-        return [], EXCLUSIVE
+        return [], "the card lets only this process in (compute mode exclusive): nvidia-smi -c DEFAULT lets more in"
     workload, cases = suite.workload, [asdict(case) for case in suite.cases if case.mode != "book"]
     asked = {"kernel": contestant.name, "options": vars(workload.options), "rows": workload.rows, "cases": cases}
     # A start that takes longer is stuck, and must not take this process, with its times, along.

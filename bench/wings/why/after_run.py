@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 
 from mlpbench.bench.cases import CPU
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import child, look
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Binding
@@ -24,23 +25,19 @@ TIMEOUT_S = 120
 
 def after_run(folders: Sequence[Path], sweep: Sweep, seconds: float = ROOF_S) -> Iterator[str]:
     """Measure the limits of the CPU and of each device, unless a resumed run has them; yield why one is missing."""
-    sharing: dict[tuple[int, str], list[Path]] = {}
-    devices: dict[tuple[int, str], set[str]] = {}
-    bindings = {part.setting.threads: part.plan.binding for part in sweep.parts}
-    for folder, part in zip(folders, sweep.parts, strict=True):
-        if not (folder / ROOFS_FILE).exists():
-            shared = (part.setting.threads, part.setting.dtype)
-            sharing.setdefault(shared, []).append(folder)
-            devices.setdefault(shared, set()).update(sweep.devices.get(kernel, CPU) for kernel in part.plan.kernels)
+    parts = zip(folders, sweep.parts, strict=True)
+    lacking = ((folder, part) for folder, part in parts if not (folder / ROOFS_FILE).exists())
+    sharing = grouped(((part.setting.threads, part.setting.dtype), (folder, part.plan)) for folder, part in lacking)
     for (threads, dtype), those in sharing.items():
+        devices = {sweep.devices.get(kernel, CPU) for _, plan in those for kernel in plan.kernels}
         reason = write(
-            those,
+            [folder for folder, _ in those],
             threads,
             dtype,
             seconds=min(seconds, ROOF_S),
-            devices=sorted(devices[threads, dtype] - {CPU}),
-            binding=bindings[threads],
-            best=look.known(those[0]),
+            devices=sorted(devices - {CPU}),
+            binding=those[0][1].binding,
+            best=look.known(those[0][0]),
         )
         if reason:
             yield f"limits of the machine: {reason}"

@@ -9,10 +9,9 @@
 The rule of the shares, which lie between 0 and 100 % and add up to the gain:
 
 1. A share is a part of what batching saves in the same repeat; it is the median over repeats, with Student's interval.
-2. Reading hides behind arithmetic. So weights count up to what the other causes leave, and are no part of an overlap.
+2. Reading hides behind arithmetic. So weights count up to what the other causes leave.
 3. A share below 0 counts as 0 if its interval reaches 0, or `NOTHING` at least. The others are scaled to 100 %.
-4. Otherwise the gain is not explained, with a reason. It is neither where batching may save nothing, in one repeat,
-   and where the interval of the largest share is wider than `UNSURE` to either side.
+4. Otherwise, where batching may save nothing, and where the largest share is too unsure, a reason stands instead.
 """
 
 import math
@@ -35,7 +34,7 @@ NOTHING, UNSURE = 0.02, 0.25
 
 @dataclass(frozen=True)
 class Attribution:
-    """The parts of one kernel, in seconds per sample, at least 0; they add up to what is saved. None: not measured."""
+    """The parts of one kernel, in seconds per sample, which add up to what is saved. None: not measured."""
 
     batch_size: int
     one_s: float

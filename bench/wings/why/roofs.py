@@ -1,9 +1,8 @@
 """The CPU's limits, measured in a process of its own at a run's end: arithmetic and read bandwidth, level by level.
 
-Arithmetic is the matrix product through NumPy and multiply-adds in registers through Numba; bandwidth is reading
-arrays that fit half of each cache, and one that fits none. Each is measured with one thread and with the run's
-threads. A roof is work / seconds of the best round, if others between two quiet looks confirm it. If not, it is
-measured again, and at last refused.
+Arithmetic is NumPy's matrix product and Numba's multiply-adds in registers; bandwidth is reading arrays that fit half
+of each cache, and one that fits none. A roof is work / seconds of the best round, if others between two quiet looks
+confirm it. If not, it is measured again, and at last refused.
 """
 
 import math
@@ -36,7 +35,7 @@ AGAIN = 3
 #: multiply-adds in registers wait for nothing, and what all cores share is what a neighbour's reads take away.
 HALF_WITHIN = {"multiply-add": 1.15, "L3": 1.3, "DRAM": 1.3}
 BUSY = "the machine was busy"
-#: Rows and columns of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
+#: Of the matrices that NumPy multiplies: beyond L2, and a product takes a few milliseconds.
 MATRIX_ROWS = 768
 #: What reads a memory must not fit into a cache: so many times the largest one, or this where no cache can be read.
 BEYOND, DRAM_BYTES = 4, 128 * 2**20

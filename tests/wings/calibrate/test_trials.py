@@ -74,12 +74,10 @@ def test_what_runs_wander_by_keeps_two_runs_from_being_called_different():
 
 def test_false_verdicts_are_counted():
     same, slowed = simulated(20, 0.005)
-    for case in CASES:
-        same[0][case] = {repeat: 1.3 * value for repeat, value in same[0][case].items()}
+    same[0] = {case: {repeat: 1.3 * value for repeat, value in same[0][case].items()} for case in CASES}
     paired, unpaired = evaluate(same, slowed, repeats=10)
-    assert paired.false.hits == 2 * 3 * 3, "three of the six pairs"
-    assert paired.disjoint.hits == 2
-    assert unpaired.false.hits == 6 * 3
+    hits = (paired.false.hits, paired.disjoint.hits, unpaired.false.hits)
+    assert hits == (2 * 3 * 3, 2, 6 * 3), "three of the six pairs"
     assert rates(paired)[0.1] == 0.75, "one of the four baselines is slower still"
 
 

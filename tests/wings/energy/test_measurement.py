@@ -37,11 +37,6 @@ def powercap(tmp_path, monkeypatch):
         (tmp_path / zone / "energy_uj").write_text("5000000\n")
 
 
-def drawn_in_turn(monkeypatch, *answers):
-    answers = iter(answers)
-    monkeypatch.setattr(measurement, "drawn_j", lambda _: next(answers))
-
-
 def test_packages_and_cards_say_what_they_drew_or_why_not(powercap, monkeypatch, tmp_path):
     assert measurement.drawn_j() == pytest.approx(10.0), "their parts are not counted again"
     assert measurement.drawn_j(SimpleNamespace(energy_mj=lambda: 2500.0)) == 2.5
@@ -58,19 +53,10 @@ def test_packages_and_cards_say_what_they_drew_or_why_not(powercap, monkeypatch,
 
 @pytest.mark.parametrize("case", [Case("per_sample", 100), Case("batched", 10)])
 def test_joules_are_of_one_sample(ready, monkeypatch, case):
-    drawn, prepare = [0.0], measurement.prepare
-
-    def prepared(*arguments):
-        ready_case = prepare(*arguments)
-
-        def call():
-            drawn[0] += 1e-6 * case.batch_size
-            return ready_case.call()
-
-        return SimpleNamespace(call=call)
-
-    monkeypatch.setattr(measurement, "drawn_j", lambda _: drawn[0])
-    monkeypatch.setattr(measurement, "prepare", prepared)
+    calls = []
+    prepared = SimpleNamespace(call=lambda: calls.append(1))
+    monkeypatch.setattr(measurement, "drawn_j", lambda _: 1e-6 * case.batch_size * len(calls))
+    monkeypatch.setattr(measurement, "prepare", lambda *_: prepared)
     assert measurement.joules(ready, case) == {"joules": pytest.approx(1e-6)}
 
 
@@ -85,9 +71,9 @@ def test_without_counters_nothing_runs_and_the_reason_is_there(ready, monkeypatc
 
 @pytest.mark.parametrize("last", [0.5, "lost"])
 def test_a_counter_that_begins_again_or_stops_meanwhile_has_a_reason(ready, monkeypatch, last):
-    drawn_in_turn(monkeypatch, 1.0, 1.0, last)
-    reason = "an energy counter stopped, or began again, meanwhile"
-    assert measurement.joules(ready, Case("batched", 10)) == {"no_joules": reason}
+    answers = iter((1.0, 1.0, last))
+    monkeypatch.setattr(measurement, "drawn_j", lambda _: next(answers))
+    assert "began again" in measurement.joules(ready, Case("batched", 10))["no_joules"]
 
 
 def test_joules_are_a_table_and_the_rest_has_a_reason(tmp_path):

@@ -46,7 +46,6 @@ def test_ratios_to_the_fastest_at_each_batch_size_are_paired_by_repeat(tmp_path)
     ratio = heatmap.find(cases)[0].cells["numpy", ONE].ratio
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((4, 4, 4), rel=1e-3)
     alone = write(tmp_path / "alone", {case: s for case, s in TIMES.items() if case[0] == "numpy"})
-    assert heatmap.find(summarize(frame.runs(alone))) == ()
     assert "Who is fastest where" not in render.render([alone], "md")
 
 
@@ -63,8 +62,7 @@ def test_runs_have_one_table_and_chart_and_numbers_of_their_own(tmp_path):
     keys = [key.split("|")[1] for key in chart["layer"][0]["encoding"]["y"]["scale"]["domain"]]
     assert keys == [name for run in runs for name in (run.id, "numba", "numpy", "lone")]
     found, other = json.loads(render.render(runs, "json"))["relative"]
-    assert (found["run"], other["run"]) == tuple(run.id for run in runs)
-    assert found["kernels"] == ["numba", "numpy", "lone"]
+    assert [found["run"], other["run"], *found["kernels"]] == [*(run.id for run in runs), "numba", "numpy", "lone"]
     ratios = {(cell["kernel"], cell["batch_size"]): cell["ratio"]["value"] for cell in found["cells"]}
     assert (ratios["numpy", None], ratios["numba", 100]) == pytest.approx((4, 2)), "null is one at a time"
 

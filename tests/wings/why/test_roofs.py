@@ -11,7 +11,6 @@ from mlpbench.bench.machine import child, threads
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.environment import Environment, Machine
-from mlpbench.bench.record.fields import SCHEMA
 from mlpbench.bench.record.plan import Binding
 from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import BestLook, LookFacts
@@ -32,8 +31,7 @@ def test_every_item_is_really_read():
         return np.bitwise_xor.reduce(sums.view(np.int64))
 
     array = np.random.default_rng(0).integers(0, 2**60, peak.READ_BYTES // 8 * 3)
-    assert read(array) == np.bitwise_xor.reduce(array) == read(array, 3)
-    assert read(array, 2) == 0
+    assert (read(array), read(array, 2), read(array, 3)) == (np.bitwise_xor.reduce(array), 0, read(array))
     for i in range(array.size):
         changed = array.copy()
         changed[i] ^= 1
@@ -62,7 +60,6 @@ def small(monkeypatch):
 def test_what_is_measured(small):
     small({**CACHES, "L3": 2 * 2**20})
     found = roofs.measure(2, "float64", 7e-5).as_dict()
-    assert json.loads(json.dumps(found))
     assert [(entry["name"], entry["threads"]) for entry in found["measured"]] == [(n, t) for t in (1, 2) for n in NAMES]
     for entry in found["measured"]:
         assert 1 <= len(entry["data"]) <= 7 * (1 + roofs.AGAIN)
@@ -80,9 +77,8 @@ def test_a_run_has_a_file_of_them_measured_where_it_is_bound_to_or_a_reason(tmp_
     bound = threads.choose(1)
     reason = after_run.write([tmp_path], 1, "float32", 1e-3, binding=bound)
     assert reason is None or roofs.BUSY in reason, "as the machine of the tests may be"
-    block = block_of(tmp_path)
-    (cpu,) = block["devices"]
-    assert (block["kind"], block["schema"], cpu["device"], cpu["reason"]) == ("roofs", SCHEMA, "cpu", None)
+    (cpu,) = block_of(tmp_path)["devices"]
+    assert (cpu["device"], cpu["reason"]) == ("cpu", None)
     assert {entry["threads"] for entry in cpu["measured"]} == {1}
     (tmp_path / runs.ROOFS_FILE).unlink()
     reason = after_run.write([tmp_path], 1, "float31", 1e-3)
@@ -131,14 +127,9 @@ BEST_NS = 25_000
 KNOWN = [BestLook(name="look", processors=1, best_ns=BEST_NS)]
 
 
-def looks_of(monkeypatch, takes):
-    """Let the looks of the process that measures take what ``takes()`` returns, in nanoseconds."""
-    monkeypatch.setattr(roofs.look, "here", lambda: Look("look", 1, takes))
-
-
 def test_a_roof_that_has_no_quiet_moment_is_measured_again_and_then_refused(small, monkeypatch):
     small({})
-    looks_of(monkeypatch, lambda: 2 * BEST_NS)
+    monkeypatch.setattr(roofs.look, "here", lambda: Look("look", 1, lambda: 2 * BEST_NS))
     busy = roofs.measure(1, "float32", 7e-5, KNOWN).measured[1]
     alone = roofs.measure(1, "float32", 7e-5).measured[1]
     assert len(busy.looks_ns) == len(busy.data) >= 1 + roofs.AGAIN
@@ -160,7 +151,7 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
         return 1, [1.0] * 5
 
     monkeypatch.setattr(roofs, "short_rounds", rounds)
-    looks_of(monkeypatch, lambda: BEST_NS * (1 if quiet else 2))
+    monkeypatch.setattr(roofs.look, "here", lambda: Look("look", 1, lambda: BEST_NS * (1 if quiet else 2)))
     found = roofs.measure(1, "float32", 7e-5, KNOWN)
     first, second, *_ = order
     assert order[-2:] == [first, second]
@@ -173,7 +164,6 @@ def test_what_was_busy_has_its_next_turn_behind_all_others(small, monkeypatch):
     [
         ("L2", [1.0, 1.02, 1.04, 2.0], None),
         ("L2", [1.0, 1.5, 1.6, 2.0], "no 2 of 4 rounds came near the best"),
-        ("L2", [1.0], "there was no time for more than 1 round"),
         ("L2", [1.0, 1.0], "there was no time for more than 2 rounds"),
         ("L2", [1.0, 1.0, 1.0], None),
         ("L2", [1.0, 1.01, 1.02, 1.4, 1.4, 1.4, 1.4], None),
