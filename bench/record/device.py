@@ -42,7 +42,7 @@ class Spread(Block, frozen=True, kw_only=True):
 
 
 class DeviceCase(Block, frozen=True, kw_only=True):
-    """One case: ``times`` by the names of `MEASURES`; ``lost``: why the others are not known."""
+    """One case: ``times`` by the names of `MEASURES`; ``lost``: why others are not known."""
 
     mode: Mode
     batch_size: Whole

@@ -42,11 +42,6 @@ class Gpu(Block, frozen=True, omit_defaults=True):
     power_limit: Text | None = None
     cards: Index | None = None
 
-    @property
-    def mig(self) -> bool:
-        """Whether it is a slice of a card."""
-        return (self.uuid or "").startswith("MIG-")
-
 
 class Commit(Block, frozen=True):
     """The commit of the checkout, and whether it had changes; None outside a checkout."""
@@ -63,10 +58,7 @@ class SourceFile(Commit, frozen=True, kw_only=True):
 
 
 class Environment(Block, frozen=True, kw_only=True):
-    """Everything that is known. ``threads``: how many the libraries were given. Versions and variables by name.
-
-    ``blas``: each BLAS and thread pool that was loaded, in the words of threadpoolctl.
-    """
+    """Everything that is known. ``threads``: those that libraries were given; ``blas``: in threadpoolctl's words."""
 
     machine: Machine = Machine()
     os: dict[Text, Text] = field(default_factory=dict)

@@ -127,7 +127,7 @@ class CaseEnd(Block, frozen=True):
 class Ending(Block, frozen=True, kw_only=True):
     """How a run ended, or a sweep, which has neither processes nor cases of its own.
 
-    ``spent_s`` in its processes. ``order``: those that ended. ``left_out``: for which the budget had no time.
+    ``order``: the processes that ended. ``left_out``: those for which the budget had no time.
     """
 
     spent_s: Seconds

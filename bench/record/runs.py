@@ -300,8 +300,7 @@ def latest(results_dir: Path, here: str | None = None) -> Path:
     if not (runs := find_runs(results_dir)):
         raise UserError(f"no runs in {results_dir}: `mlpbench run` makes one")
     ours = [run for run in runs if run.parent.name == here] or runs
-    ended = (run for lack in (None, _ALONE) for run in ours if _lacks(run) == lack)
-    return next(ended, ours[0])
+    return next((run for lack in (None, _ALONE) for run in ours if _lacks(run) == lack), ours[0])
 
 
 def previous(run: Path) -> Path | None:

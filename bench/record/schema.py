@@ -1,7 +1,4 @@
-"""A record: pytest-benchmark's file of one process, with the block "mlpbench" in it.
-
-Times are in seconds, those of a round for one iteration of ``rows_per_call`` samples.
-"""
+"""A record: pytest-benchmark's file of one process, with the block "mlpbench" in it."""
 
 from collections import Counter
 from itertools import pairwise

@@ -30,8 +30,6 @@ MAX_LINE = 300
 #: Settings and lists of hosts are written by people: a thousand hosts take a tenth of that.
 MAX_TOML = 2**20
 NAME = re.compile(NAME_PATTERN, re.ASCII)
-#: Members in which null may be an answer. Everywhere else a member that is null counts as missing.
-NULL_IS_AN_ANSWER = frozenset({"describe"})
 
 _ESCAPE_SEQUENCE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])")
 #: Control, format (bidirectional overrides too), surrogate: they move cursors, hide text or cannot be encoded.
@@ -168,7 +166,7 @@ def _clean_literal(literal: bytes) -> bytes:
 
 
 def _tidy(value: Any, depth: int = 0, keep_null: bool = False) -> Any:
-    """Return decoded JSON or TOML with bounded texts, and without members that are null.
+    """Return decoded JSON or TOML with bounded texts, and without null but where a kernel describes itself.
 
     Raises RecursionError, and ValueError for a number of many digits.
     """
@@ -182,7 +180,7 @@ def _tidy(value: Any, depth: int = 0, keep_null: bool = False) -> Any:
         return [_tidy(item, depth + 1, keep_null) for item in value]
     if isinstance(value, dict):
         return {
-            clean_text(key): _tidy(item, depth + 1, keep_null or key in NULL_IS_AN_ANSWER)
+            clean_text(key): _tidy(item, depth + 1, keep_null or key == "describe")
             for key, item in value.items()
             if keep_null or item is not None
         }

@@ -75,7 +75,7 @@ def test_without_a_kernel_it_is_the_first_that_is_visible(nvml, monkeypatch, vis
 def test_of_what_nvml_does_not_know_there_are_the_kernels_own_words(nvml, monkeypatch):
     gpu = card_.in_use(used("MIG-3", mig=True))
     assert (gpu.available, gpu.name, gpu.uuid) == (True, "NVIDIA L4", "MIG-3")
-    assert (gpu.mig, gpu.memory, gpu.reason) == (True, "16384 MiB", "NVML: Not Supported")
+    assert (gpu.uuid[:4], gpu.memory, gpu.reason) == ("MIG-", "16384 MiB", "NVML: Not Supported")
     nvml.nvmlInit = fails
     assert card_.in_use() == Gpu(available=False, reason="NVML: Not Supported")
     monkeypatch.setitem(sys.modules, "pynvml", None)

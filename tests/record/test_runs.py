@@ -165,6 +165,8 @@ def test_all_settings_are_read_in_the_order_of_the_header(sweep):
     assert [run.id for run in of_sweep] == [f"{sweep.name}.{label}" for label in LABELS]
     assert [len(run.records) for run in of_sweep] == [6, 6, 6, 3]
     assert [list(run.skipped.values()) for run in of_sweep] == [[], [], [], ["no float64"]]
+    data = frame.load(sweep)
+    assert set(zip(data["threads"], data["dtype"], strict=True)) == {(s.threads, s.dtype) for s in SETTINGS}
     told = refusal(read_run, sweep)
     assert "a sweep over several settings: name one of them, as " in told
     assert all(label in told for label in LABELS)
@@ -177,12 +179,6 @@ def test_an_ordinary_run_and_a_record_are_read_as_one(tmp_path):
     assert run == read_run(ordinary)
     assert (run.setting.point, run.setting.label) == (("784-50-100-10", 2, "float32", None), "")
     assert len(read_runs(ordinary / "numpy.0.json")) == 1
-
-
-def test_the_frame_tells_settings_apart(sweep):
-    data = frame.load(sweep)
-    assert list(dict.fromkeys(data["run"])) == [f"{sweep.name}.{label}" for label in LABELS]
-    assert set(zip(data["threads"], data["dtype"], strict=True)) == {(s.threads, s.dtype) for s in SETTINGS}
 
 
 @pytest.mark.parametrize("format_", ["md", "csv", "json", "html"])

@@ -138,7 +138,7 @@ def _gpu(gpu: Gpu) -> str:
     named = {"driver": gpu.driver, "memory": gpu.memory, "power limit": gpu.power_limit}
     facts = [f"{what} {value}" for what, value in named.items() if value]
     cards = f"of {gpu.cards} cards" if gpu.cards and gpu.cards > 1 else None
-    return _text(gpu.name, gpu.uuid, *facts, cards, "a slice (MIG)" if gpu.mig else None)
+    return _text(gpu.name, gpu.uuid, *facts, cards, "a slice (MIG)" if (gpu.uuid or "").startswith("MIG-") else None)
 
 
 def states(findings: Findings) -> tuple[State, ...]:
