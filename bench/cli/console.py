@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -25,9 +26,9 @@ PLAIN: dict[str, Any] = {"highlight": False, "markup": False, "emoji": False}
 
 
 def out() -> Console:
-    """Return the console of stdout; a file or a pipe is so wide that nothing of a table is cut off."""
+    """Return the console of stdout; a pipe is as wide as COLUMNS says, or so wide that nothing of a table is folded."""
     piped = not sys.stdout.isatty()
-    return Console(width=200 if piped else None, soft_wrap=piped, **PLAIN)
+    return Console(width=200 if piped and "COLUMNS" not in os.environ else None, soft_wrap=piped, **PLAIN)
 
 
 def err() -> Console:

@@ -71,3 +71,10 @@ def test_a_table_of_a_report_has_another_title_and_leaves_a_column_out(capsys):
     console.out().print(console.report_table(content, "Title", "caption", without="rounds"))
     lines = [line.split() for line in capsys.readouterr().out.splitlines()]
     assert lines == [["Title"], ["run", "kernel", "speedup"], *(list(row[:3]) for row in rows), ["caption"]]
+
+
+def test_a_pipe_is_as_wide_as_columns_says(monkeypatch, capsys):
+    monkeypatch.setenv("COLUMNS", "70")
+    assert console.out().width == 70
+    monkeypatch.delenv("COLUMNS")
+    assert console.out().width == 200
