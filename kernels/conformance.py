@@ -187,3 +187,16 @@ def _require_telling(spec: ForwardSpec, params: Params, x: _Array) -> None:
     if not (1.05 / spec.n_out < confidence < 0.98 and (winners > 1 or "step" in spec.hidden)):
         msg = f"the gate's data are too easy for {spec}: {winners} winning classes, confidence {confidence:.3f}"
         raise AssertionError(msg)
+
+
+def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
+    """Return the class with the largest output for each row of ``x`` (rows, n_in): (rows,). None: one at a time."""
+    if batch_size is None:
+        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
+    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
+    return np.concatenate([_on_host(kernel, kernel.forward(kernel.from_host(x))).argmax(axis=1) for x in batches])
+
+
+def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
+    kernel.synchronize(y)
+    return kernel.to_host(y)

@@ -110,7 +110,7 @@ class Workload:
         if labels is None or reason:
             return {"per_sample": None, "batched": None, "rows": 0, "reason": reason}
         x = self.dataset.inputs(self.spec.np_dtype)
-        one, many = (float(np.mean(predict(kernel, x, size) == labels)) for size in (None, 100))
+        one, many = (float(np.mean(conformance.predict(kernel, x, size) == labels)) for size in (None, 100))
         return {"per_sample": one, "batched": many, "rows": len(labels), "reason": None}
 
     @property
@@ -151,16 +151,3 @@ class Workload:
         data = self.dataset
         of_data = data.name, len(data.images), data.sha256, data.source
         return self.spec, of_data, (Path(self.weights_source).name, self.params.sha256())
-
-
-def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
-    """Return the class with the largest output for each row of ``x`` (rows, n_in): (rows,). None: one at a time."""
-    if batch_size is None:
-        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
-    batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
-    return np.concatenate([_on_host(kernel, kernel.forward(kernel.from_host(x))).argmax(axis=1) for x in batches])
-
-
-def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
-    kernel.synchronize(y)
-    return kernel.to_host(y)

@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from mlpbench.bench.cases import CPU, Case
 from mlpbench.bench.clock import elapsed, now, times_s
-from mlpbench.bench.data.workload import Workload, predict
+from mlpbench.bench.data.workload import Workload
 from mlpbench.bench.machine import environment
 from mlpbench.bench.record.schema import ExtraInfo, KernelInfo
 from mlpbench.kernels.base import Kernel
+from mlpbench.kernels.conformance import predict
 
 if TYPE_CHECKING:
     from pytest_benchmark.fixture import BenchmarkFixture

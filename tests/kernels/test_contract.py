@@ -286,7 +286,7 @@ def test_known_answers(name, dtype):
 def test_the_books_accuracy_exactly(name, mnist_dir):
     """0.9352 of the 10,000 test images, one at a time and in batches (section 3.6)."""
     from mlpbench.bench.data.datasets import mnist
-    from mlpbench.bench.measure.case import predict
+    from mlpbench.kernels.conformance import predict
 
     data = mnist()
     kernel = available(name)(MNIST, load_params(mnist_dir / "sample_weight.pkl", MNIST))

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.data.workload import predict
 from mlpbench.bench.measure import case as case_
 from mlpbench.bench.record.schema import ExtraInfo
+from mlpbench.kernels.conformance import predict
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock

@@ -38,7 +38,6 @@ WAITS = {
     "bench/wings/gpu/roofs.py": "the floor of a launch holds its wait",
     "kernels/own/array_api.py": "a backend's own wait: the standard has none",
     "kernels/cuda/queue.py": "what is timed on the device has to be over before it is read",
-    "bench/data/workload.py": "hits are counted; that is never timed",
     "bench/measure/verdict.py": "`mlpbench show` looks at one result; it is never timed",
 }
 LINES, FOLDER = 450, 20
