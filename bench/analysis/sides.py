@@ -156,8 +156,7 @@ def differences(one: Side, other: Side, *, anyway: bool) -> list[str]:
     """Return what differs between a kernel on each side: specification, data, weights, then the environment.
 
     A line is one that the first repeats and the last ones show: what one process loaded, as a second BLAS, is none.
-    Kernels of one run differ in the threads that they use, where both say. Raises NothingComparable, unless ``anyway``,
-    as `that_forbid`.
+    Kernels of one run differ in their threads alone. Raises NothingComparable as `that_forbid`, unless ``anyway``.
     """
     together = same_run(one.run, other.run)
     left, right = ([r for r in side.run.records if r.kernel == side.kernel and r.cases] for side in (one, other))
@@ -200,8 +199,8 @@ def facts(record: Record) -> dict[str, Any]:
 def that_forbid(baseline: Record, candidate: Record, *, together: bool = False) -> list[str]:
     """Return the differences with which a verdict would be about something else than the kernel or its libraries.
 
-    These are machine, threads, network, data and weights; and of kernels off the CPU the card, and what they compute
-    products in: nothing else can differ in one run (``together``).
+    These are machine, threads, network, data and weights; and off the CPU, which is all that can differ in one run
+    (``together``), the card and what products are computed in.
     """
     both = [name for name in _OF_CARDS if None not in (getattr(side.facts, name) for side in (baseline, candidate))]
     both = [] if CPU in (baseline.device, candidate.device) else both

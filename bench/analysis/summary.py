@@ -89,8 +89,8 @@ def best_cases(kernels: Mapping[str, Sequence[CaseSummary]]) -> dict[str, CaseSu
 def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
 
-    The fastest has the shortest time per sample, unless another is faster in the repeats that both have: then that one,
-    and so on, once for each kernel at most. Unchecked kernels come last, and lead only where there are no others.
+    The fastest has the shortest time per sample, unless another is faster in the repeats that both have, and so on.
+    Unchecked kernels come last, and lead only where there are no others.
     """
     candidates = list(cases)
     leaders = [case for case in candidates if not case.unchecked] or candidates

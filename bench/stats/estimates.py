@@ -89,10 +89,9 @@ class Error:
 
 @dataclass(frozen=True)
 class Wander:
-    """By how much the level of a whole run wanders: the standard deviation of its logarithm, and how well it is known.
+    """By how much a run's level wanders, as a standard deviation of its logarithm; ``case_sd``: one case beyond it.
 
-    ``case_sd``: by how much one case wanders beyond it. T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable
-    time", ISMM 2013.
+    T. Kalibera and R. Jones, "Rigorous benchmarking in reasonable time", ISMM 2013.
     """
 
     sd: float
@@ -122,8 +121,7 @@ def shared_scatter(groups: Iterable[Values]) -> Error:
     degrees, variances = np.array(known).T
     logs = np.log(variances) - digamma(degrees / 2) + np.log(degrees / 2)
     logs = np.clip(logs, *np.quantile(logs, (0.1, 0.9)))
-    # 0.6787: the variance of a standard normal whose outer tenths are pulled in, 0.8 - 2 c phi(c) + 0.2 c², c its 90th
-    # percentile.
+    # 0.6787: variance of a standard normal, outer tenths pulled in: 0.8 - 2 c phi(c) + 0.2 c², c its 90th percentile.
     beyond = float(np.var(logs, ddof=1)) / 0.6787 - float(np.mean(polygamma(1, degrees / 2)))
     prior = _inverse_trigamma(beyond) * 2 if beyond > 0 else math.inf
     centre = float(np.mean(logs)) + (digamma(prior / 2) - math.log(prior / 2) if math.isfinite(prior) else 0.0)
