@@ -136,11 +136,6 @@ def calibrated(_):
     return json.dumps({"mlpbench": head}).encode()
 
 
-def of_a_run(path):
-    """Read a plan as `report` does: with the records beside it."""
-    return runs.read_run(path.parent)
-
-
 #: The name of a file, a valid one, its reader, and what its format stumbles over; None for JSON.
 FORMATS = {
     "settings": (
@@ -161,7 +156,7 @@ FORMATS = {
     ),
     "record": ("numpy.0.json", lambda _: reference("numpy.0.json"), runs.read_run, None),
     "sweep's record": ("numpy.0.json", lambda _: json.dumps(simulate.good()).encode(), runs.read_run, None),
-    "plan": ("run.json", lambda _: reference("run.json"), of_a_run, None),
+    "plan": ("run.json", lambda _: reference("run.json"), lambda path: runs.read_run(path.parent), None),
     "roofs": ("roofs.json", lambda _: reference("roofs.json"), lambda path: untrusted.read(path, RoofsFile), None),
     "calibration": ("calibration.json", calibrated, calibration.read, None),
     "benchmarks": ("a.json", lambda _: json.dumps(simulate.good()).encode(), foreign.read, None),
