@@ -25,26 +25,23 @@ def plan(kernels=KERNELS, target=0.02, budget_s=100.0, repeats=3, seed=1, pairs=
     return make_plan(profile("quick"), list(kernels), CASES, **how)
 
 
-def run(the_plan, noise, seconds=2.0, fails=(), disturbed=(), seed=0):
+def run(the_plan, noise, lasts=lambda _: 2.0, fails=(), disturbed=(), stopped=(), pairs=None):
     """Simulate the processes of a plan: each kernel's noise, and seconds of a process. Return the Effort and order.
 
     A disturbed process takes twice as long in its batched case.
     """
-    rng, made, order = np.random.default_rng(seed), Effort(the_plan), []
-    lasts = seconds if isinstance(seconds, dict) else dict.fromkeys(the_plan.kernels, seconds)
+    rng, made, order = np.random.default_rng(0), Effort(the_plan, pairs), []
     for kernel, repeat in made.processes():
         order.append((kernel, repeat))
         times = {(c.mode, c.batch_size): 1e-6 * float(np.exp(rng.normal(0, noise[kernel]))) for c in CASES}
         hit = [("batched", 10)] if (kernel, repeat) in disturbed else []
         times |= {case: 2 * times[case] for case in hit}
-        made.note(kernel, repeat, lasts[kernel], {} if (kernel, repeat) in fails else times, hit)
+        if (kernel, repeat) in stopped:
+            made.stopped(kernel, repeat, lasts(kernel))
+        else:
+            made.note(kernel, repeat, lasts(kernel), {} if (kernel, repeat) in fails else times, hit)
         assert len(order) < 5000, "it must end"
     return made, order
-
-
-def each(made, note):
-    """Let ``note(kernel, repeat)`` take in each process; return all of them."""
-    return [at for at in made.processes() if note(*at) is None]
 
 
 def limits(made, **how):
@@ -107,8 +104,10 @@ def test_repeats_go_where_intervals_are_too_wide():
 @pytest.mark.parametrize("budget", [1.0, 11.0, 13.0, 17.0, 21.9, 28.0, 60.0])
 def test_where_time_is_short_all_kernels_have_fewer_repeats_and_what_has_none_is_named(budget):
     the_plan = plan("abcd", budget_s=budget)
-    made = Effort(the_plan)
-    order = each(made, lambda kernel, repeat: made.note(kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, TIMES))
+    made, order = Effort(the_plan), []
+    for kernel, repeat in made.processes():
+        order.append((kernel, repeat))
+        made.note(kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, TIMES)
     repeats = Counter(kernel for kernel, _ in order)
     assert max(repeats.values()) - min(repeats[kernel] for kernel in "abcd") <= 1
     assert made.spent_s <= budget + 2.0 / effort.LATER, "what a first process takes is not known"
@@ -119,15 +118,11 @@ def test_where_time_is_short_all_kernels_have_fewer_repeats_and_what_has_none_is
 def test_last_repeats_and_slow_kernels_are_left_out_first():
     """Compiling is paid once: the next process of that kernel is taken to last as long as without."""
     lasts, made = {"quiet": 2.0, "noisy": 6.0}, Effort(plan(budget_s=25.0))
-
-    def note(kernel, repeat):
+    for kernel, repeat in made.processes():
         compiled_s = 4.0 if (kernel, repeat) == ("noisy", 0) else 0.0
         made.note(kernel, repeat, lasts[kernel] + compiled_s, TIMES, (), compiled_s)
-
-    order = each(made, note)
     assert (made.spent_s, made.left_out) == (22, [("noisy", 2)])
-    assert set(order) == set(plan().order) - {("noisy", 2)}
-    made, order = run(plan(budget_s=40.0), {"quiet": 0.3, "noisy": 0.6}, seconds={"quiet": 1.0, "noisy": 10.0})
+    made, order = run(plan(budget_s=40.0), {"quiet": 0.3, "noisy": 0.6}, {"quiet": 1.0, "noisy": 10.0}.get)
     assert order[6:] == [("quiet", repeat) for repeat in range(3, 3 + len(order) - 6)], "a shorter one has the time"
     assert 33 <= made.spent_s <= 40
 
@@ -148,12 +143,9 @@ def test_a_kernel_of_which_nothing_is_known_starts_while_there_is_time_and_is_st
 
 def test_time_left_is_known_once_every_kernel_has_run():
     made, seen = Effort(plan(target=None, budget_s=None)), []
-
-    def note(kernel, repeat):
+    for kernel, repeat in made.processes():
         seen.append(made.left_s())
         made.note(kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, TIMES)  # the first looks closer
-
-    each(made, note)
     assert [*seen, made.left_s()] == [None, None, 6.0, 4.0, 2.0, 0.0, 0]
 
 
@@ -161,14 +153,11 @@ def test_time_left_is_known_once_every_kernel_has_run():
 def test_rounds_get_shorter_where_planned_processes_would_not_fit(budget, shortest, left_out):
     """Processes take a second and 3 s of rounds at full length."""
     made, shares = Effort(plan(target=None, budget_s=budget)), []
-
-    def note(kernel, repeat):
+    for kernel, repeat in made.processes():
         shares.append(made.share(kernel))
         timed_s = 3.0 * shares[-1]
         seconds = timed_s + (1.0 if repeat else 1.0 / effort.LATER)
         made.note(kernel, repeat, seconds, TIMES, timed_s=timed_s, share=shares[-1])
-
-    each(made, note)
     assert (shares[0], min(shares)) == (1.0, pytest.approx(shortest, abs=0.1))
     assert {repeat for _, repeat in made.left_out} == left_out, "the last repeats, of both kernels"
     assert made.spent_s < budget + 0.5
@@ -182,8 +171,8 @@ def test_a_kernel_that_fails_or_was_stopped_does_not_eat_the_budget():
     assert max(repeat for _, repeat in order) == 4
     assert limits(made)["noisy", "batched"] in ("failed", "target")
     the_plan = plan(budget_s=40.0)
-    made, stuck = Effort(the_plan), the_plan.order[0][0]
-    each(made, lambda name, n: made.stopped(name, n, 30.0) if name == stuck else made.note(name, n, 2.0, TIMES))
+    stuck, _ = the_plan.order[0]
+    made, _ = run(the_plan, QUIET, lambda name: 30.0 if name == stuck else 2.0, stopped=[(stuck, 0)])
     assert made.spent_s == 36.0
     assert made.left_out == [at for at in the_plan.order if at[0] == stuck and at[1] > 0]
     assert {case.limit for case in made.ending().cases if case.kernel == stuck} == {"failed"}
@@ -234,17 +223,11 @@ def test_the_ending_holds_what_ran_and_what_was_done_before_is_not_done_again():
     assert list(ending.order) == order
     assert set(limits(made, interrupted=True).values()) == {"interrupted"} <= set(LIMITS)
     the_plan = plan(budget_s=40.0)
-    made, before = Effort(the_plan), the_plan.order[:3]
-
-    def note(kernel, repeat):
+    made, order = Effort(the_plan), []
+    for kernel, repeat in itertools.chain(the_plan.order[:3], made.processes()):
+        order.append((kernel, repeat))
         made.note(kernel, repeat, 2.0, {("batched", 10): 1e-6 * (1 + repeat)})
-
-    for at in before:
-        note(*at)
-    assert made.ahead == list(the_plan.order[3:])
-    after = each(made, note)
-    assert len(set(after) | set(before)) == len(after) + 3
-    assert made.done == 20, "the budget counts what was spent before"
+    assert len(set(order)) == len(order) == made.done == 20, "the budget counts what was spent before"
 
 
 # -- sides of a pair
@@ -255,19 +238,10 @@ NAMES = [name for pair in PAIRS for name in pair]
 PARTNER = {name: other for one, two in PAIRS for name, other in ((one, two), (two, one))}
 
 
-def paired(budget_s, lasts=lambda: 2.0, fails=(), stopped=()):
-    """Return the processes of a plan of four pairs, each of which lasts ``lasts()``, after a look at their order."""
-    rng, made, order = np.random.default_rng(0), Effort(plan(NAMES, budget_s=budget_s, seed=0, pairs=PAIRS), PAIRS), []
-    for name, repeat in made.processes():
-        order.append((name, repeat))
-        times = {(c.mode, c.batch_size): 1e-6 * float(np.exp(rng.normal(0, 0.3))) for c in CASES}
-        if (name, repeat) in stopped:
-            made.stopped(name, repeat, lasts())
-        else:
-            made.note(name, repeat, lasts(), {} if name in fails else times)
-    if not stopped:
-        assert are_neighbours(order)
-    return order, made
+def paired(budget_s, lasts=lambda _: 2.0, **how):
+    """Return the processes of a plan of four pairs, each of which takes ``lasts(name)``."""
+    the_plan = plan(NAMES, budget_s=budget_s, seed=0, pairs=PAIRS)
+    return run(the_plan, dict.fromkeys(NAMES, 0.3), lasts, pairs=PAIRS, **how)
 
 
 def are_neighbours(order):
@@ -288,16 +262,19 @@ def test_a_pair_is_one_kernel_in_all_environments_and_its_sides_are_neighbours_i
 def test_no_budget_measures_one_side_alone(budget_s):
     """Processes last 1 to 3 s; kernels by themselves would end between the two sides, or run apart."""
     rng = np.random.default_rng(int(budget_s))
-    _, made = paired(budget_s, lambda: float(rng.uniform(1, 3)))
+    made, order = paired(budget_s, lambda _: float(rng.uniform(1, 3)))
+    assert are_neighbours(order)
     assert {PARTNER[name] for name, _ in made.left_out} == {name for name, _ in made.left_out}
     assert made.spent_s < budget_s + 3 + 3, "the last pair may take longer than it was taken to"
 
 
 def test_a_side_that_ends_takes_its_pair_with_it():
-    order, _ = paired(200.0)
+    _, order = paired(200.0)
+    assert are_neighbours(order)
     assert sum(repeat >= 3 for _, repeat in order) > 20
     gone = PAIRS[0][0]
-    order, _ = paired(200.0, fails=(gone,))
+    _, order = paired(200.0, fails=[(gone, repeat) for repeat in range(3)])
+    assert are_neighbours(order)
     assert not [name for name, repeat in order if repeat >= 3 and name in (gone, PARTNER[gone])]
-    order, _ = paired(200.0, stopped=[(name, 1) for name in PAIRS[0]])
+    _, order = paired(200.0, stopped=[(name, 1) for name in PAIRS[0]])
     assert Counter(name for name, _ in order if name in PAIRS[0]).total() == 3
