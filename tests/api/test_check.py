@@ -26,7 +26,6 @@ def test_a_kernel_by_name_and_a_class_as_often_as_it_is_written():
         (SoftmaxDropped, "non-conforming", "off by"),
         (ConstructorRaises, "non-conforming", "no memory on the device"),
         (AbsentKernel, "unavailable", "no driver"),
-        (lying.MemoByAddress, "non-conforming", "values: "),
         (lying.WrongInLargeBatches, "non-conforming", "values: "),
         (lying.ReturnsKeptBuffers, "non-conforming", "aliasing: "),
         (lying.OverwritesItsInputs, "non-conforming", "inputs: "),
