@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 
 class UserError(Exception):
     """Bad input. The message is one line: what is wrong and what to do."""
@@ -25,3 +28,12 @@ class KernelUnavailable(Exception):  # noqa: N818 - a state of the machine, not 
 
 class NonConforming(Exception):  # noqa: N818 - a verdict
     """A kernel that ran and is wrong; the message says which check it failed, and by how much."""
+
+
+@contextmanager
+def user_error(problem: str, advice: str = "") -> Iterator[None]:
+    """Raise UserError where the system refuses something in a block: the problem, the system's words, the advice."""
+    try:
+        yield
+    except OSError as error:
+        raise UserError(f"{problem}: {error.strerror or error}{advice}") from None
