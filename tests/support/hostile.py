@@ -1,6 +1,16 @@
-"""Hostile files: valid ones with changes that Hypothesis draws. A reader may refuse one in one short line."""
+"""Hostile files: valid ones with changes that Hypothesis draws. A reader may refuse one in one short line.
 
+While it reads, a hook of Python's audit events notes whatever else it does: imports, writing, starting processes, and
+opening what does not lie in the file's folder.
+"""
+
+import encodings.raw_unicode_escape  # what Python decodes texts with, when it meets one: pickles, byte order marks
+import encodings.unicode_escape
+import encodings.utf_8_sig  # noqa: F401
 import json
+import os
+import sys
+import threading
 from collections import Counter
 
 from hypothesis import HealthCheck, given, settings
@@ -11,15 +21,40 @@ from mlpbench.kernels.errors import ParamsError
 
 #: Examples of each format, and how long a line may be beside the file's path.
 EXAMPLES, LONGEST = 720, 600
+#: Beginnings of the names of events that no reader causes.
+FORBIDDEN = ("import", "exec", "marshal.", "pickle.", "ctypes.", "subprocess.", "socket.", "urllib.", "shutil.")
+FORBIDDEN += ("tempfile.", "os.system", "os.exec", "os.fork", "os.posix_spawn", "os.remove", "os.rename", "os.mkdir")
+_WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
+#: The thread that reads, the folder that it may open files of, and what else it did.
+_reading = {"thread": None, "folder": "", "offences": []}
+
+
+def _hook(event, arguments):
+    if _reading["thread"] != threading.get_ident():
+        return
+    offends = event.startswith(FORBIDDEN)
+    if event == "open":
+        path, _, flags = arguments
+        inside = isinstance(path, int) or os.path.realpath(path).startswith(_reading["folder"])
+        offends = not inside or flags & _WRITES
+    if offends:
+        _reading["offences"].append(f"{event} {arguments!r}"[:300])
+
+
+sys.addaudithook(_hook)  # which cannot be taken out again
 
 
 def told(reader, path):
     """Return the line with which a reader refuses a file, nothing where it reads it. Fail for anything else."""
     line = ""
+    _reading.update(thread=threading.get_ident(), folder=os.path.realpath(path.parent) + os.sep, offences=[])
     try:
         reader(path)
     except (UserError, ParamsError) as refused:
         line = str(refused)
+    finally:
+        _reading["thread"] = None
+    assert not _reading["offences"]
     assert line.isprintable(), line
     assert len(line.replace(str(path), "")) < LONGEST, line
     return line
@@ -28,6 +63,7 @@ def told(reader, path):
 def hold(path, reader, changes, change, examples=EXAMPLES):
     """Read the file that ``change`` makes of each of so many drawn ``changes``; some are read, and some refused."""
     path.write_bytes(change(None))
+    reader(path)  # it imports what it needs
     assert told(reader, path) == "", "the valid file is read"
     ends = Counter()
 
