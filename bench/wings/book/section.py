@@ -9,7 +9,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from statistics import median
-from typing import Any
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import times
@@ -315,11 +314,6 @@ def _notes(findings: Findings) -> list[str]:
     return [*notes, BOOK.sentence()] if cells else []
 
 
-def _as_data(cell: BookFinding) -> dict[str, Any]:
-    data: dict[str, Any] = words.plain(asdict(cell))
-    return data
-
-
 #: Neighbours in the bar are far apart.
 _COLOURS = {"load": SERIES[1], "initialise": SERIES[3], "infer": SERIES[0], "count": SERIES[2], REST: MUTED}
 
@@ -377,6 +371,6 @@ SECTIONS = (
         _blocks,
         answer=_answer,
         notes=_notes,
-        data={"headline.book": lambda findings: list(map(_as_data, findings.of(found)))},
+        data={"headline.book": lambda findings: [words.plain(asdict(cell)) for cell in findings.of(found)]},
     ),
 )

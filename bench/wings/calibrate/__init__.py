@@ -1,5 +1,3 @@
 """mlpbench measured by itself."""
 
-COMMANDS = {
-    "calibrate": ("command:calibrate", "Measure mlpbench itself on this machine.", "Measure"),
-}
+COMMANDS = {"calibrate": ("command:calibrate", "Measure mlpbench itself on this machine.", "Measure")}

@@ -38,8 +38,8 @@ class Clock:
         return self.now
 
 
-@pytest.mark.parametrize("name", ["planted-2", "planted-5", "planted-10"])
-@pytest.mark.parametrize("rows", [0, 1, 7])
+@pytest.mark.parametrize("name", ["planted-2", "planted-10"])
+@pytest.mark.parametrize("rows", [0, 7])
 def test_a_call_is_slower_by_its_share_of_just_this_call(monkeypatch, name, rows):
     """Whatever the call takes: twice as long is twice the spin. The end of a spin is known to half a look."""
     clock, load = Clock(), registry.load

@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.cases import Case
-from mlpbench.bench.machine.card import Card
 from mlpbench.bench.record.device import MEASURES
 from mlpbench.bench.wings.gpu import measurement as device
 from mlpbench.bench.wings.gpu.measurement import Sampler
@@ -20,7 +19,6 @@ from support.fake_cupy import DeviceArray
 from support.streams import ON_DEVICE, TO_DEVICE, TO_HOST, Stream
 
 X = np.random.default_rng(0).random((40, 2), np.float32)
-FELL = "a clock below that of the first second"
 BATCH, ROW = Case("batched", 10), Case("per_sample", 10)
 
 
@@ -185,30 +183,6 @@ def test_samples_at_a_lowered_clock_are_dropped_and_counted(world, monkeypatch):
     assert not found.times
     assert found.lost["cold"] == "the card's clock was lowered in every sample"
     assert found.lost["latency"] == found.lost["enqueue"]
-
-
-#: By what happens to a card that could run at 2,000 MHz: its clock, and NVML's reasons for it, second by second.
-CLOCKS = {
-    "idle at first": lambda at: (300 if at < 0.2 else 1900, 0),
-    "locked": lambda at: (740, 0),
-    "falling under load": lambda at: (max(1300, 1900 - 200 * at), 0x4),
-    "braked for a moment": lambda at: (600, 0x80) if 0.5 < at < 0.6 else (1900, 0),
-}
-
-
-@pytest.mark.parametrize("happens", CLOCKS)
-def test_no_clock_costs_a_case_its_device_times(world, happens):
-    nvml = SimpleNamespace(NVMLError=RuntimeError, NVML_CLOCK_SM=1)
-    nvml.nvmlDeviceGetClockInfo = lambda *_: CLOCKS[happens](world.now)[0]
-    nvml.nvmlDeviceGetCurrentClocksThrottleReasons = lambda _: CLOCKS[happens](world.now)[1]
-    card = Card(most_mhz=2000, clock=lambda: world.now, _nvml=nvml, _handle="GPU-1")
-    kernel = SimulatedKernel(world)
-    cases = [of_case(world, kernel, throttled=card.is_throttled) for _ in range(3)]
-    assert [list(case.times) for case in cases] == [list(MEASURES)] * 3
-    assert [case.times["cold"].seconds["p50"] for case in cases] == [near(50e-6)] * 3
-    assert bool(sum(case.throttled for case in cases)) == (happens == "braked for a moment")
-    told = {"falling under load": ("power cap", FELL), "braked for a moment": ("power brake", FELL)}
-    assert card.facts().slowed == told.get(happens, ())
 
 
 def test_a_queue_of_the_driver_that_is_full_makes_samples_shorter(world, monkeypatch):

@@ -95,8 +95,9 @@ def test_percentiles_are_told_where_there_are_calls_enough(tmp_path):
     run = with_calls(tmp_path, {1: called(range(1, 401), clock_ns=50), 100: called(range(1, 31))}, repeats=2)
     one, hundred = section.latencies(run.records)
     assert (one.batch_size, one.calls, one.clock_s) == (1, 800, pytest.approx(50e-9))
-    less_clock = [p.value for p in one.percentiles[:3]]
-    assert less_clock == pytest.approx([200e-6, 360e-6, 396e-6], rel=0.005)
+    assert [p.value for p in one.percentiles[:3]] == pytest.approx([200e-6, 360e-6, 396e-6], rel=0.005), (
+        "less the clock"
+    )
     assert one.percentiles[3].value is None
     assert [p.value is None for p in hundred.percentiles] == [False, True, True, True]
     text = render.render([run], "md")
@@ -209,11 +210,7 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
     monkeypatch.setattr(measurement.child, "ask", ask)
     measured, _ = started("numpy", fresh=True)
     assert [start.fresh for start in measured] == [True, False]
-    assert [set(folders) for folders in seen] == [set(measurement.CACHES)] * 2
-    assert [[*folders.values()] for folders in seen] == [
-        [[]] * len(measurement.CACHES),
-        [["code"]] * len(measurement.CACHES),
-    ]
+    assert seen == [dict.fromkeys(measurement.CACHES, files) for files in ([], ["code"])]
 
 
 def test_numba_tells_what_it_compiles():

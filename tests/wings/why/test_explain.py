@@ -33,8 +33,7 @@ def impossible(kernel):
 def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
     whole = explained(write(tmp_path))
     (kernel,) = whole.kernels
-    calls_s = (kernel.call_one_s.value, kernel.call_batch_s.value)
-    assert calls_s == pytest.approx((files.CALL_ONE, files.CALL_BATCH))
+    assert (kernel.call_one_s.value, kernel.call_batch_s.value) == pytest.approx((files.CALL_ONE, files.CALL_BATCH))
     assert kernel.fit.worst <= 0.1
     assert (kernel.fit.t0.value, kernel.fit.r_inf.value) == pytest.approx((T0, 1 / ROW), rel=1e-4)
     n_bytes = 4 * (784 * 50 + 5000 + 1000 + 160)
@@ -48,10 +47,8 @@ def test_all_parts_and_the_roof_of_every_case_are_found_and_told(tmp_path):
     cases = [("per_sample", 100), *(("batched", size) for size in SIZES)]
     assert [(share.mode, share.batch_size) for share in kernel.shares] == cases
     one, last = kernel.shares[0].verdict, kernel.shares[-1].verdict
-    assert [(verdict.binding.what, verdict.binding.roof) for verdict in (one, last)] == [
-        ("weights", "L2"),
-        ("arithmetic", "multiply-add"),
-    ]
+    binding = [(verdict.binding.what, verdict.binding.roof) for verdict in (one, last)]
+    assert binding == [("weights", "L2"), ("arithmetic", "multiply-add")]
     seconds = T0 / 10_000 + ROW
     shares = (181_440 / 200e9 / 13e-6, 90_560 / files.PEAK / seconds)
     assert (one.share, last.share) == pytest.approx(shares, rel=1e-2)
@@ -145,9 +142,6 @@ def test_arithmetic_below_what_a_refused_measurement_did_with_no_more_threads_is
     beside = evidence.read(write(tmp_path, roofs_file=files.roofs(entries)))
     assert (beside.roofs[2].disturbed, beside.roofs[2].flop_s >= peak) == (True, True)
     assert any(text.endswith(evidence.BELOW) for text in beside.missing)
-
-
-# -- what is missing
 
 
 def test_what_is_missing_is_said_with_its_reason(tmp_path):
