@@ -71,15 +71,11 @@ def test_a_hostile_name_is_inert(found, name):
     assert len(lines) == 2
     for line in lines:
         assert line.isprintable()
-        assert len(line.splitlines()) == 1
         level, properties, message = read(line)
         assert level in {"error", "warning"}
         assert set(properties) == {"title"}
         assert properties["title"].startswith(("slower: ", "undecided: "))
-        assert (
-            message.partition(", ")[0].split()[:1] == " ".join(name.split()).partition(", ")[0].split()[:1]
-            or "\x1b" in name
-        )
+        assert message.startswith(name.split()[0].partition(",")[0]) or "\x1b" in name
 
 
 @pytest.mark.parametrize("name", HOSTILE)

@@ -1,8 +1,7 @@
-"""Exports: seconds per sample, the median with its interval, under names that mean the same in every run."""
+"""`mlpbench export`: the median per sample with its interval, under names that mean the same in every run."""
 
 import json
 
-import jsonschema
 import pytest
 
 from mlpbench.bench.analysis.summary import summarize
@@ -11,25 +10,10 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.wings.ci import exports
 from support import simulate
+from support.terminal import called, complaint
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 NETWORK = "784-50-100-10 sigmoid/softmax float32, 2 threads"
-#: https://bencher.dev/bmf.json, but for what only names it.
-BMF = {
-    "type": "object",
-    "patternProperties": {
-        ".+": {
-            "type": "object",
-            "patternProperties": {
-                ".+": {
-                    "type": "object",
-                    "properties": {name: {"type": "number"} for name in ("value", "lower_value", "upper_value")},
-                    "required": ["value"],
-                }
-            },
-        }
-    },
-}
 
 
 @pytest.fixture
@@ -52,14 +36,14 @@ def cases(run):
 
 def test_bencher_gets_the_median_and_the_interval_as_bounds(run, once):
     found = exported(run)
-    jsonschema.validate(found, BMF)
     sample = cases(run)["numpy", "batched"].sample
     metric = found[f"numpy/batched/100 ({NETWORK})"]["seconds-per-sample"]
     assert metric == {"value": sample.value, "lower_value": sample.low, "upper_value": sample.high}
     assert len(found) == len(TIMES)
     assert max(map(len, found)) < 1024, "Bencher's limit of a name"
-    jsonschema.validate(found := exported(once), BMF)
-    assert found[f"numpy/batched/100 ({NETWORK})"]["seconds-per-sample"] == {"value": 2e-6}, "one repeat: no bounds"
+    assert exported(once)[f"numpy/batched/100 ({NETWORK})"]["seconds-per-sample"] == {"value": 2e-6}, (
+        "one repeat: no bounds"
+    )
 
 
 def test_github_action_benchmark_gets_an_array_of_results(run, once):
@@ -91,3 +75,36 @@ def test_records_of_one_process_are_not_a_run(run):
     records = [runs.read_run(run.path / f"numpy.{repeat}.json") for repeat in (0, 1)]
     with pytest.raises(UserError, match="bencher takes one run at a time"):
         exported(*records)
+
+
+@pytest.fixture
+def results(run, monkeypatch):
+    folder = run.path.parents[1]
+    monkeypatch.chdir(folder)
+    return "--results", folder
+
+
+@pytest.mark.parametrize("who", exports.CONSUMERS)
+def test_to_stdout_and_to_a_file(capsys, results, who):
+    status, out, err = called(capsys, "export", "--to", who, *results)
+    assert (status, err, len(json.loads(out))) == (0, "", len(TIMES))
+    assert called(capsys, "export", "--to", who, "-o", "a.json", *results) == (0, "", "wrote a.json\n")
+    assert (results[1] / "a.json").read_text() == out
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ((), "--to is missing; there are bencher, github-action-benchmark"),
+        (("--to", "bench"), "unknown --to 'bench' (did you mean bencher?); there are "),
+        (("--to", "bencher", "-o", "no/where.json"), "cannot write no/where.json: No such file or directory"),
+    ],
+)
+def test_bad_input_is_one_line(capsys, results, words, said):
+    assert complaint(*called(capsys, "export", *words, *results)).startswith(said)
+
+
+def test_uncommitted_changes_are_said(capsys, tmp_path):
+    path = simulate.write_run(tmp_path, TIMES, environment=simulate.environment(git={"dirty": True}))
+    said = called(capsys, "export", path, "--to", "bencher")[2]
+    assert said == f"warning: {path.name} was measured with uncommitted changes\n"

@@ -57,31 +57,22 @@ class Pretended:
 
 
 @pytest.fixture
-def told():
-    return []
-
-
-@pytest.fixture
-def teller(told):
-    return lambda worker, line: told.append(f"{worker}: {line}")
-
-
-@pytest.fixture
 def four(tmp_path):
     return Pretended(tmp_path / "there", {"a": "x", "b": "x", "c": "y", "d": "z"})
 
 
-def run(transport, results, teller, words=("numpy",)):
-    return carry.carry_out(transport, words, results, teller)
+def run(transport, results, told=None):
+    told = [] if told is None else told
+    return carry.carry_out(transport, ("numpy",), results, lambda worker, line: told.append(f"{worker}: {line}"))
 
 
 def contents(folder):
     return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.json") if path.parent != folder}
 
 
-def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp_path, teller):
+def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp_path):
     results = tmp_path / "results"
-    workers = run(four, results, teller)
+    workers = run(four, results)
     assert [bool(entry.runs) for entry in workers] == [True] * 4
     assert contents(results) == {
         key: value for name in four.workers for key, value in contents(four.folder / name).items()
@@ -101,10 +92,10 @@ def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp
         ({"testbox/20261124T120000Z-0123abcd/run.json": b"\x1b[31m"}, "run.json: not JSON"),
     ],
 )
-def test_a_worker_that_is_lost_is_named_and_the_others_complete(four, tmp_path, teller, told, how, said):
+def test_a_worker_that_is_lost_is_named_and_the_others_complete(four, tmp_path, how, said):
     results = tmp_path / "results"
     four.spoil["a"] = how
-    workers = run(four, results, teller)
+    workers = run(four, results, told := [])
     assert [bool(entry.runs) for entry in workers] == [False, True, True, True]
     assert said in workers[0].problem
     assert any(line.startswith("a: ") and said in line for line in told)
@@ -127,26 +118,26 @@ def test_a_worker_that_is_lost_is_named_and_the_others_complete(four, tmp_path, 
         "",
     ],
 )
-def test_a_worker_sends_files_of_its_own_run_alone_and_is_lost_otherwise(four, tmp_path, teller, name):
+def test_a_worker_sends_files_of_its_own_run_alone_and_is_lost_otherwise(four, tmp_path, name):
     results = tmp_path / "results"
     four.spoil["a"] = {name: b"{}"}
-    workers = run(four, results, teller)
+    workers = run(four, results)
     assert workers[0].problem.startswith(f"its results were not taken: {name!r} is no file of a run of testbox")
     assert [bool(entry.runs) for entry in workers] == [False, True, True, True]
     assert not [*tmp_path.rglob("outside.json"), *results.rglob("calibration.json")]
 
 
-def test_what_a_worker_says_of_itself_is_one_clean_line(four, tmp_path, teller, told):
+def test_what_a_worker_says_of_itself_is_one_clean_line(four, tmp_path):
     four.versions["a"] = "\x1b[31m9\n" * 10_000
     four.versions["c"] = "0.9"
-    workers = run(four, tmp_path / "results", teller)
+    workers = run(four, tmp_path / "results", told := [])
     assert workers[0].problem.startswith("it has mlpbench 9 9 9")
     assert workers[2].problem == f"it has mlpbench 0.9, and not {__version__}: install that there"
     assert {name for name, _ in four.asked} == {"b", "d"}, "a worker of another version takes no part"
     assert not any("\x1b" in line or "\n" in line for line in told)
 
 
-def test_without_workers_there_is_no_fleet(four, tmp_path, teller):
+def test_without_workers_there_is_no_fleet(four, tmp_path):
     four.workers = []
     with pytest.raises(UserError, match="there are no workers"):
-        run(four, tmp_path, teller)
+        run(four, tmp_path)

@@ -6,15 +6,10 @@ import os
 import shutil
 
 import pytest
-from msgspec.structs import replace
 
-from mlpbench.bench import cases as cases_
-from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.plan.plan import make_plan, profile
 from mlpbench.bench.record import runs
-from mlpbench.bench.record.plan import KernelFile
 from mlpbench.bench.wings.versions import environments
-from support import processes, simulate, venvs
+from support import simulate, venvs
 from support.processes import SIX, folder_of, measured, stoppable
 from support.terminal import complaint, contents
 
@@ -172,102 +167,39 @@ def test_where_no_key_can_be_kept_a_run_is_made_and_says_that_it_cannot_be_resum
     assert run(*SIX)[0] == 0
 
 
-#: Goes on with a run once for each of its texts, which then names a program. It tells what every call has done: what it
-#: started, imported, compiled and opened to write, and how it ended. The kernels are not asked: that starts processes.
-DRIVER = """
-import contextlib, io, json, os, sys
-from pathlib import Path
-
-from mlpbench.bench.cli.app import main
-from mlpbench.bench.plan import probe
-
-file, hostile = Path(sys.argv[1]), sys.argv[2]
-sound, seen = json.loads(file.read_text()), []
-probe.probe_all = lambda names, *_: [probe.Probed(name, "numpy", "cpu", "1", None) for name in names]
-
-
-def watch(event, words):
-    if event in ("subprocess.Popen", "os.posix_spawn", "os.exec", "os.system", "os.fork"):
-        seen.append(["started", str(words[:2])])
-    elif event == "exec" and hostile in str(getattr(words[0], "co_filename", "")):
-        seen.append(["imported", hostile])
-    elif event == "open" and isinstance(words[2], int) and words[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT):
-        seen.append(["written", str(words[0])])
-
-
 def texts(value, place=()):
+    """Yield the place of each text in a document."""
     if isinstance(value, str):
         yield place
-    elif isinstance(value, (dict, list)):
-        pairs = value.items() if isinstance(value, dict) else enumerate(value)
-        for name, member in list(pairs):
+    elif isinstance(value, dict | list):
+        for name, member in value.items() if isinstance(value, dict) else enumerate(value):
             yield from texts(member, (*place, name))
 
 
-def resume():
-    said = io.StringIO()
-    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        try:
-            main(["--no-settings", "run", "--resume", str(file.parent), "--dry-run"])
-        except SystemExit as ended:
-            return ended.code, said.getvalue()
-
-
-resume()  # what is imported, and looked at once, is so by then
-sys.addaudithook(watch)
-for place in [(), *texts(sound)]:
-    content = json.loads(json.dumps(sound))
-    if place:
-        *outer, last = place
-        member = content
-        for name in outer:
-            member = member[name]
-        member[last] = hostile
-    file.write_text(json.dumps(content))
-    seen.clear()
-    status, said = resume()
-    print(json.dumps({"place": place, "seen": list(seen), "status": status, "said": said}))
-"""
 #: What is started, opened or given to pytest.
 SEALED = {"run_id", "command", "kernels", "clock", "files", "env", "options", "seal"}
 
 
-@pytest.fixture
-def stopped(tmp_path):
-    """Return the file of a run that has stopped before its first process."""
-    mine = tmp_path / "mine.py"
+def test_no_text_of_a_plan_is_started_imported_or_written_to(run, tmp_path, hostile, monkeypatch):
+    """A program stands in place of each text of the plan in turn."""
+    (program, ran), mine = hostile, tmp_path / "mine.py"
     mine.write_text("def fast(x, weights, biases):\n    return x\n")
-    plan = make_plan(
-        profile("smoke"),
-        ["numpy", "mine.fast"],
-        [cases_.Case("batched", 10)],
-        repeats=2,
-        seed=1,
-        threads=1,
-        command=["mlpbench", "run", "numpy", "--profile", "smoke"],
-        commit=None,
-        clock=["--p99=5ms", "--cold"],
-    )
-    given = KernelFile(str(mine), "fast", hashlib.sha256(mine.read_bytes()).hexdigest())
-    plan = replace(plan, files={"mine.fast": given})
-    return processes.open_run(tmp_path / "results", plan, Workload(Options(data="random"), rows=20)) / "run.json"
-
-
-def test_no_text_of_a_plan_is_started_imported_or_written_to(stopped, tmp_path):
-    program = tmp_path / "evil.py"
-    program.write_text(f"#!/bin/sh\n''':'\ntouch {tmp_path}/ran\nexit\n'''\nopen('{tmp_path}/imported', 'w')\n")
-    program.chmod(0o755)
-    text = program.read_text()
-    ran = processes.python("-c", DRIVER, stopped, program, cwd=tmp_path)
-    assert ran.returncode == 0, ran.stderr
-    told = [json.loads(line) for line in ran.stdout.splitlines()]
-    assert told[0]["status"] == 0, told[0]
-    assert len(told) > 60
-    for one in told[1:]:
-        assert one["seen"] == [], one
-        if SEALED & {str(name) for name in one["place"]} and "environment" not in one["place"]:
-            assert one["status"] == 2, one
-            assert one["said"].count("\n") == 1, one
-    assert program.read_text() == text
-    assert not (tmp_path / "ran").exists()
-    assert not (tmp_path / "imported").exists()
+    run("numpy", f"{mine}:fast", *SIX[2:], "--p99", "5ms", stop_after=1)
+    file = folder_of(tmp_path) / "run.json"
+    sound, text = file.read_text(), program.read_text()
+    places = list(texts(json.loads(sound)))
+    assert len(places) > 60
+    assert run("--resume", "--dry-run")[0] == 0
+    monkeypatch.setattr("subprocess.Popen", lambda *words, **_: pytest.fail(f"started: {words}"))
+    before = contents(tmp_path)
+    for *outer, last in places:
+        member = content = json.loads(sound)
+        for name in outer:
+            member = member[name]
+        member[last] = str(program)
+        file.write_text(json.dumps(content))
+        found = run("--resume", file.parent, "--dry-run")
+        if SEALED & {*map(str, outer), last} and "environment" not in outer:
+            complaint(*found)
+    file.write_text(sound)
+    assert (contents(tmp_path), program.read_text(), ran()) == (before, text, [])

@@ -45,39 +45,25 @@ def test_requirements_are_named_by_what_was_installed(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("typed", "expected"),
+    ("inside", "typed", "expected"),
     [
-        (("main", "HEAD"), "both sides are main, commit "),
-        (("main", "numpy==2.4.*"), "main is a commit of the repository here, and numpy==2.4.* a requirement"),
-        (("numpy==2.3", "HEAD~1"), "'numpy==2.3' is a requirement, and "),
-        (("gone", "HEAD"), "HEAD is a commit of the repository here, and gone a requirement"),
-        (
-            ("gone", "lost"),
-            "gone and lost are no commits that the repository here has, and as requirements two packages",
-        ),
-        (("no such ref", "HEAD"), "'no such ref' is neither a commit of the repository here nor a requirement"),
-        (("--all", "HEAD"), "'--all' is neither"),
+        (True, "main HEAD", "both sides are main, commit "),
+        (True, "main numpy==2.4.*", "main is a commit of the repository here, and numpy==2.4.* a requirement"),
+        (True, "numpy==2.3 HEAD~1", "'numpy==2.3' is a requirement, and "),
+        (True, "gone HEAD", "HEAD is a commit of the repository here, and gone a requirement"),
+        (True, "gone lost", "gone and lost are no commits that the repository here has, and as requirements two"),
+        (True, "no/ref/ HEAD", "'no/ref/' is neither a commit of the repository here nor a requirement"),
+        (True, "--all HEAD", "'--all' is neither"),
+        (False, "main HEAD", "main and HEAD are no commits of a git repository, which this folder is not in"),
+        (False, "numpy numpy", "both sides are numpy: nothing to compare"),
+        (False, "numpy==2.3 numba==0.61", "as requirements two packages"),
+        (False, "numpy== numpy", "'numpy==' is neither a commit (this folder is in no git repository) nor a requirem"),
+        (False, "./here numpy", "'./here' is neither"),
     ],
 )
-def test_in_a_repository_what_is_unclear_is_refused(repository, typed, expected):
-    with pytest.raises(UserError) as error:
-        versions.tell_apart(typed, repository)
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("typed", "expected"),
-    [
-        (("main", "HEAD"), "main and HEAD are no commits of a git repository, which this folder is not in"),
-        (("numpy", "numpy"), "both sides are numpy: nothing to compare"),
-        (("numpy==2.3", "numba==0.61"), "as requirements two packages"),
-        (("numpy==", "numpy"), "'numpy==' is neither a commit (this folder is in no git repository) nor a requirement"),
-        (("./here", "numpy"), "'./here' is neither"),
-    ],
-)
-def test_outside_of_a_repository_too(tmp_path, monkeypatch, typed, expected):
+def test_what_is_unclear_is_refused(repository, tmp_path, monkeypatch, inside, typed, expected):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     with pytest.raises(UserError) as error:
-        versions.tell_apart(typed, tmp_path)
+        versions.tell_apart(typed.split(), repository if inside else tmp_path)
     assert expected in str(error.value)
+    assert "\n" not in str(error.value)
