@@ -1,7 +1,9 @@
-"""Clusters of Dask whose workers, or whose scheduler, send what is no answer: it is named, and none of it is run."""
+"""Clusters of Dask: a real one, and one whose workers and scheduler send what is no answer: none of it is run."""
 
 import json
+import os
 import pickle
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet import dask
 from support.processes import wait_until
 from support.terminal import typed, variables
@@ -117,3 +120,61 @@ def test_an_address_where_no_scheduler_answers_is_one_line(address, said, monkey
         dask.Cluster(address)
     assert "\n" not in str(error.value)
     assert pickle.loads(pickle.dumps(Path)) is Path, "pickles of this process are read again"
+
+
+#: One kernel, two cases, one process: some seconds.
+RUN = ("numpy", "--profile", "smoke", "--batch-size", "1", "--repeats", "1")
+
+
+@pytest.fixture
+def cluster(tmp_path, quicker):
+    """Start a scheduler and two workers, as a cluster has them; return its address and what starts one more."""
+    started = []
+
+    def start(*words):
+        command = [sys.executable, "-m", *words]
+        with (tmp_path / f"{len(started)}.log").open("w") as log:
+            env = variables(PYTHONPATH=quicker)
+            started.append(subprocess.Popen(command, cwd=tmp_path, env=env, stdout=log, stderr=log))
+        return started[-1]
+
+    start("distributed.cli.dask_scheduler", "--port", "0", "--no-dashboard", "--scheduler-file", "scheduler.json")
+    file = tmp_path / "scheduler.json"
+    wait_until(lambda: file.exists() and file.stat().st_size, "the scheduler to start")
+    address = json.loads(file.read_text())["address"]
+
+    def worker():
+        return start("distributed.cli.dask_worker", address, "--nthreads", "1", "--no-nanny", "--no-dashboard")
+
+    yield address, worker
+    for process in started:
+        process.kill()
+        process.wait()
+
+
+@pytest.mark.heavy
+def test_workers_of_dask_one_of_which_dies(cluster, tmp_path, quicker):
+    """The one that dies is named, the other completes."""
+    address, worker = cluster
+    worker(), worker()
+    results = tmp_path / "results"
+    wait_until(lambda: len(_workers(address)) == 2, "two workers")
+    command = [sys.executable, "-m", "mlpbench", "fleet", "--dask", address, "--results", str(results), *RUN]
+    pipes = {"stderr": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, env=variables(PYTHONPATH=quicker), **pipes)
+    first = next(line for line in running.stderr if " starts on " in line).partition(": starts on")[0]
+    os.kill(_workers(address)[first], signal.SIGKILL)
+    _, err = running.communicate(timeout=120)
+    assert running.returncode == 1, err
+    assert f"{first} has no results: lost: " in err
+    (run,) = runs.find_runs(results)
+    assert all(record.kernel == "numpy" for record in runs.read_run(run).records)
+    assert list(results.glob("fleet-*.md"))
+
+
+def _workers(address):
+    """Return the process of each worker by its address."""
+    import distributed
+
+    with distributed.Client(address, set_as_default=False) as client:
+        return client.run(os.getpid)

@@ -10,6 +10,7 @@ from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet.merge import merge
 from support import simulate
+from support.terminal import called
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 
@@ -97,6 +98,18 @@ def test_a_calibration_comes_along_and_never_replaces_another(there, tmp_path):
     (note,) = merge(there, results).notes
     assert "another calibration" in note
     assert (results / "testbox" / "calibration.json").read_text() == calibration()
+
+
+def test_the_command_prints_what_is_new(there, tmp_path, capsys):
+    words = ("merge", there[1], "--results", tmp_path / "all")
+    run = runs.find_runs(there[1])[0]
+    said = called(capsys, *words)
+    assert said == (0, f"{tmp_path}/all/bigbox/{run.name}\n", f"1 run added to {tmp_path}/all, 0 there already\n")
+    (run.parent / "calibration.json").write_text(calibration("bigbox"))
+    status, out, err = called(capsys, *words)
+    assert (status, out) == (0, "")
+    assert err.startswith("the calibration of bigbox was added: ")
+    assert err.endswith(f"0 runs and 1 calibration added to {tmp_path}/all, 1 there already\n")
 
 
 def large(path):

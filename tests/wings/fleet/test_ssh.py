@@ -1,13 +1,22 @@
-"""The list of hosts: what it may say, and one line for what it may not."""
+"""Hosts by SSH: what their list may say, what a stranger answers, and one that sshd lets in."""
 
+import getpass
 import os
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet import ssh
 from mlpbench.bench.wings.fleet.ssh import Host
 from mlpbench.bench.wings.fleet.worker import Request, WorkerLost
+from support.processes import wait_until
+from support.terminal import typed
 
 
 def test_a_list_of_hosts(tmp_path):
@@ -110,3 +119,64 @@ def test_without_ssh_it_says_what_is_missing(hosts, monkeypatch):
     monkeypatch.setenv("PATH", str(hosts.parent))
     with pytest.raises(UserError, match="need the program ssh"):
         ssh.Hosts(hosts)
+
+
+#: One kernel, two cases, one process: some seconds.
+RUN = ("numpy", "--profile", "smoke", "--batch-size", "1", "--repeats", "1")
+
+
+@pytest.fixture
+def sshd(tmp_path):
+    """Start an sshd on the loopback address that lets one key in; return its port, the key and its known hosts."""
+    server = shutil.which("sshd") or shutil.which("sshd", path="/usr/sbin")
+    if server is None:
+        pytest.skip("sshd is not installed (Debian: openssh-server)")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    for name in ("host", "user"):
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / name], check=True)
+    shutil.copy(tmp_path / "user.pub", tmp_path / "authorized")
+    (tmp_path / "known").write_text(f"[127.0.0.1]:{port} {(tmp_path / 'host.pub').read_text()}")
+    (tmp_path / "config").write_text(
+        f"Port {port}\nListenAddress 127.0.0.1\nHostKey {tmp_path}/host\nAuthorizedKeysFile {tmp_path}/authorized\n"
+        "StrictModes no\nUsePAM no\nPidFile none\nPasswordAuthentication no\n"
+    )
+    if os.getuid() == 0:
+        Path("/run/sshd").mkdir(exist_ok=True)
+    with (tmp_path / "sshd.log").open("w") as log:
+        process = subprocess.Popen([server, "-D", "-e", "-f", tmp_path / "config"], stderr=log)
+    wait_until(lambda: "listening" in (tmp_path / "sshd.log").read_text(), "sshd to listen")
+    yield port
+    process.kill()
+    process.wait()
+
+
+@pytest.mark.heavy
+def test_a_host_by_ssh_and_one_that_does_not_answer(sshd, tmp_path, quicker):
+    results, python = tmp_path / "results", tmp_path / "python"
+    # What the host's environment sets up at a login is not this test's.
+    python.write_text(f"#!/bin/sh\nexport PYTHONPATH='{quicker}'\nexec {sys.executable} \"$@\"\n")
+    python.chmod(0o755)
+    # The user's own configuration of ssh, which no test can put where ssh looks for it.
+    (tmp_path / "ssh_config").write_text(
+        f"Host *\nUser {getpass.getuser()}\nIdentityFile {tmp_path}/user\nUserKnownHostsFile {tmp_path}/known\n"
+        f"HostName 127.0.0.1\nHost gone\nPort 1\nHost *\nPort {sshd}\n"
+    )
+    program = tmp_path / "bin" / "ssh"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\nexec {shutil.which("ssh")} -F {tmp_path}/ssh_config "$@"\n')
+    program.chmod(0o755)
+    (tmp_path / "hosts.toml").write_text(
+        f'[hosts.here]\naddress = "epyc"\npython = "{python}"\n'
+        '[hosts.bare]\naddress = "epyc"\npython = "/nowhere/python"\n[hosts.gone]\naddress = "gone"\n'
+    )
+    variables = {"PYTHONPATH": quicker, "PATH": f"{program.parent}{os.pathsep}{os.environ['PATH']}"}
+    ran = typed("fleet", "--ssh", "hosts.toml", "--results", results, *RUN, cwd=tmp_path, **variables)
+    assert ran.returncode == 1, ran.stderr
+    assert "here: numpy 1/1: " in ran.stderr, "what a run says is told while it runs"
+    assert "gone has no results: not reached: gone: " in ran.stderr
+    assert "bare has no results: not reached: " in ran.stderr
+    (run,) = runs.find_runs(results)
+    assert runs.read_run(run).records[0].kernel == "numpy"
+    assert "Traceback" not in ran.stderr
