@@ -77,8 +77,9 @@ def _points(runs: Sequence[Run], consumer: str) -> Points:
     if len({run.path.resolve() for run in runs}) < len(runs):
         raise UserError("nothing to export: a run is named twice, name each once")
     points = {_name(run, case): (run, case) for run, case in cases}
-    # Records of one process are runs of their own: their cases have one name.
-    if len({invocation(run) for run in runs}) > 1 or len(points) < len(cases):
+    # All settings of a sweep share a folder. Records of one process are runs of their own: their cases have one name.
+    folders = {(run.path.parent if run.plan and run.plan.sweep else run.path).resolve() for run in runs}
+    if len(folders) > 1 or len(points) < len(cases):
         raise UserError(f"{consumer} takes one run at a time: name one")
     return points
 
@@ -89,11 +90,6 @@ def _name(run: Run, case: CaseSummary) -> str:
     threads = words.things(record.threads, "thread") if record.threads else "threads unknown"
     network = f"{record.spec}, {threads}" + (f", env {env}" if env else "")
     return f"{case.kernel}/{case.mode}/{case.batch_size} ({network})"
-
-
-def invocation(run: Run) -> Path:
-    """Return the folder that all settings of a sweep share; of an ordinary run its own."""
-    return run.path.parent.resolve() if run.plan and run.plan.sweep else run.path.resolve()
 
 
 def _bencher(points: Points) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.untrusted import NAME, clean_text
 from mlpbench.bench.wings.fleet.merge import merge
-from mlpbench.bench.wings.fleet.worker import FINISHED, Answer, Request, WorkerLost
+from mlpbench.bench.wings.fleet.worker import Answer, Request, WorkerLost
 
 
 class Transport(Protocol):
@@ -94,7 +94,7 @@ def _answer(transport: Transport, worker: Worker, words: Sequence[str], tell: Ca
         answer = transport.ask(worker.name, Request(tuple(words), suffix), tell)
     except WorkerLost as lost:
         raise WorkerLost(f"lost: {lost}") from None
-    if answer.status not in FINISHED:
+    if answer.status not in (0, 1):  # with 1 a kernel failed, and its result says why
         last = next((line for line in reversed(answer.said) if line.strip()), "it said nothing")
         raise WorkerLost(f"the run ended with exit status {answer.status}: {last}")
     return answer

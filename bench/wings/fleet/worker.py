@@ -22,10 +22,6 @@ from mlpbench.bench.record.fields import Name, Text
 
 #: Lines of what a run said at its end that an answer holds.
 TAIL = 20
-#: Exit statuses of a run that came to its end; with 1 a kernel failed, and its result says why.
-FINISHED = (0, 1)
-#: The exit status of one that could not begin.
-FAILED = 2
 
 
 class WorkerLost(Exception):  # noqa: N818 - no mistake of ours, but what became of a worker
@@ -97,7 +93,7 @@ def main() -> None:
     try:
         content = execute(request) if request.words else _answer(0, (), {})
     except (OSError, UserError) as error:
-        content = _answer(FAILED, [str(error)], {})
+        content = _answer(2, [str(error)], {})
     with os.fdopen(os.dup(sys.stdout.fileno()), "wb") as stdout:
         stdout.write(msgspec.msgpack.encode(content))
 

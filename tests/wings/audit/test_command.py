@@ -40,17 +40,13 @@ def test_a_kernel_that_passes_has_a_line_for_each_check(tmp_path):
     assert all(verdict != REFUSED for verdict, _ in found.values())
 
 
-@pytest.mark.parametrize("check", sorted(CHECKS.keys() & BY_TIME - {"wait"}))
-def test_what_rests_on_a_time_is_refused_by_two_processes_and_one_decides_nothing(tmp_path, check):
-    assert said(tmp_path / "one", [check], [])[check] == (NOT_CHECKED, f"one process of 2 says: {check} is off")
-    assert said(tmp_path / "two", [check], [check])[check] == (REFUSED, f"{check} is off")
-
-
-@pytest.mark.parametrize("check", sorted(CHECKS.keys() - BY_TIME))
-def test_what_is_wrong_is_refused_by_one(tmp_path, check):
-    found = said(tmp_path, [], [check])
-    assert found[check] == (REFUSED, f"{check} is off")
-    assert [verdict for verdict, _ in found.values()].count(REFUSED) == 1
+@pytest.mark.parametrize("check", sorted(CHECKS.keys() - {"wait"}))
+def test_what_rests_on_a_time_is_refused_by_two_processes_and_all_else_by_one(tmp_path, check):
+    undecided = (NOT_CHECKED, f"one process of 2 says: {check} is off")
+    by_one, by_two = said(tmp_path / "one", [], [check]), said(tmp_path / "two", [check], [check])
+    assert by_one[check] == (undecided if check in BY_TIME else by_two[check])
+    assert by_two[check] == (REFUSED, f"{check} is off")
+    assert [verdict for verdict, _ in by_two.values()].count(REFUSED) == 1
 
 
 def test_a_kernel_that_was_not_timed_has_one_line(tmp_path):

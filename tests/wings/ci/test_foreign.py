@@ -7,7 +7,6 @@ import pytest
 from pytest_benchmark.stats import Stats
 
 import mlpbench
-from mlpbench.bench.record.untrusted import MAX_BYTES
 from support import simulate
 from support.terminal import called
 
@@ -134,16 +133,12 @@ STATS = '{"benchmarks": [{"name": "a", "stats": %s}]}'
     ("content", "said"),
     [
         ("{", "not JSON"),
-        ("[]", "expected an object"),
         ("{}", "no record"),
-        ("[" * 10_000, "nested deeper"),
         ('{"benchmarks": []}', "no benchmark in it"),
         ('{"benchmarks": [{"name": "a"}]}', r"benchmarks\[0\]: Object missing required field `stats`"),
         ('{"benchmarks": [{"name": 1, "stats": {}}]}', "name: Expected `str`"),
         (STATS % '{"median": -1}', "median: Expected `float` >= "),
-        (STATS % '{"median": "x"}', "median: Expected `float`"),
         (None, "no run"),
-        (" " * (MAX_BYTES + 1), "larger than"),
     ],
 )
 def test_a_file_that_is_none_is_one_line(write, tmp_path, content, said):

@@ -48,8 +48,6 @@ class Handler(BaseHTTPRequestHandler):
         match how:
             case "missing":
                 self.send_error(404)
-            case "busy":
-                self.send_error(503)
             case "corrupt":
                 self.answer(bytes([data[0] ^ 1]) + data[1:])
             case "repacked":
@@ -150,7 +148,6 @@ def test_next_mirror_is_tried(server, tmp_path, bad):
     ("mirror", "words"),
     [
         ("missing", "HTTP 404"),
-        ("busy", "HTTP 503"),
         ("corrupt", "wrong content (its SHA-256"),
         ("cut", "wrong content (its SHA-256"),
         ("silent", "no answer in time"),
