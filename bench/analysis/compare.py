@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from statistics import median
 from typing import Any, NamedTuple
 
 from mlpbench.bench import words
@@ -19,6 +20,7 @@ from mlpbench.bench.analysis.summary import USUAL_WANDER, learnt_wander
 from mlpbench.bench.analysis.times import CaseTimes
 from mlpbench.bench.cases import AXES, Setting
 from mlpbench.bench.errors import NothingComparable
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
@@ -93,6 +95,8 @@ class Comparison:
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
     smallest_slowdown: str | None = None
+    #: Seconds that one more repeat of both sides takes, None where the files do not say.
+    repeat_s: float | None = None
 
     @property
     def slower(self) -> tuple[Row, ...]:
@@ -141,7 +145,10 @@ class Comparison:
 
     def _what_would_decide(self) -> str:
         needed = [row.repeats_needed for row in self.undecided]
-        ways = [f"{max(filter(None, needed)):,} repeats"] if any(needed) else []
+        most = max(filter(None, needed), default=0)
+        more_s = (most - min(row.speedup.n for row in self.undecided)) * (self.repeat_s or 0.0)
+        more = f"about {max(1, math.ceil(more_s / 60)):,} more minutes" if more_s else f"{most:,} repeats"
+        ways = [more] if most else []
         if None in needed:
             single = all(row.speedup.n == 1 for row in self.undecided)
             quieter = self.paired or all(math.isnan(row.speedup.low) for row in self.undecided)
@@ -197,8 +204,11 @@ def compare(
     marked = tuple(dict.fromkeys(side.kernel for case in cases for side in case[:2] if side.unchecked))
     problems = (f"{run.id}: {it}" for run in runs.values() for it in (*run.problems, *run.damaged, *run.contradictions))
     unchecked = [f"{', '.join(marked)}{MARK} {UNCHECKED}"] if marked else []
+    records = {record.path: record for case in cases for side in case[:2] for record, _ in side.sources}.values()
+    lasted = grouped(((record.path.parent, record.kernel), record.ran.took_s) for record in records if record.ran)
     return replace(
         comparison,
+        repeat_s=sum(map(median, lasted.values())) if all(record.ran for record in records) else None,
         unmatched=tuple(unmatched),
         differences=tuple(unequal),
         notes=(*problems, *unchecked, *comparison.notes),

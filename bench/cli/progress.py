@@ -15,6 +15,7 @@ from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
 from mlpbench.bench.run import process, seal
 from mlpbench.bench.run.process import Outcome
+from mlpbench.kernels import registry
 
 
 def say_what_comes(planned: Planned, *, verbose: bool) -> None:
@@ -66,7 +67,12 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
             yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
-        yield from (f"{kernel} is skipped{setting}: {reason}" for kernel, reason in part.plan.skipped.items())
+        # Where no library of any is installed, one line says what brings them all.
+        every, skipped = set(registry.peers()), part.plan.skipped
+        if none := bool(every) and every <= skipped.keys():
+            yield f"no peer is installed{setting}: pip install -e '.[peers]'"
+        left = {kernel: reason for kernel, reason in skipped.items() if not (none and kernel in every)}
+        yield from (f"{kernel} is skipped{setting}: {reason}" for kernel, reason in left.items())
 
 
 @contextmanager

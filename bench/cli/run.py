@@ -11,6 +11,7 @@ from mlpbench.bench.api.run import Carried
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.cli.progress import hint, say_what_comes, shown
 from mlpbench.bench.cli.report import name_left_out, print_end, tell, tell_doubts, write_reports
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import OPTIONS, Request
 from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
@@ -108,8 +109,11 @@ def _tell_interrupted(folder: Path, *, verbose: bool, as_json: bool) -> None:
 
 def _write(document: Document, folder: Path, *, as_json: bool) -> None:
     """Write the reports, and say where they are and what comes next."""
-    with console.working("making the page"):
-        written = write_reports(document, folder)
+    try:
+        with console.working("making the page"):
+            written = write_reports(document, folder)
+    except UserError as error:
+        raise UserError(f"{error}; all records are kept in {folder}, and `mlpbench report` shows them") from None
     names = "".join(f", {path.name}" for path in written)
     done = sum(len(run.records) for run in document.runs)
     console.say(f"wrote {words.things(done, 'result file')}{names} to {folder}")

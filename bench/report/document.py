@@ -13,6 +13,7 @@ from importlib import import_module
 from pkgutil import iter_modules
 from typing import Any, TypeVar, cast
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import headline
 from mlpbench.bench.analysis.headline import Headline, Overview
 from mlpbench.bench.analysis.judge import Judged
@@ -206,7 +207,12 @@ def heading(findings: Findings) -> Headline:
     answer = next(iter(findings.of(answers).values()), None) or None
     finding = headline.find(findings.cases, titles, answer)
     notes = [note for part in registered() if part.notes for note in part.notes(findings)]
-    return replace(finding, remarks=[*finding.remarks, *notes])
+    timed = [record for run in findings.runs for record in run.records if record.cases]
+    machines = [(record.threads, record.environment.machine) for record in timed]
+    threads = {(given, len(there.affinity or ()) or there.logical_cpus) for given, there in machines}
+    given, there = threads.pop() if len(threads) == 1 else (None, None)
+    fewer = f" Measured with {given} of {words.things(there, 'thread')}." if given and there and given != there else ""
+    return replace(finding, lead=finding.lead + fewer, remarks=[*finding.remarks, *notes])
 
 
 def interval(value: Estimate | Ratio) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import json
 import math
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -254,6 +255,9 @@ def test_an_undecided_case_says_how_many_repeats_would_tell(tmp_path):
     assert min(needed) > 3
     assert all(row.repeats_needed is None for row in found.rows if row.verdict != "undecided")
     assert found.conclusion.endswith(f"To decide the rest: {max(needed):,} repeats.")
+    minutes = math.ceil((max(needed) - min(row.speedup.n for row in found.undecided)) * 40 / 60)
+    timed = replace(found, repeat_s=40.0)
+    assert timed.conclusion.endswith(f"To decide the rest: about {minutes} more minutes.")
     assert {row.repeats_needed for row in compare(*sides_of(tmp_path / "b", **noisy), level=NO_WANDER).rows} == {None}
     wandering = compare(*sides_of(tmp_path / "d"), 0.05, level=Wander(0.05, 4.0))
     assert wandering.conclusion.endswith("To decide the rest: both sides in one run.")

@@ -16,6 +16,7 @@ from rich.progress import Progress
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.cli import console
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan import probe
 from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
@@ -343,3 +344,19 @@ def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
     assert "interrupted: 12 of 12 processes finished, kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]
+
+
+def test_where_no_peer_is_installed_one_line_says_what_brings_them_all(capsys, tmp_path, here):
+    here(peers=("absent", "gone"), numpy=NumpyKernel, absent=AbsentKernel, gone=AbsentKernel)
+    status, _, err = called(capsys, "run", "--peers", "--profile", "smoke", "--dry-run", "--results", tmp_path)
+    assert (status, "is skipped" in err) == (0, False)
+    assert "no peer is installed: pip install -e '.[peers]'" in err
+
+
+def test_reports_that_cannot_be_written_cost_no_record(capsys, tmp_path, here, monkeypatch):
+    here(numpy=NumpyKernel)
+    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda *_: (_ for _ in ()).throw(UserError("full")))
+    words = ("run", "numpy", "--profile", "smoke", "--batch-size", "10", "--results", tmp_path)
+    status, _, err = called(capsys, *words)
+    assert (status, "\nmlpbench: full; all records are kept in " in err) == (2, True)
+    assert len(list(tmp_path.rglob("numpy.0.json"))) == 1

@@ -68,10 +68,10 @@ def test_a_run_is_judged_once_for_all_sections_and_formats(tmp_path, monkeypatch
 def test_all_say_the_same_finding(reports):
     fastest = "Fastest: numba, 1.00 µs per sample in batches of 100."
     gains = "Batching makes every kernel faster: numpy most, 9.00x (8.79 to 9.21); numba least, 6.00x (5.86 to 6.14)."
-    lead = f"{fastest} {gains}"
+    lead = f"{fastest} {gains} Measured with 2 of 4 threads."
     assert json.loads(reports.text("exact", "json"))["headline"]["lead"] == lead
     assert f"**{lead}**" in reports.text("exact")
-    heading = " ".join(f"<span>{sentence}</span>" for sentence in (fastest, gains))
+    heading = " ".join(f"<span>{sentence}</span>" for sentence in (fastest, gains, "Measured with 2 of 4 threads."))
     assert f"<h1>{heading} </h1>" in reports.text("exact", "html").replace("\xa0", " ")
 
 
