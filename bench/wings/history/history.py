@@ -29,6 +29,9 @@ from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import fastest_looks
 from mlpbench.bench.wings.history import change_points
 
+#: A page reads so many runs again, the newest; `mlpbench history` reads them all.
+NEWEST = 30
+
 
 @dataclass(frozen=True)
 class Level:

@@ -12,8 +12,6 @@ from mlpbench.bench.wings.history import history
 from mlpbench.bench.wings.history.history import Level, RunLevels
 
 NAME = "index.html"
-#: A page reads so many runs again.
-NEWEST = 30
 #: By machine and by what was computed: each run with its fastest time.
 Fastest = Mapping[tuple[str, tuple[str, ...]], Sequence[tuple[str, float]]]
 _HEADS = ("run", "machine", "computed", "fastest", "what batching gains", "fastest time, run by run")
@@ -39,15 +37,15 @@ tr {{ display: block; padding: 10px 0; border-bottom: 1px solid #8886; }} }}
 def write(results: Path) -> None:
     """Write the page over the one before it. Raises UserError where it cannot be written."""
     paths = runs.find_runs(results)
-    of_runs = [(path, levels) for path in paths[:NEWEST] for levels in history.levels_of(path)]
+    of_runs = [(path, levels) for path in paths[: history.NEWEST] for levels in history.levels_of(path)]
     fastest = grouped(
         ((path.parent.name, run.levels[0].task), (run.run, _best(run).sample_s))
         for path, run in reversed(of_runs)
         if run.levels
     )
     rows = (_row(path.relative_to(results), levels, fastest, results) for path, levels in of_runs)
-    older = len(paths) - NEWEST
-    title = words.things(len(paths), "run") + (f", the newest {NEWEST} of them" if older > 0 else "")
+    older = len(paths) - history.NEWEST
+    title = words.things(len(paths), "run") + (f", the newest {history.NEWEST} of them" if older > 0 else "")
     heads = "".join(f"<th>{head}</th>" for head in _HEADS)
     write_document(results / NAME, _PAGE.format(title=title, heads=heads, rows="\n".join(rows)))
 

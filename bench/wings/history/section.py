@@ -21,10 +21,6 @@ _READING = (
 )
 
 
-#: A page reads so many runs of the machine again, the newest; `mlpbench history` reads them all.
-MOST_RUNS = 30
-
-
 def blocks(past: History, run: str, kernels: Sequence[str]) -> tuple[Block, ...]:
     """Return the section on the series that ``run`` is part of; nothing where they are too short to show a change.
 
@@ -91,7 +87,7 @@ def _past(findings: Findings) -> tuple[Block, ...]:
     if findings.several or not run.path.is_dir() or len(list(folder.glob("*/run.json"))) <= LEAST:
         return ()
     try:
-        return blocks(history.find(folder, latest=MOST_RUNS), run.id, [case.kernel for case in findings.cases])
+        return blocks(history.find(folder, latest=history.NEWEST), run.id, [case.kernel for case in findings.cases])
     except UserError as reason:  # of another run, or of the calibration: it costs no report
         return (f"{reason}.",)
 

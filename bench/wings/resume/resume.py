@@ -28,9 +28,6 @@ from mlpbench.bench.run import process
 from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 
-#: More differences than a line should have are counted.
-_MOST_NAMED = 8
-
 
 @dataclass(frozen=True)
 class Stopped:
@@ -122,9 +119,8 @@ def find(request: Request, below: str = "") -> Stopped:
             devices[answer.name] = answer.device or "cpu"
             versions[part.setting.env, answer.name] = answer.version
     if differing := list(dict.fromkeys(_differences(stopped, versions))):
-        first, more = "; ".join(differing[:_MOST_NAMED]), len(differing) - _MOST_NAMED
-        rest = f"; and {more} more" if more > 0 else ""
-        raise UserError(f"{stopped.name} cannot go on as it was: {first}{rest}; start a new run")
+        rest = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
+        raise UserError(f"{stopped.name} cannot go on as it was: {'; '.join(differing[:8])}{rest}; start a new run")
     return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
 
 

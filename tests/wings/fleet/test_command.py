@@ -12,7 +12,6 @@ from support.terminal import called
         (("fleet", "numpy"), "either --dask ADDRESS or --ssh FILE"),
         (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
         (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
-        (("fleet", "--ssh", "y", "--profil", "smoke"), "No such option: --profil"),
         (("fleet", "--ssh", "y", "numpy", "-p", "evil"), "No such option: -p"),
         (("fleet", "--ssh", "y", "numpy", "--env=x=/evil"), "--env is no option of a fleet"),
         (("fleet", "--ssh", "y", "numpy", "--repeats", "x"), "cannot read the repeats 'x'"),

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from mlpbench.bench.wings.history import pages
+from mlpbench.bench.wings.history import history, pages
 from support.runs import months
 from support.terminal import called, complaint
 
@@ -39,7 +39,7 @@ def test_a_row_for_each_run_the_newest_first(results):
 
 
 def test_older_runs_are_counted(results, monkeypatch):
-    monkeypatch.setattr(pages, "NEWEST", 2)
+    monkeypatch.setattr(history, "NEWEST", 2)
     assert len(rows(results)) == 2
     assert "<h1>5 runs, the newest 2 of them</h1>" in (results / pages.NAME).read_text()
 
