@@ -13,7 +13,6 @@ from mlpbench.bench.cli.options import AsJson, Results, Verbose
 from mlpbench.bench.machine import environment
 from mlpbench.bench.wings.history import history as histories
 from mlpbench.bench.wings.history import section
-from mlpbench.bench.wings.history.history import History
 from mlpbench.kernels import registry
 
 
@@ -49,21 +48,14 @@ def history(
     if as_json:
         console.print_json({"schema": 1, **asdict(found)})
     else:
-        _tell_history(found, verbose=verbose)
+        several = len({one.task for one in found.series}) > 1
+        title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
+        shown = section.change_table(found.changed, several=several, details=verbose)
+        console.out().print(console.report_table(shown, title, shown.caption) if found.changed else Text(title, "bold"))
+        console.out().print(Text(section.sentence(found.series), "bold"))
     for line in found.problems:
         console.say(line, "yellow")
     if slower:
         names = ", ".join(dict.fromkeys(f"{one.kernel} {one.mode} {one.batch_size}" for one in slower))
         console.say(f"slower for good by more than {100 * (fail_if_slower or 0):g}%: {names}", "bold red")
         raise typer.Exit(1)
-
-
-def _tell_history(found: History, *, verbose: bool) -> None:
-    out, several = console.out(), len({one.task for one in found.series}) > 1
-    title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
-    if found.changed:
-        shown = section.change_table(found.changed, several=several, details=verbose)
-        out.print(console.report_table(shown, title, shown.caption))
-    else:
-        out.print(Text(title, "bold"))
-    out.print(Text(section.sentence(found.series), "bold"))

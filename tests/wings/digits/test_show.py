@@ -10,10 +10,8 @@ from rich.console import Console
 from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.digits import show
-from mlpbench.kernels import reference
-from mlpbench.kernels.models.weights import load_params
-from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import HAND_WORKED, MNIST
+from support.terminal import called
 
 
 @pytest.fixture(scope="module")
@@ -82,10 +80,10 @@ def test_data_without_labels():
     assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
 
 
-def test_as_dict_is_json_and_complete(digits):
-    probabilities = reference.forward(MNIST, load_params(TRAINED_FILE, MNIST), digits.inputs("float32")[3])
-    facts = json.loads(json.dumps(show.as_dict(3, digits, probabilities.astype(np.float32))))
-    assert (facts["index"], facts["data"], facts["sha256"]) == (3, "digits", digits.sha256)
+def test_the_command_has_all_of_it_as_json(digits, capsys):
+    status, out, _ = called(capsys, "show", "3", "--json")
+    facts = json.loads(out)
+    assert (status, facts["index"], facts["data"], facts["sha256"]) == (0, 3, "digits", digits.sha256)
     assert facts["label"] == facts["answer"] == digits.labels[3]
     assert facts["right"] is True
     assert sum(facts["probabilities"]) == pytest.approx(1)

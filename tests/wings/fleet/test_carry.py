@@ -10,6 +10,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet import carry
 from mlpbench.bench.wings.fleet.worker import Answer, WorkerLost
 from support import simulate
+from support.terminal import called
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 
@@ -141,3 +142,23 @@ def test_without_workers_there_is_no_fleet(four, tmp_path):
     four.workers = []
     with pytest.raises(UserError, match="there are no workers"):
         run(four, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("merge", "nowhere"), "nowhere: no such folder"),
+        (("fleet", "numpy"), "either --dask ADDRESS or --ssh FILE"),
+        (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
+        (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
+        (("fleet", "--ssh", "y", "numpy", "-p", "evil"), "No such option: -p"),
+        (("fleet", "--ssh", "y", "numpy", "--env=x=/evil"), "--env is no option of a fleet"),
+        (("fleet", "--ssh", "y", "numpy", "--repeats", "x"), "cannot read the repeats 'x'"),
+    ],
+)
+def test_words_that_are_no_fleet_are_one_line(tmp_path, capsys, monkeypatch, words, said):
+    monkeypatch.chdir(tmp_path)
+    status, out, err = called(capsys, *words)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert said in err
+    assert not (tmp_path / "results").exists()
