@@ -34,7 +34,6 @@ from mlpbench.kernels.spec import MNIST
 
 #: Folder, beside the runs of a machine, of the runs behind its calibrations: in no list of runs.
 BELOW = "calibration"
-_NO_RECORD = "no record: a larger --budget gives it time"
 
 
 @options.requests("budget_s", "threads", "resume", "results")
@@ -118,7 +117,8 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
     times = {name: {case.at: case.by_repeat for case in found if case.kernel == name} for name in plan.kernels}
     silent = [name for name, cases in times.items() if len(cases) < len(plan.cases)]
     if silent:
-        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), _NO_RECORD)
+        no_record = "no record: a larger --budget gives it time"
+        why = next((failure.reason for failure in run.failures if failure.kernel == silent[0]), no_record)
         raise UserError(f"nothing calibrated: {silent[0]} has no times: {why}")
     slowed = {share: times[name] for name, share in planted.SLOWED.items()}
     same = [times[name] for name in planted.SAME]

@@ -96,10 +96,6 @@ def _machines(findings: Findings) -> tuple[Block, ...]:
     return (table(caption, ("kernel",), labels, rows=rows),)
 
 
-def _name(one: HeatMap, kernel: str) -> str:
-    return words.marked(kernel, kernel in one.unchecked)
-
-
 def _time(cell: Cell | None) -> str:
     return f"{words.seconds(cell.sample_s)} ({cell_text(cell)})" if cell else "not measured"
 
@@ -110,11 +106,11 @@ def _batches(findings: Findings) -> tuple[Block, ...]:
     if not maps:
         return ()
     columns = sorted({at for one in maps for at in one.columns})
-    rows = [
-        (one.run, _name(one, kernel), *(cell_text(one.cells.get((kernel, at))) for at in columns))
-        for one in maps
-        for kernel in one.kernels
-    ]
+    rows = []
+    for one in maps:
+        for kernel in one.kernels:
+            texts = (cell_text(one.cells.get((kernel, at))) for at in columns)
+            rows.append((one.run, words.marked(kernel, kernel in one.unchecked), *texts))
     caption = "Time per sample / the fastest kernel's at the same batch size, paired by repeat."
     numbers = table(caption, ("kernel",), map(column_text, columns), rows=rows, several=len(maps) > 1)
     return (Figure("heatmap", "Time relative to the fastest kernel", _READING, numbers, partial(heatmap_chart, maps)),)
@@ -141,11 +137,8 @@ def _maps(findings: Findings) -> tuple[HeatMap, ...]:
 def _as_data(one: HeatMap) -> dict[str, Any]:
     names = ("kernel", "batch_size", "fastest", "ratio")
     cells = [(cell.kernel, cell.batch_size or None, cell.fastest, interval(cell.ratio)) for cell in one.cells.values()]
-    return {
-        "run": one.run,
-        "kernels": list(one.kernels),
-        "cells": [dict(zip(names, cell, strict=True)) for cell in cells],
-    }
+    of_cells = [dict(zip(names, cell, strict=True)) for cell in cells]
+    return {"run": one.run, "kernels": list(one.kernels), "cells": of_cells}
 
 
 #: From the fastest to the slowest: cividis, the other way round. J. Nuñez, C. Anderton and R. Renslow, "Optimizing

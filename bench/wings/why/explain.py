@@ -98,14 +98,14 @@ def find(run: Judged, cases: Sequence[CaseSummary]) -> Explanation | None:
 
 def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], beside: Evidence) -> KernelExplanation:
     first = records[0]
-    roofs, no_roofs = beside.of(first), beside.no_roofs(first)
+    roofs = beside.of(first)
     small = {r.repeat: beside.small[r.kernel, r.repeat] for r in records if (r.kernel, r.repeat) in beside.small}
     calls: dict[int, dict[int, float]] = {}
     for case in batched(cases):
         for repeat, sample_s in case.by_repeat.items():
             calls.setdefault(repeat, {})[case.batch_size] = sample_s * case.batch_size
     fit = hockney.fit(calls)
-    missing = [] if fit else ["no line over batch sizes: it needs three or more of them in a process"]
+    no_line = None if fit else "no line over batch sizes: it needs three or more of them in a process"
     parts, place, reason = _attribution(first, cases, small, beside.all_of(first))
     return KernelExplanation(
         kernel=first.kernel,
@@ -117,7 +117,7 @@ def _kernel(records: Sequence[Record], cases: Sequence[CaseSummary], beside: Evi
         shares=evidence.shares(first, {case.at: case.sample.value for case in cases}, roofs),
         attribution=parts,
         weights_in=place,
-        missing=(*missing, *([no_roofs] if no_roofs else [])),
+        missing=tuple(filter(None, (no_line, beside.no_roofs(first)))),
         device=first.device or CPU,
         not_explained=reason,
         on_device=tuple(_on_device(records, roofs)) if roofs else (),
@@ -139,7 +139,7 @@ def _on_device(records: Sequence[Record], roofs: Roofs) -> Iterator[CaseShare]:
 def _attribution(
     first: Record, cases: Sequence[CaseSummary], small: Mapping[int, SmallNetworks], roofs: Mapping[int, Roofs]
 ) -> tuple[Attribution | None, str | None, str | None]:
-    """Return the attribution, the level that holds the weights, and why there is none."""
+    """Return the attribution, the level that holds the weights, and why there is no attribution."""
     spec, n_bytes = first.spec, first.spec.weight_bytes()
     # One row's product is not divided among cores whose own caches hold the weights; beyond them it may be.
     alone = roofs.get(1)

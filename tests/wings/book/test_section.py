@@ -31,8 +31,7 @@ def test_each_part_both_ways_for_the_books_10000_images(tmp_path):
     assert (apart.one.whole.value, apart.batched.whole.value) == pytest.approx((0.4, 0.2))
     assert [part.value for part in apart.one.parts.values()] == pytest.approx([0.15, 0.01, 0.23, 0.008])
     assert [part.value for part in apart.batched.parts.values()] == pytest.approx([0.15, 0.01, 0.03, 0.008])
-    assert (apart.one.rest_s, apart.batched.rest_s) == pytest.approx((0.002, 0.002))
-    assert apart.batched.share("load") == pytest.approx(0.75)
+    assert (apart.one.rest_s, apart.batched.rest_s, apart.batched.share("load")) == pytest.approx((0.002, 0.002, 0.75))
     # 40 / 20 µs with everything, 25 / 5 without loading, 23 / 3 inferring alone; loading itself is the same.
     ratios = (apart.whole, apart.without_loading, apart.parts["infer"], apart.parts["load"])
     assert [ratio.value for ratio in ratios] == pytest.approx([2, 5, 23 / 3, 1])

@@ -22,7 +22,6 @@ from mlpbench.bench.record.fields import counted
 from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.latency import measurement, section
-from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
@@ -35,29 +34,13 @@ from support.trusting import write
 SPEC = ForwardSpec((3, 2))
 
 
-class Doubled(Kernel):
-    """Returns its input; ``forward_one`` knows the rows that it has seen."""
-
-    backend = "doubled"
-
-    def __init__(self):
-        super().__init__(SPEC, seeded(SPEC))
-        self.seen = []
-
-    def forward(self, x):
-        return x
-
-    def forward_one(self, x):
-        self.seen.append(float(x[0]))
-        return x
-
-
 def test_single_calls_are_of_one_row_and_stop_at_the_most(monkeypatch):
     monkeypatch.setattr(measurement, "MOST", 50)
-    kernel, inputs = Doubled(), np.arange(40, dtype=np.float32)[:, None].repeat(3, 1)
+    kernel, inputs = NumpyKernel(SPEC, seeded(SPEC)), np.arange(40, dtype=np.float32)[:, None].repeat(3, 1)
+    seen = []
+    monkeypatch.setattr(kernel, "forward_one", lambda x: (seen.append(float(x[0])), x)[1])
     singles = measurement.single_calls(SimpleNamespace(kernel=kernel, inputs=inputs), Case("per_sample", 100))
-    assert len(kernel.seen) == 50 + measurement.DROPPED
-    assert kernel.seen[:3] == [0, 1, 2], "inputs rotate"
+    assert (len(seen), seen[:3]) == (50 + measurement.DROPPED, [0, 1, 2]), "inputs rotate"
     assert sum(count for _, count in singles["single_calls"]) == 50
     assert all(isinstance(ns, int) and ns > 0 for ns, _ in singles["single_calls"])
 

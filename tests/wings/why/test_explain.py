@@ -272,8 +272,7 @@ def test_whose_roofs_were_disturbed(tmp_path, cpu, device, disturbed):
 def test_devices_are_read_where_the_cpu_was_not_measured(tmp_path):
     roofs = files.roofs([], reason="the process ended with 1", devices=[files.of_device()])
     whole = explained(on_device(tmp_path, roofs_file=roofs))
-    assert not whole.evidence.roofs
-    assert whole.devices["cuda"].flop_s == pytest.approx(files.DEVICE_PEAK)
+    assert (whole.evidence.roofs, whole.devices["cuda"].flop_s) == ({}, pytest.approx(files.DEVICE_PEAK))
     assert any("the process ended with 1" in line for line in run_sentences(whole))
     # A device may have no cache that is known.
     device = files.of_device()
@@ -309,17 +308,14 @@ def test_a_kernel_is_held_to_the_peak_of_its_own_arithmetic(tmp_path):
     """At twice the peak of FFMA a kernel on tensor cores is believed, and at 1.1 times their own it is not."""
     twice, above = FLOP / (2.2 * files.DEVICE_PEAK), FLOP / (1.1 * TF32_MMA)
     three = FLOP / (TF32_MMA / 3 + 1.1 * files.DEVICE_PEAK)
-    believed, refused = (
-        (("tf32", twice), ("3xtf32", three)),
-        (("tf32", above), ("fp32", twice), ("3xtf32", three / 1.1)),
-    )
-    assert [of_arithmetic(tmp_path / f"{n}", kind, fast(s)).failures for n, (kind, s) in enumerate(believed)] == [
-        (),
-        (),
-    ]
-    reasons = [of_arithmetic(tmp_path / f"r{n}", kind, fast(s)).failures[0] for n, (kind, s) in enumerate(refused)]
-    assert "110 % of the machine's tf32 multiply-add peak" in reasons[0].reason, "in registers is faster than cuBLAS"
-    assert "200 % of the machine's multiply-add peak" in reasons[1].reason
+
+    def failures(*claims):
+        return [of_arithmetic(tmp_path / f"{kind} {s}", kind, fast(s)).failures for kind, s in claims]
+
+    assert failures(("tf32", twice), ("3xtf32", three)) == [(), ()]
+    tf32, fp32, both = failures(("tf32", above), ("fp32", twice), ("3xtf32", three / 1.1))
+    assert "110 % of the machine's tf32 multiply-add peak" in tf32[0].reason, "in registers is faster than cuBLAS"
+    assert ("200 % of the machine's multiply-add peak" in fp32[0].reason, bool(both)) == (True, True)
     unmeasured = only(of_arithmetic(tmp_path / "fp8", "fp8", fast(FLOP / (5 * files.DEVICE_PEAK))))
     assert "arithmetic" not in {share.verdict.binding.what for share in unmeasured.shares}
 
@@ -330,10 +326,8 @@ def test_where_the_launch_binds_it_is_said_and_one_that_is_cheaper_than_cupys_is
     one, last = only(run).shares[0].verdict, only(run).shares[-1].verdict
     assert (one.binding.what, one.binding.roof, one.binding.seconds) == ("launch", "empty graph", FLOOR_S)
     assert (one.share, last.binding.what) == (pytest.approx(FLOOR_S / 13e-6, rel=1e-3), "arithmetic")
-    text = render.render([run], "md")
-    assert "| launch floor |" in text
-    assert "a launch and its wait: empty kernel 16.0 µs, empty graph 8.00 µs" in text
-    assert "23,000 (tf32 multiply-add)" in text
+    text, launches = render.render([run], "md"), "a launch and its wait: empty kernel 16.0 µs, empty graph 8.00 µs"
+    assert all(words in text for words in ("| launch floor |", launches, "23,000 (tf32 multiply-add)"))
     run = of_arithmetic(tmp_path / "cheaper", "fp32", files.TIMES, ("empty kernel", 20e-6))
     assert (run.failures, only(run).shares[0].verdict.reason) == ((), "it launches faster than CuPy does")
 
@@ -358,7 +352,6 @@ def test_the_cold_time_of_a_device_has_a_share_of_its_own(tmp_path):
     (share,) = only(run).on_device
     assert (share.mode, share.batch_size, share.call_s) == ("batched", 1000, 20e-6)
     arithmetic = 1000 * FLOP / (1.1 * files.DEVICE_PEAK)
-    assert arithmetic > MNIST.input_bytes(1000) / files.DEVICE_READ["DRAM"]
     assert share.verdict.share == pytest.approx(arithmetic / 20e-6)
     row = [line for line in render.render([run], "md").splitlines() if "| batch 1,000, device, cold |" in line]
     assert f"| {round(100 * arithmetic / 20e-6)} % | multiply-add |" in row[0]
