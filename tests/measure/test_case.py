@@ -11,7 +11,7 @@ from mlpbench.bench.record.schema import ExtraInfo
 from mlpbench.kernels.conformance import predict
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
+from support.doubles import FakeBenchmark, RecordingKernel, rows
 
 SPEC = ForwardSpec((3, 2))
 BATCHED, PER_SAMPLE = Case("batched", 2), Case("per_sample", 2)
@@ -22,11 +22,6 @@ class AsynchronousKernel(RecordingKernel):
 
     def synchronize(self, y):
         self.events.append(("wait", abs(int(np.ravel(y)[0]))))
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return stopped_clock(monkeypatch)
 
 
 def measure(benchmark, kernel, case, **more):
@@ -58,19 +53,14 @@ def test_calls_go_round_through_the_rows_that_fill_batches_and_each_is_waited_fo
     kernel_class, case, n, calls
 ):
     kernel = kernel_class(SPEC, seeded(SPEC))
-    call = case_.prepare(kernel, case, rows(n)).call
+    ready = case_.prepare(kernel, case, np.asfortranarray(rows(n)))
+    x = ready.batches[0] if case is BATCHED else ready.batches[0][0]
+    assert (x.flags.c_contiguous, x.dtype, x.shape) == (True, SPEC.np_dtype, (2, 3) if case is BATCHED else (3,))
     assert {"from_host"} == {name for name, *_ in kernel.events}, "everything is moved beforehand"
     waits = kernel_class is AsynchronousKernel
     assert case_.is_asynchronous(kernel) is waits
     wanted = [event for one in calls for event in (one, *([("wait", one[1])] if waits else []))]
-    assert called(call, 4, kernel) == wanted
-
-
-def test_inputs_are_contiguous_and_keep_their_dtype():
-    for case, shape in ((BATCHED, (2, 3)), (PER_SAMPLE, (3,))):
-        ready = case_.prepare(RecordingKernel(SPEC, seeded(SPEC)), case, np.asfortranarray(rows(6)))
-        x = ready.batches[0] if case is BATCHED else ready.batches[0][0]
-        assert (x.flags.c_contiguous, x.dtype, x.shape) == (True, SPEC.np_dtype, shape)
+    assert called(ready.call, 4, kernel) == wanted
 
 
 @pytest.mark.parametrize("case", [BATCHED, PER_SAMPLE])

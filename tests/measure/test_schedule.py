@@ -19,15 +19,10 @@ from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.record.write import as_bytes
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
-from support.doubles import FakeBenchmark, RecordingKernel, rows, stopped_clock
+from support.doubles import FakeBenchmark, RecordingKernel, rows
 
 SPEC = ForwardSpec((3, 2))
 ONE, TWO = Case("batched", 1), Case("batched", 2)
-
-
-@pytest.fixture
-def clock(monkeypatch):
-    return stopped_clock(monkeypatch)
 
 
 def facts(case):
@@ -150,10 +145,7 @@ def test_long_calls_are_spread_over_the_turns_and_never_made_more_often_than_is_
     made, blocks = take({1: 1.0}, Wanted(0.001, 5, 0.15))
     assert sum(rounds_of(blocks, ONE)) == 5
     assert len(forwards(made.series[ONE])) == 3 + 5, "first call, one whose result is moved, one to warm"
-
-
-def test_many_rounds_make_longer_blocks_and_not_more_turns():
-    """In one turn more, the first, cases are made ready."""
+    # Many rounds make longer blocks, and not more turns. In one turn more, the first, cases are made ready.
     assert (Wanted(0.001, 10, 0.6).turns, Wanted(0.001, 20, 0.3).turns) == (1 + 15, 1 + 20)
     assert Wanted(0.001, 10, 60.0).turns == Wanted(0.001, 5000, 0.1).turns == 1 + schedule.MOST_TURNS
 
