@@ -6,6 +6,7 @@ import shutil
 import struct
 from pathlib import Path
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -116,8 +117,7 @@ print(sorted({"urllib.request", "http.client", "requests", "pandas"} & set(sys.m
     assert processes.python("-c", code).stdout == "mnist is not here\n[]\n"
 
 
-@pytest.mark.parametrize("zipped", [False, True])
-@pytest.mark.parametrize("dotted", [False, True])
+@pytest.mark.parametrize(("zipped", "dotted"), [(False, False), (True, False), (False, True), (True, True)])
 def test_mnist_needs_the_test_half_only_and_its_hash_is_of_the_content_not_the_packing(tmp_path, zipped, dotted):
     idx_files.write(tmp_path, idx_files.TEST, 5, zipped=zipped, dotted=dotted)
     data = datasets.mnist()
@@ -131,10 +131,6 @@ def test_mnist_needs_the_test_half_only_and_its_hash_is_of_the_content_not_the_p
         assert len(datasets.mnist()) == 5
 
 
-def packed(folder, name, content):
-    (folder / name).write_bytes(idx_files.packed(content))
-
-
 IMAGES, LABELS = idx_files.TEST
 
 
@@ -145,41 +141,36 @@ IMAGES, LABELS = idx_files.TEST
         (lambda f: (shutil.rmtree(f), f.touch()), "there is no data folder "),
         (lambda f: (f / IMAGES).unlink(), f"has no {IMAGES}, gzipped or not: `mlpbench fetch`"),
         (lambda f: (f / LABELS).unlink(), f"has no {LABELS}, gzipped or not: `mlpbench fetch`"),
-        (lambda f: packed(f, LABELS, idx_files.labels(4)), f"holds 5 images, {LABELS} 4 labels"),
-        (lambda f: packed(f, LABELS, np.array([1, 2, 10, 0, 3])), "the label 10; MNIST's are 0 to 9"),
-        (lambda f: packed(f, IMAGES, np.ones((5, 20, 28))), "20x28"),
+        ({LABELS: idx_files.labels(4)}, f"holds 5 images, {LABELS} 4 labels"),
+        ({LABELS: np.array([1, 2, 10, 0, 3])}, "the label 10; MNIST's are 0 to 9"),
+        ({IMAGES: np.ones((5, 20, 28))}, "20x28"),
     ],
 )
-def test_what_is_missing_or_does_not_belong_is_told_in_one_line(tmp_path, monkeypatch, damage, words):
-    folder = tmp_path / "mnist"
-    monkeypatch.setenv("MLPBENCH_DATA", str(folder))
-    folder.mkdir()
-    idx_files.write(folder, idx_files.TEST, 5)
-    damage(folder)
+def test_what_is_missing_or_does_not_belong_is_told_in_one_line(tmp_path, damage, words):
+    idx_files.write(tmp_path, idx_files.TEST, 5)
+    if callable(damage):
+        damage(tmp_path)
+    else:
+        ((name, content),) = damage.items()
+        (tmp_path / name).write_bytes(idx_files.packed(content))
     assert words in fails(datasets.mnist)
 
 
 def test_a_folder_that_may_not_be_looked_into(monkeypatch):
-    def refuse(_):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(Path, "is_dir", refuse)
+    monkeypatch.setattr(Path, "is_dir", Mock(side_effect=PermissionError(13, "Permission denied")))
     assert "cannot look into" in fails(datasets.mnist)
 
 
-@pytest.mark.parametrize(
-    ("data", "cache", "folder"),
-    [
+def test_the_data_folder_is_the_one_that_the_variable_names_else_the_users_cache(monkeypatch):
+    for data, cache, folder in (
         ("~/digits", "", "~/digits"),
         ("", "", "~/.cache/mlpbench"),
         ("", "/other", "/other/mlpbench"),
         ("", "relative", "~/.cache/mlpbench"),
-    ],
-)
-def test_the_data_folder_is_the_one_that_the_variable_names_else_the_users_cache(monkeypatch, data, cache, folder):
-    monkeypatch.setenv("MLPBENCH_DATA", data)
-    monkeypatch.setenv("XDG_CACHE_HOME", cache)
-    assert datasets.data_folder() == Path(folder).expanduser()
+    ):
+        monkeypatch.setenv("MLPBENCH_DATA", data)
+        monkeypatch.setenv("XDG_CACHE_HOME", cache)
+        assert datasets.data_folder() == Path(folder).expanduser()
     monkeypatch.setenv("MLPBENCH_DATA", "~no-such-user-anywhere/data")
     assert "MLPBENCH_DATA" in fails(datasets.data_folder)
 

@@ -115,10 +115,9 @@ def test_inputs_are_repeated_where_there_are_fewer_and_that_is_said():
     for dtype in ("float32", "float64"):
         workload = Workload(Options(dtype=dtype), rows=2500)
         x = workload.inputs
-        assert (x.shape, x.dtype, x.flags.c_contiguous) == ((2500, 784), dtype, True)
+        assert (x.shape, x.dtype, x.flags.c_contiguous, workload.repeated) == ((2500, 784), dtype, True, True)
         assert (x.min(), x.max()) == (0, 1)
         assert np.array_equal(x[:1000], x[1000:2000])
-        assert workload.repeated
     assert not Workload(Options(), rows=1000).repeated
 
 
@@ -163,29 +162,18 @@ def test_the_gate_looks_at_what_will_be_timed_too(kernel_class):
 
 
 def test_the_books_cell_makes_the_kernel_and_reads_the_data_in_every_call_and_hashes_nothing(monkeypatch):
-    made, read = [], []
-
-    class Counted(NumpyKernel):
-        def __init__(self, spec, params):
-            super().__init__(spec, params)
-            made.append(params)
-
-    digits = datasets.digits
+    made, read, digits = [], [], datasets.digits
     monkeypatch.setattr(datasets, "digits", lambda: read.append("digits") or digits())
     workload = Workload(Options(), rows=1000)
     accuracy = workload.accuracy(kernel_of(workload))
-    cell = partial(book, workload, Counted)
+    cell = partial(book, workload, lambda spec, params: made.append(params) or NumpyKernel(spec, params))
     _ = workload.facts()  # the file's own hash: before and outside the clock
     read.clear()
 
-    def refuse(*_):
-        raise AssertionError("the data were hashed in the clock")
-
-    monkeypatch.setattr(datasets.hashlib, "sha256", refuse)
+    monkeypatch.setattr(datasets.hashlib, "sha256", lambda *_: pytest.fail("the data were hashed in the clock"))
     (one, parts), (many, _) = cell(1), cell(100)
     assert one == many == round(1000 * accuracy["batched"])
-    assert len(parts) == len(PARTS)
-    assert len(made) == len(read) == 2
+    assert (len(parts), len(made), len(read)) == (len(PARTS), 2, 2)
     assert made[0] is not made[1], "the weights are read again, not kept"
 
 

@@ -112,26 +112,25 @@ def test_the_books_cell_takes_mnist_as_it_is_however_many_rows_are_timed(suite, 
     assert contestant.facts(Case("batched", 10)).repeated_rows is True
 
 
-@pytest.fixture
-def package(tmp_path, monkeypatch):
-    """Return a kernel class of another package, its module's file, and what pip has noted of the package."""
-    module = tmp_path / "theirs.py"
+def test_a_kernel_of_another_package_has_the_commit_of_its_repository_or_the_one_that_pip_has_noted(
+    suite, tmp_path, monkeypatch
+):
+    module, noted = tmp_path / "theirs.py", {}
     module.write_text("from mlpbench.kernels.mlp_numpy import NumpyKernel\n\n\nclass Theirs(NumpyKernel):\n    pass\n")
     monkeypatch.syspath_prepend(tmp_path)
-    noted = {}
     installed = SimpleNamespace(read_text=noted.get)
     monkeypatch.setattr(session.registry, "package_of", lambda name: installed if name == "theirs" else None)
-    yield importlib.import_module("theirs").Theirs, module, noted
-    del sys.modules["theirs"]
-
-
-def test_a_kernel_of_another_package_has_the_commit_of_its_repository(suite, package, tmp_path):
-    kernel_class, module, _ = package
-    git(tmp_path, "init", "-q")
+    kernel_class = importlib.import_module("theirs").Theirs
+    monkeypatch.setitem(sys.modules, "theirs", sys.modules.pop("theirs"))  # it is forgotten afterwards
 
     def found():
         return suite(theirs=kernel_class).admit("theirs").kernel_info.file
 
+    of_git = '{"url": "https://x.example", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
+    for text, commit in ((of_git, "abc"), ('{"dir_info": {"editable": true}}', None), ("no json", None), (None, None)):
+        noted["direct_url.json"] = text
+        assert found().commit == commit
+    git(tmp_path, "init", "-q")
     assert found().commit is None, "the repository does not hold the file"
     git(tmp_path, "add", "theirs.py")
     git(tmp_path, "commit", "-qm", "x")
@@ -140,11 +139,3 @@ def test_a_kernel_of_another_package_has_the_commit_of_its_repository(suite, pac
     assert file.sha256 == hashlib.sha256(module.read_bytes()).hexdigest()
     module.write_text(module.read_text() + "\n")
     assert found().dirty
-
-
-def test_or_the_one_that_pip_has_noted(suite, package):
-    theirs, _, noted = package
-    of_git = '{"url": "https://x.example", "vcs_info": {"vcs": "git", "commit_id": "abc"}}'
-    for text, commit in ((of_git, "abc"), ('{"dir_info": {"editable": true}}', None), ("no json", None), (None, None)):
-        noted["direct_url.json"] = text
-        assert suite(theirs=theirs).admit("theirs").kernel_info.file.commit == commit

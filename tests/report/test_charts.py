@@ -43,15 +43,11 @@ def colour(name, theme):
     return charts.colours()[variable][theme == "dark"]
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-def test_every_kernel_stands_out_from_the_page(theme):
-    for name in [*KNOWN, *(f"other-{number}" for number in range(40))]:
-        assert contrast(rgb(colour(name, theme)), rgb(charts.colours()["surface"][theme == "dark"])) > 3, name
-
-
 @pytest.mark.parametrize("eye", EYES)
 @pytest.mark.parametrize("theme", ["light", "dark"])
-def test_ours_are_told_apart_by_colour_and_all_by_their_marks(theme, eye):
+def test_all_stand_out_from_the_page_ours_are_told_apart_by_colour_and_all_by_their_marks(theme, eye):
+    for name in [*KNOWN, *(f"other-{number}" for number in range(40))]:
+        assert contrast(rgb(colour(name, theme)), rgb(charts.colours()["surface"][theme == "dark"])) > 3, name
     assert len({charts.look(name)[1] for name in KNOWN}) == len(KNOWN)
     assert charts.look("my-kernel")[0] not in {charts.look(name)[0] for name in KNOWN}
     looks = {name: seen(colour(name, theme), eye) for name in OURS}
@@ -59,13 +55,8 @@ def test_ours_are_told_apart_by_colour_and_all_by_their_marks(theme, eye):
         assert np.linalg.norm(looks[one] - looks[other]) > (0.15 if eye == "usual" else 0.04), (one, other)
 
 
-@pytest.fixture(scope="module")
-def run(tmp_path_factory):
-    """Return a run in which one of several kernels skips work."""
-    return peers.write(tmp_path_factory.mktemp("unchecked"), infos=SKIPS, repeats=3)
-
-
-def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(run):
+def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(tmp_path):
+    run = peers.write(tmp_path, infos=SKIPS, repeats=3)
     page = render.write(render.build([run]), "html")
     drawn = dict(re.findall(r'id="spec-([\w-]+)">(.*?)</script>', page, re.DOTALL))
     assert len(drawn) >= 4
@@ -75,9 +66,7 @@ def test_every_chart_of_a_page_knows_who_is_unchecked_and_its_legend_says_it(run
         assert marked == names.keys() & SKIPS.keys(), chart
     assert re.search(r"numba-simd-new †</button>", page)
     assert "numba-simd †" not in page
-
-
-def test_a_picture_has_the_mark_in_its_legend_and_its_own_colours(run):
+    # A picture has the mark in its legend, too, and its own colours.
     svg = update_readme.picture(summarize([run]), "dark")
     names = set(re.findall(r">([a-z-]+(?: †)?)</text>", svg))
     assert {"numba-simd-new †", "numba-simd"} <= names

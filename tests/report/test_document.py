@@ -18,12 +18,8 @@ def test_what_was_asked_comes_first_and_all_but_charts_and_times_is_folded(repor
     assert len(sections) > len(opened) + 3
 
 
-def test_a_latency_budget_asks_for_its_section():
-    asked = document.answers(document.Findings((), (), (), p99_s=0.005))
-    assert asked == {"latency": ""}
-
-
-def test_places_and_slugs_are_given_once():
+def test_a_latency_budget_asks_for_its_section_and_places_and_slugs_are_given_once():
+    assert document.answers(document.Findings((), (), (), p99_s=0.005)) == {"latency": ""}
     registered = document.registered()
     for names in ([part.place for part in registered], [part.slug for part in registered]):
         assert len(set(names)) == len(names) > 15

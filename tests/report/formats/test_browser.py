@@ -57,7 +57,7 @@ class Page:
         for log in ("browser", "performance"):
             self.driver.get_log(log)  # reading empties it
         self.driver.get(file.as_uri())
-        wait_until(lambda: self.ask("return document.documentElement.dataset.charts"), "the charts")
+        self.until(lambda: self.ask("return document.documentElement.dataset.charts"))
         return self
 
     def emulate(self, scheme, media="screen"):
@@ -89,7 +89,7 @@ class Page:
         """Open every fold, and wait until the charts in them are drawn."""
         self.ask("document.querySelectorAll('details').forEach(part => { part.open = true; })")
         drawn = "return Array.from(document.querySelectorAll('.chart')).every(c => c.querySelector('svg .mark-group'))"
-        wait_until(lambda: self.ask(drawn), "the charts in folds")
+        self.until(lambda: self.ask(drawn))
 
     def overlaps(self):
         """Return pairs of texts that lie over each other: within a chart, and of the page's own."""
@@ -287,17 +287,13 @@ def test_a_table_is_sorted_by_the_column_that_is_clicked_and_shows_the_rows_that
     assert set(has_words) == {(True, True), (False, False)}
 
 
-def test_a_name_in_the_legend_switches_its_line_in_all_charts(browser, reports):
+def test_a_name_in_the_legend_switches_its_line_and_times_are_shown_as_rates_and_as_gains_too(browser, reports):
     page = browser.open(reports.file("one"))
     for pressed, lines in (("false", 2), ("true", 3)):
         page.click(NUMBA)
         assert page.ask(f"return document.querySelector('{NUMBA}').getAttribute('aria-pressed')") == pressed
         for chart in ("time", "speedup"):
             page.until(lambda chart=chart, lines=lines: len(page.marks(chart, "line")) == lines)
-
-
-def test_times_are_shown_as_rates_and_as_gains_too(browser, reports):
-    page = browser.open(reports.file("one"))
     labels = "return Array.from(document.querySelectorAll('#chart-time .role-axis-label text'), t => t.textContent)"
     choose = "const s = document.querySelector('.unit select'); s.value = '{}'; s.dispatchEvent(new Event('change'))"
     for unit, ending in (("rate", "/s"), ("gain", "x"), ("time", "s")):
@@ -356,15 +352,12 @@ def test_the_heat_map_can_be_read(browser, reports, scheme, width):
     assert min(inside) >= left
 
 
-def test_settings_have_a_panel_each(browser, reports):
+def test_settings_have_a_panel_each_and_a_symbol_tells_its_numbers(browser, reports):
     page = browser.open(reports.file("axes"))
     assert [len(page.marks(f"time_{number}", "line")) for number in range(4)] == [len(KERNELS)] * 4
     tops = page.ask("return [0, 1, 2].map(n => document.querySelector('#chart-time_' + n).getBoundingClientRect().top)")
     assert tops[0] == tops[1] < tops[2], "four stand in two rows"
     assert page.ask("return document.querySelector('main > section').id") == "threads"
-
-
-def test_a_symbol_tells_its_numbers(browser, reports):
     page = browser.open(reports.file("one"))
     target = page.ask("return Array.from(document.querySelectorAll('#chart-time .mark-symbol path')).pop()")
     webdriver.ActionChains(page.driver).move_to_element(target).perform()

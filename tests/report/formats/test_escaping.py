@@ -54,22 +54,18 @@ class Elements(html.parser.HTMLParser):
         self.texts.append(data)
 
 
-def test_a_page_has_no_element_of_the_files(hostile, tmp_path):
+def test_a_page_has_no_element_of_the_files_and_json_is_json(hostile, tmp_path):
     (run,) = hostile.runs
     page = Elements(render.write(hostile, "html"))
     harmless = Elements(render.render([simulate.read(simulate.write_run(tmp_path, TIMES))], "html"))
     assert page.tags.count("script") == harmless.tags.count("script")
     assert set(page.tags) == set(harmless.tags)
     assert not [name for name in page.attributes if name.startswith("on")]
+    data = json.loads(render.write(hostile, "json"))
+    assert data["runs"][0]["missing"][0]["why"] == run.skipped["cupy"]
     shown = " ".join(page.texts)
     assert run.failures[0].reason in shown
     assert "49" not in run.failures[0].reason
-
-
-def test_a_chart_cannot_end_its_script_element():
-    embedded = _embedded({"text": "</script><!--\u2028&"})
-    assert not set("<>&\u2028") & set(embedded)
-    assert json.loads(embedded) == {"text": "</script><!--\u2028&"}
 
 
 def test_markdown_has_no_markup_of_the_files(hostile):
@@ -105,12 +101,10 @@ def test_markdown_escapes(raw, safe):
     assert escape(raw) == safe
 
 
-def test_a_command_cannot_end_its_code_block(tmp_path):
+def test_a_chart_cannot_end_its_script_element_nor_a_command_its_code_block(tmp_path):
+    embedded = _embedded({"text": "</script><!--\u2028&"})
+    assert not set("<>&\u2028") & set(embedded)
+    assert json.loads(embedded) == {"text": "</script><!--\u2028&"}
     run = simulate.read(simulate.write_run(tmp_path, TIMES, plan_changes={"command": ["mlpbench", "```\n# x", "````"]}))
     lines = render.render([run], "md").splitlines()
     assert [line for line in lines if line.startswith("`````")] == ["`````console", "`````"]
-
-
-def test_json_is_json_whatever_the_texts(hostile):
-    data = json.loads(render.write(hostile, "json"))
-    assert data["runs"][0]["missing"][0]["why"] == hostile.runs[0].skipped["cupy"]

@@ -61,8 +61,7 @@ def test_the_page_has_one_bundle_and_a_policy_without_network(reports):
 def test_charts_hold_to_the_schema_of_vega_lite(reports, name):
     """One of each kind: the reports are made without that check, which takes longer than all the rest."""
     page = reports.text(name, "html")
-    panels = re.findall(r'id="spec-([^"]+)"', page)
-    kinds = {re.split("[-_]", panel)[0]: panel for panel in panels}
+    kinds = {re.split("[-_]", panel)[0]: panel for panel in re.findall(r'id="spec-([^"]+)"', page)}
     for figure in kinds.values():
         alt.LayerChart.from_dict(specification(page, figure), validate=True)
 

@@ -67,14 +67,10 @@ def test_a_quiet_machine_is_said_in_two_words_and_a_busy_one_with_what_was_left_
     assert "3 other processes used the card." in setup.sentences(State(None, 0, 30, 0.01, card_others=3), None)
 
 
-def test_of_several_runs_the_one_with_the_widest_intervals_is_named(tmp_path):
+def test_of_several_runs_the_widest_is_named_and_a_number_whose_repeats_were_all_disturbed_keeps_its_interval(tmp_path):
     runs = [trusting.write_disturbed(tmp_path / str(n), *hits, seed=n) for n, hits in enumerate(([[], []], [[], [AT]]))]
-    assert render.build(runs).state.startswith(
-        f"Run {runs[1].id} has the widest intervals. Other programs disturbed 25 %"
-    )
-
-
-def test_a_number_whose_repeats_were_all_disturbed_keeps_its_interval(tmp_path):
-    text = render.render([trusting.write_disturbed(tmp_path, [AT], [AT], [])], "md")
+    widest = f"Run {runs[1].id} has the widest intervals. Other programs disturbed 25 %"
+    assert render.build(runs).state.startswith(widest)
+    text = render.render([trusting.write_disturbed(tmp_path / "all", [AT], [AT], [])], "md")
     assert "(other programs disturbed it)" not in text
     assert "Other programs disturbed 33 % of the timings; those are left out." in text
