@@ -91,9 +91,8 @@ def download(
 ) -> list[Path]:
     """Make sure that `data_folder` holds the files, downloading what is missing or damaged; return their paths.
 
-    ``timeout_s`` is how long a mirror may be silent; ``say`` is called with a line for each thing that is done. A file
-    is verified before it gets its name. Raises UserError with what each mirror said, once all others are fetched, and
-    where the folder cannot be written.
+    A mirror may be silent for ``timeout_s``. A file is verified before it gets its name. Raises UserError with what
+    each mirror said, once all others are fetched, and where the folder cannot be written.
     """
     folder = data_folder()
     paths: list[Path] = []

@@ -129,10 +129,7 @@ def _say_what_it_shows(request: Request, kernels: int) -> None:
 
 @contextmanager
 def _folder(*, keep: bool) -> Iterator[Path]:
-    """Make the folder of both environments, which goes with the block unless it is kept.
-
-    A request to end ends the block as Ctrl-C does.
-    """
+    """Make the folder of both environments, which goes with the block unless kept; SIGTERM ends it as Ctrl-C does."""
     from mlpbench.bench.machine.child import scratch
 
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)

@@ -1,7 +1,4 @@
-"""Python environments as an axis of a run: found, asked what they have, and made of a version.
-
-A foreign interpreter is asked by a few lines that every Python understands; what is wrong with it is one line.
-"""
+"""Python environments as an axis of a run: found, asked what they have, and made of a version."""
 
 import base64
 import hashlib
@@ -261,10 +258,7 @@ def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
 
 
 def write_wheel(folder: Path) -> Path:
-    """Write this mlpbench as a wheel that needs only what measures, into a folder; return its path.
-
-    That is the same code as the one that runs, from a checkout as from a wheel, and nothing has to be built.
-    """
+    """Write the mlpbench that runs, as a wheel that needs only what measures, into a folder; return its path."""
     name = f"mlpbench-{VERSION}"
     path = folder / f"{name}-py3-none-any.whl"
     requires = "".join(f"Requires-Dist: {need}\n" for need in NEEDS)

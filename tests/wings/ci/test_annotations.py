@@ -2,6 +2,7 @@
 
 import itertools
 from dataclasses import replace
+from urllib.parse import unquote
 
 import pytest
 
@@ -32,14 +33,7 @@ def read(line):
     head, _, message = line[2:].partition("::")
     level, _, pairs = head.partition(" ")
     properties = dict(pair.split("=", 1) for pair in pairs.split(",") if pair)
-    escapes = {"%0D": "\r", "%0A": "\n", "%3A": ":", "%2C": ",", "%25": "%"}
-
-    def unescaped(text):
-        for code, char in escapes.items():
-            text = text.replace(code, char)
-        return text
-
-    return level, {name: unescaped(value) for name, value in properties.items()}, unescaped(message)
+    return level, {name: unquote(value) for name, value in properties.items()}, unquote(message)
 
 
 @pytest.fixture(scope="module")
