@@ -81,7 +81,7 @@ def test_it_is_plain_json_and_read_back(tmp_path):
         (lambda block: block.update(schema=9), "schema 9"),
         (lambda block: block.update(threshold=25), "threshold: Expected"),
         (lambda block: block.update(wander=[0.01, 0]), ": Expected `float` >= 1.0"),
-        (lambda block: block.update(schema=2, wander={"sd": 0.01, "degrees": 8}), "wander: Expected `array`"),
+        (lambda block: block.update(schema=2, wander={"sd": 0.01, "degrees": 8}), "wander: Expected `array | null`"),
     ],
 )
 def test_a_damaged_file_is_refused_in_one_line(tmp_path, change, told):
