@@ -130,6 +130,6 @@ def test_weights_and_arithmetic_cost_what_the_roofs_say():
     assert beyond.parts["arithmetic"].value == pytest.approx(3e-6)
     # On a device the nearest level is L2.
     device = Roofs(1, 10e12, "matrix product", {"L2": 4e12, "DRAM": 1e12}, {}, device="cuda")
-    assert weight_cost(BYTES, "L2", device) == 0
-    assert weight_cost(BYTES, "DRAM", device) == pytest.approx(BYTES / 1e12 - BYTES / 4e12)
+    costs = (weight_cost(BYTES, "L2", device), weight_cost(BYTES, "DRAM", device))
+    assert costs == (0, pytest.approx(BYTES / 1e12 - BYTES / 4e12))
     assert arithmetic_cost(FLOP, BYTES, device) == pytest.approx(BYTES / 4e12 - FLOP / 10e12)
