@@ -10,10 +10,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from mlpbench.bench.machine import environment, threads
+from mlpbench.bench.machine import environment
 from mlpbench.bench.record.environment import Commit, Environment
 from mlpbench.kernels import base
-from support import simulate, terminal
+from support import simulate
 
 CACHED = [getattr(environment, name) for name in ("machine", "commit", "machine_id", "processor", "host", "boot")]
 
@@ -39,19 +39,6 @@ def test_everything_that_a_result_must_say_is_there():
     # What pytest-benchmark compares has no host name.
     cpu = {"brand_raw": found.machine.cpu_model}
     assert environment.machine_info() == {"system": found.os["system"], "machine": found.machine.arch, "cpu": cpu}
-
-
-def test_blas_and_its_threads_show_once_it_is_loaded():
-    code = (
-        "import json, numpy as np; from mlpbench.bench.machine import environment\n"
-        "np.ones((2, 2)) @ np.ones((2, 2)); print(json.dumps(environment.collect().as_dict()))"
-    )
-    env = threads.with_threads(terminal.variables(), 1)
-    ran = subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, check=True)
-    found = json.loads(ran.stdout)
-    (blas,) = (pool for pool in found["blas"] if pool["user_api"] == "blas")
-    assert blas["num_threads"] == found["threads"] == 1
-    assert all((blas["internal_api"], blas["version"]))
 
 
 @pytest.mark.parametrize(

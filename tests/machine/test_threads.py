@@ -7,7 +7,6 @@ import sys
 from contextlib import nullcontext
 from types import SimpleNamespace
 
-import numpy as np
 import pytest
 import threadpoolctl
 
@@ -51,10 +50,8 @@ def machine(monkeypatch):
 @pytest.mark.parametrize(
     ("cores", "threads", "expected"),
     [
-        ([(0, 1), (2, 3)], 1, (0,)),
         ([(0, 1), (2, 3)], 2, (0, 2)),
         ([(0, 1), (2, 3)], 3, (0, 1, 2)),
-        ([(0, 4), (1, 5), (2, 6), (3, 7)], 4, (0, 1, 2, 3)),
         ([(0, 4), (1, 5), (2, 6), (3, 7)], 6, (0, 1, 2, 3, 4, 5)),
         ([(6,), (9,)], 1, (6,)),
     ],
@@ -147,15 +144,6 @@ def test_libraries_are_asked_only_where_they_are_loaded(monkeypatch):
     assert observe(kernel(1)) == (("numba", 4), ("the kernel", 1))
     monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(get_num_threads=lambda: 6))
     assert ("torch", 6) in observe(kernel(1))
-
-
-def test_a_real_pool_that_was_changed_is_seen():
-    _ = np.ones((4, 4)) @ np.ones((4, 4))
-    for given in (1, 2):
-        with threadpoolctl.threadpool_limits(given, user_api="blas"):
-            there = [pool["num_threads"] for pool in threadpoolctl.threadpool_info() if pool["user_api"] == "blas"]
-            # One processor has no second thread.
-            assert max(threads for who, threads in observe(kernel(1)) if "blas" in who) == max(there) <= given
 
 
 def test_each_case_is_asked_and_only_in_a_run_too_many_fail(monkeypatch):
