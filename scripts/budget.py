@@ -17,8 +17,8 @@ import msgspec
 import typer
 
 from mlpbench.bench.cli.app import COMMANDS, app
+from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.trust.calibration import CalibrationFile
 

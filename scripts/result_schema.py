@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
+from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.trust import LookFile
 from mlpbench.bench.trust.calibration import CalibrationFile

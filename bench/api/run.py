@@ -21,7 +21,7 @@ from mlpbench.bench.plan.request import Request
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.registered import modules
 from mlpbench.bench.run import folder as run_folder
-from mlpbench.bench.run import process, seal
+from mlpbench.bench.run import process
 from mlpbench.bench.run.process import Job, Outcome
 from mlpbench.kernels import base
 
@@ -77,7 +77,7 @@ class Planned:
 
     def warnings(self) -> Iterator[str]:
         """Yield what will be wrong with the run, or with its times."""
-        if self.stopped is None and (reason := seal.trouble()) is not None:
+        if self.stopped is None and (reason := run_folder.no_seal()) is not None:
             yield f"if this run stops, it cannot be resumed: {reason}"
         yield from environment.warnings(environment.collect())
         most, there = max(part.setting.threads for part in self.sweep.parts), base.processors()

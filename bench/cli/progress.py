@@ -13,7 +13,8 @@ from mlpbench.bench.api.run import Planned, Progress
 from mlpbench.bench.cli import console
 from mlpbench.bench.plan.sweep import Sweep
 from mlpbench.bench.record.plan import Plan
-from mlpbench.bench.run import process, seal
+from mlpbench.bench.run import folder as folder_
+from mlpbench.bench.run import process
 from mlpbench.bench.run.process import Outcome
 from mlpbench.kernels import registry
 
@@ -42,7 +43,7 @@ def say_how_it_goes_on(planned: Planned) -> None:
 
 def hint(command: str) -> str:
     """Return how an interrupted command goes on, as the end of a line; nothing where no run can be resumed."""
-    return "" if seal.trouble() else f"; `mlpbench {command} --resume` goes on"
+    return "" if folder_.no_seal() else f"; `mlpbench {command} --resume` goes on"
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:

@@ -16,9 +16,9 @@ from mlpbench.bench import values
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import consistency, schema, untrusted
+from mlpbench.bench.record.device import RoofsFile, RoofsHead
 from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Ending, Plan, PlanHead, RunFile, SweepHead
-from mlpbench.bench.record.roofs import RoofsFile, RoofsHead
 from mlpbench.bench.record.schema import Failure, Record
 from mlpbench.bench.record.untrusted import NAME
 

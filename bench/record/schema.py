@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from numpy.typing import NDArray
 
 from mlpbench.bench.record import untrusted
-from mlpbench.bench.record.device import DeviceTimes
+from mlpbench.bench.record.device import Anatomy, DeviceTimes
 from mlpbench.bench.record.environment import Environment, SourceFile
 from mlpbench.bench.record.fields import (
     Amount,
@@ -31,7 +31,6 @@ from mlpbench.bench.record.fields import (
     Whole,
 )
 from mlpbench.bench.record.plan import Plan, Ran
-from mlpbench.bench.record.roofs import Anatomy
 from mlpbench.bench.record.trust import NOTHING, Trust
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import ForwardSpec

@@ -1,10 +1,14 @@
-"""The folder of a run, or of a sweep over several settings with one for each: opened with its plan, closed at its end.
+"""The folder of a run: made before anything is measured, with the plan in it; closed with how the run ended.
 
-With one setting the folder is the run's own.
+A seal is what only this user's mlpbench can have written, so that no file of somebody else says what is started: a
+keyed hash, HMAC-SHA-256, whose key lies in the user's state folder, where nobody else can read it.
 """
 
 import fcntl
+import hmac
 import os
+import secrets
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -21,8 +25,70 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.plan import Computed, Ending, PlanHead, RunFile, SweepHead
 from mlpbench.bench.record.runs import PLAN_FILE, RECORD_FILE
 from mlpbench.bench.record.write import write_atomically
-from mlpbench.bench.run import seal
 from mlpbench.bench.words import things
+from mlpbench.kernels.files import read_ordinary
+
+_KEY_BYTES = 32
+
+
+def make_seal(*content: object) -> str:
+    """Return the seal of what JSON can hold. Raises UserError where this user can keep no key."""
+    return _seal(_key(new=True), content)
+
+
+def seal_fits(seal: str | None, *content: object) -> bool:
+    """Return whether this user's mlpbench has sealed that. Raises UserError for a key that others may know."""
+    key = _key(new=False)
+    return bool(seal and key) and hmac.compare_digest(_seal(key, content).encode(), str(seal).encode())
+
+
+def no_seal() -> str | None:
+    """Return why nothing can be sealed, None where it can."""
+    try:
+        _key(new=True)
+    except UserError as error:
+        return str(error)
+    return None
+
+
+def is_private(path: Path) -> bool:
+    """Return whether a file or folder is there, is this user's and closed to all others. A link never is."""
+    with suppress(OSError):
+        status = path.lstat()
+        return status.st_uid == os.getuid() and not status.st_mode & 0o077
+    return False
+
+
+def _seal(key: bytes, content: tuple[object, ...]) -> str:
+    return hmac.digest(key, msgspec.json.encode(content, order="deterministic"), "sha256").hex()
+
+
+def _key(*, new: bool) -> bytes:
+    """Return the key, made where there is none and ``new``, else empty. Of two made at once, the first one stays."""
+    path = _state_folder() / "key"
+    with user_error(f"{path}: no key can be kept that marks runs as yours", "; XDG_STATE_HOME names another folder"):
+        if new and not path.exists():
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            with tempfile.NamedTemporaryFile(dir=path.parent) as partial:  # mode 600
+                partial.write(secrets.token_bytes(_KEY_BYTES))
+                partial.flush()
+                with suppress(FileExistsError):
+                    os.link(partial.name, path)
+        if not path.exists():
+            return b""
+        key = read_ordinary(path, 2**10)
+    if len(key) != _KEY_BYTES or not is_private(path):
+        raise UserError(f"{path}: the key that marks runs as yours is damaged, or not yours alone: remove it")
+    return key
+
+
+def _state_folder() -> Path:
+    """Return mlpbench's folder for what is kept between runs; an empty or relative variable counts as none."""
+    named = Path(os.environ.get("XDG_STATE_HOME", "").strip())
+    try:
+        return (named if named.is_absolute() else Path.home() / ".local" / "state") / "mlpbench"
+    except RuntimeError as error:
+        raise UserError(f"{error} Name a state folder with XDG_STATE_HOME") from None
 
 
 def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, list[Path]]:
@@ -60,16 +126,16 @@ def _head(part: Part) -> PlanHead:
 def write_head(folder: Path, head: PlanHead, there: Environment | None = None) -> None:
     """Write ``run.json`` of a run; ``there``: the environment that is measured, None for our own."""
     head = replace(head, environment=there or environment.collect())
-    if seal.trouble() is None:
+    if no_seal() is None:
         as_read = untrusted.decode(msgspec.json.encode(RunFile(head)), folder / PLAN_FILE, RunFile).mlpbench
         assert isinstance(as_read, PlanHead)  # noqa: S101 - as it was written
-        head = replace(head, seal=seal.make(*_started(as_read)))
+        head = replace(head, seal=make_seal(*_started(as_read)))
     write_atomically(folder / PLAN_FILE, RunFile(head))
 
 
 def is_ours(head: PlanHead) -> bool:
     """Return whether this user's mlpbench started a run. Raises UserError for a key that others may know."""
-    return seal.fits(head.seal, *_started(head))
+    return seal_fits(head.seal, *_started(head))
 
 
 def _started(head: PlanHead) -> tuple[object, ...]:

@@ -7,9 +7,8 @@ import pytest
 
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.device import QUANTILES
+from mlpbench.bench.record.device import QUANTILES, RoofsFile
 from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from support import simulate
 from support.sources import ROOT

@@ -14,7 +14,7 @@ from mlpbench.bench.cli import app, options
 from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
-from mlpbench.bench.record.roofs import RoofsFile
+from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.ci import foreign
 from mlpbench.bench.wings.fleet import ssh

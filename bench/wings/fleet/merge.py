@@ -7,9 +7,9 @@ from pathlib import Path
 
 from mlpbench.bench.errors import UserError, user_error
 from mlpbench.bench.record import runs, untrusted
+from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.fields import Block
 from mlpbench.bench.record.plan import RunFile
-from mlpbench.bench.record.roofs import RoofsFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.write import write_bytes
 from mlpbench.bench.trust import calibration

@@ -16,7 +16,7 @@ import numpy as np
 from mlpbench.bench.cases import CUDA
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child
-from mlpbench.bench.record.roofs import LAUNCH_AND_WAIT, DeviceRoofs, Measured
+from mlpbench.bench.record.device import LAUNCH_AND_WAIT, DeviceRoofs, Measured
 from mlpbench.kernels.cuda import device, peak
 from mlpbench.kernels.cuda.queue import Queue
 from mlpbench.kernels.errors import KernelUnavailable

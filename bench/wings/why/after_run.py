@@ -10,8 +10,8 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.machine import child, look
 from mlpbench.bench.plan.sweep import Sweep
+from mlpbench.bench.record.device import DeviceRoofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import DeviceRoofs, RoofsFile, RoofsHead
 from mlpbench.bench.record.runs import ROOFS_FILE
 from mlpbench.bench.record.trust import BestLook
 from mlpbench.bench.record.write import write_atomically

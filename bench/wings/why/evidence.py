@@ -9,7 +9,7 @@ import numpy as np
 
 from mlpbench.bench import words
 from mlpbench.bench.cases import ALL_ROWS, CPU
-from mlpbench.bench.record.roofs import ARITHMETIC, LAUNCH_AND_WAIT, Anatomy, DeviceRoofs, Measured, SmallNetwork
+from mlpbench.bench.record.device import ARITHMETIC, LAUNCH_AND_WAIT, Anatomy, DeviceRoofs, Measured, SmallNetwork
 from mlpbench.bench.record.runs import ROOFS_FILE, Run
 from mlpbench.bench.record.schema import Record
 from mlpbench.bench.trust.rounds import QUANTILE, At

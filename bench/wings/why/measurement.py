@@ -16,8 +16,8 @@ from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import environment
 from mlpbench.bench.measure.case import Contestant, prepare
 from mlpbench.bench.measure.session import Suite
+from mlpbench.bench.record.device import Anatomy, SmallNetwork
 from mlpbench.bench.record.fields import Network
-from mlpbench.bench.record.roofs import Anatomy, SmallNetwork
 from mlpbench.kernels import conformance
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.reference import seeded

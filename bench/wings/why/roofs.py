@@ -23,7 +23,7 @@ from mlpbench.bench.cases import CPU
 from mlpbench.bench.clock import short_rounds
 from mlpbench.bench.machine import child, environment, look
 from mlpbench.bench.machine.look import Look
-from mlpbench.bench.record.roofs import DeviceRoofs, Measured
+from mlpbench.bench.record.device import DeviceRoofs, Measured
 from mlpbench.bench.record.trust import BestLook, LookFacts, best_look, fastest
 
 DEVICE = CPU

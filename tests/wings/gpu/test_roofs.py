@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
 
-from mlpbench.bench.record.roofs import DeviceRoofs
+from mlpbench.bench.record.device import DeviceRoofs
 from mlpbench.bench.wings.gpu import roofs as cuda_roofs
 from mlpbench.kernels.cuda import device as cupy_device
 from mlpbench.kernels.cuda import peak

@@ -10,9 +10,9 @@ from msgspec.structs import replace
 from mlpbench.bench.machine import child, threads
 from mlpbench.bench.machine.look import Look
 from mlpbench.bench.record import runs
+from mlpbench.bench.record.device import Measured
 from mlpbench.bench.record.environment import Environment, Machine
 from mlpbench.bench.record.plan import Binding
-from mlpbench.bench.record.roofs import Measured
 from mlpbench.bench.record.trust import BestLook, LookFacts
 from mlpbench.bench.wings.why import after_run, roofs
 from mlpbench.kernels.numba_simd.codegen import peak
