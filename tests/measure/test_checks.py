@@ -146,12 +146,9 @@ def test_arrays_of_a_device_are_written_over_where_that_can_be_done(work, array,
     assert examined(kernel, work.params, work.inputs).keys() == ({"values"} if is_stale else set())
 
 
-def test_a_kernel_that_keeps_its_buffers_and_says_so_is_right(work, monkeypatch):
+def test_buffers_that_are_kept_as_it_says_are_right_and_of_a_large_network_rows_are_drawn(work, monkeypatch):
     monkeypatch.setattr(lying.ReturnsKeptBuffers, "returns", "kept")
     assert examined(lying.ReturnsKeptBuffers(work.spec, work.params), work.params, work.inputs) == {}
-
-
-def test_of_a_large_network_rows_are_drawn(monkeypatch):
     spec, asked = ForwardSpec((200, 3000, 10)), []
     params, x = seeded(spec), conformance.probe_inputs(spec, 2500, 0)
     expected = conformance.expected

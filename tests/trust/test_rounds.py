@@ -26,11 +26,8 @@ def test_the_time_is_the_tenth_percentile_of_the_rounds_between_two_quiet_looks(
     assert case.call_s == pytest.approx(1.1 * CALL_S)
     assert case.sample_s == pytest.approx(1.1 * CALL_S / 100)
     assert case.quiet == pytest.approx(11 / 29)
-
-
-def test_without_looks_every_round_counts():
     (case,) = of(Process(timing([3e-4, 1e-4, 2e-4], [])))
-    assert (case.chosen, case.quiet, case.disturbed) == ((0, 1, 2), None, False)
+    assert (case.chosen, case.quiet, case.disturbed) == ((0, 1, 2), None, False), "without looks every round counts"
     assert case.call_s == pytest.approx(1.2e-4)
 
 
@@ -62,10 +59,7 @@ def test_looks_are_held_against_the_best_of_the_run_and_the_machine():
     assert not of(Process(busy, best_ns=25_000), Process(calm, name="other"))[1].disturbed
     (pair,) = of(Process(busy, processors=2))
     assert not pair.disturbed, "looks on two processors are another kind"
-
-
-def test_work_that_slows_the_clock_down_has_looks_of_its_own_level():
-    """Wide vectors lower the clock by some percent beside one case: its rounds are quiet at that speed."""
+    # Wide vectors lower the clock by some percent beside one case: its rounds are quiet at that speed.
     wide, others = (Process(timing(*rounds((20, CALL_S, (look, look))))) for look in (28, 25))
     others.kernel = "other"
     assert [case.disturbed for case in of(wide, others)] == [False, False]
