@@ -75,13 +75,10 @@ def test_a_value_is_written_one_way(written, value, text):
     assert written(value) == text
 
 
-def test_an_estimate_that_is_no_time_has_its_unit_and_interval():
+def test_other_estimates_have_their_unit_and_interval_and_things_and_cases_one_name():
     assert words.quantity(Estimate(12_345, 12_000, 13_000, 3), " rows") == "12,345 rows (12,000 to 13,000)"
     assert words.quantity(estimate([2.5]), "x") == "about 2.50x"
     assert words.quantity(Estimate(12.0, -3.0, 40.0, 3), " rows") == f"{UNCLEAR} over 100 in 3 repeats)"
-
-
-def test_things_and_cases_have_one_name():
     assert [words.things(n, "case") for n in (0, 1, 1200)] == ["0 cases", "1 case", "1,200 cases"]
     assert [words.things(n, "process", "processes") for n in (1, 2)] == ["1 process", "2 processes"]
     cases = [("per_sample", 100), ("batched", 1000), ("book", 100)]

@@ -53,13 +53,10 @@ def test_cases_run_in_an_order_of_their_own_in_every_turn_of_every_process(threa
     assert all(sorted(found) == SIZES for found in orders.values())
     assert len(set(orders.values())) > 15
     assert order(1, *points[0]) == orders[points[0]] != order(2, *points[0])
-
-
-def test_behind_large_batches_of_several_threads_comes_one_small_batch_at_most():
-    """Each second turn ends as the next one begins, so that a pool of threads is waited for once in two turns."""
+    # Of several threads each second turn ends as the next one begins: a pool is waited for once in two turns.
     in_turn = [plan.case_order(SIZES, 1, "numpy", 3, turn, threads=2) for turn in range(4)]
     up = [False] * 3 + [True] * 3
-    assert [[case.batch_size > 3 for case in order] for order in in_turn] == [up[::-1], up, up[::-1], up]
+    assert [[case.batch_size > 3 for case in cases] for cases in in_turn] == [up[::-1], up, up[::-1], up]
 
 
 def test_a_plan_is_read_back_from_its_json():
