@@ -81,13 +81,6 @@ def accuracy(share):
     return both(*(block("kernel_info", "accuracy", name, share) for name in ("per_sample", "batched")))
 
 
-def elsewhere(content):
-    """Copy the record to another machine."""
-    known = content["mlpbench"]["environment"]
-    known["machine"] |= {"name": "m1", "cpu_model": "M1", "arch": "arm64", "cores": 8, "logical_cpus": 8}
-    known["os"] |= {"system": "Darwin", "release": "25"}
-
-
 def device_times(content):
     hot = {"samples": 100, "seconds": {**dict.fromkeys(QUANTILES, 1e-5), "p50": 1e-3}}
     cases = [{"mode": "batched", "batch_size": 1, "times": {"hot": hot}}]
@@ -119,7 +112,7 @@ IMPOSSIBLE = {
     "backend": (block("kernel_info", "backend", "cupy"), "kernel backend is cupy, and numpy in other records"),
     "library": (block("kernel_info", "version", "1.26.0"), "kernel version is 1.26.0, and 2.4.6 in other records"),
     "peer": (block("kernel_info", "peer", True), "kernel peer is True, and False in other records"),
-    "machine": (elsewhere, "machine name is m1, and amd-epyc-f26-m2-2cpu in its plan"),
+    "machine": (environment("machine", "name", "m1"), "machine name is m1, and amd-epyc-f26-m2-2cpu in its plan"),
     "processor": (environment("machine", "cpu_model", "Xeon"), "machine cpu_model is Xeon, and AMD EPYC in its plan"),
     "cores": (environment("machine", "cores", 64), "machine cores is 64, and 2 in its plan"),
     "system": (environment("os", "release", "4.4.0"), "os release is 4.4.0, and 6.18.44"),
@@ -137,6 +130,9 @@ IMPOSSIBLE = {
     "rows of a round": (mode("per_sample", "extra_info", "rows_per_round_call", 1), "per_sample 100: its calls have 1"),
     "rows of a batch": (mode("batched", "extra_info", "rows_per_round_call", 10**6), "its calls have 1000000 rows"),
     "rows of the data": (block("data", "rows", 1), "other specification, data or weights"),
+    "weights": (block("weights", "sha256", OTHER), "other specification, data or weights"),
+    "another run": (block("plan", "run_id", "20261124T120000Z-0123abcd"), "belongs to another run"),
+    "another repeat": (block("repeat", 7), "holds what belongs in numpy.7.json"),
     "times of a year": (case("stats", "data", lambda data: [3e7 for _ in data]), "its rounds took"),
     "times of more than a year": (case("stats", "data", [4e7]), "stats.data[0]: Expected `float` <= "),
     "iterations": (case("stats", "iterations", 10**9), "its rounds took"),
@@ -153,7 +149,8 @@ IMPOSSIBLE = {
 #: Of these another file is changed.
 FILES = {"threads of the kernel": "numba-simd.1.json"}
 #: What is told, though no record is to blame; and what is another run's file, so that none is read.
-OF_THE_RUN, OF_ANOTHER = {"a case that is missing"}, {"rows of the data"}
+OF_THE_RUN = {"a case that is missing"}
+OF_ANOTHER = {"rows of the data", "weights", "another run", "another repeat"}
 #: The same of the plan, run.json.
 IMPOSSIBLE_PLANS = {
     "target": (block("plan", "target", 5), "plan.target: Expected `float` <= 1.0"),
@@ -218,16 +215,25 @@ def test_a_record_that_is_named_by_itself_is_refused(folder):
     assert str(error.value).isprintable(), "one line, at that"
 
 
-@pytest.mark.parametrize("words", [("report", "--format=csv"), ("compare", "numpy", "numba"), ("explain",)])
-def test_every_command_names_the_file_and_judges_the_rest(capsys, folder, words):
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("report", "{run}"),
+        ("report", "{run}", "--format=csv"),
+        ("report", "{run}", "--format=html"),
+        ("compare", "{run}:numpy", "{run}:numba"),
+        ("explain", "{run}"),
+    ],
+)
+def test_every_command_names_the_files_and_judges_the_rest(capsys, folder, words):
     with simulate.edited(folder / "numpy.1.json") as content:
         environment("libraries", "numpy", "2.3.0")(content)
-    command, *rest = words
-    named = [f"{folder}:{kernel}" for kernel in rest] if command == "compare" else [*rest, folder]
-    status, out, err = called(capsys, command, *named)
+    (folder / "numba.1.json").write_text("{")
+    status, out, err = called(capsys, *(word.format(run=folder) for word in words))
     assert status in (0, 1, 4)
     told = "".join((out + err).replace("\N{NO-BREAK SPACE}", " ").split())
     assert "numpy.1.json:cannotbetrue:numpyis2.3.0,and2.4.6initsplan" in told
+    assert "numba.1.json:notJSON" in told
 
 
 def test_what_most_records_say_counts_where_there_is_no_plan_and_of_a_tie_the_first(tmp_path):
