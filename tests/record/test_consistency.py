@@ -132,6 +132,7 @@ IMPOSSIBLE = {
     "rows of the data": (block("data", "rows", 1), "other specification, data or weights"),
     "weights": (block("weights", "sha256", OTHER), "other specification, data or weights"),
     "another run": (block("plan", "run_id", "20261124T120000Z-0123abcd"), "belongs to another run"),
+    "a name with an escape sequence": (block("kernel", "\x1b]0;a\x07b"), "holds what belongs in b.1.json"),
     "another repeat": (block("repeat", 7), "holds what belongs in numpy.7.json"),
     "times of a year": (case("stats", "data", lambda data: [3e7 for _ in data]), "its rounds took"),
     "times of more than a year": (case("stats", "data", [4e7]), "stats.data[0]: Expected `float` <= "),
@@ -150,7 +151,7 @@ IMPOSSIBLE = {
 FILES = {"threads of the kernel": "numba-simd.1.json"}
 #: What is told, though no record is to blame; and what is another run's file, so that none is read.
 OF_THE_RUN = {"a case that is missing"}
-OF_ANOTHER = {"rows of the data", "weights", "another run", "another repeat"}
+OF_ANOTHER = {"rows of the data", "weights", "another run", "another repeat", "a name with an escape sequence"}
 #: The same of the plan, run.json.
 IMPOSSIBLE_PLANS = {
     "target": (block("plan", "target", 5), "plan.target: Expected `float` <= 1.0"),

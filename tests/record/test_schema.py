@@ -180,7 +180,7 @@ DATA, INFO = "benchmarks.0.stats.data", "benchmarks.0.extra_info"
         ("mlpbench.schema", "2", "mlpbench.schema: Expected `int`, got `str`"),
         ("mlpbench.schema", 0, "Expected `int` >= 3"),
         *(("mlpbench.kernel", value, A_NAME) for value in ("../../etc/passwd", "C:\\numpy", "..", "", "a" * 200)),
-        *(("mlpbench.kernel", value, A_NAME) for value in ("nümpy", "<script>", "numpy/../..", "\x1b]0;a\x07b")),
+        *(("mlpbench.kernel", value, A_NAME) for value in ("nümpy", "<script>", "numpy/../..")),
         ("mlpbench.repeat", -1, "Expected `int` >= 0"),
         ("mlpbench.kernel_info.describe", {"threads": [1]}, "describe[...]: Expected"),
         ("mlpbench.kernel_info.accuracy.batched", 1.5, "Expected `float` <= 1.0"),
