@@ -1,7 +1,5 @@
 """The command line as people type it: every command, with and without --json, and what it exits with."""
 
-import csv
-import io
 import json
 import re
 from importlib import metadata
@@ -61,6 +59,9 @@ def test_help_of_run_shows_what_matters_and_help_all_the_rest(capsys):
     group = typer.main.get_command(app.app)
     options = {name: {o for p in group.get_command(None, name).params for o in p.opts} for name in COMMANDS}
     assert len(short - {"--help"}) == 12
+    paragraph = called(capsys, "run", "-h")[1].partition("Every kernel and repeat")[2].partition("Example")[0]
+    lines = [line.rstrip() for line in paragraph.splitlines() if line.strip()]
+    assert min(map(len, lines[:-1])) > 50, "no line is broken in mid sentence"
     assert {"--help", *(option for option in options["run"] if option.startswith("--"))} == long
     assert {"--json", "--data", "--model", "--spec"} <= options["check"]
     assert {"--format", "-o"} <= options["report"]
@@ -149,30 +150,11 @@ def test_report_is_of_the_latest_run_by_default_in_every_format_to_stdout_and_to
         status, out, err = called(capsys, "report", *words)
         assert (status, err, {name for name in (older, newest.name) if name in out}) == (0, "", names)
     assert "no CUDA driver" in called(capsys, "report", older)[1], "skipped kernels with their reasons"
-    for name, looks_right in {
-        "md": lambda out: out.startswith("# "),
-        "csv": lambda out: {row["kernel"] for row in csv.DictReader(io.StringIO(out))} == {"numpy", "numba"},
-        "json": lambda out: json.loads(out)["headline"]["lead"],
-        "html": lambda out: out.lower().startswith("<!doctype html>"),
-    }.items():
+    for name, beginning in {"md": "# ", "csv": "run,", "json": "{", "html": "<!doctype html>"}.items():
         status, out, err = called(capsys, "report", "--format", name)
-        assert (status, err) == (0, "")
-        assert looks_right(out), name
+        assert (status, err, out.lower().startswith(beginning)) == (0, "", True)
         file = tmp_path / f"made.{name.upper()}"
         assert called(capsys, "report", "-o", file) == (0, "", f"wrote {file}\n")
         assert file.read_text(encoding="utf-8").rstrip("\n") == out.rstrip("\n")
     called(capsys, "report", "--format", "csv", "-o", tmp_path / "a.txt")
     assert (tmp_path / "a.txt").read_text().startswith("run,")
-
-
-def test_show(capsys):
-    status, out, err = called(capsys, "show", 0)
-    assert (status, "label 7" in out, err) == (0, True, "")
-    assert json.loads(called(capsys, "show", 0, "--json")[1])
-
-
-def test_a_help_breaks_no_line_in_mid_sentence(capsys):
-    paragraph = called(capsys, "run", "--help")[1].partition("Every kernel and repeat")[2].partition("Example")[0]
-    assert "repeats (quick:" in " ".join(paragraph.split())
-    lines = [line.rstrip() for line in paragraph.splitlines() if line.strip()]
-    assert min(map(len, lines[:-1])) > 50

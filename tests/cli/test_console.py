@@ -7,7 +7,6 @@ import sys
 import pytest
 
 from mlpbench.bench.cli import console
-from mlpbench.bench.report.document import table
 from support.terminal import shown
 
 #: What Rich would take for markup, an emoji and a number to colour, were it let.
@@ -63,14 +62,6 @@ def test_a_narrow_terminal_folds_and_loses_nothing(tmp_path):
 def test_a_complaint_is_one_line(capsys, words):
     console.complain(words)
     assert capsys.readouterr() == ("", "mlpbench: one two\n")
-
-
-def test_a_table_of_a_report_has_another_title_and_leaves_a_column_out(capsys):
-    rows = (("one", "numpy", "1.0x", "7"), ("two", "numba", "[bold]", "8"))
-    content = table("A sentence.", ("run", "kernel"), ("speedup", "rounds"), rows=rows)
-    console.out().print(console.report_table(content, "Title", "caption", without="rounds"))
-    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert lines == [["Title"], ["run", "kernel", "speedup"], *(list(row[:3]) for row in rows), ["caption"]]
 
 
 def test_a_pipe_is_as_wide_as_columns_says(monkeypatch, capsys):

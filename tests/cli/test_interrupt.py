@@ -137,20 +137,6 @@ def test_what_is_finished_stays_and_the_exit_says_so(capsys, start, waits, signu
     assert {row[0] for row in rows} == {"| waits", "| waits-too"}
 
 
-def test_before_the_first_process_has_ended(start, waits):
-    (waits / "first").write_text("none")
-    run = start(*RUN, also=waits)
-    wait_until(lambda: run.measuring() or run.process.poll() is not None, "the first process")
-    status, out, err = run.ends(signal.SIGINT)
-    assert (status, out) == (130, "")
-    assert "Traceback" not in err
-    assert err.splitlines()[-1].startswith("mlpbench: interrupted before the first process ended: nothing measured")
-    run.no_trace_is_left()
-    (left,) = run.results.glob("*/*/*")
-    found = runs.read_run(left.parent)
-    assert (left.name, found.records, len(found.missing)) == ("run.json", (), 6)
-
-
 def test_ctrl_c_elsewhere_is_no_traceback_either(start, tmp_path):
     """While kernels are asked, in processes that Ctrl-C does not reach: nothing has been written yet."""
     asked = tmp_path / "asked"

@@ -1,4 +1,4 @@
-"""A kernel of one's own, from `mlpbench new` to `compare`; what becomes of one that breaks, or changes on the way."""
+"""A kernel of one's own, from `mlpbench new` to `compare`; what becomes of one that changes on the way."""
 
 import json
 import re
@@ -6,18 +6,7 @@ import re
 import pytest
 
 from mlpbench.bench.record import runs
-from support.sources import ROOT
 from support.terminal import called, complaint, git, typed
-
-BAD = """
-import ctypes
-
-def crash(x, weights, biases):
-    ctypes.string_at(0)
-
-def wrong(x, weights, biases):
-    return x[:, :10]
-"""
 
 
 def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
@@ -29,17 +18,6 @@ def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
     for asked, words in ((path, "File exists"), (tmp_path / "none" / "x.py", "cannot write"), ("x.txt", "in .py")):
         assert words in complaint(*called(capsys, "new", asked))
     assert path.read_text(encoding="utf-8") == "mine"
-
-
-@pytest.mark.heavy
-def test_check_contains_what_breaks(tmp_path):
-    (tmp_path / "bad.py").write_text(BAD, encoding="utf-8")
-    ran = typed("check", "bad.py:crash", "bad.py:wrong", "--json", cwd=tmp_path, PYTHONPATH=ROOT)
-    assert ran.returncode == 1
-    crash, wrong = json.loads(ran.stdout)["kernels"]
-    assert (crash["kernel"], crash["verdict"]) == ("bad.crash", "non-conforming")
-    assert "died of SIGSEGV" in crash["reason"]
-    assert re.search(r"off by [\d.]+ at output \d+ where", wrong["reason"])
 
 
 @pytest.mark.heavy

@@ -125,6 +125,7 @@ def here(monkeypatch):
 
 
 PEERS = {"numpy": NumpyKernel, "here": NumpyKernel, "absent": AbsentKernel, "other": NumpyKernel}
+GONE = {"numpy": NumpyKernel, "absent": AbsentKernel, "gone": AbsentKernel}
 RELU = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
 
 
@@ -136,6 +137,7 @@ RELU = {"numpy": NumpyKernel, "relu-only": OnlyReluKernel}
         (PEERS, ("here",), {"here"}, {}),
         (PEERS, ("other", "--peers"), {"other", "here"}, {"absent": ABSENT}),
         (PEERS, ("absent", "--peers"), None, f"absent is unavailable: {ABSENT}"),
+        (GONE, ("--peers",), {"numpy"}, {}),
         (RELU, (), {"numpy"}, {"relu-only": "no activation sigmoid"}),
         (RELU, ("--spec", "20-10-3:relu"), {"numpy", "relu-only"}, {}),
         (RELU, ("relu-only",), None, "relu-only is unavailable: no activation sigmoid"),
@@ -145,7 +147,7 @@ def test_a_dry_run_says_what_would_run_and_what_not_and_leaves_nothing(
     capsys, tmp_path, here, classes, words, planned, skipped
 ):
     """Peers compete where they are asked for; a kernel that cannot run is skipped, unless it is named."""
-    here(peers=("here", "absent") if classes is PEERS else (), **classes)
+    here(peers=[name for name in ("here", "absent", "gone") if name in classes], **classes)
     small = SMALL if "--spec" not in words else SMALL[:2]
     ended = called(capsys, "run", *words, *small, "--repeats", 2, "--dry-run", "--results", tmp_path / "results")
     assert list(tmp_path.iterdir()) == []
@@ -155,16 +157,8 @@ def test_a_dry_run_says_what_would_run_and_what_not_and_leaves_nothing(
     status, out, err = ended
     assert (status, sorted(out.splitlines())) == (0, sorted(f"{name} {repeat}" for name in planned for repeat in "12"))
     assert dict(re.findall("^(.*) is skipped: (.*)$", err, re.MULTILINE)) == skipped
+    assert ("no peer is installed: pip install -e '.[peers]'" in err) == (classes is GONE)
     assert "each process: pytest " in err
-
-
-def test_a_kernel_that_is_skipped_is_recorded_with_its_reason(capsys, tmp_path, monkeypatch, here):
-    here(absent=AbsentKernel, numpy=NumpyKernel)
-    measured(monkeypatch, lambda *_: 1e-6)
-    status, _, err = called(capsys, "run", *SMALL, "--results", tmp_path)
-    assert (status, f"absent is skipped: {ABSENT}" in err) == (0, True)
-    assert runs.read_run(runs.latest(tmp_path)).skipped == {"absent": ABSENT}
-    assert ABSENT in called(capsys, "report", "--results", tmp_path, "--format", "json")[1]
 
 
 def test_a_terminal_shows_what_is_done_now_and_each_result_as_it_comes(capsys, tmp_path, monkeypatch, here):
@@ -344,13 +338,6 @@ def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
     assert "interrupted: 12 of 12 processes finished, kept in" in err
     assert found.ending.interrupted
     assert "interrupted" in found.problems[0]
-
-
-def test_where_no_peer_is_installed_one_line_says_what_brings_them_all(capsys, tmp_path, here):
-    here(peers=("absent", "gone"), numpy=NumpyKernel, absent=AbsentKernel, gone=AbsentKernel)
-    status, _, err = called(capsys, "run", "--peers", "--profile", "smoke", "--dry-run", "--results", tmp_path)
-    assert (status, "is skipped" in err) == (0, False)
-    assert "no peer is installed: pip install -e '.[peers]'" in err
 
 
 def test_reports_that_cannot_be_written_cost_no_record(capsys, tmp_path, here, monkeypatch):

@@ -161,15 +161,6 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(capsys, tmp_path, 
         assert "threads-1" in out or "1 thread" in out
 
 
-def test_a_sweep_whose_setting_is_gone_is_one_line(run, capsys, tmp_path):
-    _, _, _, runs = run("numpy", "--threads", "1,2")
-    (runs[1].path / "run.json").unlink()
-    (runs[1].path / "numpy.0.json").unlink()
-    for words in (("report",), ("explain",), ("compare", "latest:numpy", "numpy")):
-        line = complaint(*called(capsys, *words, "--results", tmp_path / "results"))
-        assert "threads-2: no run in this folder" in line
-
-
 #: As slow again as numpy, one row after the other: no other environment has it.
 KERNEL = """
 from mlpbench.kernels.mlp_numpy import NumpyKernel

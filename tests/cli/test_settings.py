@@ -91,16 +91,9 @@ def test_a_path_is_meant_from_where_the_file_is_whatever_command_takes_it(here, 
 
 
 def test_texts_numbers_flags_and_lists_are_read_as_if_they_were_typed(here, group):
-    text = 'kernels = ["numpy"]\npeers = true\nbatch-size = [1, 10]\nrepeats = 5\nthreads = 1\nbudget = "5m"\n'
-    (here / "mlpbench.toml").write_text(f"[run]\n{text}")
-    assert {option: typed for option, (typed, _) in options.settings_of(group, "run").items()} == {
-        "kernels": ["numpy"],
-        "peers": True,
-        "batch_size": ["1", "10"],
-        "repeats": "5",
-        "threads": ["1"],
-        "budget_s": "5m",
-    }
+    (here / "mlpbench.toml").write_text("[run]\npeers = true\nrepeats = 5\nthreads = 1\nbatch-size = [1, 10]\n")
+    typed = {option: value for option, (value, _) in options.settings_of(group, "run").items()}
+    assert typed == {"peers": True, "repeats": "5", "threads": ["1"], "batch_size": ["1", "10"]}
 
 
 def test_a_settings_file_is_code_unless_it_is_not_read(capsys, tmp_path, monkeypatch):
@@ -123,13 +116,9 @@ def test_what_a_run_took_from_the_file_is_recorded_and_env_shows_it(capsys, here
     (folder,) = (here / "perf").glob("*/*")
     plan = runs.read_run(folder).plan
     assert plan.command == ("mlpbench", "run", "numpy")
-    assert plan.options_from_file == {
-        "mlpbench.toml: run.batch-size": "1, 10",
-        "mlpbench.toml: results": "perf",
-        "mlpbench.toml: run.profile": "smoke",
-        "mlpbench.toml: run.spec": "20-10-3",
-        "mlpbench.toml: threads": "1",
-    }
+    taken = ("run.batch-size", "results", "run.profile", "run.spec", "threads")
+    assert plan.options_from_file.keys() == {f"mlpbench.toml: {key}" for key in taken}
+    assert plan.options_from_file["mlpbench.toml: run.batch-size"] == "1, 10"
     with (here / "mlpbench.toml").open("a") as file:
         file.write('[report]\noutput = "page.md"\n')
     assert called(capsys, "report") == (0, "", "wrote page.md\n"), "which finds the results where the file says"
@@ -204,14 +193,8 @@ def test_a_shell_completes_commands_kernels_runs_and_profiles(capsys, monkeypatc
 
 
 def test_completing_needs_no_heavy_library(here):
-    code = """
-import sys
-from mlpbench.bench.cli.app import main
-try:
-    main([])
-except SystemExit:
-    heavy = {"numba", "pandas", "scipy", "pytest"}
-    print(sorted(heavy & {name.partition(".")[0] for name in sys.modules}), file=sys.stderr)
-"""
     asked = {app.COMPLETES: "complete_bash", "COMP_WORDS": "mlpbench compare n", "COMP_CWORD": "2"}
-    assert processes.python("-c", code, cwd=here, **asked).stderr.strip() == "[]"
+    ran = processes.python("-X", "importtime", "-m", "mlpbench", cwd=here, **asked)
+    loaded = set(re.findall(r"\| +(\w+)$", ran.stderr, re.MULTILINE))
+    assert "typer" in loaded
+    assert not loaded & {"numba", "pandas", "scipy", "pytest"}

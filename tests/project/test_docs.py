@@ -191,10 +191,6 @@ def test_every_part_has_one_place_in_one_page():
     assert sum(text.count("<!-- figures of ") for text in texts) == 2 * len(script.parts())
 
 
-def test_the_readme_is_short():
-    assert len(script.README.read_text(encoding="utf-8").splitlines()) <= 100, "scripts/budget.py counts its words"
-
-
 def test_the_reference_is_what_the_program_says():
     assert reference.PAGE.read_text(encoding="utf-8") == reference.page()
 

@@ -1,8 +1,6 @@
 """What is installed: one name, with its data, and no more; the same from the checkout and from the source archive."""
 
-import json
 import os
-import sys
 import tarfile
 import zipfile
 from pathlib import PurePosixPath
@@ -73,20 +71,12 @@ def test_the_notebook_is_committed_without_output_and_runs_from_the_wheel(wheel,
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     # In front of the checkout, which the environment of the tests may have installed too.
-    found_first = os.pathsep.join((str(tmp_path / "installed"), quicker))
-    spec = tmp_path / "jupyter" / "kernels" / "wheel"
-    spec.mkdir(parents=True)
-    words = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-    (spec / "kernel.json").write_text(
-        json.dumps({"argv": words, "display_name": "wheel", "language": "python", "env": {"PYTHONPATH": found_first}})
-    )
-    monkeypatch.setenv("JUPYTER_PATH", str(tmp_path / "jupyter"))
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'installed'}{os.pathsep}{quicker}")
     (empty := tmp_path / "empty").mkdir()
     notebook = nbformat.read(ROOT / "docs" / "examples" / "first_look.ipynb", as_version=4)
     assert not any(cell.get("outputs") for cell in notebook.cells)
     notebook.cells.append(nbformat.v4.new_code_cell("print(mlpbench.__file__)"))
-    nbclient.NotebookClient(
-        notebook, kernel_name="wheel", timeout=300, resources={"metadata": {"path": str(empty)}}
-    ).execute()
+    place = {"metadata": {"path": str(empty)}}
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=300, resources=place).execute()
     assert notebook.cells[-1].outputs[0]["text"].startswith(str(tmp_path / "installed"))
     assert any("text/html" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))

@@ -21,6 +21,7 @@ ENTRY = {"name": PEAK, "threads": 1, "work": 10, "data": [1.0]}
         (files.roofs([{**ENTRY, "data": []}]), "Expected `array` of length >= 1"),
         (files.roofs([{**ENTRY, "data": [0.0]}]), "data[0]: Expected `float` >= "),
         (files.roofs([{**ENTRY, "work": 0}]), "work: Expected `int` >= 1"),
+        (files.roofs([{**ENTRY, "work": 10**15, "data": [1e-12]}]), "1e+27 a second: nothing does so much; this is a "),
         (files.roofs([{**ENTRY, "name": "L2"}]), "no arithmetic for 1 threads; this is a damaged file"),
         (files.roofs(devices=[files.of_device(), files.of_device()]), "expected every device once"),
         ({"mlpbench": {"schema": 99}}, "upgrade mlpbench"),
