@@ -1,4 +1,4 @@
-"""The reference: the numbers that are known, its ends, its shape, and how far a kernel may be from it."""
+"""The reference and its parameters: numbers that are known, what does not fit, how far a kernel may be from it."""
 
 import math
 
@@ -9,9 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from mlpbench.kernels import reference
-from mlpbench.kernels.params import hand_worked
+from mlpbench.kernels.errors import ParamsError
+from mlpbench.kernels.params import Params, hand_worked
 from mlpbench.kernels.reference import bound, seeded
-from mlpbench.kernels.spec import HAND_WORKED, ForwardSpec
+from mlpbench.kernels.spec import HAND_WORKED, MNIST, ForwardSpec
 
 
 @given(arrays(np.float64, st.tuples(st.integers(1, 5), st.integers(1, 8)), elements=st.floats(-1e4, 1e4)))
@@ -33,6 +34,24 @@ def test_known_values():
     assert y == pytest.approx([0.31682708, 0.69627909], abs=6e-9)
 
 
+def test_another_network_is_refused_and_the_hash_sees_every_value_and_shape():
+    params, spec = hand_worked(), ForwardSpec((5, 4, 3))
+    assert seeded(spec, 7).sha256() == seeded(spec, 7).sha256() != seeded(spec, 8).sha256()
+    changed = Params(params.weights, (*params.biases[:2], params.biases[2] + 1e-9))
+    assert changed.sha256() != params.sha256() != params.astype("float32").sha256()
+    with pytest.raises(ParamsError, match="2-3-2-2, the specification is 784-50-100-10"):
+        params.require(MNIST)
+
+
+@pytest.mark.parametrize(
+    ("weights", "biases"),
+    [([], []), ([(2, 3)], []), ([(2, 3)], [(2,)]), ([(2, 3), (2, 3)], [(3,), (3,)]), ([(6,)], [(6,)])],
+)
+def test_shapes_that_do_not_chain(weights, biases):
+    with pytest.raises(ParamsError):
+        Params(tuple(map(np.zeros, weights)), tuple(map(np.zeros, biases)))
+
+
 # How far a kernel may be from it
 
 
@@ -44,6 +63,6 @@ def test_float64_is_held_to_float64():
 
 def test_a_step_on_its_threshold_is_nobodys_fault():
     spec = ForwardSpec((1, 1, 1), "step", "identity")
-    params = type(seeded(spec))((np.ones((1, 1)), np.ones((1, 1))), (np.array([-0.5]), np.zeros(1)))
+    params = Params((np.ones((1, 1)), np.ones((1, 1))), (np.array([-0.5]), np.zeros(1)))
     _, decidable = bound(spec, params, np.array([[0.5], [0.5 + 1e-9], [0.6]]))
     assert decidable.tolist() == [False, False, True]

@@ -25,31 +25,6 @@ def test_parse_and_json_round_trip(dtype):
     assert spec.np_dtype == np.dtype(dtype)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", "write sizes as 784-50-100-10"),
-        ("784-fifty", "write sizes as"),
-        ("784", "at least an input and an output"),
-        ("784-0-10", "at least 1"),
-        ("100000-100000", "limit"),
-        ("7-3.5", "write sizes as"),
-    ],
-)
-def test_refused_sizes(text, words):
-    with pytest.raises(SpecError, match=words):
-        ForwardSpec.parse(text)
-
-
-def test_refused_words_name_the_allowed_and_sizes_are_whole_numbers():
-    for field in ("hidden", "output", "dtype"):
-        with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
-            ForwardSpec((2, 2), **{field: "tan"})
-    for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
-        with pytest.raises(SpecError, match="whole numbers"):
-            ForwardSpec(sizes)
-
-
 def test_an_activation_for_each_hidden_layer_written_in_one_way():
     spec = ForwardSpec((4, 3, 3, 2), "leaky-relu:0.20,tanh")
     assert spec.hidden == "leaky-relu:0.2,tanh"
@@ -60,18 +35,33 @@ def test_an_activation_for_each_hidden_layer_written_in_one_way():
 
 
 @pytest.mark.parametrize(
-    ("hidden", "words"),
+    ("sizes", "hidden", "words"),
     [
-        ("tanh,relu,relu", "2 hidden layers, and hidden names 3"),
-        ("tanh,", "hidden must be one of"),
-        ("tanh:0.1", "hidden must be one of"),
-        ("leaky-relu:", "number from 0 to 1"),
-        ("leaky-relu:nan", "number from 0 to 1"),
-        ("leaky-relu:2", "number from 0 to 1, got '2'"),
-        ("x" * 5000, "hidden must be one of"),
+        ("", "relu", "write sizes as 784-50-100-10"),
+        ("784-fifty", "relu", "write sizes as"),
+        ("7-3.5", "relu", "write sizes as"),
+        ("784", "relu", "at least an input and an output"),
+        ("784-0-10", "relu", "at least 1"),
+        ("100000-100000", "relu", "limit"),
+        ("4-3-3-2", "tanh,relu,relu", "2 hidden layers, and hidden names 3"),
+        ("4-3-3-2", "tanh,", "hidden must be one of"),
+        ("4-3-3-2", "tanh:0.1", "hidden must be one of"),
+        ("4-3-3-2", "leaky-relu:", "number from 0 to 1"),
+        ("4-3-3-2", "leaky-relu:nan", "number from 0 to 1"),
+        ("4-3-3-2", "leaky-relu:2", "number from 0 to 1, got '2'"),
+        ("4-3-3-2", "x" * 5000, "hidden must be one of"),
     ],
 )
-def test_refused_activations(hidden, words):
+def test_refused_sizes_and_activations(sizes, hidden, words):
     with pytest.raises(SpecError, match=words) as refused:
-        ForwardSpec((4, 3, 3, 2), hidden)
+        ForwardSpec.parse(sizes, hidden)
     assert len(str(refused.value)) < 200
+
+
+def test_refused_words_name_the_allowed_and_sizes_are_whole_numbers():
+    for field in ("hidden", "output", "dtype"):
+        with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
+            ForwardSpec((2, 2), **{field: "tan"})
+    for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
+        with pytest.raises(SpecError, match="whole numbers"):
+            ForwardSpec(sizes)

@@ -139,6 +139,8 @@ def test_products_and_sums_in_other_forms(tmp_path):
         ([node("Relu", ["y"], "y")], "is behind|depend|no part|nothing"),
         ([node("Gemm", ["y", "W1", "b1"], "y")], "does not depend on an input"),
         ([], "nothing makes 'y'"),
+        ([*FIRST, node("LeakyRelu", ["a1"], "z1", alpha="text"), *LAST], "attribute alpha"),
+        ([node("Gemm", [], "y")], "lacks an input"),
     ],
 )
 def test_what_is_no_fully_connected_network_is_named(tmp_path, nodes, words):
@@ -323,19 +325,3 @@ def test_a_changed_safetensors_file_is_read_or_refused(tmp_path):
         return len(header).to_bytes(8, "little") + header + raw[start:]
 
     hostile.hold(tmp_path / "net.safetensors", read, drawn_from, change)
-
-
-def of_another_type(graph):
-    graph.node[0].attribute.append(onnx.helper.make_attribute("alpha", "text"))
-
-
-def without_inputs(graph):
-    del graph.node[-1].input[:]
-
-
-@pytest.mark.parametrize(("change", "said"), [(of_another_type, "attribute alpha"), (without_inputs, "lacks an input")])
-def test_parts_that_no_operator_of_onnx_has_are_named(tmp_path, change, said):
-    made = onnx.ModelProto.FromString(build_model(SPEC, seeded(SPEC)))
-    change(made.graph)
-    with pytest.raises(ParamsError, match=said):
-        read(written(tmp_path, made))

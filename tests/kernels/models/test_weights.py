@@ -104,13 +104,6 @@ def test_shipped_weights_are_those_of_the_books_network():
     assert str(load_meta(TRAINED_FILE)["accuracy_test"]) in readme
 
 
-def test_the_books_own_file(mnist_dir):
-    params = load_params(mnist_dir / "sample_weight.pkl", MNIST)
-    assert params.sizes == MNIST.sizes
-    assert all(W.flags.c_contiguous and W.dtype == np.float32 for W in params.weights)
-    assert float(params.weights[0][0, 0]) == pytest.approx(-0.00741, abs=1e-5)
-
-
 @pytest.mark.parametrize("suffix", [".npz", ".pkl", ".txt"])
 @pytest.mark.parametrize("content", [b"", b"hello\n", b"\x80", b"PK\x03\x04", b"\x1f\x8b\x08"])
 def test_bytes_that_are_no_weights(tmp_path, suffix, content):

@@ -1,4 +1,4 @@
-"""The compiled loops: exp is as near as it says, threads divide rows, Numba's absence."""
+"""The compiled loops: exp is as near as it says, Numba's absence."""
 
 import sys
 
@@ -6,12 +6,9 @@ import numpy as np
 import pytest
 
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_numba import NumbaKernel, NumbaParallelKernel
+from mlpbench.kernels.mlp_numba import NumbaKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
-from mlpbench.kernels.reference import seeded
-from mlpbench.kernels.spec import MNIST
-from support.contestants import divided
 
 #: Where exp is neither 0 nor infinity.
 RANGES = {"float32": (-103.9, 88.7), "float64": (-745.1, 709.7)}
@@ -61,12 +58,6 @@ def test_exp_at_its_limits_and_through_the_denormals(dtype):
     assert np.isinf(apply(exp_each, edge)).tolist() == [False, True]
     for rising in (y, apply(exp_each, np.linspace(-3, 3, 20_001).astype(dtype))):
         assert (np.diff(rising) >= 0).all()
-
-
-def test_threads_divide_the_rows_and_compute_the_same():
-    params, x = seeded(MNIST), np.random.default_rng(0).random((204, 784), np.float32)
-    serial, shared = NumbaKernel(MNIST, params).forward(x), divided(NumbaParallelKernel)(MNIST, params).forward(x)
-    np.testing.assert_array_equal(serial, shared)
 
 
 @pytest.mark.parametrize("kernel_class", [NumbaKernel, NumbaSimdKernel])

@@ -13,7 +13,7 @@ from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 from mlpbench.kernels.own import array_api
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
-from support.contestants import supported
+from support import contestants
 
 SPECS = [
     ForwardSpec((65, 33, 17, 9, 5), "tanh,silu,leaky-relu:0.2"),
@@ -26,19 +26,14 @@ NAMESPACES = ["numpy", "array_api_strict", "torch", "jax.numpy", "mlx.core"]
 
 
 def available(namespace):
-    kernel_class = registry.load(registry.give(f"array-api:{namespace}"))
-    try:
-        kernel_class.probe()
-    except KernelUnavailable as reason:
-        pytest.skip(str(reason))
-    return kernel_class
+    return contestants.available(registry.give(f"array-api:{namespace}"))
 
 
 @pytest.mark.parametrize("namespace", NAMESPACES)
 @pytest.mark.parametrize("spec", SPECS, ids=str)
 def test_the_gate(namespace, spec):
     kernel_class = available(namespace)
-    if supported(kernel_class, spec):
+    if contestants.supported(kernel_class, spec):
         assert check(kernel_class, spec).max_error_ratio < 0.5
     else:
         assert spec.dtype == "float64"
