@@ -1,15 +1,16 @@
 """Every program on the CPU, fused or behind a product: right for odd sizes, in any order of threads, and clean."""
 
 from functools import cache
+from itertools import product
 
 import numpy as np
 import pytest
 from on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products, all_launched, off_by
-from on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler
+from on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler, sanitized
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.conformance import probe_inputs
-from mlpbench.kernels.cuda import programs
+from mlpbench.kernels.cuda import peak, programs, queue
 from mlpbench.kernels.mlp_cupy import CupyKernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, read_hidden
@@ -31,50 +32,78 @@ SPECS = [
 ]
 
 
-@pytest.mark.parametrize("spec", SPECS, ids=str)
-@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-def test_outputs_are_right_and_the_same_in_every_order_of_threads(spec, arithmetic, pixels):
+#: Of a softmax, a thread keeps a row, or a warp shares it.
+SOFTMAX = [Products(width, None, dtype) for width in (1, 2, 10, 65) for dtype in ("float32", "float64")]
+_EACH = [one for name in (*HIDDEN, "leaky-relu:0.2") for one in read_hidden(name)]
+#: A block has 1,024 rows of one output, or 20 of 50; a row of 1,025 has two blocks.
+ACTIVATIONS = [
+    Products(width, activation, dtype)
+    for activation, width in zip(_EACH, (50, 1, 1025, 7, 50, 100, 33, 50, 10), strict=True)
+    for dtype in ("float32", "float64")
+]
+
+
+@cache
+def replaced() -> dict[Products, Launched]:
+    """Return each program, compiled in one go."""
+    found = {one: Launched(one, one.programs[0]) for one in (*SOFTMAX, *ACTIVATIONS)}
+    CpuRawModule.together([one.kernel.module for one in found.values()])
+    return found
+
+
+def networks(*specs):
+    """Return the cases of these networks: each in all variants."""
+    return [Network(spec, *variant) for spec in specs for variant in VARIANTS]
+
+
+def launched(case):
+    """Return the programs of a case; those of a network, and those of all products, are compiled in one go."""
+    if isinstance(case, Products):
+        return (replaced()[case],)
+    return all_launched(case.spec)[case.arithmetic, case.pixels]
+
+
+def of_each(*cases):
+    return pytest.mark.parametrize("case", cases, ids=str)
+
+
+@of_each(*networks(*SPECS), *SOFTMAX, *ACTIVATIONS)
+def test_outputs_are_right_and_the_same_in_every_order_of_threads(case):
     """Arrays end where nobody may read or write, outputs are NaN before, and shared memory is.
 
     Forward, all blocks run. In the other orders the first block runs and the last one, each alone: the blocks between
     are full as the first one is, and no block depends on another (`test_blocks_do_not_depend_on_each_other`).
     """
-    launched = all_launched(spec)[arithmetic, pixels]
-    network = launched[0].network
-    x = network.inputs(max(ROWS))
-    right = network.expected(x)
-    for one in launched:
-        for rows in ROWS:
-            y = one.outputs(x[:rows])
-            assert off_by(y, *(part[:rows] for part in right)) <= 1, (one.program.name, rows)
-            blocks = tuple(sorted({0, one.program.grid(rows) - 1}))
-            ran = one.rows_of(blocks, rows)
-            for order in ORDERS[1:]:
-                again = one.outputs(x[:rows], order, blocks)
-                assert np.array_equal(again[ran], y[ran]), (one.program.name, rows, order)
-                assert np.isnan(again[~ran]).all(), "a block writes its own rows alone"
+    for one, rows in product(launched(case), ROWS):
+        x = case.inputs(rows)
+        y = one.outputs(x)
+        assert off_by(y, *case.expected(x)) <= 1, (one.program.name, rows)
+        blocks = tuple(sorted({0, one.program.grid(rows) - 1}))
+        ran = one.rows_of(blocks, rows)
+        for order in ORDERS[1:]:
+            again = one.outputs(x, order, blocks)
+            assert np.array_equal(again[ran], y[ran]), (one.program.name, rows, order)
+            assert np.array_equal(again[~ran], case.before(x)[~ran], equal_nan=True), "a block writes its own rows"
 
 
-@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-@pytest.mark.parametrize("spec", [SPECS[2], SPECS[6]], ids=str)
-def test_blocks_do_not_depend_on_each_other(spec, arithmetic, pixels):
+@of_each(*networks(SPECS[2], SPECS[6]))
+def test_blocks_do_not_depend_on_each_other(case):
     """All in reverse, and each alone in a random order of threads: the same bits as all in a row."""
-    for one in all_launched(spec)[arithmetic, pixels]:
-        x = one.network.inputs(1000)
+    x = case.inputs(1000)
+    for one in launched(case):
         y = one.outputs(x)
         assert np.array_equal(one.outputs(x, 1), y), one.program.name
         alone = tuple(reversed(range(one.program.grid(len(x)))))
         assert np.array_equal(one.outputs(x, 2, alone), y), one.program.name
 
 
-@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-@pytest.mark.parametrize("spec", [MNIST, SPECS[4]], ids=str)
-def test_addresses_beyond_what_32_bits_count(spec, arithmetic, pixels):
+@of_each(*networks(MNIST, SPECS[4]), SOFTMAX[4], ACTIVATIONS[0])
+def test_addresses_beyond_what_32_bits_count(case):
     """Of inputs in MNIST, of outputs in the other network."""
-    for one in all_launched(spec)[arithmetic, pixels]:
+    for one in launched(case):
         y, first, off = one.in_large()
         assert off <= 1
-        wrapped = (first * spec.n_out) % 2**32 // spec.n_out
+        wrapped = (first * case.spec.n_out) % 2**32 // case.spec.n_out
         assert not y[:1000].any(), "nothing is written at the start"
         assert wrapped == first or not y[wrapped : wrapped + 1000].any()
 
@@ -120,48 +149,15 @@ def test_the_text_for_older_cards_is_right_too():
 WATCHED = [SPECS[2], ForwardSpec((200, 17, 5), "relu", "softmax")]
 
 
-@pytest.mark.parametrize("spec", WATCHED, ids=str)
+@of_each(*networks(*WATCHED), *SOFTMAX, *ACTIVATIONS[::2])
 @pytest.mark.parametrize("sanitizer", SANITIZERS)
-@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-def test_sanitizers_find_nothing(arithmetic, pixels, sanitizer, spec):
+def test_sanitizers_find_nothing(case, sanitizer):
     """One thread of the system for each thread of a block: no race, no access beyond an array, nothing undefined.
 
     Arrays and shared memory have their exact size.
     """
-    for one in all_launched(spec)[arithmetic, pixels]:
+    for one in launched(case):
         assert one.found_by(sanitizer, one.program.rows_per_block + 2) == "", one.program.name
-
-
-# What follows a product: bias and activation, bias and softmax; and `cupy` made of them
-
-#: Of a softmax, a thread keeps a row, or a warp shares it.
-SOFTMAX = [Products(width, None, dtype) for width in (1, 2, 10, 65) for dtype in ("float32", "float64")]
-_EACH = [one for name in (*HIDDEN, "leaky-relu:0.2") for one in read_hidden(name)]
-#: A block has 1,024 rows of one output, or 20 of 50; a row of 1,025 has two blocks.
-ACTIVATIONS = [
-    Products(width, activation, dtype)
-    for activation, width in zip(_EACH, (50, 1, 1025, 7, 50, 100, 33, 50, 10), strict=True)
-    for dtype in ("float32", "float64")
-]
-
-
-@cache
-def replaced() -> dict[Products, Launched]:
-    """Return each program, compiled in one go."""
-    found = {one: Launched(one, one.programs[0]) for one in (*SOFTMAX, *ACTIVATIONS)}
-    CpuRawModule.together([one.kernel.module for one in found.values()])
-    return found
-
-
-@pytest.mark.parametrize("products", [*SOFTMAX, *ACTIVATIONS], ids=str)
-def test_right_for_any_rows_and_the_same_in_every_order_of_threads(products):
-    """Arrays end where nobody may read or write, and the bias is not changed."""
-    one = replaced()[products]
-    for rows in ROWS:
-        x = products.inputs(rows)
-        found = [one.outputs(x, order) for order in ORDERS]
-        assert off_by(found[0], *products.expected(x)) <= 1, rows
-        assert all(np.array_equal(found[0], again) for again in found), rows
 
 
 @pytest.mark.parametrize("products", ACTIVATIONS, ids=str)
@@ -172,20 +168,6 @@ def test_what_is_no_finite_number(products):
     nan, *ends = one.outputs(x)
     assert (nan == 0 if products.activation.name == "step" else np.isnan(nan)).all()
     assert np.allclose(ends, reference.hidden(products.activation)(x[1:]), rtol=1e-6, atol=1e-30)
-
-
-@pytest.mark.parametrize("products", [SOFTMAX[4], ACTIVATIONS[0]], ids=str)
-def test_addresses_beyond_what_32_bits_count_of_products(products):
-    y, _, off = replaced()[products].in_large()
-    assert off <= 1
-    assert not y[:1000].any(), "nothing is written at the start"
-
-
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-@pytest.mark.parametrize("products", [*SOFTMAX, *ACTIVATIONS[::2]], ids=str)
-def test_sanitizers_find_nothing_in_products(products, sanitizer):
-    one = replaced()[products]
-    assert one.found_by(sanitizer, one.program.rows_per_block + 2) == ""
 
 
 @pytest.mark.parametrize(
@@ -213,3 +195,47 @@ def test_the_kernel_that_they_make_with_products_of_numpy(monkeypatch, spec):
     for rows in ROWS:
         assert off_by(kernel.to_host(kernel.forward(there[:rows])), *(part[:rows] for part in right)) <= 1, rows
     assert np.array_equal(kernel.to_host(there), x), "the inputs were changed"
+
+
+# What keeps the time: as many operations are done as are counted, and a hold ends
+
+TURNS, CHAINS = 3, peak.CHAINS
+#: What one thread adds up when every product is one: to the numbers of its chains, one a step, or the inner length.
+STEPS = TURNS * peak.STEPS
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_so_many_operations_are_done_as_are_counted(dtype):
+    module = CpuRawModule(code=peak.source(dtype))
+    begins = sum(range(CHAINS))
+    for one in peak.peaks(dtype):
+        out = np.full(2 * peak.THREADS, np.nan, dtype)
+        module.get_function(one.entry)((2,), (peak.THREADS,), one.arguments(out, TURNS))
+        if one.entry == "multiply_adds":
+            assert (out == begins + CHAINS * STEPS).all()
+            assert one.flop * TURNS == 2 * CHAINS * STEPS
+        else:
+            inner = {"tf32": 8, "fp16": 16}[one.arithmetic]
+            assert (out == 4 * (begins + CHAINS * STEPS * inner)).all(), "four sums of a tile are one thread's"
+            assert one.flop * TURNS == 2 * 4 * CHAINS * STEPS * inner
+    module.get_function(peak.NOTHING)((1,), (1,), ())
+
+
+@pytest.mark.parametrize("sanitizer", SANITIZERS)
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_sanitizers_find_nothing_in_peaks(dtype, sanitizer):
+    """In one warp, whose threads write next to each other."""
+    module = CpuRawModule(code=peak.source(dtype))
+    for one in peak.peaks(dtype):
+        out = np.full(32, np.nan, dtype)
+        kernel = module.get_function(one.entry)
+        assert sanitized(kernel, sanitizer, (1,), (32,), one.arguments(out, 1)) == ""
+        assert not np.isnan(out).any()
+
+
+def test_the_spinning_kernel_ends_when_it_is_told_and_by_itself_and_says_so():
+    spin = CpuRawKernel(queue.SOURCE, "hold")
+    for flag, most_ns, after in (([1, 0], 10**12, [1, 0]), ([0, 0], 10**6, [0, 1])):
+        flags = np.array(flag, np.int32)
+        spin((1,), (1,), (flags, np.int64(most_ns)))
+        assert flags.tolist() == after, "flag[1] is raised where nobody raised flag[0] in time"
