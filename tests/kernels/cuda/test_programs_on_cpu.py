@@ -1,4 +1,4 @@
-"""Every program on the CPU, fused or behind a product: right for odd sizes, in any order of threads, and clean."""
+"""Every program on the CPU, fused, behind a product, or a peak: right for odd sizes, in any order of threads, clean."""
 
 from functools import cache
 from itertools import product
@@ -71,15 +71,17 @@ def of_each(*cases):
 def test_outputs_are_right_and_the_same_in_every_order_of_threads(case):
     """Arrays end where nobody may read or write, outputs are NaN before, and shared memory is.
 
-    Forward, all blocks run. In the other orders the first block runs and the last one, each alone: the blocks between
-    are full as the first one is, and no block depends on another (`test_blocks_do_not_depend_on_each_other`).
+    Forward, all blocks run. In the other orders those of products do, and of a network the first block and the last
+    one, each alone: the blocks between are full as the first one is, and no block depends on another
+    (`test_blocks_do_not_depend_on_each_other`).
     """
     for one, rows in product(launched(case), ROWS):
         x = case.inputs(rows)
         y = one.outputs(x)
         assert off_by(y, *case.expected(x)) <= 1, (one.program.name, rows)
-        blocks = tuple(sorted({0, one.program.grid(rows) - 1}))
-        ran = one.rows_of(blocks, rows)
+        grid = one.program.grid(rows)
+        blocks = tuple(sorted({0, grid - 1})) if isinstance(case, Network) else None
+        ran = one.rows_of(blocks or tuple(range(grid)), rows)
         for order in ORDERS[1:]:
             again = one.outputs(x, order, blocks)
             assert np.array_equal(again[ran], y[ran]), (one.program.name, rows, order)
