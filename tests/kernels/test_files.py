@@ -24,16 +24,11 @@ def test_it_is_refused_by_every_reader(kind, tmp_path):
     if kind.startswith("link"):
         (tmp_path / "link").symlink_to(odd)
         odd = tmp_path / "link"
-    with pytest.raises(OSError, match=REFUSED):
-        open_ordinary(odd)
-    with pytest.raises(ParamsError, match=REFUSED):
-        load_params(odd, MNIST)
-    with pytest.raises(UserError, match=REFUSED):
-        datasets.read_idx(odd, 3)
-    with pytest.raises(UserError, match=REFUSED):
-        untrusted.read_bytes(odd)
-    with pytest.raises(UserError, match=REFUSED):
-        runs.read_run(odd)
+    readers = {open_ordinary: OSError, lambda path: load_params(path, MNIST): ParamsError}
+    readers |= dict.fromkeys((lambda path: datasets.read_idx(path, 3), untrusted.read_bytes, runs.read_run), UserError)
+    for reader, error in readers.items():
+        with pytest.raises(error, match=REFUSED):
+            reader(odd)
 
 
 def test_pipes_in_the_folder_of_a_run_a_folder_and_a_file(tmp_path):

@@ -1,4 +1,4 @@
-"""The CuPy kernel beyond the contract: its stream and buffers under a stand-in, its probe, and CuPy itself."""
+"""The CuPy kernel beyond the contract: its stream and buffers, its probe, NVRTC's seconds, and CuPy itself."""
 
 import sys
 from types import SimpleNamespace
@@ -6,13 +6,15 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from mlpbench.kernels.cuda import device
+from mlpbench.kernels.cuda import device, events
 from mlpbench.kernels.cuda.device import words
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_cupy import CupyKernel, CupyTf32Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
+
+SMALL = ForwardSpec((4, 3))
 
 
 def test_all_runs_on_one_non_blocking_stream(monkeypatch):
@@ -32,8 +34,7 @@ def test_all_runs_on_one_non_blocking_stream(monkeypatch):
 
 def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
     fake_cupy.install(monkeypatch)
-    spec = ForwardSpec((4, 3))
-    kernels = [cls(spec, seeded(spec)) for cls in (CupyKernel, CupyTf32Kernel)]
+    kernels = [cls(SMALL, seeded(SMALL)) for cls in (CupyKernel, CupyTf32Kernel)]
     x = kernels[0].from_host(np.zeros((5, 4), np.float32))
     for kernel, name in zip(kernels, ("COMPUTE_TYPE_FP32", "COMPUTE_TYPE_TF32"), strict=True):
         for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
@@ -72,18 +73,12 @@ def test_tf32_is_a_way_to_compute_float32_on_newer_devices(monkeypatch):
         CupyTf32Kernel.supports(ForwardSpec((4, 3), dtype="float64"))
     cupy.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="75")
     with pytest.raises(KernelUnavailable, match=r"products in TF32 need compute capability 8.0, this device has 7.5"):
-        CupyTf32Kernel(ForwardSpec((4, 3)), seeded(ForwardSpec((4, 3))))
-
-
-def test_another_cupy_is_refused_with_the_reason(monkeypatch):
-    fake_cupy.install(monkeypatch)
-    del sys.modules["cupy._core._routines_linalg"].set_compute_type
-    assert reason().startswith("CuPy 14.2.0 cannot be told what to compute products in, as CuPy 14 can: ")
+        CupyTf32Kernel(SMALL, seeded(SMALL))
 
 
 @pytest.mark.parametrize(("dtype", "name"), [("float32", "COMPUTE_TYPE_FP32"), ("float64", "COMPUTE_TYPE_FP64")])
 def test_describe_states_what_is_used(monkeypatch, dtype, name):
-    fake_cupy.install(monkeypatch)
+    cupy = fake_cupy.install(monkeypatch)
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "0")
     spec, other = ForwardSpec((4, 3), dtype=dtype), {"float32": "float64", "float64": "float32"}[dtype]
     assert device.compute_type(dtype) == "COMPUTE_TYPE_DEFAULT"
@@ -95,14 +90,9 @@ def test_describe_states_what_is_used(monkeypatch, dtype, name):
     told |= {"compute_mode": "shared", "compute_type": name, "arithmetic": name.removeprefix("COMPUTE_TYPE_").lower()}
     told |= {"overrides": None, "nvidia_tf32_override": "0", "pool_bytes": 4096}
     assert kernel.describe().as_dict().items() >= told.items()
-
-
-def test_the_memory_pool_is_told_at_its_peak(monkeypatch):
-    cupy = fake_cupy.install(monkeypatch)
-    sizes = iter([4096, 8192, 1024])
+    sizes = iter([8192, 1024])
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: next(sizes))
-    kernel = CupyKernel(MNIST, seeded(MNIST))
-    assert [kernel.describe().pool_bytes for _ in range(3)] == [4096, 8192, 8192]
+    assert [kernel.describe().pool_bytes for _ in range(2)] == [8192, 8192], "the peak"
 
 
 def reason():
@@ -134,6 +124,8 @@ def test_probe_passes_the_words_of_cupy_the_driver_and_the_first_product(monkeyp
     fake_cupy.install(monkeypatch, missing=TypeError("matmul() got an unexpected argument"))
     with pytest.raises(TypeError, match="unexpected argument"):  # a mistake of ours is not hidden
         CupyKernel.probe()
+    del sys.modules["cupy._core._routines_linalg"].set_compute_type
+    assert reason().startswith("CuPy 14.2.0 cannot be told what to compute products in, as CuPy 14 can: ")
     monkeypatch.setitem(sys.modules, "cupy", None)
     assert reason().startswith("CuPy is not installed (")
 
@@ -165,3 +157,48 @@ def test_the_compute_type_overrides_the_environment(monkeypatch):
     products.set_compute_type(np.dtype("float32"), products.COMPUTE_TYPE_FP32)
     chosen = products.get_compute_type(np.dtype("float32"))
     assert products.compute_type_to_str(chosen) == "COMPUTE_TYPE_FP32"
+
+
+# The seconds that NVRTC compiles: to compile needs no GPU
+
+
+def called_once():
+    """Make a kernel and call it; return the seconds that it says were compiled."""
+    kernel = CupyKernel(SMALL, seeded(SMALL))
+    kernel.forward(kernel.from_host(np.zeros((5, 4), np.float32)))
+    return kernel.compiled_s()
+
+
+def test_what_is_in_the_cache_on_disk_takes_nothing_and_another_cupy_does_not_tell(monkeypatch, tmp_path):
+    """Although CuPy asks NVRTC for its version even then, with an empty source."""
+    monkeypatch.setenv("CUPY_CACHE_DIR", str(tmp_path / "cache"))
+    fake_cupy.install(monkeypatch)
+    assert called_once() > 0
+    cupy = fake_cupy.install(monkeypatch)  # another process
+    assert called_once() == 0
+    del cupy.cuda.compiler._NVRTCProgram
+    assert called_once() is None
+
+
+def test_it_listens_once_and_what_fails_to_compile_took_its_time_too(monkeypatch):
+    cupy = fake_cupy.install(monkeypatch)
+    assert events.listen() is events.listen()
+    with pytest.raises(fake_cupy.CompileException):
+        cupy.cuda.compiler._NVRTCProgram("error").compile()
+    assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
+
+
+def test_nvrtc_for_real():
+    real_compiler = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
+    listener = events.listen()
+    before = listener.seconds
+    try:
+        program = real_compiler._NVRTCProgram('extern "C" __global__ void nothing() {}')
+        code, _ = program.compile(("-arch=compute_80",))
+    except RuntimeError as error:
+        pytest.skip(f"NVRTC is not installed: {error}")
+    assert b"nothing" in code
+    assert listener.seconds > before
+    after = listener.seconds
+    real_compiler._NVRTCProgram("").compile(("-arch=compute_80",))
+    assert listener.seconds == after, "only its version was asked for"
