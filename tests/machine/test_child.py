@@ -39,7 +39,7 @@ def test_what_it_says_line_by_line_and_how_it_ended(tmp_path):
     assert ended.how() == f"could not be started: {tmp_path}/python: No such file or directory"
 
 
-def test_one_that_takes_too_long(monkeypatch):
+def test_one_that_takes_too_long_or_prints_without_end(monkeypatch):
     """One whose work is done has no more time than the others."""
     monkeypatch.setattr(child, "TICK_S", 0.05)
     ended = run("os.close(1); os.close(2); time.sleep(60)", seconds=0.5, is_done=lambda: True)
@@ -48,6 +48,10 @@ def test_one_that_takes_too_long(monkeypatch):
     ended = run("print(os.getpid(), flush=True); time.sleep(60)", seconds=50)
     assert (ended.status, ended.late, ended.how()) == (None, True, "was stopped after 50 s")
     gone(int(ended.out))
+    monkeypatch.undo()
+    ended = run("while True: os.write(1, b'x' * 65536)")
+    assert ended.how() == "was stopped: it printed more than 16 MiB"
+    assert len(ended.out) < 17 * 2**20
 
 
 @LINUX
@@ -60,12 +64,6 @@ def test_one_that_takes_all_memory_with_what_it_starts(monkeypatch):
     assert ended.status is None
     assert ended.how().startswith("was stopped: it held 0.")
     assert ended.how().endswith("GiB of memory, and 0.0977 GiB were left for it")
-
-
-def test_one_that_prints_without_end():
-    ended = run("while True: os.write(1, b'x' * 65536)")
-    assert ended.how() == "was stopped: it printed more than 16 MiB"
-    assert len(ended.out) < 17 * 2**20
 
 
 @pytest.mark.parametrize("session", [True, False], ids=["session of its own", "group"])
@@ -185,10 +183,14 @@ def ask(tmp_path, monkeypatch):
     return asked
 
 
-def test_the_last_line_is_the_answer(ask):
+def test_the_last_line_is_the_answer_and_has_a_line_of_its_own(ask, monkeypatch, capsys):
     answer = ask('print("a library greets"); print(json.dumps({"words": words}))')
     assert (answer.found, answer.reason) == ({"words": ["-P", "-m", "some.module", '{"a": [1]}']}, None)
     assert answer.printed.startswith("a library greets\n")
+    monkeypatch.setattr(sys, "argv", ["some.module", json.dumps({"a": [1]})])
+    sys.stdout.write("a library greets")
+    child.tell(child.question())
+    assert capsys.readouterr().out.splitlines() == ["a library greets", '{"a": [1]}']
 
 
 def test_what_the_process_has(ask, tmp_path, monkeypatch):
@@ -233,10 +235,3 @@ def test_one_that_takes_too_long_gives_no_answer(ask, monkeypatch):
     over_when_heard(monkeypatch)
     answer = ask("print('so far', flush=True); time.sleep(60)", timeout_s=50)
     assert answer == child.Answer(None, "the process was stopped after 50 s", "so far\n")
-
-
-def test_the_process_finds_the_question_and_its_answer_has_a_line_of_its_own(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["some.module", json.dumps({"a": [1]})])
-    sys.stdout.write("a library greets")
-    child.tell(child.question())
-    assert capsys.readouterr().out.splitlines() == ["a library greets", '{"a": [1]}']

@@ -97,7 +97,10 @@ def record(*ns, name="wide", processors=None):
 
 
 def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
-    """The third fastest counts, so that one glitch does not."""
+    """The third fastest counts, so that one glitch does not. They lie in the folder of the machine, and are no run."""
+    machine = tmp_path / machine_id()
+    folder = machine / "sweep" / "setting"
+    folder.mkdir(parents=True)
     for found, expected in [
         (record(50), []),
         (record(50, 60, name=None), []),
@@ -107,9 +110,10 @@ def test_each_process_leaves_the_fastest_look_to_the_next(tmp_path):
         (record(70, 90, processors=2), [best(80), best(90, 2)]),
         (record(1, 1, name="other"), [best(80), best(90, 2), best(2, name="other")]),
     ]:
-        assert look.keep(tmp_path / "run", found) is None
-        assert look.known(tmp_path / "run") == tuple(expected)
-    assert json.loads((tmp_path / look.FILE).read_text())["mlpbench"]["machine"] == machine_id()
+        assert look.keep(folder, found) is None
+        assert look.known(folder) == tuple(expected)
+    assert json.loads((machine / look.FILE).read_text())["mlpbench"]["machine"] == machine_id()
+    assert runs.find_runs(tmp_path) == []
 
 
 @pytest.mark.parametrize("content", ["{", '{"mlpbench": {"schema": 1, "kind": "look", "best": [{}]}}'])
@@ -123,12 +127,3 @@ def test_a_damaged_file_is_named_and_made_anew_and_one_that_cannot_be_written_is
     assert look.known(folder) == (best(100),)
     assert look.keep(folder, record(90, 100)) is None
     assert look.keep(tmp_path / "nowhere" / "run", record(90, 100)) is None
-
-
-@pytest.mark.parametrize("below", ["run", "sweep/setting", "calibration/run"])
-def test_it_lies_in_the_folder_of_the_machine_and_is_no_run(tmp_path, below):
-    folder = tmp_path / machine_id() / below
-    folder.mkdir(parents=True)
-    look.keep(folder, record(90, 100))
-    assert (tmp_path / machine_id() / look.FILE).is_file()
-    assert runs.find_runs(tmp_path) == []

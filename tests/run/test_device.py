@@ -20,18 +20,13 @@ WORDS = ("run", "numpy", "cupy", "--profile", "full", "--batch-size", "1", "--ba
 
 
 @pytest.fixture(scope="module")
-def ran(tmp_path_factory, quicker):
-    """Return the finished process, and the folder that it ran in."""
+def run(tmp_path_factory, quicker):
+    """Return a run of NumPy and of the kernel on the stand-in."""
     folder = tmp_path_factory.mktemp("device")
     fake_cupy.write(folder)
     # Filled by the run itself; a start without compiled code has one of its own.
     changes = {"PYTHONPATH": f"{folder}{os.pathsep}{quicker}", "CUPY_CACHE_DIR": str(folder / "cache")}
-    return typed(*WORDS, "--spec", "20-10-3", "--repeats", "1", cwd=folder, **changes), folder
-
-
-@pytest.fixture
-def run(ran):
-    process, folder = ran
+    process = typed(*WORDS, "--spec", "20-10-3", "--repeats", "1", cwd=folder, **changes)
     found = runs.read_run(runs.latest(folder / "results"))
     refused = bool(judge(found).failures)  # beside other tests, limits of the machine can be too low
     assert process.returncode == refused, process.stderr
@@ -61,10 +56,9 @@ def test_it_is_measured_as_any_other_with_device_times_beside_the_rounds(run, cu
 
 def test_each_kernel_is_held_to_the_roofs_of_its_own_device(run):
     cpu, device = json.loads((run.path / "roofs.json").read_text())["mlpbench"]["devices"]
-    assert {entry["name"] for entry in cpu["measured"]} >= {"multiply-add", "L2"}
+    assert cpu["measured"]
     assert (device["device"], device["reason"]) == ("cuda", None)
     assert device["facts"]["device_name"] == "NVIDIA Stand-In"
-    assert device["facts"]["compute_type"] == "COMPUTE_TYPE_FP32"
     found = explain.find(judge(run), summarize([judge(run)]))
     assert set(found.evidence.roofs) <= {1}, "beside a busy neighbour the processor's are refused"
     assert set(found.devices) == {"cuda"}
@@ -72,7 +66,6 @@ def test_each_kernel_is_held_to_the_roofs_of_its_own_device(run):
     assert {name: kernel.device for name, kernel in kernels.items()} == {"numpy": "cpu", "cupy": "cuda"}
     roofs = {share.verdict.binding.roof for share in kernels["cupy"].shares}
     assert roofs <= {"matrix product", "multiply-add", "L2", "empty kernel", "empty graph"}
-    assert kernels["cupy"].weights_in == "L2"
     text = (run.path / "report.md").read_text()
     assert "Roofs, cuda (NVIDIA Stand-In): " in text
     assert ("Roofs, 1 thread: " in text) == bool(found.evidence.roofs)
