@@ -69,15 +69,11 @@ def stopped(tmp_path):
     return folder, processes.interpreter(tmp_path, MEASURES), env
 
 
-def results(folder):
-    """Return the names of the results that there are."""
-    return {path.name for path in folder.glob("*.json")} - {"run.json"}
-
-
 def finished(folder):
     """Return the hash of each result; all of them can be read."""
     runs.read_run(folder)
-    return {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in results(folder)}
+    there = {path.name: path for path in folder.glob("*.json") if path.name != "run.json"}
+    return {name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in there.items()}
 
 
 def kill(whom, driver, temporary):
@@ -104,7 +100,7 @@ def test_kills_at_random_moments(stopped):
         driver = subprocess.Popen(words, env=env, stdout=subprocess.PIPE, start_new_session=True)
         assert driver.stdout.readline() == b"begun\n"
         if number % 5 == 4:  # on a slow disk, all others may come before anything is written
-            processes.wait_until(lambda: results(folder) > before.keys() or driver.poll() is not None, "a result")  # noqa: B023
+            processes.wait_until(lambda: len(finished(folder)) > len(before) or driver.poll() is not None, "a result")  # noqa: B023
         time.sleep(rng.uniform(0, 0.15))
         whom = rng.choice(["parent", "child", "group", "tree"])
         kill(whom, driver, Path(env["TMPDIR"]))
