@@ -39,7 +39,6 @@ def cupy(run):
 
 
 def test_it_is_measured_as_any_other_with_device_times_beside_the_rounds(run, cupy):
-    assert set(run.kernels) == {"numpy", "cupy"}
     assert not run.failures
     for found in run.records:
         assert (found.device, found.device_times is not None, len(found.cases)) == (

@@ -1,6 +1,10 @@
-"""Folders of runs, and of sweeps over several settings: one order and one budget for all, an ordinary run for each."""
+"""Folders of runs, and of sweeps over several settings: an ordinary run for each; and who can seal one."""
 
 import json
+import os
+import stat
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -71,7 +75,6 @@ def test_each_setting_has_its_share_of_the_order_and_its_processors_as_an_ordina
 
 def test_one_setting_is_the_run_itself(execute):
     only = made(threads=(2,))
-    assert not only.several
     assert only.plan.as_dict() == only.parts[0].plan.as_dict()
     assert (only.plan.setting, only.plan.kernels) == (None, ("numpy", "numpy-out"))
     folder, outcomes = execute(only)
@@ -131,3 +134,89 @@ def test_nothing_is_listed_as_a_run_before_all_settings_have_their_plan(tmp_path
     folder, _ = run_folder.open_folders(tmp_path, made())
     assert written == ["threads-1", "threads-2", folder.name]
     assert record.find_runs(tmp_path) == [folder]
+
+
+# Its seal
+
+SEALED = ("run", {"clock": ["--cold"], "files": {}}, None)
+
+
+@pytest.fixture
+def state(tmp_path, monkeypatch):
+    """Return the folder of the key of a user who has none yet."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return tmp_path / "state" / "mlpbench"
+
+
+def test_a_seal_fits_what_was_sealed_and_nothing_else(state):
+    made = run_folder.make_seal(*SEALED)
+    assert run_folder.seal_fits(made, *SEALED)
+    assert not run_folder.seal_fits(made, "run", {"clock": ["-p"], "files": {}}, None)
+    assert not run_folder.seal_fits(made, "environment", *SEALED[1:])
+    for wrong in (None, "", "ü", made[:-1], made.upper()):
+        assert not run_folder.seal_fits(wrong, *SEALED)
+    key = state / "key"
+    assert stat.S_IMODE(key.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.stat().st_mode) == 0o700
+    assert [path.name for path in state.iterdir()] == ["key"], "nothing partial"
+
+
+def test_another_user_has_another_key(state, monkeypatch):
+    made = run_folder.make_seal(*SEALED)
+    monkeypatch.setenv("XDG_STATE_HOME", str(state.parent.with_name("another")))
+    assert not run_folder.seal_fits(made, *SEALED)
+    assert not state.parent.with_name("another").exists(), "to look makes no key"
+    assert run_folder.make_seal(*SEALED) != made
+
+
+def test_two_that_start_at_once_have_one_key(state):
+    started = threading.Barrier(8)
+
+    def make(_):
+        started.wait()
+        return run_folder.make_seal(*SEALED)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len({*pool.map(make, range(8))}) == 1
+
+
+@pytest.mark.parametrize("damage", ["short", "readable", "link"])
+def test_a_key_that_is_damaged_or_may_be_known_is_refused(state, damage):
+    made = run_folder.make_seal(*SEALED)
+    key = state / "key"
+    if damage == "short":
+        key.write_bytes(b"")
+    elif damage == "readable":
+        key.chmod(0o644)
+    else:
+        key.symlink_to(key.rename(state / "elsewhere"))
+    with pytest.raises(UserError, match="is damaged, or not yours alone: remove it") as error:
+        run_folder.seal_fits(made, *SEALED)
+    assert str(key) in str(error.value)
+    assert run_folder.no_seal() == str(error.value)
+
+
+def test_where_no_key_can_be_kept_is_one_line(state, monkeypatch):
+    state.parent.write_text("a file in the place of the folder")
+    assert run_folder.no_seal().endswith("; XDG_STATE_HOME names another folder")
+    assert "\n" not in run_folder.no_seal()
+    with pytest.raises(UserError):
+        run_folder.make_seal(*SEALED)
+    for name in ("", "relative"):
+        monkeypatch.setenv("XDG_STATE_HOME", name)
+        monkeypatch.setenv("HOME", str(state.parents[1]))
+        assert run_folder.no_seal() is None
+    assert (state.parents[1] / ".local" / "state" / "mlpbench" / "key").is_file()
+
+
+def test_what_is_private(tmp_path):
+    tmp_path.chmod(0o700)
+    (tmp_path / "link").symlink_to(tmp_path)
+    there = [run_folder.is_private(tmp_path / name) for name in ("", "link", "none")]
+    assert there == [True, False, False]
+    tmp_path.chmod(0o750)
+    assert not run_folder.is_private(tmp_path)
+    if os.getuid() == 0:  # only root gives folders away
+        (tmp_path / "theirs").mkdir(mode=0o700)
+        os.chown(tmp_path / "theirs", 65534, 65534)
+        assert not run_folder.is_private(tmp_path / "theirs")
