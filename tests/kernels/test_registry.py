@@ -30,14 +30,6 @@ def test_every_class_loads_without_its_library(name):
     assert cls.backend == name.partition("-")[0]
 
 
-def test_peers_and_variants_are_known_but_not_usual(offers):
-    offers(theirs="support.mutants:BiasDropped")
-    assert set(registry.peers()) < set(registry.names())
-    asked_for = {*registry.peers(), *registry._VARIANTS, *registry.third_party()}
-    assert registry.usual() == [name for name in registry.names() if name not in asked_for]
-    assert registry.third_party() == ["theirs"], "what is installed is not in everybody's results"
-
-
 def test_an_unknown_name_suggests_the_nearest_and_an_import_of_ours_that_fails_is_a_bug(monkeypatch):
     for name, words in (("numpi", r"did you mean numpy\?"), ("zzz", "^unknown kernel 'zzz'; ")):
         with pytest.raises(UnknownKernel, match=words):
@@ -53,6 +45,9 @@ def test_other_packages_come_through_the_same_door(offers):
     assert registry.names()[-1] == "theirs"
     assert registry.load("theirs").__name__ == "BiasDropped"
     assert registry.module("theirs") == "support.mutants"
+    assert registry.third_party() == ["theirs"], "what is installed is not in everybody's results"
+    asked_for = {*registry.peers(), *registry._VARIANTS, "theirs"}
+    assert registry.usual() == [name for name in registry.names() if name not in asked_for]
 
 
 def test_what_is_no_kernel_is_unavailable_and_says_why(offers):

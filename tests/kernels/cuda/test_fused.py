@@ -1,4 +1,4 @@
-"""The fused kernels under the stand-in: programs for batches, graphs, bytes, what a device refuses; and the gate."""
+"""The fused kernels under the stand-in: programs as data, graphs, bytes, what a device refuses; and the gate."""
 
 from types import SimpleNamespace
 
@@ -9,7 +9,7 @@ from on_cpu.raw import CpuRawKernel, compiler
 from mlpbench.kernels import conformance, registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.conformance import check, expected, probe_inputs
-from mlpbench.kernels.cuda import fused
+from mlpbench.kernels.cuda import fused, packing, programs
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
@@ -46,25 +46,10 @@ def test_one_launch_and_no_memory_after_the_first_call_of_a_size(monkeypatch, na
         assert np.array(kernel.forward(there[:rows])) == pytest.approx(was)
         assert len(stream.launched) == (2 if name in NAMES else 2 * 2 * SPEC.n_layers)
         assert (stream.launched[0] == "graph") == (name in REPLAYED)
+        others = np.array(kernel.forward(there[-rows:]))
+        assert others == pytest.approx(first[5001][-rows:], abs=1e-6), "it reads what it is given"
     assert kernel.forward_one(there[3]).shape == (SPEC.n_out,)
     assert name == "cupy" or kernel.describe().compute_type == kernel.arithmetic
-
-
-@pytest.mark.parametrize("name", REPLAYED)
-def test_a_graph_is_captured_once_for_a_size_and_reads_what_it_is_given(monkeypatch, name):
-    fake_cupy.install(monkeypatch)
-    kernel = made(name)
-    (stream,) = fake_cupy.Stream.world.streams
-    for rows in (3, 8, 3):
-        there = kernel.from_host(inputs(kernel, rows))
-        stream.launched.clear()
-        for _ in range(3):
-            y = kernel.forward(there)
-        assert stream.launched.count("graph") == 3
-        means = np.asarray(there, np.float32).mean(axis=-1, keepdims=True) * np.ones(SPEC.n_out)
-        assert np.array(y) == pytest.approx(means, rel=1e-6)
-    assert len(kernel._graphs) == 2
-    assert kernel.forward(there) is kernel.forward(there)
 
 
 def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
@@ -126,3 +111,55 @@ def test_the_gate_of_every_kernel(monkeypatch, name, spec):
         monkeypatch.setattr(conformance, "expected", lambda spec, params, x, _arithmetic: expected(spec, params, x))
         with pytest.raises(NonConforming, match="off by"):
             check(kernel_class, spec)
+
+
+# The programs as data: what fits, what is refused
+
+ARITHMETICS = ["fp32", "3xtf32", "tf32", "fp16"]
+
+
+@pytest.mark.parametrize("arithmetic", ARITHMETICS)
+def test_programs_go_from_few_rows_to_any_number(arithmetic):
+    found = programs.fused(MNIST, arithmetic)
+    limits = [program.up_to for program in found]
+    assert limits[-1] is None
+    assert limits[:-1] == sorted(limits[:-1])
+    for program in found:
+        assert program.grid(1) == program.grid(program.rows_per_block) == 1
+        assert program.grid(program.rows_per_block + 1) == 2
+        assert program.capability == (75 if arithmetic == "fp32" else 80)
+        assert program.shared_bytes <= 99 * 1024, "more would leave out most cards"
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        (ForwardSpec((4, 3), dtype="float64"), "float32 inputs"),
+        (ForwardSpec((4, 129, 3)), "a layer of 129 outputs: a fused kernel holds 128"),
+        (ForwardSpec((2**20, 3)), "counts packed weights in 32 bits"),
+        (ForwardSpec((2,) * 10), "9 layers: a fused kernel holds 8"),
+    ],
+)
+def test_what_does_not_fit_is_refused_with_the_reason(spec, said):
+    for arithmetic in ARITHMETICS:
+        with pytest.raises(KernelUnavailable, match=said):
+            programs.fused(spec, arithmetic)
+    with pytest.raises(KernelUnavailable, match="in fp32, not in tf32"):
+        programs.fused(MNIST, "tf32", pixels=True)
+
+
+def test_tf32_is_rounded_to_the_nearest_of_11_bits_and_keeps_what_is_no_number():
+    x = np.float32([1 + 2**-11, 1 + 2**-11 - 2**-23, -1 - 3 * 2**-11, np.inf, np.nan, 0])
+    assert packing.to_tf32(x)[:4].tolist() == [1 + 2**-10, 1, -1 - 2**-9, np.inf]
+    assert np.isnan(packing.to_tf32(x)[4])
+
+
+@pytest.mark.heavy
+def test_cupys_nvrtc_takes_the_options_as_they_are():
+    """A type of two words among them, and lists with commas; in the dialect that CuPy leaves to NVRTC."""
+    compiling = pytest.importorskip("cupy", reason="CuPy is not installed").cuda.compiler
+    of_cupy = programs.after_products(ForwardSpec((9, 65, 65), "leaky-relu:0.2", dtype="float64"))
+    for program in (programs.fused(MNIST, "fp32", pixels=True)[1], *of_cupy):
+        given = (*program.options, "-ftz=true", "--device-as-default-execution-space", "-arch=sm_90")
+        cubin, _ = compiling._NVRTCProgram(program.source, method="cubin").compile(given)
+        assert program.name.encode() in cubin

@@ -9,10 +9,9 @@ from on_cpu.programs import ORDERS, ROWS, VARIANTS, Launched, Network, Products,
 from on_cpu.raw import SANITIZERS, CpuRawKernel, CpuRawModule, compiler, sanitized
 
 from mlpbench.kernels import reference
-from mlpbench.kernels.conformance import probe_inputs
+from mlpbench.kernels.conformance import check
 from mlpbench.kernels.cuda import peak, programs, queue
 from mlpbench.kernels.mlp_cupy import CupyKernel
-from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import HIDDEN, MNIST, ForwardSpec, read_hidden
 from support import fake_cupy
 
@@ -182,21 +181,13 @@ def test_what_is_no_finite_number(products):
     ids=str,
 )
 def test_the_kernel_that_they_make_with_products_of_numpy(monkeypatch, spec):
-    """Each hidden layer, and outputs, within the gate's tolerance; what lies in buffers before is NaN."""
+    """What lies in buffers before is NaN."""
     cupy = fake_cupy.install(monkeypatch)
     cupy.RawKernel = fake_cupy.computing(CpuRawKernel)
     cupy.empty = lambda shape, dtype: np.full(shape, np.nan, dtype).view(fake_cupy.DeviceArray)
-    assert [one.name for one in programs.after_products(spec)].count("bias_activation") == spec.n_layers - (
-        spec.output == "softmax"
-    )
-    kernel, params = CupyKernel(spec, seeded(spec)), seeded(spec)
-    x = probe_inputs(spec, max(ROWS), 0)
-    steps = reference.trace(spec, params, x)
-    right = (steps[-1][1], *reference.bound(spec, params, x, steps))
-    there = kernel.from_host(x)
-    for rows in ROWS:
-        assert off_by(kernel.to_host(kernel.forward(there[:rows])), *(part[:rows] for part in right)) <= 1, rows
-    assert np.array_equal(kernel.to_host(there), x), "the inputs were changed"
+    names = [one.name for one in programs.after_products(spec)]
+    assert names.count("bias_activation") == spec.n_layers - (spec.output == "softmax")
+    assert check(CupyKernel, spec).max_error_ratio < 1
 
 
 # What keeps the time: as many operations are done as are counted, and a hold ends

@@ -113,10 +113,3 @@ def test_two_files_of_one_name(tmp_path, mine):
     assert registry.give(f"{mine}:über") == "mine.-ber", "files and records take ASCII"
     with pytest.raises(UnknownKernel, match=r"mine\.py:über is called mine\.-ber too"):
         registry.give(f"{mine}:öber")
-
-
-def test_a_function_gets_arrays_of_the_networks_dtype():
-    seen = set()
-    with pytest.raises(NonConforming):
-        check(files.of_function(lambda x, W, b: seen.update(array.dtype.name for array in (x, *W, *b))), MNIST)
-    assert seen == {"float32"}
