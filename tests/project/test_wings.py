@@ -16,19 +16,14 @@ def mlpbench(tree, *words):
     return ended.stdout
 
 
-@pytest.fixture
-def tree(tmp_path):
-    """Return a copy of the program."""
-    for name in ("bench", "kernels"):
-        shutil.copytree(ROOT / name, tmp_path / "mlpbench" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__init__.py", "__main__.py"):
-        shutil.copy(ROOT / "mlpbench" / name, tmp_path / "mlpbench" / name)
-    return tmp_path
-
-
 @pytest.mark.heavy
 @pytest.mark.parametrize("gone", [*([wing] for wing in WINGS), WINGS], ids=[*WINGS, "all"])
-def test_the_rest_is_a_working_program(tree, gone):
+def test_the_rest_is_a_working_program(tmp_path, gone):
+    tree = tmp_path
+    for name in ("bench", "kernels"):
+        shutil.copytree(ROOT / name, tree / "mlpbench" / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("__init__.py", "__main__.py"):
+        shutil.copy(ROOT / "mlpbench" / name, tree / "mlpbench" / name)
     for wing in gone:
         shutil.rmtree(tree / "mlpbench" / "bench" / "wings" / wing)
     if len(gone) > 1:
