@@ -105,20 +105,10 @@ def test_data_that_are_damaged_or_missing(told, half, monkeypatch):
     assert told("run", "numpy", "--data=mnist").startswith("there is no data folder mine.txt: `mlpbench fetch`")
 
 
-class Evil:
-    """Leaves a file where it is unpickled."""
-
-    def __init__(self, proof):
-        self.proof = proof
-
-    def __reduce__(self):
-        return os.system, (f"touch {self.proof}",)
-
-
 def test_weights_that_would_run_code_are_refused_and_it_did_not_run(told, tmp_path, half):
     """Named, and where the book's file is found beside the data."""
     proof, file = tmp_path / "proof", half / "sample_weight.pkl"
-    file.write_bytes(pickle.dumps({"W1": Evil(proof)}))
+    file.write_bytes(f"cos\nsystem\n(S'touch {proof}'\ntR.".encode())
     for command in ("run numpy", "check numpy", "show 0", "run numpy --data mnist"):
         named = [] if "--data" in command else ["--model", file]
         assert "refused as a pickle" in told(*command.split(), *named)

@@ -13,6 +13,7 @@ from mlpbench.bench.record import runs
 from support import processes, simulate
 from support.terminal import called, complaint
 
+GROUP = typer.main.get_command(app.app)
 TEAM = """
 threads = 1
 results = "perf"
@@ -32,12 +33,6 @@ def here(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     processes.probed_at_once(monkeypatch)
     return tmp_path
-
-
-@pytest.fixture(scope="module")
-def group():
-    """Return the commands, as settings are read for them."""
-    return typer.main.get_command(app.app)
 
 
 def from_file(capsys, *words):
@@ -78,21 +73,21 @@ def test_a_file_counts_in_the_folders_below_it_as_far_as_the_repository(capsys, 
     assert from_file(capsys, "run", "numpy") == {}
 
 
-def test_a_path_is_meant_from_where_the_file_is_whatever_command_takes_it(here, group, monkeypatch):
+def test_a_path_is_meant_from_where_the_file_is_whatever_command_takes_it(here, monkeypatch):
     (here / "below").mkdir()
     monkeypatch.chdir(here / "below")
-    takers = [(name, option) for name in app.COMMANDS for option in options.takers(group, name).items()]
-    types = {name: inspect.signature(group.get_command(None, name).callback, eval_str=True) for name, _ in takers}
+    takers = [(name, option) for name in app.COMMANDS for option in options.takers(GROUP, name).items()]
+    types = {name: inspect.signature(GROUP.get_command(None, name).callback, eval_str=True) for name, _ in takers}
     paths = [(name, *at) for name, at in takers if "pathlib" in str(types[name].parameters[at[1].name].annotation)]
     assert len(paths) > 10
     for name, key, taker in paths:
         (here / "mlpbench.toml").write_text(f'[{name}]\n{key} = "a/b"\n')
-        assert options.settings_of(group, name)[taker.name][0] in ("../a/b", ["../a/b"]), (name, key)
+        assert options.settings_of(GROUP, name)[taker.name][0] in ("../a/b", ["../a/b"]), (name, key)
 
 
-def test_texts_numbers_flags_and_lists_are_read_as_if_they_were_typed(here, group):
+def test_texts_numbers_flags_and_lists_are_read_as_if_they_were_typed(here):
     (here / "mlpbench.toml").write_text("[run]\npeers = true\nrepeats = 5\nthreads = 1\nbatch-size = [1, 10]\n")
-    typed = {option: value for option, (value, _) in options.settings_of(group, "run").items()}
+    typed = {option: value for option, (value, _) in options.settings_of(GROUP, "run").items()}
     assert typed == {"peers": True, "repeats": "5", "threads": ["1"], "batch_size": ["1", "10"]}
 
 
@@ -157,9 +152,9 @@ def test_what_is_wrong_with_a_file_is_told_in_one_line_with_its_key(capsys, here
     assert called(capsys, "list", "--help")[0] == 0, "whoever asks for help is not told"
 
 
-def test_another_command_has_its_own_options_and_a_file_may_be_no_table(capsys, here, group):
+def test_another_command_has_its_own_options_and_a_file_may_be_no_table(capsys, here):
     (here / "mlpbench.toml").write_text('strict = true\n[compare]\nprofile = "full"')
-    assert options.settings_of(group, "run") == {}
+    assert options.settings_of(GROUP, "run") == {}
     for path, text, said in (
         ("mlpbench.toml", "[compare]\nprofile = 'full'", "mlpbench.toml: compare.profile: there is no such option"),
         ("mlpbench.toml", "[compare]\nfail-if-slower = 5", "mlpbench.toml: compare.fail-if-slower: cannot read the th"),

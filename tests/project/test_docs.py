@@ -101,10 +101,8 @@ def test_commands_and_options_that_are_shown_exist(path):
         if words[0] == "mlpbench" and len(words) > 1 and not words[1].startswith("-"):
             known = options_of("mlpbench", words[1]) if words[1] in COMMANDS else set()
             known = known | options_of("mlpbench", "run") if words[1] in ("ab", "fleet") else known
-        elif words[0] == "mlpbench":
-            known = options_of("mlpbench")
-        elif words[0] == "pytest":
-            known = options_of("pytest")
+        elif words[0] in ("mlpbench", "pytest"):
+            known = options_of(words[0])
         else:
             continue  # somebody else's, or no command at all
         asked = {word.partition("=")[0] for word in words[1:] if word.startswith("-")}

@@ -19,17 +19,16 @@ def mlpbench(tree, *words):
 @pytest.mark.heavy
 @pytest.mark.parametrize("gone", [*([wing] for wing in WINGS), WINGS], ids=[*WINGS, "all"])
 def test_the_rest_is_a_working_program(tmp_path, gone):
-    tree = tmp_path
     for name in ("bench", "kernels"):
-        shutil.copytree(ROOT / name, tree / "mlpbench" / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, tmp_path / "mlpbench" / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("__init__.py", "__main__.py"):
-        shutil.copy(ROOT / "mlpbench" / name, tree / "mlpbench" / name)
+        shutil.copy(ROOT / "mlpbench" / name, tmp_path / "mlpbench" / name)
     for wing in gone:
-        shutil.rmtree(tree / "mlpbench" / "bench" / "wings" / wing)
+        shutil.rmtree(tmp_path / "mlpbench" / "bench" / "wings" / wing)
     if len(gone) > 1:
-        assert "calibrate" not in mlpbench(tree, "--help")
-        mlpbench(tree, "run", "numpy", "--profile", "smoke", "--results", tree / "results")
-        assert "numpy" in mlpbench(tree, "report", "--results", tree / "results")
+        assert "calibrate" not in mlpbench(tmp_path, "--help")
+        mlpbench(tmp_path, "run", "numpy", "--profile", "smoke", "--results", tmp_path / "results")
+        assert "numpy" in mlpbench(tmp_path, "report", "--results", tmp_path / "results")
     else:
         run, *_ = (ROOT / "results" / "reference.txt").read_text(encoding="utf-8").split()
-        assert "numpy" in mlpbench(tree, "report", ROOT / "results" / run)
+        assert "numpy" in mlpbench(tmp_path, "report", ROOT / "results" / run)
