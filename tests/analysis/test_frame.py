@@ -1,4 +1,3 @@
-import numpy as np
 import pandas as pd
 import pytest
 
@@ -18,7 +17,8 @@ def test_one_row_for_each_case_and_repeat_of_each_run_with_the_documented_column
 
 def test_times_are_those_that_were_simulated_and_a_sample_of_the_book_is_one_of_all_rows(tmp_path):
     book = {("numpy", "book", 1): 3e-5, ("numpy", "book", 100): 4e-6}
-    found = frame.load(simulate.write_run(tmp_path, TIMES | book, noise=0))
+    accuracy = {"per_sample": 0.25, "batched": 0.5, "rows": 4, "reason": None}
+    found = frame.load(simulate.write_run(tmp_path, TIMES | book, noise=0, accuracy=accuracy))
     for (kernel, mode, size), sample_s in (TIMES | book).items():
         rows = found[(found["kernel"] == kernel) & (found["mode"] == mode) & (found["batch_size"] == size)]
         calls = [sample_s * (simulate.ROWS if mode == "book" else size)] * 3
@@ -26,6 +26,7 @@ def test_times_are_those_that_were_simulated_and_a_sample_of_the_book_is_one_of_
         assert rows["call_s"].to_list() == pytest.approx(calls)
         assert rows["first_call_s"].to_list() == pytest.approx([3 * call_s for call_s in calls])
         assert set(rows["includes_loading"]) == {mode == "book"}
+        assert set(rows["accuracy"]) == {0.25 if mode == "per_sample" or size == 1 else 0.5}
 
 
 def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
@@ -38,14 +39,6 @@ def test_quartiles_are_of_the_rounds_and_per_sample(tmp_path):
     assert (row["sample_p25_s"], row["sample_p75_s"]) == (pytest.approx(2e-6), pytest.approx(4e-6))
     assert row["sample_min_s"] == pytest.approx(1e-6)
     assert row["rounds"] == 5
-
-
-def test_accuracy_is_that_of_the_way_of_the_case(tmp_path):
-    accuracy = {"per_sample": 0.25, "batched": 0.5, "rows": 4, "reason": None}
-    times = {**TIMES, ("numpy", "book", 1): 1e-5, ("numpy", "book", 100): 1e-5}
-    found = frame.load(simulate.write_run(tmp_path, times, accuracy=accuracy))
-    expected = np.where((found["mode"] == "per_sample") | (found["batch_size"] == 1), 0.25, 0.5)
-    assert (found["accuracy"] == expected).all()
 
 
 def test_what_is_not_known_is_missing_and_columns_keep_their_types(tmp_path):

@@ -22,15 +22,12 @@ def runs(tmp_path):
     ]
 
 
-def test_stored_runs_of_the_same_code_say_how_far_runs_differ(runs):
+def test_stored_runs_of_the_same_code_but_those_that_are_compared_say_how_far_runs_differ(runs):
     found = learnt_wander(runs[-1], runs[-2])
     assert found.degrees == USUAL_WANDER.degrees + 3, "four others"
     seen = (9 + 9 + 4 + 4) / 3e4
     expected = math.sqrt((USUAL_WANDER.degrees * USUAL_WANDER.sd**2 + 3 * seen) / found.degrees)
     assert found.sd == pytest.approx(expected, rel=0.1)
-
-
-def test_what_is_compared_says_nothing_of_it(runs):
     assert learnt_wander(runs[0], *runs[1:]) == USUAL_WANDER
     assert learnt_wander(runs[0], *runs[1:5]) == USUAL_WANDER, "one run alone"
 

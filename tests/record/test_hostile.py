@@ -5,7 +5,6 @@ import json
 import os
 import pickle
 
-import numpy as np
 import pytest
 import typer
 from hypothesis import strategies as st
@@ -19,7 +18,7 @@ from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.ci import foreign
 from mlpbench.bench.wings.fleet import ssh
 from mlpbench.kernels.models.weights import load_params, save_params
-from mlpbench.kernels.params import Params
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import hostile, idx_files, simulate
 from support.sources import ROOT
@@ -52,20 +51,13 @@ TOML = [b"\n[", b"]]", b'"""', b"= ", b"a.b.c.d = 1\n", b"1979-05-27T07:32:00Z",
 TOML += [b"x = " + b"[" * 3000, b"a" * 9000, b"a." * 3000, b"\\u202e", b"9" * 5000, b"[run]\n", b"true", b"-1"]
 
 
-def params():
-    rng = np.random.default_rng(0)
-    shapes = list(zip(SPEC.sizes, SPEC.sizes[1:], strict=False))
-    weights = tuple(rng.normal(size=shape).astype(np.float32) for shape in shapes)
-    return Params(weights, tuple(np.zeros(n_out, np.float32) for _, n_out in shapes))
-
-
 def npz(path):
-    save_params(path, params(), source="a test")
+    save_params(path, seeded(SPEC), source="a test")
     return path.read_bytes()
 
 
 def pickled(_):
-    own = params()
+    own = seeded(SPEC)
     arrays = zip(own.weights, own.biases, strict=True)
     return pickle.dumps(
         {f"{name}{n}": x for n, both in enumerate(arrays, 1) for name, x in zip("Wb", both, strict=True)}

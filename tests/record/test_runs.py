@@ -121,18 +121,16 @@ def test_all_settings_are_read_in_the_order_of_the_header(sweep):
     assert read_run(sweep / LABELS[1]).setting == SETTINGS[1]
 
 
-@pytest.mark.parametrize("format_", ["md", "csv", "json", "html"])
-def test_a_sweep_is_reported_as_its_settings_together(sweep, format_):
-    text = render.render(read_runs(sweep), format_)
-    for word in ("2 threads, float64", "1 thread, float32") if format_ in ("md", "html") else LABELS:
-        assert word in text
-    assert "no float64" in text or format_ == "csv"
-    if format_ == "json":
-        content = json.loads(text)
-        assert [run["setting"]["threads"] for run in content["runs"]] == [2, 2, 1, 1]
-        cases = {(case["run"], case["setting"]["label"], case["setting"]["dtype"]) for case in content["cases"]}
-        assert cases == {(f"{sweep.name}.{s.label}", s.label, s.dtype) for s in SETTINGS}
-        assert {item["run"] for item in content["headline"]["kernels"]} == {run for run, *_ in cases}
+def test_a_sweep_is_reported_as_its_settings_together(sweep):
+    of_sweep = read_runs(sweep)
+    assert all(label in render.render(of_sweep, "csv") for label in LABELS)
+    text = render.render(of_sweep, "json")
+    assert "no float64" in text
+    content = json.loads(text)
+    assert [run["setting"]["threads"] for run in content["runs"]] == [2, 2, 1, 1]
+    cases = {(case["run"], case["setting"]["label"], case["setting"]["dtype"]) for case in content["cases"]}
+    assert cases == {(f"{sweep.name}.{s.label}", s.label, s.dtype) for s in SETTINGS}
+    assert {item["run"] for item in content["headline"]["kernels"]} == {run for run, *_ in cases}
 
 
 def test_a_sweep_that_was_interrupted_is_read_as_far_as_it_came(sweep):
