@@ -3,9 +3,10 @@
 import json
 from types import SimpleNamespace
 
+import pandas as pd
 import pytest
 
-from mlpbench.bench.analysis import headline, times
+from mlpbench.bench.analysis import frame, headline, times
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
@@ -88,6 +89,11 @@ def test_disturbed_repeats_are_left_out_of_times_ratios_and_comparisons(simulate
     slow = cases["numpy", "batched", 100]
     assert (sorted(slow.by_repeat), sorted(slow.every), slow.disturbed) == ([0, 1, 3], [0, 1, 2, 3, 4], 2)
     assert cases["numpy", "per_sample", 100].repeats == 5
+    data = frame.load(simulated)
+    marked = data[data["disturbed"].fillna(False)]
+    assert {*zip(marked.kernel, marked.repeat, marked["mode"], marked.batch_size, strict=True)} == DISTURBED
+    assert data["disturbed"].dtype == pd.BooleanDtype()
+    assert "| 3, 2 disturbed |" in render.render([simulated], "md")
     found = compare(Side(simulated, "numpy"), Side(simulated, "numba"))
     pairs = {("per_sample", 100): 4, ("batched", 10): 5, ("batched", 100): 3}
     for row in found.rows:

@@ -261,17 +261,13 @@ def three_runs(tmp_path):
     return [simulate.write_run(tmp_path, TIMES, repeats=1, seed=seed) for seed in (0, 2, 1)]
 
 
-def test_runs_are_found_newest_first(tmp_path):
+def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
     oldest, newest, middle = three_runs(tmp_path)
     (tmp_path / "testbox" / "notes").mkdir()
     assert find_runs(tmp_path) == [newest, middle, oldest]
     assert latest(tmp_path) == newest
     assert find_runs(tmp_path / "nowhere") == []
     assert refusal(latest, tmp_path / "nowhere").endswith("`mlpbench run` makes one")
-
-
-def test_latest_is_the_newest_complete_run_of_this_machine(tmp_path):
-    oldest, newest, middle = three_runs(tmp_path)
     (newest / "numpy.0.json").unlink()
     assert (latest(tmp_path, "testbox"), resolve("latest", tmp_path, "testbox")) == (middle, middle)
     told = f"latest is {middle.name}: {newest.name} is newer, and has not ended: it still runs, or was killed; "

@@ -79,10 +79,7 @@ def test_a_record_is_read_with_its_types_and_its_rounds(tmp_path):
     assert case.single_calls == ((900, 2), (1010, 1))
     assert found.trust.starts[0].first_calls_s == {("batched", 100): 0.1}
     assert found.anatomy.in_l1.batch_size == 100
-
-
-def test_the_frame_has_the_parts_of_the_books_cell_alone(tmp_path):
-    rows = frame.load(written(tmp_path, full())).set_index("mode")
+    rows = frame.load(found.path).set_index("mode")
     assert tuple(rows.loc["book", ["load_s", "initialise_s", "infer_s", "count_s"]]) == (0.5, 0.1, 2.0, 0.01)
     assert (rows.loc["book", "reads"], rows["load_s"].isna().tolist()) == (READS, [True, False])
 

@@ -1,17 +1,14 @@
-"""The block ``trust`` in files, in the frame and in reports: refusals, what is disturbed, and files that have none."""
-
-import pandas as pd
+"""The block ``trust`` in files, in the frame and in reports: refusals, and files that have none."""
 
 from mlpbench.bench.analysis import frame
 from mlpbench.bench.analysis.summary import summarize
 from mlpbench.bench.cases import Case
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME, NOTHING, Refusal
-from mlpbench.bench.report import render
 from mlpbench.bench.report.document import Findings
 from mlpbench.bench.report.sections import setup
 from support import simulate, trusting
-from support.trusting import AT, write
+from support.trusting import write
 
 TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 
@@ -43,17 +40,5 @@ def test_files_without_the_block_are_read_and_what_older_ones_had_besides_is_not
     assert [case.disturbed for case in summarize(frame.runs(run))] == [0, 0]
     found = Findings((run,), (), ((run, ()),))
     assert (setup.state_of(found), [*setup.harness(found)]) == ("", [])
-
-
-def test_disturbed_times_are_marked_and_left_out_where_two_others_are_there(tmp_path):
-    run = trusting.write_disturbed(tmp_path, [], [AT], [])
-    data = frame.load(run)
-    marked = data[data["disturbed"].fillna(False)]
-    assert marked[["mode", "repeat"]].to_numpy().tolist() == [["batched", 1]]
-    assert data["disturbed"].dtype == pd.BooleanDtype()
-    summaries = {case.mode: case for case in summarize(frame.runs(run))}
-    assert (summaries["batched"].repeats, summaries["batched"].disturbed) == (2, 1)
-    assert summaries["per_sample"].disturbed == 0
-    assert "| 2, 1 disturbed |" in render.render([run], "md")
-    (sentence,) = setup.harness(Findings((run,), (), ()))
+    (sentence,) = setup.harness(Findings((write(tmp_path / "now", [trusting.block()]),), (), ()))
     assert sentence == "A call of the harness costs 23.0 ns one at a time and 79.0 ns for a batch, in every time here."
