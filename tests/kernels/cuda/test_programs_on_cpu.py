@@ -109,13 +109,17 @@ def test_addresses_beyond_what_32_bits_count(case):
         assert wrapped == first or not y[wrapped : wrapped + 1000].any()
 
 
-@pytest.mark.parametrize("shift", [-1000.0, 200.0])
-@pytest.mark.parametrize(("arithmetic", "pixels"), VARIANTS)
-def test_softmax_of_large_logits(arithmetic, pixels, shift):
-    network = Network(SPECS[2], arithmetic, pixels, shift)
-    x = network.inputs(17)
+#: Softmax of large logits; and the text for cards below 8.0, which have no copies beside the arithmetic.
+OTHERWISE = [(Network(SPECS[2], *variant, shift), 80) for variant in VARIANTS for shift in (-1000.0, 200.0)]
+OTHERWISE += [(Network(MNIST), 75), (Network(SPECS[2], pixels=True), 75)]
+
+
+@pytest.mark.parametrize(("network", "capability"), OTHERWISE, ids=str)
+def test_large_logits_and_older_cards(network, capability):
+    x = network.inputs(129)
     for program in network.programs:
-        assert off_by(Launched(network, program).outputs(x), *network.expected(x)) <= 1, program.name
+        y = Launched(network, program, capability=capability).outputs(x)
+        assert off_by(y, *network.expected(x)) <= 1, program.name
 
 
 #: Of both, hidden layers end within a tile: columns that fill it up must not make NaN of what is infinite.
@@ -134,15 +138,6 @@ def test_a_row_with_what_is_no_finite_number_spoils_no_other_and_nan_stays_nan(s
         # Three products of an infinity are no number, and of relu one remains: see `CupyFused3xTf32Kernel`.
         if spec.output == "identity" and arithmetic != "3xtf32":
             assert np.isfinite(strange[[3, 20]]).all(), program.name
-
-
-def test_the_text_for_older_cards_is_right_too():
-    """Below 8.0 there are no copies beside the arithmetic."""
-    for network in (Network(MNIST), Network(SPECS[2], pixels=True)):
-        x = network.inputs(129)
-        for program in network.programs:
-            y = Launched(network, program, capability=75).outputs(x)
-            assert off_by(y, *network.expected(x)) <= 1, program.name
 
 
 #: Small, because a sanitizer looks at each access; its columns end within a tile, and two rows more within a block. The
