@@ -58,7 +58,8 @@ def test_tables_come_first_and_then_the_finding_in_words_which_the_results_are_e
     assert {(kernel, "batch", size) for kernel in ("numpy", "numpy-out") for size in ("1", "100")} <= set(cases)
     status, report, _ = called(capsys, "report", "--format", "md", "--results", folder / "results")
     assert (status, said.splitlines()[0] in report) == (0, True)
-    assert called(capsys, "compare", "numpy", "numpy-out", "--results", folder / "results")[0] in (0, 1, 4)
+    words = ("compare", "numpy", "numpy-out", "--json", "--results", folder / "results")
+    assert called(capsys, *words)[0] in (0, 1, 4)
 
 
 def test_progress_goes_to_stderr_and_everything_that_was_promised_to_the_results(ran):
@@ -295,7 +296,6 @@ def test_a_budget_of_ones_own_and_smoke_has_none(budgeted, words, numpy, numba, 
 def test_the_end_is_a_table_of_kernels_the_finding_the_page_and_what_comes_next(budgeted, tmp_path):
     _, out, err, found = budgeted("--repeats", "2")
     assert "2 repeats, " in err
-    assert count(found) == {"numpy": 2, "numba": 2}
     assert (found.plan.target, {case.limit for case in found.ending.cases}) == (None, {"repeats"})
     table, _, rest = out.partition("\n\n")
     title, head, *rows = table.splitlines()
