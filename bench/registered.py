@@ -1,15 +1,11 @@
 """How the core asks its wings. Each folder of `bench/wings` is one, and the names of its modules say what it has.
 
-The package has ``COMMANDS``. Its modules, each optional:
-
-- ``section`` has ``SECTIONS`` of a report, ``annotations`` has ``FORMATS`` of a comparison.
-- ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the first repeat, ``of_kernel``
-  at the end; it returns fields of the record. ``planted`` has kernels for it, and ``audit`` checks
-  whether a kernel changed it.
-- ``environments`` asks other Pythons what they have. ``after_run`` measures after all processes; ``roofs`` measures
-  the limits of one ``DEVICE``.
-- ``refusals`` names times that cannot be true, ``resume`` finds a stopped run, ``foreign`` compares files of others,
-  ``pages`` writes the page of all runs.
+The package has ``COMMANDS``. Its modules, each optional: ``section`` has ``SECTIONS`` of a report, ``annotations`` has
+``FORMATS`` of a comparison. ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the
+first repeat, ``of_kernel`` at the end; it returns fields of the record. ``planted`` has kernels for it, and ``audit``
+checks whether a kernel changed it. ``environments`` asks other Pythons what they have. ``after_run`` measures after all
+processes; ``roofs`` measures the limits of one ``DEVICE``. ``refusals`` names times that cannot be true, ``resume``
+finds a stopped run, ``foreign`` compares files of others, ``pages`` writes the page of all runs.
 
 No list names a wing: whoever deletes its folder takes all of it away.
 """
@@ -21,14 +17,12 @@ from importlib import import_module
 from pkgutil import iter_modules
 from types import ModuleType
 
-_WINGS = "mlpbench.bench.wings"
-
 
 @cache
 def wings() -> tuple[ModuleType, ...]:
     """Return the package of each wing that is there. It imports nothing else of its wing."""
-    folders = import_module(_WINGS).__path__
-    return tuple(import_module(f"{_WINGS}.{module.name}") for module in iter_modules(folders))
+    folders = import_module("mlpbench.bench.wings").__path__
+    return tuple(import_module(f"mlpbench.bench.wings.{module.name}") for module in iter_modules(folders))
 
 
 @cache

@@ -9,6 +9,7 @@ from typing import get_args
 from mlpbench.bench.cases import ALL_ROWS
 from mlpbench.bench.errors import UserError
 from mlpbench.kernels.base import processors
+from mlpbench.kernels.registry import one_of
 from mlpbench.kernels.spec import DType
 
 #: More is a typing error: a million rows of 784 float32 are 3 GB.
@@ -29,9 +30,7 @@ def parse_duration(text: str, no_unit: float = math.nan) -> float:
     if match:
         seconds = float(match[1]) * (_UNITS.get(match[2], math.nan) if match[2] else no_unit)
     if not 0 < seconds <= MAX_DURATION_S:
-        raise UserError(
-            f"cannot read the time {text!r}: write a number and its unit, as 5ms, 90s or 2h, a week at most"
-        )
+        raise UserError(f"cannot read the time {text!r}: give a number and its unit, as 5ms, 90s or 2h, up to a week")
     return seconds
 
 
@@ -69,8 +68,4 @@ def parse_threads(text: str) -> list[int]:
 
 def parse_dtypes(text: str) -> list[str]:
     """Return dtypes: ``float32``, or ``float32,float64``."""
-    dtypes = [word.strip() for word in text.split(",")]
-    for word in dtypes:
-        if word not in get_args(DType):
-            raise UserError(f"dtype must be one of {', '.join(get_args(DType))}; got {word!r}")
-    return dtypes
+    return [one_of("dtype", word.strip(), get_args(DType)) for word in text.split(",")]

@@ -69,15 +69,11 @@ def _refused(run: Judged, refusals: Sequence[Found]) -> Judged:
         if not first.by_time or len(repeats) > 1:
             sure.setdefault(kernel, []).append(first)
         elif processes[kernel] == 1:
-            unsure.append(_failure(kernel, first, UNSURE))
+            unsure.append(Failure(kernel, first.mode, first.batch_size, UNSURE, first.reason, first.check))
     records = tuple(
         _stripped(record, sure[record.kernel]) if record.kernel in sure else record for record in run.records
     )
     return replace(run, records=records, times=tuple(taken(records)), unsure=tuple(dict.fromkeys(unsure)))
-
-
-def _failure(kernel: str, one: Refusal, phase: str) -> Failure:
-    return Failure(kernel, one.mode, one.batch_size, phase, one.reason, one.check)
 
 
 def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
@@ -87,7 +83,7 @@ def _stripped(record: Record, refused: Sequence[Refusal]) -> Record:
         return tuple(item for item in items if not any(one.hits(*at(item)) for one in refused))
 
     trust, device_times = record.trust, record.device_times
-    failures = (_failure(record.kernel, one, PHASE) for one in refused)
+    failures = (Failure(record.kernel, one.mode, one.batch_size, PHASE, one.reason, one.check) for one in refused)
     starts = (changed(start, first_calls=kept(start.first_calls, itemgetter(0, 1))) for start in trust.starts)
     return changed(
         record,

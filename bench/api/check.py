@@ -46,15 +46,14 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
         registry.one_of("option", option, Options.__dataclass_fields__)
     name = kernel
     if not isinstance(name, str):
-        # A notebook runs a cell again: the class is another one, of the same name.
-        name = f"{name.__name__}-{id(name):x}"
+        name = f"{name.__name__}-{id(name):x}"  # a cell of a notebook runs again: another class of the same name
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
     name = registry.give(name)  # an unknown name is told before anything else
     workload = Workload(Options(**{name: str(value) for name, value in options.items() if value is not None}))
     _ = workload.inputs, workload.params  # and so is bad input
     # One in a file may end its process, or not end.
     found = verdict.ask(workload.options, name) if name in files.given() else verdict.here(workload, name)
-    shown = kernel if isinstance(kernel, str) else kernel.__name__
-    errors, hits = found.conformance, found.accuracy or Accuracy()
-    figures = errors.get("max_error"), errors.get("max_error_ratio"), hits.per_sample, hits.batched
-    return Check(shown, found.verdict, found.reason, *figures)
+    near, hits = found.conformance.get, found.accuracy or Accuracy()
+    name = kernel if isinstance(kernel, str) else kernel.__name__
+    errors, shares = (near("max_error"), near("max_error_ratio")), (hits.per_sample, hits.batched)
+    return Check(name, found.verdict, found.reason, *errors, *shares)

@@ -37,7 +37,6 @@ COMMANDS = {
     "compare": ("mlpbench.bench.cli.compare:compare", "Compare two runs, or two kernels of one run.", "Read"),
     "list": ("mlpbench.bench.cli.list:list_kernels", "Show the kernels, and whether each can run here.", "Set up"),
     "env": ("mlpbench.bench.cli.list:env", "Show what every result is recorded with.", "Set up"),
-    "new": ("mlpbench.bench.cli.check:new", "Write a file with a kernel to start from.", "Set up"),
     **{
         name: (f"{wing.__name__}.{function}", summary, panel)
         for wing in wings()

@@ -1,7 +1,5 @@
-"""`mlpbench check`: which kernels agree with the reference, and how many digits they get right; `mlpbench new`."""
+"""`mlpbench check`: which kernels agree with the reference, and how many digits they get right."""
 
-import shlex
-from pathlib import Path
 from typing import Annotated
 
 import msgspec
@@ -12,7 +10,7 @@ from rich.text import Text
 
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.data.workload import Workload
-from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import card
 from mlpbench.bench.measure import verdict
 from mlpbench.bench.measure.verdict import Verdict
@@ -20,21 +18,6 @@ from mlpbench.bench.plan import sweep
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.schema import computed
 from mlpbench.kernels import registry
-
-#: What `mlpbench new` writes.
-TEMPLATE = '''"""A kernel for mlpbench: mlpbench run numpy ./FILE:fast times it, FILE being this file."""
-
-import numpy as np
-
-
-def fast(x, weights, biases):
-    """Return the outputs of a batch x: sigmoid in the hidden layers, softmax at the end."""
-    for W, b in zip(weights[:-1], biases[:-1]):
-        x = 1 / (1 + np.exp(-(x @ W + b)))
-    a = x @ weights[-1] + biases[-1]
-    e = np.exp(a - a.max(axis=1, keepdims=True))
-    return e / e.sum(axis=1, keepdims=True)
-'''
 
 
 @options.requests("kernels", "peers", "data", "model", "spec", "dtype", "device")
@@ -72,19 +55,6 @@ def check(
         console.out().print(_table(workload, rows))
     if any(row.verdict == "non-conforming" for row in rows):
         raise typer.Exit(1)
-
-
-def new(path: Annotated[Path, typer.Argument(metavar="FILE", help="The file to write, such as mine.py.")]) -> None:
-    """Write a file with a kernel to start from, and say how to run it. An existing file is not changed.
-
-    Example: mlpbench new mine.py
-    """
-    if path.suffix != ".py":
-        raise UserError(f"{path}: a kernel's file ends in .py")
-    with user_error(f"cannot write {path}"), path.open("x", encoding="utf-8") as file:
-        file.write(TEMPLATE)
-    typed = shlex.quote(f"{path}:fast")
-    console.say(f"wrote {path}: try `mlpbench check {typed}`, then `mlpbench run numpy {typed}`")
 
 
 def _table(workload: Workload, rows: list[Verdict]) -> Table:

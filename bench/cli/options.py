@@ -34,8 +34,6 @@ def sides(context: typer.Context) -> list[str]:
 #: What a shell completes the texts of an option to.
 _COMPLETED = {"kernels": registry.names, "profile": lambda: list(PROFILES)}
 
-_Command = Callable[..., Any]
-
 
 def settings_of(group: Any, name: str, folder: Path | None = None) -> Settings:
     """Return the settings of ``folder``, or of here, for a command of Typer's ``group``. Raises UserError."""
@@ -66,13 +64,13 @@ def _check(command: Any, option: Any, value: Any) -> None:
         raise UserError(str(getattr(wrong, "message", None) or wrong)) from None
 
 
-def requests(*names: str, hidden: Collection[str] = ()) -> Callable[[_Command], _Command]:
+def requests(*names: str, hidden: Collection[str] = ()) -> Callable[..., Any]:
     """Return what makes a command of a function whose first argument is a `Request`: with these fields as options.
 
     ``hidden``: those that ``--help-all`` shows, and ``--help`` does not.
     """
 
-    def decorated(function: _Command) -> _Command:
+    def decorated(function: Callable[..., Any]) -> Any:
         own = list(inspect.signature(function, eval_str=True).parameters.values())[1:]
         fields = [_parameter(name, hidden=name in hidden) for name in names]
 

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -44,10 +44,6 @@ class Probed:
         """Return the answer as JSON can hold it."""
         facts = {name: value for name, value in vars(self).items() if name != "refuses"}
         return {**facts, "available": self.available}
-
-    def for_spec(self, spec: ForwardSpec) -> "Probed":
-        """Return the answer for one of the specifications that the kernel was asked about."""
-        return replace(self, reason=self.reason or self.refuses.get(str(spec)))
 
 
 def probe_all(names: list[str], specs: Collection[ForwardSpec] = (), python: str | None = None) -> Iterator[Probed]:

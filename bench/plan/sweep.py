@@ -219,7 +219,10 @@ def _ask(
     for name in {setting.env for setting, _ in settings}:
         of_env = list(probe.probe_all(names, specs, envs[name].interpreter.python if name else None))
         probed[name] = of_env if device is None else _on_device(of_env, device)
-    answers = [[answer.for_spec(workload.spec) for answer in probed[setting.env]] for setting, workload in settings]
+    answers = [
+        [replace(one, reason=one.reason or one.refuses.get(str(workload.spec))) for one in probed[setting.env]]
+        for setting, workload in settings
+    ]
     for of_kernel in zip(*answers, strict=True):
         if of_kernel[0].name in named and not any(answer.available for answer in of_kernel):
             raise UserError(f"{of_kernel[0].name} is unavailable: {of_kernel[0].reason}")

@@ -48,13 +48,12 @@ class ExtraInfo(Block, frozen=True, kw_only=True):
 
     ``rows_per_call``: rows that one iteration processed, what a time is divided by. ``rotated_rows``: rows that the
     calls rotate through, None of the book's cell. ``repeated_rows``: whether the data set is shorter than the sweep.
-    ``reads``: what is loaded inside the time, in words.
-    ``looks_ns``: of each block of rounds, how long the look before its first round took, and the one after each, on
-    the slowest of ``look_processors``; in older files each round is a block; empty where pytest was started by hand.
-    ``waits_ns``: how long the threads that work on the case waited for a processor in each round, summed.
-    ``parts_s``: of the book's cell, the seconds of each of `PARTS` for one call, one number for each round.
-    ``single_calls``: nanoseconds to three digits, and how many calls took as long, each with a reading of the clock
-    (``clock_ns``) in it. ``joules``: what a sample cost of the processors' packages, or the card.
+    ``reads``: what is loaded inside the time, in words. ``looks_ns``: of each block of rounds, how long the look before
+    its first round took, and the one after each, on the slowest of ``look_processors``; in older files each round is a
+    block; empty where pytest was started by hand. ``waits_ns``: how long the threads that work on the case waited for a
+    processor in each round, summed. ``parts_s``: of the book's cell, the seconds of each of `PARTS` for one call, one
+    number for each round. ``single_calls``: nanoseconds to three digits, and how many calls took as long, each with a
+    reading of the clock (``clock_ns``) in it. ``joules``: what a sample cost of the processors' packages, or the card.
     """
 
     mode: Mode

@@ -1,0 +1,3 @@
+"""A file with a kernel to start from."""
+
+COMMANDS = {"new": ("command:new", "Write a file with a kernel to start from.", "Set up")}
