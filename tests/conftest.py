@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 #: In processes that tests start, pytest-benchmark would be off, as it is in a worker of pytest-xdist.
 os.environ.pop("PYTEST_XDIST_WORKER", None)
+os.environ.pop("COLUMNS", None)  # of the terminal that pytest runs in: a pipe would be as wide
 
 # How long an example takes depends on what else the machine does; and a test finds today what it finds tomorrow.
 settings.register_profile("tests", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
