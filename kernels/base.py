@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlpbench.kernels.spec import ForwardSpec
 
 
-#: What a result is: an array of its own, or a buffer that is kept and that the next call uses again.
+#: What a result is: a new array, or a buffer that is kept and that the next call uses again.
 Returns = Literal["new", "kept"]
 
 #: What products are computed in: the specification's dtype, or as it is named. Sums are float32. "3xtf32" makes a
@@ -102,7 +102,7 @@ class Kernel(ABC):
     returns: ClassVar[Returns] = "new"
     #: What products are computed in. TF32 and float16 have a bound of their own in `kernels.reference`.
     arithmetic: ClassVar[Arithmetic] = "dtype"
-    #: Whether `forward` on a CUDA device can be captured as a graph: it only gives kernels of its own to `stream`, and
+    #: Whether `forward` on a CUDA device can be captured as a graph: it only gives its own kernels to `stream`, and
     #: neither waits nor allocates.
     capturable: ClassVar[bool] = False
 

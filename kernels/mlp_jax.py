@@ -9,8 +9,8 @@ The settings, and why:
   the process was given. A client that is there already keeps its threads; `describe` counts those that there are.
 * JAX is asked for one backend by ``JAX_PLATFORMS``, unless that is set: the kernels on the CPU are about the CPU, and
   JAX would take the memory of a GPU that it finds. One process has one backend.
-* On a GPU, JAX takes three quarters of its memory when it starts, unless it is told not to. XLA puts what it launches
-  into CUDA graphs by itself.
+* On a GPU, JAX takes three quarters of its memory when it starts, unless a variable forbids it. XLA puts what it
+  launches into CUDA graphs by itself.
 * float64 needs x64 mode, which is on around these kernels' calls alone. Switched on for the process it would change
   what everybody else computes.
 """
@@ -106,7 +106,7 @@ class JaxKernel(Kernel):
         jax = _jax(wanted)
         try:
             platform = jax.default_backend()
-        except RuntimeError as error:  # no platform of those that it is told to use
+        except RuntimeError as error:  # no platform of those that it was asked for
             raise KernelUnavailable(f"JAX does not start: {words(error)}") from error
         except AssertionError as error:  # how JAX says that it has no plugin for what JAX_PLATFORMS names
             raise KernelUnavailable(f"JAX has no plugin for {wanted}: {_INSTALL}") from error

@@ -7,7 +7,7 @@ The settings, and why:
 * ``intra_op_num_threads`` is what the process was given (`kernels.base.threads_given`). It does not read
   ``OMP_NUM_THREADS``, and with its own default of 0 it would take every core and pin its threads.
 * One operator follows the other, so there is one inter-op thread. Idle threads spin, which is its default and the
-  fastest; other kernels do not suffer, since each has a process of its own.
+  fastest; other kernels do not suffer, since each has its own process.
 * Without its telemetry, which newer versions have: it sends events to a server and writes an identifier below the home
   directory, unless ``ORT_DISABLE_TELEMETRY`` is set before the library loads. It is set here.
 """

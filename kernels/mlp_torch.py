@@ -202,7 +202,7 @@ def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
     layers = [kinds.get(one.name, partial(leaky, one.slope)) for one in spec.activations] + [kinds[spec.output]]
     modules = []
     for W, b, make in zip(params.weights, params.biases, layers, strict=True):
-        linear = torch.nn.Linear(*W.shape, device="meta")  # without weights of its own
+        linear = torch.nn.Linear(*W.shape, device="meta")  # without weights
         linear.weight = torch.nn.Parameter(torch.from_numpy(W.T.copy()), requires_grad=False)
         linear.bias = torch.nn.Parameter(torch.from_numpy(b.copy()), requires_grad=False)
         modules += [linear, make()]
@@ -210,7 +210,7 @@ def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
 
 
 def _copy(function: Any) -> Any:
-    """Return a function with code of its own: PyTorch keeps what it compiled by code, eight times and no more."""
+    """Return a function with its own code: PyTorch keeps what it compiled by code, eight times and no more."""
     return FunctionType(function.__code__.replace(), function.__globals__, None, None, function.__closure__)
 
 

@@ -127,7 +127,7 @@ def forward(spec: ForwardSpec, params: Params, x: ArrayLike) -> Array:
 
 # How far a kernel may be from the reference: a first-order error analysis, not a magic number.
 #
-# A fixed tolerance is too tight for a wide network and too loose for a small one. Each output has a bound of its own,
+# A fixed tolerance is too tight for a wide network and too loose for a small one. Each output has its own bound,
 # which is carried through the layers next to the values:
 #
 # * A dot product of length K in unit roundoff u errs by about ``u * sqrt(K) * norm(x * w)``, whatever the order of
@@ -137,8 +137,8 @@ def forward(spec: ForwardSpec, params: Params, x: ArrayLike) -> Array:
 # * `SAFETY` covers what the analysis leaves out: unlucky signs, and sums of terms with one sign.
 #
 # Products in TF32 or float16 err by up to 2**-11 for each operand, far outside the bound for rows of up to several
-# thousand inputs. The tests hold kernels of that kind against the bound. A kernel that names such an arithmetic has a
-# bound of its own:
+# thousand inputs. The tests hold kernels of that kind against the bound. A kernel that names such an arithmetic has
+# its own bound:
 #
 # * Both operands of a product are rounded to 11 significant bits: by at most v = 2**-11, and over the mantissas from 1
 #   to 2 by 0.41 v in the root mean square. A product is off by 0.58 v. The errors of different products are

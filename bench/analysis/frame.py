@@ -225,7 +225,7 @@ def _rounds(run: Run, record: Record, case: CaseTime) -> Iterator[dict[str, Any]
 
 
 def runs(sources: Source | Iterable[Source]) -> Iterator[Judged]:
-    """Yield the sources as judged runs; paths are read, a record alone becomes a run of its own."""
+    """Yield the sources as judged runs; paths are read, a record alone becomes its own run."""
     for source in (sources,) if isinstance(sources, Run | Path | str) else sources:
         yield from map(judge, (source,) if isinstance(source, Run) else read_runs(Path(source)))
 

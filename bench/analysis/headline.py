@@ -204,7 +204,7 @@ def _remarks(cases: Sequence[CaseSummary]) -> list[str]:
 
 
 def clarity(ratio: Ratio) -> Literal["same", "undecided", "wide", "clear"]:
-    """Return what the interval of a ratio lets one say: "same" lies within 5 % of 1; without one the value is told."""
+    """Return what the interval of a ratio lets one say: "same" lies within 5 % of 1; without one it says the value."""
     if ratio.low * 1.05 >= 1 and ratio.high <= 1.05:
         return "same"
     if ratio.low <= 1 <= ratio.high:

@@ -48,7 +48,7 @@ def check(kernel: str | type[Kernel], **options: Any) -> Check:
     if not isinstance(name, str):
         name = f"{name.__name__}-{id(name):x}"  # a cell of a notebook runs again: another class of the same name
         registry.add(name, kernel)  # type: ignore[arg-type]  # it is the class
-    name = registry.give(name)  # an unknown name is told before anything else
+    name = registry.give(name)  # an unknown name ends it before anything else
     workload = Workload(Options(**{name: str(value) for name, value in options.items() if value is not None}))
     _ = workload.inputs, workload.params  # and so is bad input
     # One in a file may end its process, or not end.

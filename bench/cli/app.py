@@ -115,7 +115,7 @@ def invoke(words: Sequence[str]) -> None:
         option.hidden = False
     typed = ["--help" if word == HELP_ALL else word for word in words or ["--help"]]
     defaults = {command: {name: value for name, (value, _) in found.items()} for command, found in of_file.items()}
-    # What Typer does besides would turn Ctrl-C and a closed pipe into exit codes of its own, without a word.
+    # What Typer does besides would turn Ctrl-C and a closed pipe into its own exit codes, without a word.
     with group.make_context("mlpbench", typed, default_map=defaults, obj=(words, of_file)) as context:
         group.invoke(context)
 

@@ -33,12 +33,12 @@ def check(
     Example: mlpbench check numba --data mnist
     """
     card.use(request.device)
-    named = list(map(registry.give, request.kernels))  # unknown names are told before anything runs
+    named = list(map(registry.give, request.kernels))  # unknown names end it before anything runs
     names = [*(named or registry.usual()), *(registry.peers() if request.peers else ())]
     if len(request.spec) > 1 or len(request.dtype) > 1:
         raise UserError("check takes one --spec and one --dtype at a time")
     workload = Workload(sweep.make_options(request))
-    _ = workload.inputs, workload.params  # bad input is told before anything runs
+    _ = workload.inputs, workload.params  # bad input ends it before anything runs
     rows = []
     for name in dict.fromkeys(names):
         with console.working(f"checking {name} …"):

@@ -16,7 +16,7 @@ from mlpbench.kernels.base import Facts
 
 T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
-#: A clock below this share of what it was in the first second is told. Cards differ in what they can keep up, and
+#: A clock below this share of what it was in the first second is reported. Cards differ in what they can keep up, and
 #: people lock clocks: how it stands to the highest says nothing.
 FELL, FIRST_S = 0.9, 1.0
 #: NVML's reasons for a lower clock: bits, and their names. Those of `SLOWED` drop a sample.

@@ -99,11 +99,11 @@ def run(
     on_line: Callable[[str], None] | None = None,
     is_done: Callable[[], bool] = lambda: False,
 ) -> Ended:
-    """Start a process in a group of its own, wait for its end, and leave nothing running that it has started.
+    """Start a process in its own group, wait for its end, and leave nothing running that it has started.
 
     It is stopped after ``seconds``, or `GRACE_S` after ``is_done()``, and where it prints or holds too much.
     ``within``: its folder for temporary files, else a new one. ``merged``: stderr goes to ``out``, whose lines
-    ``on_line`` is told.
+    ``on_line`` gets.
     """
     with ExitStack() as at_end:
         folder = within or at_end.enter_context(scratch())
@@ -360,7 +360,7 @@ def question() -> dict[str, Any]:
 
 
 def tell(answer: Mapping[str, Any]) -> None:
-    """Print an answer to the process that asked, on a line of its own whatever libraries have printed before."""
+    """Print an answer to the process that asked, on its own line whatever libraries have printed before."""
     print(f"\n{json.dumps(answer)}", flush=True)  # noqa: T201
 
 

@@ -1,6 +1,6 @@
 """The machine and everything on it that moves a number: processor, libraries, threads, BLAS, GPU, commit.
 
-A machine has the name of its processor, and hosts are told apart by digests, which name nobody.
+A machine has the name of its processor, and digests, which name nobody, tell hosts apart.
 """
 
 import hashlib

@@ -92,7 +92,7 @@ def helpers_s() -> float:
 
 
 class Helper(threading.Thread):
-    """Looks on one processor whenever it is told to."""
+    """Looks on one processor whenever it is asked to."""
 
     def __init__(self, take: Callable[[], int], processor: int) -> None:
         super().__init__(name=f"look-{processor}", daemon=True)

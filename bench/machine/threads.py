@@ -17,7 +17,7 @@ from mlpbench.bench.machine.environment import read_text
 from mlpbench.bench.record.plan import Binding
 from mlpbench.kernels.base import Kernel
 
-#: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a process of its own.
+#: Read by BLAS builds, OpenMP and Numba when they load; they are set before that, in a separate process.
 THREAD_VARIABLES = (
     *("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"),
     *("BLIS_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "NUMBA_NUM_THREADS"),

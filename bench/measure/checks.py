@@ -1,7 +1,7 @@
 """Checks of a kernel's times and of what it returns, when its rounds are over (docs/evidence/honesty.md).
 
 New values are written over the inputs: a kernel that keeps results then answers for the old ones, and one that puts
-work off is too late. How processors were used beside the rounds is told by Linux, for each thread, in schedstat.
+work off is too late. How processors were used beside the rounds stands in Linux's schedstat, for each thread.
 """
 
 from __future__ import annotations

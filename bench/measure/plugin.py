@@ -90,7 +90,7 @@ def _read_options(config: pytest.Config) -> Suite:
     audits = [module.Audit() for module in modules("audit")] if option("--mlpbench-audit") else []
     for module in modules("planted"):
         module.plant()
-    # Unknown names are told at once; a kernel that cannot be loaded fails in its tests.
+    # Unknown names end it at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):
         raise UserError("a result file holds one kernel: name it with --kernel, or use `mlpbench run`")
@@ -101,7 +101,7 @@ def _read_options(config: pytest.Config) -> Suite:
     environment.machine()  # kept from now on: the load before anything is measured
     options = Options(**{name: option(f"--{name}") for name in ("spec", "dtype", "data", "model")})
     workload = Workload(options, rows=max(cases_.ALL_ROWS, *(case.batch_size for case in cases)))
-    _ = workload.facts()  # bad data or weights are told before anything runs
+    _ = workload.facts()  # bad data or weights end it before anything runs
     asked = Suite(workload, named or registry.usual(), cases, bool(named), option("--mlpbench-repeat"), audits=audits)
     if option("--mlpbench-run"):
         asked.plan = plan = runs.read_head(option("--mlpbench-run")).plan

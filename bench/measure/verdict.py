@@ -1,4 +1,4 @@
-"""What `mlpbench check` says of one kernel, in a process of its own, which it may end."""
+"""What `mlpbench check` says of one kernel, in a separate process, which it may end."""
 
 import sys
 from contextlib import suppress
@@ -42,7 +42,7 @@ class Verdict(Block, frozen=True, omit_defaults=True):
 
 
 def ask(options: Options, name: str) -> Verdict:
-    """Return the verdict of a process of its own on a kernel, which may print anything, hang or end it."""
+    """Return the verdict of a separate process on a kernel, which may print anything, hang or end it."""
     # Compiling takes a minute at most, and the gate seconds: a kernel that takes longer is stuck.
     process = child.ask(__name__, {"kernel": name, "options": vars(options)}, timeout_s=300)
     with suppress(msgspec.ValidationError):

@@ -28,7 +28,7 @@ _Case = tuple[str, int]
 
 
 class Effort:
-    """The processes of a run, one after the other; what came of each is told by `note` before the next is asked for.
+    """The processes of a run, one after the other; `note` takes what came of each before the next is asked for.
 
     A kernel is a name of the whole plan. ``together``: those that are sides of a pair (`bench.plan.sweep.together`).
     """
@@ -114,7 +114,7 @@ class Effort:
             self._times[kernel][case][repeat] = value
 
     def stopped(self, kernel: str, repeat: int, seconds: float, *, by_budget: bool = False) -> None:
-        """Take in a process that was stopped: after `limit_s`, or beyond a limit of its own: time, memory or output."""
+        """Take in a process that was stopped: after `limit_s`, or beyond its own limit: time, memory or output."""
         self._stopped.add(kernel)
         self._spent[kernel] += seconds
         if by_budget:

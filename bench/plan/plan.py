@@ -69,7 +69,7 @@ MOST_TIMEOUT_S = 600.0
 def shuffled(
     kernels: Sequence[str], repeats: int, seed: int, together: Sequence[Sequence[str]] | None = None
 ) -> list[tuple[str, int]]:
-    """Return (kernel, repeat) in running order: every repeat goes through all kernels, in an order of its own.
+    """Return (kernel, repeat) in running order: every repeat goes through all kernels, each in another order.
 
     A slow minute of the machine then cancels in ratios. ``together``: groups of kernels that stay neighbours.
     """

@@ -125,7 +125,7 @@ class CaseEnd(Block, frozen=True):
 
 
 class Ending(Block, frozen=True, kw_only=True):
-    """How a run ended, or a sweep, which has neither processes nor cases of its own.
+    """How a run ended, or a sweep, which itself has no processes and no cases.
 
     ``order``: the processes that ended. ``left_out``: those for which the budget had no time.
     """
@@ -207,7 +207,7 @@ class PlanHead(Head, frozen=True, kw_only=True, tag_field="kind", tag="plan"):
 
 
 class SweepHead(Head, frozen=True, kw_only=True, tag_field="kind", tag="sweep"):
-    """The block "mlpbench" in ``run.json`` of a sweep over several settings, each with a plan of its own.
+    """The block "mlpbench" in ``run.json`` of a sweep over several settings, each with its own plan.
 
     ``order``: label of the setting, kernel and repeat of every process, in running order.
     """

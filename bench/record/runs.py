@@ -172,7 +172,7 @@ def read_head(path: Path) -> PlanHead:
 
 
 def read_run(path: Path) -> Run:
-    """Read a run's folder as far as it came, or one record as a run of its own.
+    """Read a run's folder as far as it came, or one record as its own run.
 
     A record that is damaged, or that cannot be true beside the others, costs that record: `Run.damaged` names it.
     Raises UserError where no record is left, for a damaged plan, for files of another run, and where there is none.
@@ -348,7 +348,7 @@ def resolve(argument: str, results_dir: Path, here: str | None = None) -> Path:
     if argument == "latest":
         return latest(results_dir, here)
     for path in (values.home(Path(argument)), results_dir / argument):
-        if argument.strip() and os.path.lexists(path):  # a link that leads nowhere is told when it is read
+        if argument.strip() and os.path.lexists(path):  # a link that leads nowhere is an error when it is read
             return path
     runs = find_runs(results_dir)
     if (setting := _setting(argument, runs, results_dir, here)) is not None:

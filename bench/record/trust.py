@@ -23,7 +23,7 @@ OWN = 1.15
 
 
 class Start(Block, frozen=True, kw_only=True):
-    """A kernel started in a process of its own, with an empty (``fresh``) or a filled cache of compiled code.
+    """A kernel started in a separate process, with an empty (``fresh``) or a filled cache of compiled code.
 
     ``first_calls``: mode, batch size and seconds. ``compile_s`` is part of the others. ``peak_bytes``: resident memory
     that construction and first calls added; ``pool_bytes``: a device's pool.
@@ -81,7 +81,7 @@ class LookFacts(Block, frozen=True, kw_only=True):
 class Trust(Block, frozen=True, kw_only=True):
     """All of it. ``call_costs_s``: what a call of a kernel that does nothing took, by mode.
 
-    ``starts``: of the kernel in processes of its own; ``no_starts``: why there are none.
+    ``starts``: of the kernel in separate processes; ``no_starts``: why there are none.
     """
 
     look: LookFacts = LookFacts()

@@ -38,7 +38,7 @@ _UNPRINTABLE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 _LITERAL = re.compile(rb'"(?:[^"\\]|\\.)*+"?', re.DOTALL)
 #: A key of TOML with so many parts: what reads it takes the square of their number, and a level of nesting for each.
 _DEEP_KEY = re.compile(rf"""(?<![\w-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+){{{MAX_DEPTH}}}""")
-#: What `read` is told that a file of somebody else's benchmarks is.
+#: What `read` takes as the type of a file of somebody else's benchmarks.
 PYTESTS = "a pytest-benchmark file"
 _TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels: more than any file of mlpbench has"
 

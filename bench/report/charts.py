@@ -204,7 +204,7 @@ def drawn(
     """Return the layers as a chart for each title and its rows, which fills its place and follows the page's legend."""
     muted = dict.fromkeys(("labelColor", "titleColor", "domainColor", "tickColor"), MUTED)
     title = {"titleFontSize": 12, "titleFontWeight": "normal", "titlePadding": 10}
-    # The page has a legend of its own, one for all charts, that a keyboard can reach, and says whom it hides.
+    # The page has its own legend, one for all charts, that a keyboard can reach, and says whom it hides.
     frame = {
         "data": {"name": "rows"},
         "transform": [{"filter": "indexof(hidden_kernels, datum.kernel) < 0"}],

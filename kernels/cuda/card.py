@@ -30,7 +30,7 @@ def overrides() -> str | None:
 def identity() -> dict[str, str | int | bool | None]:
     """Return what tells the current card from others, and what its memory and cache hold.
 
-    A slice of a card (MIG) is named so by its driver, and has a UUID of its own.
+    A slice of a card (MIG) is named so by its driver, and has its own UUID.
     """
     import cupy
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.
 _COMPUTE_TYPES = {"float32": "COMPUTE_TYPE_FP32", "float64": "COMPUTE_TYPE_FP64", "tf32": "COMPUTE_TYPE_TF32"}
 
-#: Variables that make cuBLAS compute something else than it is told, the value that does, and what products it changes.
+#: Variables that make cuBLAS compute something else, the value that does, and which products it changes.
 _OVERRIDES = (
     ("NVIDIA_TF32_OVERRIDE", "1", "float32", "in TF32"),
     ("NVIDIA_TF32_OVERRIDE", "0", "tf32", "in float32"),

@@ -201,7 +201,7 @@ def _floats(found: _Array) -> _Array:
 
 
 class _Replayed(CupyFusedKernel):
-    """A batch size is captured once as a CUDA graph, between buffers of its own, and replayed.
+    """A batch size is captured once as a CUDA graph, between its own buffers, and replayed.
 
     A graph reads its inputs where they were when it was captured. So a call copies them there first, on the device.
     """

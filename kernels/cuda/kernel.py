@@ -1,4 +1,4 @@
-"""What all kernels of CuPy share: one stream, transfers, the wait, the probe, and what is told of the device."""
+"""What all kernels of CuPy share: one stream, transfers, the wait, the probe, and what they say of the device."""
 
 from __future__ import annotations
 

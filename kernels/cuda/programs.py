@@ -166,7 +166,7 @@ def fused(
 def _options(
     spec: ForwardSpec, layout: packing.Layout, *, pixels: bool = False, **numbers: int | str
 ) -> tuple[str, ...]:
-    """Return what `network.cuh` and a program's own text are told by -D."""
+    """Return what `network.cuh` and a program's own text get by -D."""
     defines = {
         "LAYERS": spec.n_layers,
         "SIZES": ",".join(map(str, spec.sizes)),

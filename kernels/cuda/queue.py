@@ -158,7 +158,7 @@ class Queue:
         runtime.memcpyAsync(target, source, n_bytes, kinds[way], self._stream.ptr)
 
     def beside(self, events: int) -> Queue:
-        """Return a stream of its own on the same device, with so many events."""
+        """Return another stream on the same device, with so many events."""
         stream = self._cupy.cuda.Stream(non_blocking=True)
         queue = Queue(stream.ptr, events)
         queue._owner = stream

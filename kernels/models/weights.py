@@ -78,7 +78,7 @@ def load_meta(path: Path) -> dict[str, Any]:
 
 
 def save_params(path: Path, params: Params, **meta: Any) -> None:
-    """Write the weights as a compressed `.npz`, with ``meta`` as JSON in an entry of its own.
+    """Write the weights as a compressed `.npz`, with ``meta`` as JSON in a separate entry.
 
     The file appears in one step: an interrupted call leaves what was there. Raises ParamsError where it cannot be
     written.

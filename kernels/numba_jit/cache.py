@@ -105,7 +105,7 @@ class OneFile:
         """Remove files of older sources, of other versions and of killed processes, but not the one just ``written``.
 
         A file that cannot be removed is left: another process may be removing it. A process that is about to read a
-        file that is gone compiles. Ages are told by the file system's clock alone.
+        file that is gone compiles. The file system's clock alone says how old a file is.
         """
         now = written.stat().st_mtime
         found = []

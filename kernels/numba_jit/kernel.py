@@ -47,7 +47,7 @@ class CompiledKernel(Kernel):
         except ImportError as error:
             raise KernelUnavailable(f"Numba cannot be imported: {error}") from error
         if getattr(numba.config, "DISABLE_JIT", False):
-            raise KernelUnavailable("Numba is told not to compile: NUMBA_DISABLE_JIT is set")
+            raise KernelUnavailable("NUMBA_DISABLE_JIT is set, so Numba does not compile")
 
     def _threads(self) -> int:
         return 1

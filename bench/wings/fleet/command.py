@@ -76,7 +76,7 @@ def fleet(
     for word in context.args:
         if (name := word.partition("=")[0]) in _OURS:
             raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
-    read_run(context, context.args)  # a mistake there is told before any worker is asked
+    read_run(context, context.args)  # a mistake there ends it before any worker is asked
     transport: Transport
     if ssh is not None:
         from mlpbench.bench.wings.fleet.ssh import Hosts

@@ -53,7 +53,7 @@ class Cluster:
             raise UserError(f"no Dask scheduler answers at {address}: {_reason(error)}") from None
 
     def close(self) -> None:
-        """Let this process read pickles again: every request has a connection of its own."""
+        """Let this process read pickles again: every request has its own connection."""
         self._open = False
 
     def _refuse_pickles(self, event: str, arguments: tuple[Any, ...]) -> None:

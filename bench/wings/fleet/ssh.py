@@ -61,7 +61,7 @@ class Hosts:
         self.workers: Sequence[str] = list(self._hosts)
 
     def close(self) -> None:
-        """Do nothing: every request has a connection of its own."""
+        """Do nothing: every request has its own connection."""
 
     def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
         """Return what a host answers. Raises WorkerLost."""

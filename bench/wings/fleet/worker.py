@@ -1,4 +1,4 @@
-"""What happens on a worker: it says what it is, runs the plan in a process of its own, and gives the files back.
+"""What happens on a worker: it says what it is, runs the plan in a separate process, and gives the files back.
 
 Started as a module it reads one request from stdin and writes the answer to stdout; what the run says goes to stderr.
 """

@@ -1,4 +1,4 @@
-"""The limits of a CUDA device, measured through CuPy in a process of its own, as `bench.wings.why.roofs` the CPU's.
+"""The limits of a CUDA device, measured through CuPy in a separate process, as `bench.wings.why.roofs` the CPU's.
 
 Arithmetic is measured in each way that a kernel may compute in (fp32, tf32, fp16, or fp64), by cuBLAS's product and by
 multiply-adds in registers. Bandwidth is copying, of which the bytes read and written count, and reading, through arrays
@@ -156,7 +156,7 @@ def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> 
             sums = cupy.empty((blocks * peak.THREADS,), np.uint32)
         copied = _on(stream, copy, *grid, (source, target, *counts))
         yield _limit(level, "copy", 2 * size * times), copied
-        if level == "DRAM":  # a launch of its own for each: in L2 that would take longer than the copy
+        if level == "DRAM":  # a separate launch for each: in L2 that would take longer than the copy
             yield _limit(level, "copyto", 2 * size), _on(stream, cupy.copyto, target, source)
         yield _limit(level, "read", size * times), _on(stream, read, *grid, (source, sums, *counts))
 

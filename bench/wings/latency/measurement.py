@@ -1,6 +1,6 @@
 """What a caller waits for: single calls of the first process, one by one, and starts of the kernel.
 
-A start is made in a process of its own, which this module is when it is run.
+A start is made in a separate process, which this module is when it is run.
 """
 
 import re

@@ -70,7 +70,7 @@ def ab(
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
     """
     cli.check_format(format, as_json=as_json)
-    request = options.read_run(context, context.args)  # a mistake there is told before anything is made
+    request = options.read_run(context, context.args)  # a mistake there ends it before anything is made
     if request.env:
         raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
     asked = versions.tell_apart((old, new), Path.cwd())

@@ -167,7 +167,7 @@ def judge(work: Work, roofs: Roofs, call_s: float, *, skips: bool = False, why: 
     if share <= IMPOSSIBLE:
         is_faster = first.what == "launch" and first.seconds > IMPOSSIBLE * call_s
         return verdict(first, "it launches faster than CuPy does" if is_faster else None)
-    if skips:  # it has to read its inputs all the same, to know what it may skip
+    if skips:  # it still has to read its inputs, to know what it may skip
         inputs = next((floor for floor in found if floor.what == "inputs"), None)
         if inputs is None or inputs.seconds <= limit * call_s:
             return verdict(binding, "it declares that it skips work")

@@ -1,4 +1,4 @@
-"""The CPU's limits, measured in a process of its own at a run's end: arithmetic and read bandwidth, level by level.
+"""The CPU's limits, measured in a separate process at a run's end: arithmetic and read bandwidth, level by level.
 
 Arithmetic is NumPy's matrix product and Numba's multiply-adds in registers; bandwidth is reading arrays that fit half
 of each cache, and one that fits none. A roof is work / seconds of the best round, if others between two quiet looks

@@ -32,7 +32,7 @@ class Shape:
 
     @classmethod
     def parse(cls, triple: str, features: str, itemsize: int, cpu: str = "") -> Shape:
-        """Read what LLVM is told: ``features`` is a comma-separated list such as ``+avx2,-avx512f``.
+        """Read what LLVM gets: ``features`` is a comma-separated list such as ``+avx2,-avx512f``.
 
         Only what is listed is used. A CPU name that implies more than the list says gets the code of the list: slower
         than it could be, and never an instruction too many. The name decides nothing but ``group``.
