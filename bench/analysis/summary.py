@@ -139,8 +139,6 @@ def wander_of(alike: Iterable[Judged]) -> Wander:
 
 def _alike(like: Judged, without: Collection[Path]) -> Iterator[Judged]:
     """Yield the ten newest other runs of the machine that ran the same code; one that cannot be read tells nothing."""
-    if not like.path.is_dir():
-        return
     plans = like.path.parent.glob(f"*/{PLAN_FILE}")
     others = [plan.parent for plan in plans if plan.parent.resolve() not in without]
     for path in sorted(others, key=lambda path: path.name, reverse=True)[:10]:

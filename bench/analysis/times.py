@@ -105,7 +105,7 @@ class CaseTimes:
 
     def estimate(self, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Estimate:
         """Return the time over the repeats that count."""
-        return estimates.estimate(self.by_repeat, scatter, wander)
+        return estimates.estimate(self.by_repeat, scatter, wander, bool(self.hit & self.by_repeat.keys()))
 
 
 def cases(runs: Iterable[Judged], beside: Iterable[Judged] | None = None) -> list[CaseTimes]:
@@ -157,8 +157,9 @@ def pairs(a: CaseTimes, b: CaseTimes) -> tuple[dict[int, float], dict[int, float
 
 def ratio(a: CaseTimes, b: CaseTimes, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Ratio | None:
     """Return the time of ``a`` / the time of ``b``, paired by repeat; None where no repeat has both."""
-    paired = pairs(a, b)
-    return estimates.ratio(*paired, scatter=scatter, wander=wander) if paired[0] else None
+    gains = estimates.ratios(*pairs(a, b))
+    disturbed = bool((a.hit | b.hit) & gains.keys())
+    return estimates.estimate(gains, scatter, wander, disturbed) if gains else None
 
 
 def ratio_or_apart(a: CaseTimes, b: CaseTimes, scatter: Error = ALONE) -> Ratio:

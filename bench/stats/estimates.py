@@ -76,15 +76,17 @@ class Error:
         """Return half the width of the 95 % interval, on the log scale."""
         return student(0.975, self.degrees) * math.sqrt(self.square)
 
-    def of(self, logs: NDArray[np.float64]) -> "Error":
+    def of(self, logs: NDArray[np.float64], disturbed: bool = False) -> "Error":
         """Return the error of the median of ``logs`` (n >= 2): their own variance, drawn towards this one, of a repeat.
 
-        G. K. Smyth, "Linear models and empirical Bayes methods ...", Statist. Appl. Genet. Mol. Biol. 3 (2004).
+        ``disturbed``: a neighbour stays longer than a run, so all its repeats know no more than one of them. G. K.
+        Smyth, "Linear models and empirical Bayes methods ...", Statist. Appl. Genet. Mol. Biol. 3 (2004).
         """
         n, own = len(logs), float(np.var(logs, ddof=1))
         degrees = n - 1 + self.degrees
         variance = max(((n - 1) * own + self.degrees * self.square) / degrees, LEAST_SD**2)
-        return Error(variance * MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n, degrees)
+        gained = 1.0 if disturbed else MEDIAN_FACTORS.get(n, math.sqrt(math.pi / 2)) ** 2 / n
+        return Error(variance * gained, degrees)
 
 
 @dataclass(frozen=True)
@@ -140,13 +142,15 @@ def _inverse_trigamma(y: float) -> float:
     return x
 
 
-def estimate(values: Values | Iterable[float], scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Estimate:
+def estimate(
+    values: Values | Iterable[float], scatter: Error = ALONE, wander: Wander = NO_WANDER, disturbed: bool = False
+) -> Estimate:
     """Return the median over repeats and its 95 % interval, by ``wander`` of the next run. Raises as `positive`.
 
-    ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by.
+    ``scatter``: what the run's cases know together. ``wander``: what whole runs differ by. ``disturbed``: see `Error`.
     """
     x = positive(values)
-    return interval(_median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x))
+    return interval(_median(x), scatter.of(np.log(x), disturbed) + wander.error() if len(x) > 1 else None, len(x))
 
 
 def interval(value: float, error: Error | None, n: int) -> Estimate:
@@ -158,25 +162,22 @@ def interval(value: float, error: Error | None, n: int) -> Estimate:
     return Estimate(value, value * math.exp(-half), value * math.exp(min(half, 700.0)), n)
 
 
-def ratio(a: Values, b: Values, paired: bool = True, scatter: Error = ALONE, wander: Wander = NO_WANDER) -> Ratio:
-    """Return a / b with its 95 % interval: of times, b is the faster side above 1. Raises ValueError as `difference`.
-
-    ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
-    ratios. Otherwise the quotient of the medians, with the scatter of times, and the wander of a run.
-    """
-    return interval(*difference(a, b, paired, scatter, wander))
+def ratio(a: Values, b: Values, paired: bool = True, scatter: Error = ALONE) -> Ratio:
+    """Return a / b with its 95 % interval: of times, b is the faster side above 1. Arguments as of `difference`."""
+    return interval(*difference(a, b, paired, scatter))
 
 
 def difference(
     a: Values, b: Values, paired: bool, scatter: Error = ALONE, wander: Wander = NO_WANDER
 ) -> tuple[float, Error | None, int]:
-    """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats; see `ratio`.
+    """Return a / b, the error of its logarithm (None of one repeat), and the pairs or repeats.
 
-    Raises ValueError as `positive`, and for paired sides without a common repeat.
+    ``paired``: the median of the ratios within the repeats that both have; ``scatter`` and ``wander`` are those of such
+    ratios. Otherwise the quotient of the medians, with the scatter of times, and the wander of a run. Raises ValueError
+    as `positive`, and for paired sides without a common repeat.
     """
-    x, y = positive(a), positive(b)
+    y, x = positive(b), positive(ratios(a, b) if paired else a)
     if paired:
-        x = positive(ratios(a, b))
         return _median(x), scatter.of(np.log(x)) + wander.error() if len(x) > 1 else None, len(x)
     n = min(len(x), len(y))
     error = scatter.of(np.log(x)) + scatter.of(np.log(y)) + wander.error(runs=2) if n > 1 else None

@@ -181,6 +181,7 @@ def test_variances_are_drawn_together_and_errors_add_as_satterthwaite_says():
     # Logs -h, 0, h: variance h² with 2 degrees; with a shared one of 0 and 2 degrees, half of that and 4.
     error = Error(0.0, 2.0).of(np.array([-0.01, 0.0, 0.01]))
     assert (error.square, error.degrees) == (close(0.01**2 / 2 * 1.1602**2 / 3), 4)
+    assert Error(0.0, 2.0).of(np.array([-0.01, 0.0, 0.01]), disturbed=True) == Error(close(0.01**2 / 2), 4)
     added = Error(1.0, 4) + Error(1.0, 4)
     assert (added.square, added.degrees) == (2.0, 8)
     alone, wandering = estimate([1.0, 1.0, 1.0]), estimate([1.0, 1.0, 1.0], wander=Wander(0.01, 4))
