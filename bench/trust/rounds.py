@@ -16,7 +16,7 @@ import numpy as np
 from mlpbench.bench.cases import CPU
 from mlpbench.bench.groups import K, grouped
 from mlpbench.bench.record.schema import Record, Timing
-from mlpbench.bench.record.trust import best_look, quiet_up_to
+from mlpbench.bench.record.trust import OWN, best_look, quiet_up_to
 from mlpbench.bench.stats.estimates import Estimate
 
 #: Of the rounds that count, and of looks: what disturbs makes slower, and the fastest of many is luck.
@@ -91,14 +91,15 @@ def slowness(record: Record, best: Mapping[Kind, float]) -> float:
 
     A time divided by this is a time at the processor's best speed: a control variate with coefficient 1 (Hammersley and
     Handscomb, "Monte Carlo Methods", 1964, chapter 5). Looks on one processor come first: all cases of a process share
-    them. 1 of kernels on a device, and of files without looks.
+    them. 1 of kernels on a device, and of files without looks. Beyond `OWN` it is no clock but a neighbour on the
+    same core, which costs each kernel something else.
     """
     looks = _looks_ns((_kind(record, timing), timing) for timing in record.cases)
     known = {kind: looks_ns for kind, looks_ns in looks.items() if best.get(kind)}
     if record.device not in (None, CPU) or not known:
         return 1.0
     kind = min(known, key=lambda kind: kind[1])
-    return max(1.0, float(np.quantile(known[kind], QUANTILE)) / best[kind])
+    return min(max(1.0, float(np.quantile(known[kind], QUANTILE)) / best[kind]), OWN)
 
 
 def _looks_ns(timings: Iterable[tuple[K, Timing]]) -> dict[K, list[int]]:

@@ -102,17 +102,18 @@ def test_disturbed_repeats_are_left_out_of_times_ratios_and_comparisons(simulate
         assert row.speedup.n == pairs[row.mode, row.batch_size]
 
 
-def test_a_processor_that_was_slower_by_its_looks_makes_no_difference(tmp_path):
+@pytest.mark.parametrize(("look_ns", "slower", "speedup"), [(27_500, 1.1, 1), (40_000, 1.15, 1), (40_000, 1, 1.15)])
+def test_a_slower_clock_makes_no_difference_and_no_look_takes_more_for_it(tmp_path, look_ns, slower, speedup):
     fast, slow = (simulate.write_run(tmp_path, TIMES, noise=0, seed=seed) for seed in (1, 2))
     trusting.disturb(fast, set())
     trusting.disturb(slow, set())
     for path in slow.glob("*.*.json"):
         with simulate.edited(path) as content:
             for case in content["benchmarks"]:
-                case["stats"]["data"] = [1.2 * seconds for seconds in case["stats"]["data"]]
-                case["extra_info"]["looks_ns"] = [[30_000, 30_000]] * len(case["stats"]["data"])
+                case["stats"]["data"] = [slower * seconds for seconds in case["stats"]["data"]]
+                case["extra_info"]["looks_ns"] = [[look_ns, look_ns]] * len(case["stats"]["data"])
     found = compare(simulate.read(fast), simulate.read(slow))
-    assert [row.speedup.value for row in found.rows] == pytest.approx([1] * len(TIMES))
+    assert [row.speedup.value for row in found.rows] == pytest.approx([speedup] * len(TIMES))
 
 
 def case_of(every, disturbed=(), kernel="a"):
