@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from pathlib import Path
 
+from mlpbench.bench import words
 from mlpbench.bench.analysis import judge, times
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.times import CaseTimes
@@ -28,11 +29,6 @@ class CaseSummary(CaseTimes):
     sample: Estimate
     speedup: Ratio | None = None
     no_speedup: str | None = None
-
-    @property
-    def throughput(self) -> float:
-        """Samples per second."""
-        return 1 / self.sample.value
 
 
 def summarize(runs: Iterable[Judged], wander: Wander = USUAL_WANDER) -> list[CaseSummary]:
@@ -90,10 +86,11 @@ def ranked(cases: Iterable[CaseSummary]) -> list[tuple[CaseSummary, Ratio]]:
     """Return the cases of different kernels, the fastest first, each with its time / the fastest's.
 
     The fastest has the shortest time per sample, unless another is faster in the repeats that both have, and so on.
-    Unchecked kernels come last, and lead only where there are no others.
+    Unchecked kernels come last; they and unclear times lead only where there are no others.
     """
     candidates = list(cases)
     leaders = [case for case in candidates if not case.unchecked] or candidates
+    leaders = [case for case in leaders if not words.is_wide(case.sample.low, case.sample.high)] or leaders
     fastest = min(leaders, key=lambda case: case.sample.value)
     for _ in leaders:
         gains = [(times.ratio_or_apart(case, fastest).value, case) for case in leaders]

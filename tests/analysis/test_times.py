@@ -154,6 +154,7 @@ def test_a_run_that_is_named_twice_is_refused(simulated):
         ({"a": {0: 1.0, 1: 1.0}, "b": {0: 2.0, 1: 2.0}, "c": {0: 1.5, 1: 1.5}}, "acb"),
         ({"a": {0: 1.0, 1: 1.0, 2: 5.0}, "b": {2: 2.0}}, "ba"),  # a's median is of moments without b
         ({"a": {0: 1.0}, "b": {1: 2.0}}, "ab"),  # no repeat has both: the medians say
+        ({"a": {0: 1.0, 1: 1.0, 2: 300.0}, "b": dict.fromkeys(range(3), 2.0)}, "ba"),  # a's time is unclear
     ],
 )
 def test_the_fastest_is_the_one_that_is_faster_where_both_were_measured(kernels, order):

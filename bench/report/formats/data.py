@@ -47,7 +47,7 @@ def _case(case: CaseSummary, run: Judged) -> dict[str, Any]:
         **_fields(run, "setting"),
         **_fields(case, "kernel", "mode", "batch_size"),
         "sample_s": interval(case.sample),
-        "samples_per_s": case.throughput,
+        "samples_per_s": 1 / case.sample.value,
         "speedup": interval(case.speedup) if case.speedup else None,
         "no_speedup": case.no_speedup,
         "first_call_s": words.plain(case.first_call_s),

@@ -44,7 +44,7 @@ def _case_row(case: CaseSummary) -> tuple[str, ...]:
     head = (case.run, case.name, _MODES.get(case.mode, case.mode), f"{size:,}")
     times = (
         words.duration(case.sample),
-        words.count(case.throughput),
+        words.count(1 / case.sample.value),
         _speedup(case),
         words.seconds(case.first_call_s),
     )
@@ -160,7 +160,7 @@ def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, floa
         **ends(value),
         "at": "one at a time" if single else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
-        "rate": f"{words.count(case.throughput)} per second",
+        "rate": f"{words.count(1 / case.sample.value)} per second",
         "gain": _speedup(case),
     }
     if len(repeats) > 1:
