@@ -14,11 +14,10 @@ from mlpbench.bench.wings.heatmap import section as heatmap
 from support import simulate
 from support.runs import peers as peer_runs
 
-CASES = [("per_sample", 100), ("batched", 1), ("batched", 1000), ("batched", 10000)]
-KNOWN = {
-    **{("numpy", *case): time for case, time in zip(CASES, (18e-6, 18e-6, 1.5e-6, 1.6e-6), strict=True)},
-    **{("numba", *case): time for case, time in zip(CASES, (6e-6, 6e-6, 2e-6, 2.4e-6), strict=True)},
-}
+KNOWN = simulate.by_case(
+    numpy={"one": 18e-6, 1: 18e-6, 1000: 1.5e-6, 10_000: 1.6e-6},
+    numba={"one": 6e-6, 1: 6e-6, 1000: 2e-6, 10_000: 2.4e-6},
+)
 WRONG = [{"kernel": "numpy", "mode": None, "batch_size": None, "phase": "gate", "reason": "wrong"}]
 
 
@@ -141,13 +140,7 @@ def test_a_missing_gain_has_its_reason(tmp_path, without, failures, says):
 # -- of several runs, one line for each
 
 SETTINGS = make_settings(["784-50-100-10"], [1, 2], ["float32"])
-SIX = {
-    ("numpy", "per_sample", 100): 18e-6,
-    ("numpy", "batched", 100): 2e-6,
-    ("numba", "per_sample", 100): 6e-6,
-    ("numba", "batched", 1): 6e-6,
-    ("numba", "batched", 100): 1e-6,
-}
+SIX = simulate.by_case(numpy={"one": 18e-6, 100: 2e-6}, numba={"one": 6e-6, 1: 6e-6, 100: 1e-6})
 FIRST = "1 thread: numba, the fastest of 2, takes 1.00 µs per sample in batches of 100: 6.00x (5.86 to 6.14) faster"
 
 

@@ -4,9 +4,9 @@ import pytest
 
 from mlpbench.bench.analysis import sides
 from mlpbench.bench.analysis.sides import parse_sides
-from mlpbench.bench.errors import UserError
 from mlpbench.kernels.base import Facts
 from support import simulate
+from support.terminal import refusal
 
 TIMES = {("numpy", "batched", 100): 2e-6, ("numba", "batched", 100): 1e-6}
 
@@ -25,11 +25,8 @@ def side(runs, text):
     return found.run.path, found.kernel
 
 
-def refusal(runs, text):
-    with pytest.raises(UserError) as error:
-        parse_sides(text, runs[0].parents[1])
-    assert "\n" not in str(error.value)
-    return str(error.value)
+def refused(runs, text):
+    return refusal(parse_sides, text, runs[0].parents[1])
 
 
 def test_a_run_is_named_by_path_id_or_latest_and_a_kernel_with_it_or_alone(runs):
@@ -53,16 +50,15 @@ def test_a_run_is_named_by_path_id_or_latest_and_a_kernel_with_it_or_alone(runs)
 
 def test_unknown_names_suggest_the_nearest(runs, tmp_path):
     old, new = runs
-    assert "did you mean numba?" in refusal(runs, "nunba")
-    assert f"no run, and no kernel of the latest one, {new.name} (numpy, numba, cupy)" in refusal(runs, "torch")
-    assert f"no kernel 'nunpy' in {old.name} (did you mean numpy?)" in refusal(runs, f"{old.name}:nunpy")
-    assert f"did you mean {old.name}" in refusal(runs, old.name.replace("abcd", "abce"))
-    assert "no run, file or folder" in refusal(runs, "results/nowhere/")
-    assert "names 2 runs" in refusal(runs, "0123abcd:numpy")
+    assert "did you mean numba?" in refused(runs, "nunba")
+    assert f"no run, and no kernel of the latest one, {new.name} (numpy, numba, cupy)" in refused(runs, "torch")
+    assert f"no kernel 'nunpy' in {old.name} (did you mean numpy?)" in refused(runs, f"{old.name}:nunpy")
+    assert f"did you mean {old.name}" in refused(runs, old.name.replace("abcd", "abce"))
+    assert "no run, file or folder" in refused(runs, "results/nowhere/")
+    assert "names 2 runs" in refused(runs, "0123abcd:numpy")
     for strange in ("", ":", ":numpy", "latest:", "a:b:c"):
-        refusal(runs, strange)
-    with pytest.raises(UserError, match=r"no runs in .*: `mlpbench run` makes one"):
-        parse_sides("numpy", tmp_path / "here")
+        refused(runs, strange)
+    assert "/here: `mlpbench run` makes one" in refusal(parse_sides, "numpy", tmp_path / "here")
 
 
 # What forbids a verdict on kernels off the CPU

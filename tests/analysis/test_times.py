@@ -10,7 +10,6 @@ from mlpbench.bench.analysis import frame, headline, times
 from mlpbench.bench.analysis.compare import compare
 from mlpbench.bench.analysis.sides import Side
 from mlpbench.bench.analysis.summary import best_batch, of_kernels, one_at_a_time, ranked, summarize
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import render
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.wings.book import section as book
@@ -18,17 +17,10 @@ from mlpbench.bench.wings.why import explain
 from support import evidence_files as files
 from support import simulate, trusting
 from support.sources import ROOT
+from support.terminal import refusal
 
-TIMES = {
-    ("numpy", "per_sample", 100): 2e-5,
-    ("numpy", "batched", 10): 4e-6,
-    ("numpy", "batched", 100): 2e-6,
-    ("numpy", "book", 1): 2.5e-5,
-    ("numpy", "book", 100): 5e-6,
-    ("numba", "per_sample", 100): 4e-6,
-    ("numba", "batched", 10): 1.2e-6,
-    ("numba", "batched", 100): 1e-6,
-}
+TIMES = simulate.by_case(numpy={"one": 2e-5, 10: 4e-6, 100: 2e-6}, numba={"one": 4e-6, 10: 1.2e-6, 100: 1e-6})
+TIMES |= {("numpy", "book", 1): 2.5e-5, ("numpy", "book", 100): 5e-6}
 #: Kernel, repeat, case.
 DISTURBED = {
     ("numpy", 2, "batched", 100),
@@ -142,8 +134,7 @@ def test_pairs_are_of_repeats_that_nothing_disturbed_on_either_side():
 
 
 def test_a_run_that_is_named_twice_is_refused(simulated):
-    with pytest.raises(UserError, match="is named twice"):
-        times.cases([simulated, simulated])
+    assert "is named twice" in refusal(times.cases, [simulated, simulated])
     apart = [simulate.read(record.path) for record in simulated.records]
     assert [len(case.every) for case in times.cases(apart)] == [5] * len(TIMES)
 

@@ -7,6 +7,7 @@ from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import lying
 from support.doubles import AbsentKernel, ConstructorRaises
 from support.mutants import SoftmaxDropped
+from support.terminal import refusal
 
 SMALL = {"spec": "20-10-3"}
 
@@ -40,13 +41,12 @@ def test_what_is_wrong_is_a_verdict(kernel, verdict, reason):
 @pytest.mark.parametrize(
     ("kernel", "options", "said"),
     [
-        ("numpi", {}, r"unknown kernel 'numpi' \(did you mean numpy\?\)"),
-        ("numpy", {"dtyp": "float32"}, r"unknown option 'dtyp' \(did you mean dtype\?\)"),
+        ("numpi", {}, "unknown kernel 'numpi' (did you mean numpy?)"),
+        ("numpy", {"dtyp": "float32"}, "unknown option 'dtyp' (did you mean dtype?)"),
         ("numpy", {"spec": "4-3-2:relo"}, "hidden must be one of"),
         ("numpy", {"data": "mnisty"}, "mnisty"),
-        ("numpy", {"model": "net.txt"}, r"weights net.txt: there is no such file"),
+        ("numpy", {"model": "net.txt"}, "weights net.txt: there is no such file"),
     ],
 )
 def test_a_mistake_is_a_user_error(kernel, options, said):
-    with pytest.raises(mlpbench.UserError, match=said):
-        mlpbench.check(kernel, **options)
+    assert said in refusal(mlpbench.check, kernel, **options)

@@ -13,13 +13,9 @@ from mlpbench.bench.cases import make_settings
 from mlpbench.bench.record import runs
 from mlpbench.bench.report import render
 from support import simulate
-from support.terminal import called
+from support.terminal import called, refusal
 
-TIMES = {
-    (kernel, mode, size): factor * call_s
-    for kernel, factor in (("numpy", 1), ("numba", 0.5))
-    for mode, size, call_s in (("per_sample", 100, 2e-5), ("batched", 100, 2e-6))
-}
+TIMES = simulate.by_case(numpy={"one": 2e-5, 100: 2e-6}, numba={"one": 1e-5, 100: 1e-6})
 
 
 @pytest.fixture(scope="module")
@@ -89,8 +85,7 @@ def test_load_finds_runs_as_the_commands_do_and_whole_folders(tmp_path, monkeypa
         (("elsewhere",), "no run, file or folder 'elsewhere'"),
         (("empty",), "no run in this folder"),
     ):
-        with pytest.raises(mlpbench.UserError, match=said):
-            mlpbench.load(*given)
+        assert said in refusal(mlpbench.load, *given)
 
 
 def test_two_kernels_are_compared_as_the_command_does(results):
@@ -101,8 +96,9 @@ def test_two_kernels_are_compared_as_the_command_does(results):
         ends = [case["baseline_s"]["value"], case["candidate_s"]["value"], case["speedup"]["low"], case["verdict"]]
         assert [row[name] for name in ("baseline_s", "candidate_s", "speedup_low", "verdict")] == ends
     assert results.compare("numba", "numpy").slower
-    with pytest.raises(mlpbench.UserError, match=r"no kernel 'numbas' in .* \(did you mean numba\?\)"):
-        results.compare("numpy", "numbas")
+    said = refusal(results.compare, "numpy", "numbas")
+    assert said.startswith("no kernel 'numbas' in ")
+    assert " (did you mean numba?)" in said
 
 
 def test_settings_of_one_run_are_told_apart(tmp_path):
@@ -164,12 +160,10 @@ def test_it_says_what_the_command_prints_as_json(two, capsys):
 
 
 def test_what_cannot_be_compared_is_one_line(two, tmp_path):
-    with pytest.raises(mlpbench.UserError, match="give two sides, or one and by="):
-        mlpbench.compare(two[0])
+    assert "give two sides, or one and by=" in refusal(mlpbench.compare, two[0])
     other = simulate.environment(machine={"name": "bigbox"})
     elsewhere = simulate.write_run(tmp_path / "b", TIMES, environment=other)
-    with pytest.raises(mlpbench.NothingComparable, match="machine: testbox against bigbox"):
-        mlpbench.compare(two[0], elsewhere)
+    said = refusal(mlpbench.compare, two[0], elsewhere, kind=mlpbench.NothingComparable)
+    assert "machine: testbox against bigbox" in said
     assert mlpbench.compare(two[0], elsewhere, anyway=True).differences
-    with pytest.raises(mlpbench.UserError, match="cannot read the threshold 'much'"):
-        mlpbench.compare(*two, "much")
+    assert "cannot read the threshold 'much'" in refusal(mlpbench.compare, *two, "much")

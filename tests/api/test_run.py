@@ -6,6 +6,7 @@ import pytest
 
 import mlpbench
 from support import processes
+from support.terminal import refusal
 
 OPTIONS = {"profile": "smoke", "spec": "20-10-3", "batch_size": [1, 10], "threads": 1}
 
@@ -70,8 +71,8 @@ def test_ctrl_c_and_what_the_callback_raises_end_the_run_and_what_was_finished_i
     ("kernels", "options", "said"),
     [
         (("numpi",), {}, "unknown kernel 'numpi'"),
-        (("numpy",), {"profil": "smoke"}, r"unknown option 'profil' \(did you mean profile\?\)"),
-        (("numpy",), {"profile": "smok"}, r"unknown profile 'smok' \(did you mean smoke\?\)"),
+        (("numpy",), {"profil": "smoke"}, "unknown option 'profil' (did you mean profile?)"),
+        (("numpy",), {"profile": "smok"}, "unknown profile 'smok' (did you mean smoke?)"),
         (("numpy",), {"repeats": 0}, "repeats"),
         (("numpy",), {"dry_run": True}, "unknown option 'dry_run'"),
         (("numpy",), {"spec": "20-10-3:relo"}, "hidden must be one of"),
@@ -80,8 +81,7 @@ def test_ctrl_c_and_what_the_callback_raises_end_the_run_and_what_was_finished_i
     ],
 )
 def test_a_mistake_is_a_user_error_before_anything_runs(measured, tmp_path, kernels, options, said):
-    with pytest.raises(mlpbench.UserError, match=said):
-        mlpbench.run(*kernels, **options)
+    assert said in refusal(mlpbench.run, *kernels, **options)
     assert list(tmp_path.iterdir()) == []
 
 

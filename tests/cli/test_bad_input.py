@@ -26,9 +26,10 @@ def run(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def told(tmp_path, capsys, run):
+def told(tmp_path, capsys, monkeypatch, run):
     """Type a command where there are results and other files; return the one line of its complaint."""
     (tmp_path / "mine.txt").write_text("mine")
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
 
     def type_it(*words):
         before = contents(tmp_path)
@@ -76,6 +77,25 @@ def told(tmp_path, capsys, run):
         (["run", "--treads", "2"], "No such option: --treads"),
         (["run", "--threads"], "Option '--threads' requires an argument"),
         (["env", "numpy"], "Got unexpected extra argument"),
+        (["audit", "numpi"], "unknown kernel 'numpi'"),
+        (["audit"], "name the kernels to audit"),
+        (["history", "--machine", "testbox", "--fail-if-slower", "soon"], "cannot read the threshold 'soon'"),
+        (["history", "--machine", "testbox", "nunpy"], "no kernel 'nunpy' in the runs of testbox; they have numpy"),
+        (["history", "--machine", "nobody"], "no runs in results/nobody: `mlpbench run` makes one"),
+        (["export"], "--to is missing; there are bencher, github-action-benchmark"),
+        (["export", "--to", "bench"], "unknown --to 'bench' (did you mean bencher?); there are "),
+        (["export", "--to", "bencher", "-o", "no/where.json"], "cannot write no/where.json: No such file or directory"),
+        (["ab", "main", "HEAD"], "main and HEAD are no commits of a git repository"),
+        (["ab", "numpy==2.3.*", "numpy==2.4.*", "--env", "a=b"], "ab makes both environments itself"),
+        (["ab", "numpy==2.3.*", "numpy==2.4.*", "--repaets", "3"], "No such option: --repaets"),
+        (["ab", "numpy==2.3.*"], "Missing argument"),
+        (["merge", "nowhere"], "nowhere: no such folder"),
+        (["fleet", "numpy"], "say where the workers are: either --dask ADDRESS or --ssh FILE"),
+        (["fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"], "say where the workers are: either --dask"),
+        (["fleet", "--ssh", "y", "--dry-run"], "--dry-run is no option of a fleet"),
+        (["fleet", "--ssh", "y", "numpy", "-p", "evil"], "No such option: -p"),
+        (["fleet", "--ssh", "y", "numpy", "--env=x=/evil"], "--env is no option of a fleet"),
+        (["fleet", "--ssh", "y", "numpy", "--repeats", "x"], "cannot read the repeats 'x'"),
     ],
     ids=lambda value: " ".join(value).replace("\n", "") if isinstance(value, list) else "",
 )

@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mlpbench.bench.record import runs
-from support.terminal import called, complaint, git, typed
+from support.terminal import called, complaint, repository, typed
 
 
 def test_new_writes_twelve_lines_and_never_over_a_file(tmp_path, capsys):
@@ -26,8 +26,7 @@ def test_from_new_to_compare(tmp_path, quicker):
         return typed(*words, cwd=tmp_path, PYTHONPATH=quicker)
 
     assert mlpbench("new", "mine.py").returncode == 0
-    for words in (["init", "-q"], ["add", "."], ["commit", "-qm", "a"]):
-        git(tmp_path, *words)
+    repository(tmp_path, {})
     (listed,) = json.loads(mlpbench("list", "mine.py:fast", "--json").stdout)
     assert (listed["name"], listed["available"]) == ("mine.fast", True)
     ran = mlpbench("run", "numpy", "./mine.py:fast", "--profile", "smoke")

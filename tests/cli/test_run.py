@@ -23,7 +23,7 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from support import evidence_files, idx_files
 from support.doubles import AbsentKernel, OnlyReluKernel
-from support.processes import measured
+from support.processes import measured, stoppable
 from support.sources import ROOT
 from support.terminal import argv, called, complaint, refused, shown, typed, variables
 
@@ -244,19 +244,12 @@ def budgeted(tmp_path, monkeypatch, capsys):
         rng = np.random.default_rng([plan.kernels.index(at[0]), at[1], plan.cases.index(Case(*case[1:]))])
         return 1e-6 * np.exp(rng.normal(0, noise[at[0]]))  # whatever the running order
 
-    stop = {}
-    # A page for each of them would take most of the time.
-    monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
-    measured(monkeypatch, sample_s, seconds=2.0, interrupts=lambda at, _: at == stop.get("at"))
-    here = [probe.Probed(name, name, "cpu", "1", None) for name in noise]
-    monkeypatch.setattr(probe, "probe_all", lambda names, specs, _: [answer for answer in here if answer.name in names])
+    run = stoppable(tmp_path, monkeypatch, capsys, sample_s)
 
-    def typed(*words, stop_at=None):
-        stop["at"] = stop_at
+    def typed(*words, **stop):
         for machine in tmp_path.iterdir():  # two runs of one second would have one name
             shutil.rmtree(machine)
-        status, out, err = called(capsys, "run", "numpy", "numba", "--seed", 1, "--results", tmp_path, *words)
-        return status, out, err, runs.read_run(runs.latest(tmp_path))
+        return *run("numpy", "numba", "--seed", 1, *words, **stop), runs.read_run(runs.latest(tmp_path))
 
     return typed
 
@@ -325,7 +318,7 @@ def test_what_does_not_fit_into_the_budget_is_left_out_by_name(budgeted, capsys)
 
 
 def test_ctrl_c_in_a_further_round_is_an_interruption(budgeted):
-    status, _, err, found = budgeted(stop_at=("numba", 7))
+    status, _, err, found = budgeted(stop_after=12)
     assert status == 130
     assert "interrupted: 12 of 12 processes finished, kept in" in err
     assert found.ending.interrupted

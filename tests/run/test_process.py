@@ -3,13 +3,13 @@
 import errno
 import json
 import os
+import re
 
 import pytest
 from msgspec.structs import replace
 
 from mlpbench.bench import cases as cases_
 from mlpbench.bench.data.workload import Options, Workload
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.machine import child
 from mlpbench.bench.machine.environment import machine_id
 from mlpbench.bench.machine.threads import THREAD_VARIABLES, choose
@@ -18,6 +18,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.report.sections import gaps
 from mlpbench.bench.run import process
 from support import processes, simulate
+from support.terminal import refusal
 
 OPTIONS = Options(spec="20-10-3:relu", dtype="float64", data="random")
 #: Where processes can be bound: those of a process.
@@ -218,8 +219,8 @@ def test_a_full_folder_for_temporary_files_ends_the_run_before_anything_is_measu
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(process.Path, "write_bytes", full)
-    with pytest.raises(UserError, match=r"^no room .*: No space left on device; .* another folder with TMPDIR$"):
-        execute("raise SystemError", plan())
+    said = refusal(execute, "raise SystemError", plan())
+    assert re.fullmatch(r"no room .*: No space left on device; .* another folder with TMPDIR", said)
 
 
 def test_a_process_that_hangs_is_stopped_and_its_record_says_so(execute, monkeypatch):
@@ -254,8 +255,8 @@ def test_an_interrupt_stops_the_process_and_all_that_it_started(execute, tmp_pat
 def test_a_result_is_never_overwritten(execute, tmp_path):
     the_plan = plan()
     taken = tmp_path / "results" / machine_id() / the_plan.run_id / "numpy.0.json"
-    with pytest.raises(UserError, match="is there already and is not overwritten"):
-        execute(f"open({str(taken)!r}, 'w').write('mine'); leave()", the_plan)
+    said = refusal(execute, f"open({str(taken)!r}, 'w').write('mine'); leave()", the_plan)
+    assert "is there already and is not overwritten" in said
     assert taken.read_text() == "mine"
 
 
@@ -266,8 +267,7 @@ def test_a_run_that_is_there_is_not_written_into_and_is_readable_before_anything
     assert [path.name for path in folder.iterdir()] == ["run.json"]
     assert (run.records, run.missing, run.plan.seed) == ((), the_plan.order, 1)
     assert folder.parent.name == run.environment.machine.name == machine_id()
-    with pytest.raises(UserError, match="is not overwritten: choose another --results"):
-        processes.open_run(tmp_path, the_plan)
+    assert "is not overwritten: choose another --results" in refusal(processes.open_run, tmp_path, the_plan)
     assert (folder / "run.json").read_bytes() == before
 
 

@@ -176,7 +176,7 @@ def folder_of(results):
     return made.parent
 
 
-def stoppable(tmp_path, monkeypatch, capsys):
+def stoppable(tmp_path, monkeypatch, capsys, sample_s=lambda plan, at, case: 1e-6 * (1 + at[1])):
     """Return what types `mlpbench run`, where each process takes 2 s and Ctrl-C comes after ``stop_after`` of them."""
     stop, here = {}, environment.collect().as_dict()
 
@@ -193,7 +193,7 @@ def stoppable(tmp_path, monkeypatch, capsys):
     started = []
     monkeypatch.setenv(files.VARIABLE, "{}")
     monkeypatch.setattr(probe, "probe_all", probe_all)
-    measured(monkeypatch, lambda plan, at, case: 1e-6 * (1 + at[1]), seconds=2.0, interrupts=interrupts, facts=facts)
+    measured(monkeypatch, sample_s, seconds=2.0, interrupts=interrupts, facts=facts)
     monkeypatch.setattr("mlpbench.bench.cli.run.write_reports", lambda _, folder: [folder / "report.html"])
 
     def typed(*words, stop_after=999):

@@ -216,9 +216,17 @@ def read(path):
     return judge.judge(runs.read_run(path))
 
 
+def by_case(**kernels):
+    """Return seconds by case. Each kernel has them by batch size, and by "one" those of a sample one at a time."""
+    return {
+        (kernel, "per_sample" if size == "one" else "batched", 100 if size == "one" else size): seconds
+        for kernel, sizes in kernels.items()
+        for size, seconds in sizes.items()
+    }
+
+
 #: Of two kernels, whose runs tests compare.
-TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
-TIMES |= {("numba", "per_sample", 100): 4e-6, ("numba", "batched", 100): 1e-6}
+TIMES = by_case(numpy={"one": 2e-5, 100: 2e-6}, numba={"one": 4e-6, 100: 1e-6})
 
 
 def run(folder, times=TIMES, **settings):

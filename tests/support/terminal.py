@@ -10,6 +10,7 @@ import pytest
 
 from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.cli.app import main
+from mlpbench.bench.errors import UserError
 
 #: What makes programs colour their output, or fold it, wherever it goes.
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
@@ -41,6 +42,19 @@ def git(folder, *words):
     who = ("-c", "user.name=somebody", "-c", "user.email=some@body", "-c", "commit.gpgsign=false")
     ran = subprocess.run(["git", *who, "-C", folder, *words], check=True, capture_output=True, text=True)
     return ran.stdout.strip()
+
+
+def repository(folder, *commits):
+    """Make a git repository of so many commits, each the texts of its files by their names; return its folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    git(folder, "init", "--quiet", "--initial-branch=main")
+    for number, files in enumerate(commits, 1):
+        for name, text in files.items():
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (folder / name).write_text(text, encoding="utf-8")
+        git(folder, "add", ".")
+        git(folder, "commit", "--quiet", "-m", str(number))
+    return folder
 
 
 def refused(*found):
@@ -86,7 +100,15 @@ def complaint(status, out, err):
     return line
 
 
-def contents(folder):
+def refusal(ask, *given, kind=UserError, **how):
+    """Ask for what must be refused; return the one line that says why."""
+    with pytest.raises(kind) as error:
+        ask(*given, **how)
+    assert str(error.value).isprintable()
+    return str(error.value)
+
+
+def contents(folder, names="*"):
     """Return what is in a folder: the bytes of each file, by its path in the folder; None for a folder."""
-    paths = sorted(Path(folder).rglob("*"))
+    paths = sorted(Path(folder).rglob(names))
     return {str(path.relative_to(folder)): path.read_bytes() if path.is_file() else None for path in paths}

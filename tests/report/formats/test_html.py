@@ -7,9 +7,9 @@ import sys
 import altair as alt
 import pytest
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import charts, render
 from mlpbench.bench.report.formats import html
+from support.terminal import refusal
 
 
 def specification(page, name):
@@ -70,8 +70,6 @@ def test_charts_hold_to_the_schema_of_vega_lite(reports, name):
 def test_without_the_pages_libraries_one_line_says_what_to_install(reports, monkeypatch, library):
     html._bundle.cache_clear()
     monkeypatch.setitem(sys.modules, library, None)
-    needs = r"^the page needs Jinja2 and vl-convert: pip install -e '\.\[report\]'"
-    with pytest.raises(UserError, match=needs) as error:
-        render.write(reports.document("exact"), "html")
-    assert "\n" not in str(error.value)
+    said = refusal(render.write, reports.document("exact"), "html")
+    assert said.startswith("the page needs Jinja2 and vl-convert: pip install -e '.[report]'")
     assert render.write(reports.document("exact"), "md")

@@ -75,7 +75,7 @@ def calibrated(tmp_path):
 
 def test_it_says_how_often_it_is_wrong_and_what_it_finds(whole):
     tmp_path, status, out, err = whole
-    assert status == 0
+    assert status == 0, err
     assert "numpy 7 times unchanged, and slowed by 2, 3, 5 and 10 %; 5 cases each" in err
     assert "equal: false verdicts" in out
     assert re.search(r"^5 % slower \(seen: (4\.[5-9]|5|5\.[0-5]) %\): found", out, re.MULTILINE)
@@ -127,9 +127,7 @@ def test_compare_says_it_from_then_on(typed, tmp_path, whole):
     found = json.loads(typed("compare", str(run), str(again), "--json")[1])
     assert found["wander"] == calibration.read(calibrated(tmp_path)).wander[0]
     calibrated(tmp_path).write_text("{")
-    status, out, err = typed(*words)
-    assert (status, err.count("\n")) == (2, 1)
-    assert str(calibrated(tmp_path)) in err
+    assert str(calibrated(tmp_path)) in complaint(*typed(*words))
 
 
 def test_a_calibration_goes_on(typed, tmp_path):
@@ -144,7 +142,7 @@ def test_a_calibration_goes_on(typed, tmp_path):
     assert "--repeats contradicts" in complaint(*typed(*more))
     started = []
     status, out, err = typed("calibrate", "--results", tmp_path, "--resume", started=started)
-    assert status == 0
+    assert status == 0, err
     assert f"{folder.name} goes on after {len(before)} processes, {64 - 1.7 * len(before):.0f} s of its budget" in err
     assert "equal: false verdicts" in out
     after = contents(folder)

@@ -8,7 +8,7 @@ from pytest_benchmark.stats import Stats
 
 import mlpbench
 from support import simulate
-from support.terminal import called
+from support.terminal import called, refusal
 
 MACHINE = {"node": "box", "cpu": {"brand_raw": "Test CPU"}}
 
@@ -77,11 +77,10 @@ def test_two_benchmarks_of_the_same_processes_are_paired(write):
     assert [(row.kernels, row.verdict) for row in found.rows] == [("fast against slow", "faster")]
     assert (found.paired, found.unmatched) == (True, ())
     assert mlpbench.compare("0.json:slow", "1.json").rows[0].kernels == "slow", "the same of the other side"
-    with pytest.raises(mlpbench.UserError, match=r"no benchmark 'fats' \(did you mean fast\?\); there are slow, fast"):
-        mlpbench.compare("*.json:slow", "*.json:fats")
+    said = refusal(mlpbench.compare, "*.json:slow", "*.json:fats")
+    assert "no benchmark 'fats' (did you mean fast?); there are slow, fast" in said
     for side in ("*.json", "*.json:slow"):
-        with pytest.raises(mlpbench.UserError, match="both sides"):
-            mlpbench.compare(side, side)
+        assert "both sides" in refusal(mlpbench.compare, side, side)
 
 
 def test_one_file_a_side_has_no_verdict_and_says_how_to_get_one(write):
@@ -111,18 +110,15 @@ def test_names_that_two_benchmarks_share_are_full_names(write):
 
 def test_what_cannot_be_compared(write, tmp_path, capsys):
     one, other = write("a.json", one=1e-3), write("b.json", machine={"node": "elsewhere"}, one=1e-3)
-    with pytest.raises(mlpbench.NothingComparable, match=r"the machines are box, Test CPU and elsewhere: .*--anyway"):
-        mlpbench.compare(one, other)
-    assert called(capsys, "compare", one, other)[0] == 3
+    status, _, err = called(capsys, "compare", one, other)
+    assert (status, "the machines are box, Test CPU and elsewhere: " in err, "--anyway" in err) == (3, True, True)
     assert len(mlpbench.compare(one, other, anyway=True).rows) == 1
     (tmp_path / "copy.json").write_text((tmp_path / one).read_text())
-    with pytest.raises(mlpbench.UserError, match="the same process as"):
-        mlpbench.compare(one, "copy.json")
-    with pytest.raises(mlpbench.NothingComparable, match="no benchmark in common"):
-        mlpbench.compare(one, write("c.json", machine=MACHINE, two=1e-3))
+    assert "the same process as" in refusal(mlpbench.compare, one, "copy.json")
+    said = refusal(mlpbench.compare, one, write("c.json", two=1e-3), kind=mlpbench.NothingComparable)
+    assert "no benchmark in common" in said
     record = simulate.write_run(tmp_path, {("numpy", "batched", 1): 1e-6}) / "numpy.0.json"
-    with pytest.raises(mlpbench.UserError, match="is no file of pytest-benchmark, as the other side is"):
-        mlpbench.compare(one, record)
+    assert "is no file of pytest-benchmark, as the other side is" in refusal(mlpbench.compare, one, record)
     assert mlpbench.compare(write("d.json", machine={}, one=1), write("e.json", machine={}, one=1)).rows, "unknown"
 
 
@@ -135,7 +131,7 @@ STATS = '{"benchmarks": [{"name": "a", "stats": %s}]}'
         ("{", "not JSON"),
         ("{}", "no record"),
         ('{"benchmarks": []}', "no benchmark in it"),
-        ('{"benchmarks": [{"name": "a"}]}', r"benchmarks\[0\]: Object missing required field `stats`"),
+        ('{"benchmarks": [{"name": "a"}]}', "benchmarks[0]: Object missing required field `stats`"),
         ('{"benchmarks": [{"name": 1, "stats": {}}]}', "name: Expected `str`"),
         (STATS % '{"median": -1}', "median: Expected `float` >= "),
         (None, "no run"),
@@ -144,9 +140,8 @@ STATS = '{"benchmarks": [{"name": "a", "stats": %s}]}'
 def test_a_file_that_is_none_is_one_line(write, tmp_path, content, said):
     if content is not None:
         (tmp_path / "bad.json").write_text(content)
-    with pytest.raises(mlpbench.UserError, match=said) as wrong:
-        mlpbench.compare("bad.json", write("a.json", a=1e-3) if '"b' in (content or "") else "bad.json")
-    assert str(wrong.value).isprintable()
+    other = write("a.json", a=1e-3) if '"b' in (content or "") else "bad.json"
+    assert said in refusal(mlpbench.compare, "bad.json", other)
 
 
 def test_a_name_is_shown_as_text(write):

@@ -5,14 +5,14 @@ import threading
 import pytest
 
 from mlpbench import __version__
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs
 from mlpbench.bench.wings.fleet import carry
 from mlpbench.bench.wings.fleet.worker import Answer, WorkerLost
 from support import simulate
-from support.terminal import called
+from support.terminal import contents, refusal
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
+RECORDS = "*/*/*.json"
 
 
 class Pretended:
@@ -67,17 +67,12 @@ def run(transport, results, told=None):
     return carry.carry_out(transport, ("numpy",), results, lambda worker, line: told.append(f"{worker}: {line}"))
 
 
-def contents(folder):
-    return {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*.json") if path.parent != folder}
-
-
 def test_every_worker_runs_the_plan_and_its_results_arrive_to_the_byte(four, tmp_path):
     results = tmp_path / "results"
     workers = run(four, results)
     assert [bool(entry.runs) for entry in workers] == [True] * 4
-    assert contents(results) == {
-        key: value for name in four.workers for key, value in contents(four.folder / name).items()
-    }
+    sent = [contents(four.folder / name, RECORDS) for name in four.workers]
+    assert contents(results, RECORDS) == {name: content for files in sent for name, content in files.items()}
     assert {request.words for _, request in four.asked} == {("numpy",)}
     assert len({request.suffix for _, request in four.asked}) == 4, "runs that start in one second have two names"
     assert four.most == {"x": 1, "y": 1, "z": 1}, "one process at a time on each host"
@@ -140,25 +135,4 @@ def test_what_a_worker_says_of_itself_is_one_clean_line(four, tmp_path):
 
 def test_without_workers_there_is_no_fleet(four, tmp_path):
     four.workers = []
-    with pytest.raises(UserError, match="there are no workers"):
-        run(four, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("merge", "nowhere"), "nowhere: no such folder"),
-        (("fleet", "numpy"), "either --dask ADDRESS or --ssh FILE"),
-        (("fleet", "--dask", "tcp://x:1", "--ssh", "y", "numpy"), "either --dask ADDRESS or --ssh FILE"),
-        (("fleet", "--ssh", "y", "--dry-run"), "--dry-run is no option of a fleet"),
-        (("fleet", "--ssh", "y", "numpy", "-p", "evil"), "No such option: -p"),
-        (("fleet", "--ssh", "y", "numpy", "--env=x=/evil"), "--env is no option of a fleet"),
-        (("fleet", "--ssh", "y", "numpy", "--repeats", "x"), "cannot read the repeats 'x'"),
-    ],
-)
-def test_words_that_are_no_fleet_are_one_line(tmp_path, capsys, monkeypatch, words, said):
-    monkeypatch.chdir(tmp_path)
-    status, out, err = called(capsys, *words)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert said in err
-    assert not (tmp_path / "results").exists()
+    assert "there are no workers" in refusal(run, four, tmp_path)

@@ -14,16 +14,11 @@ from mlpbench.bench.wings.heatmap.section import ONE, Cell, HeatMap, cell_text, 
 from support import simulate
 from support.colours import contrast, luminance
 
-TIMES = {
-    ("numpy", "per_sample", 100): 12e-6,
-    ("numpy", "batched", 1): 9e-6,
-    ("numpy", "batched", 100): 1e-6,
-    ("numba", "per_sample", 100): 3e-6,
-    ("numba", "batched", 1): 3e-6,
-    ("numba", "batched", 100): 2e-6,
-    ("lone", "batched", 100): 50e-6,
-    ("lone", "batched", 7): 1e-6,
-}
+TIMES = simulate.by_case(
+    numpy={"one": 12e-6, 1: 9e-6, 100: 1e-6},
+    numba={"one": 3e-6, 1: 3e-6, 100: 2e-6},
+    lone={100: 50e-6, 7: 1e-6},
+)
 
 
 def write(folder, times=TIMES, **settings):

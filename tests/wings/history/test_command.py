@@ -5,20 +5,14 @@ import re
 
 import pytest
 
-from support.runs import months
 from support.terminal import called
 
 
-@pytest.fixture(scope="module")
-def results(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("months")
-    months.write(folder, 12, change=8)
-    return folder
-
-
 @pytest.fixture
-def history(results, capsys):
-    return lambda *words: called(capsys, "history", "--machine", "testbox", "--results", str(results), *words)
+def history(reports, capsys):
+    (newest,) = reports.runs("months")
+    at = ("--machine", "testbox", "--results", newest.path.parents[1])
+    return lambda *words: called(capsys, "history", *at, *words)
 
 
 def test_the_changes_are_a_table_with_what_else_changed(history):
@@ -44,17 +38,3 @@ def test_json_has_every_level_and_every_change(history):
     (change,) = found["series"][0]["changes"]
     assert change["at"] == 8
     assert change["ratio"]["low"] > 1.05
-
-
-@pytest.mark.parametrize(
-    ("words", "said"),
-    [
-        (("--fail-if-slower", "soon"), "cannot read"),
-        (("nunpy",), "no kernel 'nunpy' in the runs of testbox; they have numba, numpy"),
-        (("--machine", "nobody"), "nobody: `mlpbench run` makes one"),
-    ],
-)
-def test_bad_input_to_history_is_one_line(history, words, said):
-    status, out, err = history(*words)
-    assert (status, out, err.count("\n")) == (2, "", 1)
-    assert said in err

@@ -43,17 +43,13 @@ def test_a_run_of_one_repeat_is_no_measure_and_disturbed_times_are_undecided(tmp
     assert against_previous(hit).endswith(": whether that of numpy changed is unclear.")
 
 
-@pytest.fixture(scope="module")
-def changed(tmp_path_factory):
-    """Return runs of which numpy is slower from the ninth on."""
-    return months.write(tmp_path_factory.mktemp("months"), 14, change=8)
-
-
-def test_a_change_is_found_with_what_else_changed(changed, tmp_path):
-    found = history.find(changed[0].parent)
-    assert len(found.runs) == 14
-    assert history.find(changed[0].parent, latest=5).runs == found.runs[-5:]
-    assert {one.kernel for one in history.find(changed[0].parent, ["numba"]).series} == {"numba"}
+def test_a_change_is_found_with_what_else_changed(reports, tmp_path):
+    """In twelve runs, of which numpy is slower from the ninth on."""
+    (newest,) = reports.runs("months")
+    found = history.find(newest.path.parent)
+    assert len(found.runs) == 12
+    assert history.find(newest.path.parent, latest=5).runs == found.runs[-5:]
+    assert {one.kernel for one in history.find(newest.path.parent, ["numba"]).series} == {"numba"}
     assert {(one.kernel, one.mode): len(one.changes) for one in found.series} == {
         ("numpy", "per_sample"): 1,
         ("numpy", "batched"): 1,
@@ -61,7 +57,7 @@ def test_a_change_is_found_with_what_else_changed(changed, tmp_path):
         ("numba", "batched"): 0,
     }
     change = found.changed[0].changes[0]
-    assert (change.before, change.after) == (changed[7].name, changed[8].name)
+    assert (change.before, change.after) == (found.runs[7], found.runs[8])
     assert change.ratio.value == pytest.approx(1.08, rel=0.01)
     assert 1.05 < change.ratio.low < change.ratio.value < change.ratio.high < 1.1
     assert change.besides == ("libraries: numpy: 2.4.6 against 2.5.0",)
@@ -91,16 +87,12 @@ def test_a_damaged_run_costs_that_run(tmp_path):
     assert str(written[3]) in found.problems[0]
 
 
-def test_the_page_of_a_run_has_it(changed):
-    document = render.build([simulate.read(changed[-1])])
+def test_the_page_of_a_run_has_it(reports, tmp_path):
+    document = reports.document("months")
     (section,) = (one for one in document.sections if one.slug == "history")
-    assert section.blocks[0] == "2 of 4 cases changed for good in 14 runs."
+    assert section.blocks[0] == "2 of 4 cases changed for good in 12 runs."
     assert "history" in {figure.name for figure in document.figures()}
-    (folder,) = {run.parent for run in changed}
-    (folder / "calibration.json").write_text("{")
-    try:
-        broken = render.build([simulate.read(changed[-1])])
-    finally:
-        (folder / "calibration.json").unlink()
-    (section,) = (one for one in broken.sections if one.slug == "history")
+    *_, newest = months.write(tmp_path, 4)
+    (newest.parent / "calibration.json").write_text("{")
+    (section,) = (one for one in render.build([simulate.read(newest)]).sections if one.slug == "history")
     assert "calibration.json" in section.blocks[0], "what is wrong beside a run costs no report"

@@ -10,7 +10,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.stats.verdicts import judge
 from mlpbench.bench.wings.versions import command as ab
 from support import venvs
-from support.terminal import called, complaint, git, typed
+from support.terminal import git, repository, typed
 
 SMALL = ("--profile", "smoke", "--batch-size", "10", "--spec", "20-10-3")
 PROJECT = '[project]\nname = "mine"\nversion = "{}"\n[project.kernels]\nnumpy-mine = "mine:Mine"\n'
@@ -23,36 +23,6 @@ class Mine(NumpyKernel):
     def forward(self, x):
         return [super(Mine, self).forward(x) for _ in range({})][-1]
 """
-
-
-@pytest.fixture
-def repository(tmp_path):
-    """Return a repository of a kernel that needs twice the time in its second commit."""
-    folder = tmp_path / "mine"
-    folder.mkdir()
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    for version in (1, 2):
-        (folder / "pyproject.toml").write_text(PROJECT.format(version), encoding="utf-8")
-        (folder / "mine.py").write_text(KERNEL.format(version), encoding="utf-8")
-        git(folder, "add", ".")
-        git(folder, "commit", "--quiet", "-m", str(version))
-    return folder
-
-
-@pytest.mark.parametrize(
-    ("words", "expected"),
-    [
-        (("main", "HEAD"), "main and HEAD are no commits of a git repository"),
-        (("numpy==2.3.*", "numpy==2.4.*", "--env", "a=b"), "ab makes both environments itself"),
-        (("numpy==2.3.*", "numpy==2.4.*", "--repaets", "3"), "No such option: --repaets"),
-        (("numpy==2.3.*",), "Missing argument"),
-    ],
-)
-def test_bad_input_is_told_before_anything_is_made(capsys, tmp_path, monkeypatch, words, expected):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    monkeypatch.setattr("mlpbench.bench.wings.versions.environments.make", lambda *_: pytest.fail("made"))
-    assert expected in complaint(*called(capsys, "ab", *words))
 
 
 @pytest.mark.parametrize(
@@ -82,16 +52,19 @@ def test_so_many_pairs_decide_what_was_promised():
 
 
 @pytest.mark.heavy
-def test_two_commits_of_a_repository(tmp_path, repository, quicker):
+def test_two_commits_of_a_repository(tmp_path, quicker):
+    """The kernel needs twice the time in the second one."""
+    files = [{"pyproject.toml": PROJECT.format(n), "mine.py": KERNEL.format(n)} for n in (1, 2)]
+    folder = repository(tmp_path / "mine", *files)
     path = venvs.offer_uv(tmp_path / "tools")
     scratch = tmp_path / "tmp"
     scratch.mkdir()
     words = ("ab", "main~1", "main", *SMALL, "--repeats", "2", "--results", tmp_path / "results")
     # Without this checkout: each environment has a wheel of it.
-    ran = typed(*words, cwd=repository, PATH=path, TMPDIR=scratch, PYTHONPATH=quicker.partition(os.pathsep)[0])
+    ran = typed(*words, cwd=folder, PATH=path, TMPDIR=scratch, PYTHONPATH=quicker.partition(os.pathsep)[0])
     assert ran.returncode in (0, 1), ran.stderr
     assert "Traceback" not in ran.stderr
-    commits = [git(repository, "rev-parse", ref)[:8] for ref in ("main~1", "main")]
+    commits = [git(folder, "rev-parse", ref)[:8] for ref in ("main~1", "main")]
     names = [f"main-1-{commits[0]}", f"main-{commits[1]}"]
     assert f"main~1, commit {commits[0]}: {names[0]}, Python " in ran.stderr
     last = ran.stdout.splitlines()[-1]
@@ -104,8 +77,8 @@ def test_two_commits_of_a_repository(tmp_path, repository, quicker):
     assert found[0].path.parent.joinpath("report.md").is_file()
     # All of it is gone, and the repository is as it was.
     assert [entry.name for entry in scratch.iterdir() if entry.name.startswith("mlpbench-")] == []
-    assert git(repository, "worktree", "list").count("\n") == 0
-    assert git(repository, "status", "--porcelain") == ""
+    assert git(folder, "worktree", "list").count("\n") == 0
+    assert git(folder, "status", "--porcelain") == ""
 
 
 @pytest.mark.heavy

@@ -2,40 +2,34 @@
 
 import pytest
 
-from mlpbench.bench.errors import UserError
 from mlpbench.bench.wings.versions import versions
-from support.terminal import git
+from support.terminal import git, refusal, repository
 
 
 @pytest.fixture(scope="module")
-def repository(tmp_path_factory):
+def folder(tmp_path_factory):
     """Return a repository with two commits, a tag on the first, and branches whose names are requirements as well."""
-    folder = tmp_path_factory.mktemp("repository")
-    git(folder, "init", "--quiet", "--initial-branch=main")
-    for text in ("one", "two"):
-        (folder / "file").write_text(text, encoding="utf-8")
-        git(folder, "add", "file")
-        git(folder, "commit", "--quiet", "-m", text)
+    folder = repository(tmp_path_factory.mktemp("repository"), {"file": "one"}, {"file": "two"})
     git(folder, "tag", "v1/first", "HEAD~1")
     git(folder, "branch", "numpy==2.3")
     return folder
 
 
-def test_commits_are_named_by_what_was_typed_and_say_which_they_are(repository):
-    first, second = versions.tell_apart(("v1/first", "main"), repository)
-    assert first.commit == git(repository, "rev-parse", "HEAD~1")
+def test_commits_are_named_by_what_was_typed_and_say_which_they_are(folder):
+    first, second = versions.tell_apart(("v1/first", "main"), folder)
+    assert first.commit == git(folder, "rev-parse", "HEAD~1")
     assert (first.requirement, second.requirement) == (None, None)
     assert first.name(None) == f"v1-first-{first.commit[:8]}"
     assert second.words == f"main, commit {second.commit[:8]}"
-    (by_hash, parent) = versions.tell_apart((second.commit[:12], "HEAD~1"), repository)
+    (by_hash, parent) = versions.tell_apart((second.commit[:12], "HEAD~1"), folder)
     assert (by_hash.name(None), parent.name(None)) == (second.commit[:8], f"HEAD-1-{first.commit[:8]}")
 
 
-def test_a_shallow_clone_is_told(repository, tmp_path):
-    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{repository}", "clone")
+def test_a_shallow_clone_is_told(folder, tmp_path):
+    git(tmp_path, "clone", "--quiet", "--depth", "1", f"file://{folder}", "clone")
     for typed in (("HEAD", "HEAD~1"), ("HEAD", "v1")):
-        with pytest.raises(UserError, match="the repository here \\(a shallow clone: `git fetch --unshallow` brings"):
-            versions.tell_apart(typed, tmp_path / "clone")
+        said = refusal(versions.tell_apart, typed, tmp_path / "clone")
+        assert "the repository here (a shallow clone: `git fetch --unshallow` brings" in said
 
 
 def test_requirements_are_named_by_what_was_installed(tmp_path):
@@ -61,9 +55,6 @@ def test_requirements_are_named_by_what_was_installed(tmp_path):
         (False, "./here numpy", "'./here' is neither"),
     ],
 )
-def test_what_is_unclear_is_refused(repository, tmp_path, monkeypatch, inside, typed, expected):
+def test_what_is_unclear_is_refused(folder, tmp_path, monkeypatch, inside, typed, expected):
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    with pytest.raises(UserError) as error:
-        versions.tell_apart(typed.split(), repository if inside else tmp_path)
-    assert expected in str(error.value)
-    assert "\n" not in str(error.value)
+    assert expected in refusal(versions.tell_apart, typed.split(), folder if inside else tmp_path)
