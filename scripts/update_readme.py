@@ -72,7 +72,7 @@ def picture(cases: Sequence[CaseSummary], theme: str) -> str:
     (chart,) = time_section.time_charts({"": cases}, names).values()
     legend = {"orient": "top", "labelColor": "var(--ink)", "labelFontSize": 13, "symbolOpacity": 1, "symbolSize": 130}
     size = {"width": 720, "height": 380, "padding": 16, "background": "var(--surface)"}
-    drawn: dict[str, Any] = {**chart, **size, "config": {**chart["config"], "legend": legend}}
+    drawn: dict[str, Any] = {**chart, **size, "config": {**chart["config"], "font": "sans-serif", "legend": legend}}
     painted = re.sub(
         r"var\(--([\w-]+)\)", lambda variable: charts.colours()[variable[1]][theme == "dark"], json.dumps(drawn)
     )

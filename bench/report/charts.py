@@ -67,6 +67,8 @@ _IN_UNIT = "datum.value < {} ? format(datum.value * {}, '~g') + ' {}'"
 TIME_LABEL = " : ".join([*(_IN_UNIT.format(*unit) for unit in _UNITS), "format(datum.value, '~g') + ' s'"])
 RATIO_LABEL = "format(datum.value, '~g') + 'x'"
 COUNT_LABEL = "format(datum.value, ',')"
+#: The page's own: Vega measures texts before the page draws them.
+FONT = 'system-ui, -apple-system, "Segoe UI", Roboto, "Helvetica Neue", Arial, sans-serif'
 #: An axis of names has neither ticks nor line, and a title only where one is set.
 NAME_AXIS: Spec = {"title": None, "ticks": False, "domain": False}
 
@@ -105,7 +107,7 @@ def _ticks(low: float, high: float) -> list[float]:
     """Return ticks between two ends: powers of ten, or where those are fewer than four 1, 2, 5, 10 ..., or more."""
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     ticks: list[float] = []
-    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7)):
+    for steps in ((1,), (1, 2, 5), (1, 1.5, 2, 3, 4, 5, 7), (1, 1.05, 1.1, 1.2, 1.5, 2, 3, 4, 5, 7, 9, 9.5)):
         # Through text, because 5 * 10.0**-6 is 4.9999999999999996e-06 and labels would say so.
         ladder = (float(f"{step}e{decade}") for decade in decades for step in steps)
         ticks = [tick for tick in ladder if low <= tick <= high]
@@ -185,16 +187,16 @@ def hollow(channels: Spec, where: str) -> Spec:
     return layer("point", channels, where, filled=False, opacity=1, size=120, strokeWidth=2, fill=SURFACE)
 
 
-def whiskers(channels: Spec, where: str = "true") -> Spec:
-    """Return lines over the intervals of values."""
-    ends = channels | {"y": field("low"), "y2": {"field": "high"}}
+def whiskers(channels: Spec, where: str = "true", along: str = "y") -> Spec:
+    """Return lines over the intervals of values, ``along`` the axis that these are on."""
+    ends = channels | {along: field("low"), f"{along}2": {"field": "high"}}
     where = f"datum.low != null && {where}"
     return layer("rule", ends, where, strokeWidth=1.5, clip=True, opacity=0.75, aria=False)
 
 
-def rule_at_one() -> Spec:
+def rule_at_one(along: str = "y") -> Spec:
     """Return the dashed line at which a ratio is 1."""
-    rule = layer("rule", {"y": field("value")}, strokeDash=[4, 4], strokeWidth=1.5, color=MUTED)
+    rule = layer("rule", {along: field("value")}, strokeDash=[4, 4], strokeWidth=1.5, color=MUTED)
     return {"data": {"values": [{"value": 1}]}, **rule}
 
 
@@ -215,6 +217,7 @@ def drawn(
         "background": "transparent",
         "description": what,
         "config": {
+            "font": FONT,
             "axis": {"gridColor": GRID, "labelFontSize": 12, **muted, **title},
             "legend": {"disable": True},
             "view": {"stroke": None},

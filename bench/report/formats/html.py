@@ -17,6 +17,7 @@ from mlpbench.bench import words
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.report import charts
 from mlpbench.bench.report.document import Document, Figure
+from mlpbench.bench.report.formats import markdown
 
 _UNITS = "ns|µs|ms|s|to|B|KiB|MiB|GiB|GFLOP/s|GB/s|threads?|repeats?|rows"
 
@@ -49,6 +50,7 @@ def render(document: Document) -> str:
         looks={name: charts.look(name) for name in names},
         names=names,
         tab=_tab(document),
+        glossary=json.loads(_file("glossary.json")),
         policy=_policy(scripts, css),
     )
 
@@ -59,7 +61,8 @@ def _drawn(figure: Figure, names: Mapping[str, str]) -> dict[str, Any]:
     has_symbols = any("shape" in layer["encoding"] for panel in panels.values() for layer in panel["layer"])
     there = {row.get("kernel") for panel in panels.values() for row in panel["datasets"]["rows"]}
     key = [name for name in names if name in there] if has_symbols else []
-    return {"panels": {title: _embedded(panel) for title, panel in panels.items()}, "key": key if len(key) > 1 else []}
+    drawn, text = {title: _embedded(panel) for title, panel in panels.items()}, markdown.page("", [figure])
+    return {"panels": drawn, "key": key if len(key) > 1 else [], "markdown": text}
 
 
 def _tab(document: Document) -> str:
@@ -84,7 +87,7 @@ def _file(name: str) -> str:
 def _style() -> str:
     """Return the page's style: its colours, which follow the theme, and its rules."""
     colours = (f"--{name}: light-dark({light}, {dark});" for name, (light, dark) in charts.colours().items())
-    return f":root {{ {' '.join(colours)} }}\n{_file('page.css')}"
+    return f":root {{ --font: {charts.FONT}; {' '.join(colours)} }}\n{_file('page.css')}"
 
 
 @cache

@@ -19,17 +19,15 @@ def render(document: Document) -> str:
     lines = [f"# {escape(document.title)}", "", chips, "", f"**{escape(document.headline.lead)}**", ""]
     lines += [f"- {escape(line)}" for line in document.lines()]
     lines += [line for text in document.notices for line in ("", f"> {escape(text)}")]
-    lines += ["", escape(document.state)]
-    for section in document.sections:
-        lines += ["", f"## {escape(section.title)}", ""]
-        lines += _lines(section.blocks)
+    lines += ["", escape(document.state), "", *(page(section.title, section.blocks) for section in document.sections)]
     return re.sub(r"\n{3,}", "\n\n", "\n".join(lines)).rstrip() + "\n"
 
 
 def page(title: str, blocks: Iterable[Block]) -> str:
     """Return blocks under a title, if there is one."""
     lines = [f"## {escape(title)}", ""] if title else []
-    return "\n".join([*lines, *_lines(blocks)]).rstrip() + "\n"
+    lines += [line for block in blocks if block for line in (*_block(block), "")]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def escape(text: str) -> str:
@@ -39,10 +37,6 @@ def escape(text: str) -> str:
     line = _SPECIAL.sub(lambda found: "\\" + found[0], line)
     line = _AUTOLINK.sub(lambda found: f"{found[1][:-1]}&#{ord(found[1][-1])};" if found[1] else "&#64;", line)
     return _LINE_START.sub(r"\1\\", line)
-
-
-def _lines(blocks: Iterable[Block]) -> Iterator[str]:
-    return (line for block in blocks if block for line in (*_block(block), ""))
 
 
 def _block(block: Block) -> Iterator[str]:

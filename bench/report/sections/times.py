@@ -16,6 +16,7 @@ from mlpbench.bench.report.document import Block, Figure, Findings, Part, Sectio
 from mlpbench.bench.stats.estimates import Estimate, Ratio
 
 Panels = Mapping[str, Sequence[CaseSummary]]
+Rows = Mapping[str, Sequence[Row]]
 _MODES = {"per_sample": "one at a time", "batched": "batch", "book": "book's cell"}
 
 _TIME_READING = (
@@ -24,6 +25,7 @@ _TIME_READING = (
 _SPEEDUP_READING = (
     "Each kernel against itself one at a time, in the same process. Below the dashed line, batches are slower."
 )
+_TITLES = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
 _PANELS = " A panel is one run or setting; all have the same axes."
 _NO_WHISKERS = " With one repeat there is no interval, so no whisker is drawn."
 
@@ -124,16 +126,16 @@ def time_charts(panels: Panels, names: Names) -> dict[str, Spec]:
         title: [row for case in cases for row in _rows(case, case.sample, case.by_repeat)]
         for title, cases in panels.items()
     }
-    # All three are one logarithmic axis, upside down but for time: the page's switch sets `unit`.
-    base_s = max((case.sample.value for case in chain(*panels.values()) if case.mode == "per_sample"), default=0.0)
+    # All units are one logarithmic axis, upside down but for time. The page's switch sets `unit`, to "time", to "rate",
+    # or to the seconds of a baseline: a kernel's one at a time, of several runs the slowest.
+    singles = ((case.sample.value, case.name) for case in chain(*panels.values()) if case.mode == "per_sample")
+    bases = {name: seconds for seconds, name in sorted(singles)}
     label = f"unit == 'rate' ? format(1 / datum.value, '.3~s') + '/s' : {charts.TIME_LABEL}"
-    axis = charts.value_axis(
-        _values(rows), "", f"unit == 'gain' ? format({base_s:.6g} / datum.value, '.2~r') + 'x' : {label}"
-    )
+    axis = charts.value_axis(_values(rows), "", f"isNumber(unit) ? format(unit / datum.value, '.2~r') + 'x' : {label}")
     axis["scale"]["reverse"] = {"expr": "unit != 'time'"}
-    params = [{"name": "unit", "value": "time"}, {"name": "base_s", "value": base_s}]
+    params = [{"name": "unit", "value": "time"}, {"name": "bases", "value": bases}]
     what = "Time per sample against batch size, one line per kernel."
-    drawn = _charts(rows, axis, names, what)
+    drawn = line_charts(rows, axis, names, what, _TITLES)
     return {title: {**chart, "params": [*chart["params"], *params]} for title, chart in drawn.items()}
 
 
@@ -142,12 +144,12 @@ def speedup_charts(panels: Panels, names: Names) -> dict[str, Spec]:
     rows = {title: [row for case in cases for row in _gains(case, cases)] for title, cases in panels.items()}
     axis = charts.value_axis([*_values(rows), {"value": 1.0}], "speedup over one at a time", charts.RATIO_LABEL)
     what = "Speedup over one at a time against batch size, one line per kernel."
-    return _charts(rows, axis, names, what, charts.rule_at_one())
+    return line_charts(rows, axis, names, what, _TITLES, charts.rule_at_one())
 
 
-def _values(rows: Mapping[str, Sequence[Row]]) -> list[Row]:
+def _values(rows: Rows) -> list[Row]:
     """Return the rows of cases, which axes hold whole."""
-    return [row for panel in rows.values() for row in panel if row["kind"] == "case"]
+    return [row for panel in rows.values() for row in panel if row.get("kind") != "repeat"]
 
 
 def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, float]) -> Iterator[Row]:
@@ -156,7 +158,6 @@ def _rows(case: CaseSummary, value: Estimate | Ratio, repeats: Mapping[int, floa
     at = {"kernel": case.kernel, "x": charts.SINGLE_X if single else case.batch_size}
     yield {
         **at,
-        "kind": "case",
         **ends(value),
         "at": "one at a time" if single else f"{case.batch_size:,}",
         "time": words.duration(case.sample),
@@ -174,14 +175,13 @@ def _gains(case: CaseSummary, cases: Sequence[CaseSummary]) -> Iterator[Row]:
         yield from _rows(case, case.speedup, {repeat: slow[repeat] / fast[repeat] for repeat in slow})
 
 
-def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: str, *below: Spec) -> dict[str, Spec]:
-    """Return charts of values upwards, with the layers ``below`` under the lines."""
+def line_charts(rows: Rows, axis: Spec, names: Names, what: str, titles: Names, *below: Spec) -> dict[str, Spec]:
+    """Return charts of values upwards, with the layers ``below`` under the lines; ``titles`` as of `charts.telling`."""
     every = _values(rows)
     values, points = charts.against_batch_size(every, axis, names)
-    titles = {"kernel": "kernel", "at": "batch size", "time": "time per sample", "rate": "samples", "gain": "speedup"}
     told = charts.telling(titles)
     points |= {"description": told["description"]}
-    case = "datum.kind == 'case'"
+    case = "datum.kind != 'repeat'"
     batch, single = (f"{case} && datum.x {sign} {charts.SINGLE_X}" for sign in ("!=", "=="))
     layers = [
         *below,
@@ -194,7 +194,7 @@ def _charts(rows: Mapping[str, Sequence[Row]], axis: Spec, names: Names, what: s
         # Invisible discs around the symbols are easy to hit with a finger, and they carry the tooltip.
         charts.layer("circle", values | told, case, size=450, opacity=0, aria=False),
     ]
-    panels = {title if len(rows) > 1 else "": charts.dodged(panel) for title, panel in rows.items() if panel}
+    panels = {title: charts.dodged(panel) for title, panel in rows.items() if panel}
     return charts.drawn(layers, panels, names, what, 230 if len(rows) > 1 else 330)
 
 

@@ -291,8 +291,7 @@ def _rows(kernel: str, apart: Apart) -> Iterator[tuple[str, ...]]:
     if apart.without_loading:
         left = [way.whole.value - way.parts["load"].value for way in ways]
         shares = [time / way.whole.value for time, way in zip(left, ways, strict=True)]
-        gain = words.ratio(apart.without_loading)
-        yield row("the cell without loading", list(map(words.seconds, left)), shares, gain)
+        yield row("the cell without loading", [*map(words.seconds, left)], shares, words.ratio(apart.without_loading))
 
 
 def found(findings: Findings) -> list[BookFinding]:

@@ -107,10 +107,10 @@ def download(
             content, reasons = _from_mirrors(remote, timeout_s, say)
             if content is None:
                 failed.setdefault(reasons, []).append(remote.name)
-                continue
-            write_whole(folder / remote.name, content)
-            paths.append(folder / remote.name)
-            say(f"{remote.name}: verified")
+            else:
+                write_whole(folder / remote.name, content)
+                paths.append(folder / remote.name)
+                say(f"{remote.name}: verified")
     if failed:
         lines = "; ".join(f"{', '.join(names)} ({reason})" for reason, names in failed.items())
         raise UserError(

@@ -110,13 +110,11 @@ def _probabilities(facts: Mapping[str, Any], block: str) -> Table:
 
 def _in_grey(pixels: NDArray[np.uint8]) -> Text:
     """Return 14 lines of upper half blocks: the foreground is one row of pixels, the background the next."""
-    text = Text(no_wrap=True)
-    for upper, lower in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True):
-        for up, low in zip(upper, lower, strict=True):
-            text.append("▀", style=f"rgb({up},{up},{up}) on rgb({low},{low},{low})")
-        text.append("\n")
-    text.right_crop()
-    return text
+    lines = (
+        Text.assemble(*(("▀", f"rgb({up},{up},{up}) on rgb({low},{low},{low})") for up, low in zip(*rows, strict=True)))
+        for rows in zip(pixels[::2].tolist(), pixels[1::2].tolist(), strict=True)
+    )
+    return Text("\n", no_wrap=True).join(lines)
 
 
 def _in_ascii(pixels: NDArray[np.uint8]) -> Text:

@@ -148,19 +148,17 @@ _SCHEME = ("#fde737", "#d9c55c", "#b4a76f", "#948d78", "#7a7b78", "#5f6773", "#3
 
 
 def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
-    """Return the heat maps of runs, below each other on one scale. The words in a cell are its ratio."""
-    every = [cell.ratio.value for one in maps for cell in one.cells.values()]
+    """Return the heat map of each run, all on one scale. The words in a cell are its ratio."""
     # Near draws must not look like worlds apart, and one hopeless kernel must not make all others look alike.
-    darkest = min(max(4.0, *every), 100.0)
-    rows = [row for one in maps for row in _rows(one, darkest)]
-    keys = [key for one in maps for key in _keys(one, several=len(maps) > 1)]
+    darkest = min(max(4.0, *(cell.ratio.value for one in maps for cell in one.cells.values())), 100.0)
+    panels = {one.run if len(maps) > 1 else "": list(_rows(one, darkest)) for one in maps}
     columns = [str(at or "one") for at in sorted({at for one in maps for at in one.columns})]
     label = "datum.value == 'one' ? ['one', 'at a', 'time'] : format(datum.value, '~s')"
     flat = {"labelAngle": 0, "labelOverlap": True, "grid": False}
     axis = {**charts.NAME_AXIS, **flat, "title": "batch size (rows per call)", "labelExpr": label}
     cells = {
         "x": charts.field("at", "nominal", sort=columns, axis=axis),
-        "y": charts.field("key", "nominal", scale={"domain": keys}, axis=_names(keys)),
+        "y": charts.field("named", "nominal", sort=None, axis=charts.NAME_AXIS),
     }
     scale = {"type": "log", "domain": [1, darkest], "range": list(_SCHEME), "clamp": True, "interpolate": "rgb"}
     titles = {"kernel": "kernel", "column": "batch size", "ratio": "time / the fastest"}
@@ -176,33 +174,15 @@ def heatmap_chart(maps: Sequence[HeatMap], names: Names) -> dict[str, Spec]:
         charts.layer("text", text, fontSize=size, opacity=opacity, tooltip=None),
     ]
     what = "Time per sample relative to the fastest kernel, by kernel and batch size."
-    return charts.drawn(layers, {"": rows}, names, what, (26 if len(keys) <= 25 else 20) * len(keys))
-
-
-def _keys(heatmap: HeatMap, *, several: bool) -> list[str]:
-    """Return the rows of a run as ``unique|label|head``, the last for its name, which stands above of ``several``."""
-    head = [f"{heatmap.run}|{heatmap.run}|head"] if several else []
-    return [*head, *(_key(heatmap, kernel) for kernel in heatmap.kernels)]
-
-
-def _key(heatmap: HeatMap, kernel: str) -> str:
-    return f"{heatmap.run}/{kernel}|{words.marked(kernel, kernel in heatmap.unchecked)}|"
-
-
-def _names(keys: Sequence[str]) -> Spec:
-    """Return the axis of rows. The page's font is wider than the one that Vega measures with: it gets room."""
-    bold = {"condition": {"test": "split(datum.label, '|')[2] === 'head'", "value": "bold"}, "value": "normal"}
-    room = min(round(7.4 * max(len(key.split("|")[1]) for key in keys) + 6), 180)
-    label = "split(datum.label, '|')[1]"
-    return {**charts.NAME_AXIS, "minExtent": room, "labelLimit": room + 15, "labelExpr": label, "labelFontWeight": bold}
+    return charts.drawn(layers, panels, names, what, 26 * max(len(one.kernels) for one in maps))
 
 
 def _rows(heatmap: HeatMap, darkest: float) -> Iterator[Row]:
-    for (kernel, at), cell in heatmap.cells.items():
+    """Yield the cells, those of the fastest kernel first: rows of a chart stand in the order of its data."""
+    for (kernel, at), cell in sorted(heatmap.cells.items(), key=lambda item: heatmap.kernels.index(item[0][0])):
         shade = max(min(cell.ratio.value, darkest), 1.0)
         yield {
             "kernel": kernel,
-            "key": _key(heatmap, kernel),
             "at": str(at or "one"),
             "column": column_text(at),
             "shade": shade,

@@ -7,9 +7,9 @@ from typing import Annotated
 import typer
 from rich.text import Text
 
-from mlpbench.bench import values, words
+from mlpbench.bench import words
 from mlpbench.bench.cli import console
-from mlpbench.bench.cli.options import AsJson, Results, Verbose
+from mlpbench.bench.cli.options import AsJson, FailIfSlower, Results, Verbose
 from mlpbench.bench.machine import environment
 from mlpbench.bench.wings.history import history as histories
 from mlpbench.bench.wings.history import section
@@ -23,14 +23,7 @@ def history(
     machine: Annotated[
         str | None, typer.Option(metavar="NAME", help="A folder of the results. Default: this machine's.")
     ] = None,
-    fail_if_slower: Annotated[
-        float | None,
-        typer.Option(
-            metavar="SHARE",
-            parser=values.parse_threshold,
-            help="Fail if a case got slower for good by more than this: 5%, or 0.05.",
-        ),
-    ] = None,
+    fail_if_slower: FailIfSlower = None,
     verbose: Verbose = False,
     results: Results = Path("results"),
     as_json: AsJson = False,
@@ -48,8 +41,8 @@ def history(
     if as_json:
         console.print_json({"schema": 1, **asdict(found)})
     else:
-        several = len({one.task for one in found.series}) > 1
         title = f"{found.machine}: {words.things(len(found.runs), 'run')}, {found.runs[0]} to {found.runs[-1]}"
+        several = len({one.task for one in found.series}) > 1
         shown = section.change_table(found.changed, several=several, details=verbose)
         console.out().print(console.report_table(shown, title, shown.caption) if found.changed else Text(title, "bold"))
         console.out().print(Text(section.sentence(found.series), "bold"))

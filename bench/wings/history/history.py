@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from mlpbench.bench import words
-from mlpbench.bench.analysis import compare, judge, sides, times
-from mlpbench.bench.analysis.compare import Comparison
+from mlpbench.bench.analysis import judge, sides, times
+from mlpbench.bench.analysis.compare import Comparison, Row
 from mlpbench.bench.analysis.judge import Judged
 from mlpbench.bench.analysis.summary import USUAL_WANDER
-from mlpbench.bench.errors import NothingComparable, UserError
+from mlpbench.bench.errors import UserError
 from mlpbench.bench.groups import grouped
 from mlpbench.bench.record import runs
 from mlpbench.bench.record.untrusted import clean_text
@@ -218,35 +218,22 @@ def _change(at: int, ratio: Ratio, before: RunLevels, after: RunLevels, kernel: 
     return Change(at, before.run, after.run, ratio, tuple(besides))
 
 
-def _best_times(found: Comparison) -> str:
-    """Say which kernels' best times surely changed, of which that is unclear, and how near the others are."""
+def best(found: Comparison) -> tuple[Row, ...]:
+    """Return each kernel's case with the best time."""
     of_kernels = grouped((row.kernels, row) for row in found.rows).values()
-    best = [min(rows, key=lambda row: row.candidate.value) for rows in of_kernels]
-    changed = [row for row in best if row.verdict in {"slower", "faster"}]
-    unclear = [row for row in best if row not in changed and not row.speedup.high <= 1.5 * row.speedup.low]
-    near = [abs(math.log(row.speedup.value)) for row in best if row not in (*changed, *unclear)]
+    return tuple(min(rows, key=lambda row: row.candidate.value) for rows in of_kernels)
+
+
+def told(found: Comparison) -> str:
+    """Say which kernels' best times surely changed, of which that is unclear, and how near the others are."""
+    changed = [row for row in best(found) if row.verdict in {"slower", "faster"}]
+    others = [row for row in best(found) if row not in changed]
+    unclear = [row for row in others if not row.speedup.high <= 1.5 * row.speedup.low]
+    near = [abs(math.log(row.speedup.value)) for row in others if row not in unclear]
     clauses = [f"{row.kernels}'s best time is {1 / row.speedup.value:.3g}x what it was" for row in changed]
     if unclear:
         clauses.append(f"whether that of {' and '.join(row.kernels for row in unclear)} changed is unclear")
     if near:
         whose = "the others are" if clauses else "every kernel's best time is"
         clauses.append(f"{whose} within {words.slowdown(math.ceil(100 * math.expm1(max(near))) / 100)}")
-    return "; ".join(clauses)
-
-
-def against_previous(run: Judged) -> str | None:
-    """Say in a line what changed since the run before this one, where that computed the same; None where it did not."""
-    path = runs.previous(run.path) if run.path.is_dir() and not run.missing else None
-    if path is None:
-        return None
-    try:
-        earlier = judge.read(path)
-        if len(earlier) != 1 or earlier[0].setting != run.setting:
-            return None
-        return (
-            f"Against the previous run of this machine, {path.name}: {_best_times(compare.compare(earlier[0], run))}."
-        )
-    except NothingComparable:
-        return None
-    except UserError as reason:  # of the other run, or of the calibration: it costs no report
-        return f"The previous run of this machine was not compared: {reason}."
+    return f"Against the previous run of this machine, {found.baseline}: {'; '.join(clauses)}."

@@ -14,7 +14,6 @@ from mlpbench.bench.wings.history.history import Level, RunLevels
 NAME = "index.html"
 #: By machine and by what was computed: each run with its fastest time.
 Fastest = Mapping[tuple[str, tuple[str, ...]], Sequence[tuple[str, float]]]
-_HEADS = ("run", "machine", "computed", "fastest", "what batching gains", "fastest time, run by run")
 _PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
@@ -28,7 +27,8 @@ polyline {{ fill: none; stroke: currentcolor; opacity: 0.5; }}
 @media (max-width: 700px) {{ th {{ display: none; }} td {{ display: block; border: 0; padding: 0; }}
 tr {{ display: block; padding: 10px 0; border-bottom: 1px solid #8886; }} }}
 </style></head><body><h1>{title}</h1>
-<table><tr>{heads}</tr>
+<table><tr><th>run</th><th>machine</th><th>computed</th><th>fastest</th><th>what batching gains</th>
+<th>fastest time, run by run</th></tr>
 {rows}
 </table></body></html>
 """
@@ -46,8 +46,7 @@ def write(results: Path) -> None:
     rows = (_row(path.relative_to(results), levels, fastest, results) for path, levels in of_runs)
     older = len(paths) - history.NEWEST
     title = words.things(len(paths), "run") + (f", the newest {history.NEWEST} of them" if older > 0 else "")
-    heads = "".join(f"<th>{head}</th>" for head in _HEADS)
-    write_document(results / NAME, _PAGE.format(title=title, heads=heads, rows="\n".join(rows)))
+    write_document(results / NAME, _PAGE.format(title=title, rows="\n".join(rows)))
 
 
 def _row(path: Path, run: RunLevels, fastest: Fastest, results: Path) -> str:

@@ -9,10 +9,12 @@ from mlpbench.bench import words
 from mlpbench.bench.analysis import times
 from mlpbench.bench.analysis.sides import same_sweep
 from mlpbench.bench.analysis.summary import CaseSummary, best_cases, of_kernels, ranked
+from mlpbench.bench.groups import grouped
 from mlpbench.bench.record.runs import Run
 from mlpbench.bench.report import charts
 from mlpbench.bench.report.charts import Names, Row, Spec
 from mlpbench.bench.report.document import Block, Figure, Findings, Part, Section, Table, ends, interval, pivot, table
+from mlpbench.bench.report.sections.times import line_charts
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio
 
@@ -177,24 +179,15 @@ def scaling_charts(groups: Sequence[Scaling], names: Names) -> dict[str, Spec]:
     """Return the speedup over the fewest threads against batch size, of each group and number of threads."""
     panels = {title: rows for group in groups for title, rows in _panels(group, several=len(groups) > 1)}
     every = [row for rows in panels.values() for row in rows]
-    around = [*every, {"value": 0.9}, {"value": 1.3}]
-    axis = charts.value_axis(around, "times as fast", charts.RATIO_LABEL)
-    lines, points = charts.against_batch_size(every, axis, names)
+    axis = charts.value_axis([*every, {"value": 0.9}, {"value": 1.3}], "times as fast", charts.RATIO_LABEL)
     titles = {"kernel": "kernel", "x": "batch size", "threads": "threads given", "used": "threads used"}
-    points |= charts.telling({**titles, "gain": "speedup"})
-    layers = [
-        charts.rule_at_one(),
-        charts.whiskers(lines),
-        charts.layer("line", lines, strokeWidth=2, clip=True),
-        charts.symbols(points),
-    ]
-    dodged = {title: charts.dodged(rows) for title, rows in panels.items()}
-    return charts.drawn(layers, dodged, names, "Speedup over the fewest threads against batch size.", 270)
+    what = "Speedup over the fewest threads against batch size."
+    return line_charts(panels, axis, names, what, {**titles, "gain": "speedup"}, charts.rule_at_one())
 
 
 def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]:
     """Yield title and rows for each number of threads of a group."""
-    for threads in sorted({gain.threads for gain in group.drawn}):
+    for threads, gains in sorted(grouped((gain.threads, gain) for gain in group.drawn).items()):
         title = f"{threads} threads instead of {group.fewest}"
         rows = [
             {
@@ -205,8 +198,7 @@ def _panels(group: Scaling, *, several: bool) -> Iterator[tuple[str, list[Row]]]
                 "used": gain.says,
                 "gain": words.ratio(gain.speedup),
             }
-            for gain in group.drawn
-            if gain.threads == threads
+            for gain in gains
         ]
         yield f"{title}, {group.spec}, {group.dtype}" if several else title, rows
 

@@ -1,5 +1,6 @@
 """The HTML report in a real browser, headless: it draws, it is quiet, it asks nobody, it fits."""
 
+import base64
 import json
 import re
 import shutil
@@ -295,10 +296,43 @@ def test_a_name_in_the_legend_switches_its_line_and_times_are_shown_as_rates_and
         for chart in ("time", "speedup"):
             page.until(lambda chart=chart, lines=lines: len(page.marks(chart, "line")) == lines)
     labels = "return Array.from(document.querySelectorAll('#chart-time .role-axis-label text'), t => t.textContent)"
-    choose = "const s = document.querySelector('.unit select'); s.value = '{}'; s.dispatchEvent(new Event('change'))"
-    for unit, ending in (("rate", "/s"), ("gain", "x"), ("time", "s")):
-        page.ask(choose.format(unit))
+    choices = page.ask("return Array.from(document.querySelectorAll('.unit option'), o => o.textContent)")
+    assert choices[2:] == [f"times as fast as {name}, one at a time" for name in reversed(KERNELS)]
+    choose = (
+        "const s = document.querySelector('.unit select'); s.selectedIndex = {}; s.dispatchEvent(new Event('change'))"
+    )
+    for choice, ending in ((1, "/s"), (4, "x"), (0, "s")):
+        page.ask(choose.format(choice))
         page.until(lambda ending=ending: sum(text.endswith(ending) for text in page.ask(labels)) > 2)
+
+
+def test_a_chart_is_taken_along_as_a_picture_and_as_markdown(browser, reports):
+    page = browser.open(reports.file("one"))
+    page.ask(
+        """
+        window.taken = [];
+        HTMLAnchorElement.prototype.click = function () { window.taken.push([this.download, this.href]); };
+        navigator.clipboard.writeText = text => { window.taken.push(['clipboard', text]); return Promise.resolve(); };
+        """
+    )
+    page.click("[data-png=time]")
+    page.until(lambda: page.ask("return window.taken.length"))
+    ((name, address),) = page.ask("return window.taken")
+    picture = base64.b64decode(address.removeprefix("data:image/png;base64,"))
+    assert (name, picture[:4], len(picture) > 20_000) == ("time.png", b"\x89PNG", True)
+    page.click("#charts [data-markdown]")
+    where, text = page.ask("return window.taken[1]")
+    assert (where, text.startswith("### Time per sample\n"), "| numba |" in text) == ("clipboard", True, True)
+
+
+def test_the_first_use_of_a_word_in_a_section_opens_its_meaning(browser, reports):
+    page = browser.open(reports.file("one"))
+    for section in ("#charts", "#cases"):
+        words = page.ask(f"return Array.from(document.querySelectorAll('{section} a.word'), a => a.hash)")
+        assert len(words) == len(set(words)) > 1
+    meaning = "return document.querySelector(':target')?.nextSibling.checkVisibility()"
+    page.click("#cases a.word")
+    page.until(lambda: page.ask(meaning))
 
 
 def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, reports):

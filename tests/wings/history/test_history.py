@@ -6,7 +6,6 @@ import pytest
 
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.history import history
-from mlpbench.bench.wings.history.history import against_previous
 from support import simulate, trusting
 from support.runs import months
 
@@ -14,33 +13,49 @@ TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 QUIET = {"noise": 0.002, "repeats": 8, "trust": trusting.block()}
 
 
+def against_previous(run):
+    """Return the line about the run before, the rows of its chart by kernel, and the verdicts of its table."""
+    document = render.build([run])
+    (line,) = [line for line in document.headline.remarks if " previous run " in line] or [None]
+    drawn = {figure.name: figure for figure in document.figures()}.get("previous")
+    if drawn is None:
+        return line, {}, []
+    (chart,) = drawn.draw({"numpy": "numpy"}).values()
+    return line, {row["kernel"]: row for row in chart["datasets"]["rows"]}, [row[-1] for row in drawn.table.rows]
+
+
 def test_a_run_is_told_beside_the_one_before_it(tmp_path):
     """Of the newest complete one of the machine that computed the same; at a run's end and on its page, in a line."""
     first = simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
-    assert against_previous(simulate.read(first)) is None
+    nothing = (None, {}, [])
+    assert against_previous(simulate.read(first)) == nothing
     other = {"sizes": [784, 10], "hidden": "sigmoid", "output": "softmax", "dtype": "float32"}
     simulate.write_run(tmp_path, TIMES, seed=1, **QUIET, spec=other)
     slower = {case: 2 * value for case, value in TIMES.items()}
     again = simulate.write_run(tmp_path, slower, seed=2, **QUIET)
-    assert against_previous(simulate.read(again)) is None, "that before it computes something else"
+    assert against_previous(simulate.read(again)) == nothing, "that before it computes something else"
     (tmp_path / "testbox" / "20261124T120001Z-0123abcd" / "numpy.3.json").unlink()
-    said = against_previous(simulate.read(again))
+    said, rows, verdicts = against_previous(simulate.read(again))
     assert re.fullmatch(
         rf"Against the previous run of this machine, {first.name}: numpy's best time is (2|1\.99|2\.01)x what it was.",
         said,
     )
-    assert said in render.build([simulate.read(again)]).headline.remarks
+    assert rows["numpy"]["low"] < 0.5 < rows["numpy"]["high"]
+    assert rows["numpy"]["value"] == pytest.approx(0.5, rel=0.01)
+    assert (rows["numpy"]["case"], verdicts) == ("batch 100", ["slower"])
     (again / "numpy.0.json").unlink()
-    assert against_previous(simulate.read(again)) is None, "it is not whole itself"
+    assert against_previous(simulate.read(again)) == nothing, "it is not whole itself"
 
 
 def test_a_run_of_one_repeat_is_no_measure_and_disturbed_times_are_undecided(tmp_path):
     simulate.write_run(tmp_path, TIMES, seed=0, **QUIET)
     again = simulate.write_run(tmp_path, TIMES, seed=1, **QUIET)
     simulate.write_run(tmp_path, TIMES, seed=2, repeats=1)
-    assert re.search(r": every kernel's best time is within 1 %\.$", against_previous(simulate.read(again)))
+    assert re.search(r": every kernel's best time is within 1 %\.$", against_previous(simulate.read(again))[0])
     hit = trusting.disturb(again, {("numpy", repeat, "batched", 100) for repeat in range(8)})
-    assert against_previous(hit).endswith(": whether that of numpy changed is unclear.")
+    line, rows, verdicts = against_previous(hit)
+    assert line.endswith(": whether that of numpy changed is unclear.")
+    assert (rows["numpy"]["low"], verdicts[0].split()[0]) == (None, "undecided")
 
 
 def test_a_change_is_found_with_what_else_changed(reports, tmp_path):

@@ -20,8 +20,18 @@
     const specification = JSON.parse(document.getElementById("spec-" + name).textContent);
     return window.vegaEmbed(figure, specification, options).then((result) => {
       views.push(result.view);
+      offerBaselines(result.view);
       return follow(result.view);
     });
+  }
+
+  // Every kernel one at a time is a baseline of the main chart: the value of its choice is its time in seconds.
+  function offerBaselines(view) {
+    const bases = view.getState().signals.bases;
+    if (!unit || !bases || unit.options.length > 2) return;
+    for (const [name, seconds] of Object.entries(bases).reverse()) {
+      unit.add(new Option(`times as fast as ${name}, one at a time`, seconds));
+    }
   }
 
   // A chart in a part that is closed has no width: it is drawn when that is opened.
@@ -34,11 +44,99 @@
     const signals = view.getState().signals;
     const off = Array.from(document.querySelectorAll(".legend button[aria-pressed=false]"), (button) => button.dataset.name);
     view.signal("hidden_kernels", off);
-    if (unit && "unit" in signals) {
-      view.signal("unit", unit.value);
-      unit.querySelector("[value=gain]").hidden = !signals.base_s;
-    }
+    if (unit && "unit" in signals) view.signal("unit", Number(unit.value) || unit.value);
     return view.runAsync();
+  }
+
+  // A picture has no page around it: it takes the page's colours as they are now, a ground, titles and a legend.
+  async function picture(name) {
+    const places = Array.from(document.querySelectorAll(`[id="chart-${name}"], [id^="chart-${name}_"]`));
+    const style = getComputedStyle(document.documentElement);
+    const whole = document.createElement("canvas");
+    const parts = await Promise.all(places.map(async (place, number) => {
+      const text = document.getElementById(place.id.replace("chart-", "spec-")).textContent;
+      const painted = text.replace(/var\((--[\w-]+)\)/g, (_, variable) => paint(style.getPropertyValue(variable)));
+      const chart = JSON.parse(painted);
+      const titles = number ? [] : [`title-${name}`];
+      if (places.length > 1) titles.push(place.getAttribute("aria-labelledby"));
+      const textOf = (id) => document.getElementById(id).textContent.trim();
+      const ink = paint(style.getPropertyValue("--ink"));
+      Object.assign(chart, { width: place.clientWidth, title: { text: titles.map(textOf), color: ink }, padding: 16 });
+      chart.background = paint(style.getPropertyValue("--surface"));
+      if (number === places.length - 1) {
+        chart.config.legend = { orient: "bottom", columns: 4, labelColor: ink, symbolOpacity: 1 };
+      }
+      const { view } = await window.vegaEmbed(document.createElement("div"), chart, { ...options, renderer: "canvas" });
+      await follow(view);
+      return view.toCanvas(2);
+    }));
+    whole.width = Math.max(...parts.map((canvas) => canvas.width));
+    whole.height = parts.reduce((sum, canvas) => sum + canvas.height, 0);
+    let top = 0;
+    for (const canvas of parts) {
+      whole.getContext("2d").drawImage(canvas, 0, top);
+      top += canvas.height;
+    }
+    return whole.toDataURL("image/png");
+  }
+
+  // The colour of a variable as the theme has it: light-dark() is resolved on an element.
+  function paint(colour) {
+    const probe = document.body.appendChild(document.createElement("i"));
+    probe.style.color = colour;
+    const found = getComputedStyle(probe).color;
+    probe.remove();
+    return found;
+  }
+
+  function save(url, name) {
+    const link = document.createElement("a");
+    link.href = url;
+    link.download = name;
+    link.click();
+  }
+
+  async function take(event) {
+    const { markdown, png } = event.target.dataset;
+    if (png) {
+      save(await picture(png), `${png}.png`);
+    } else if (markdown) {
+      const copied = navigator.clipboard && navigator.clipboard.writeText(markdown);
+      await Promise.resolve(copied || Promise.reject()).catch(() =>
+        save("data:text/markdown;charset=utf-8," + encodeURIComponent(markdown), "chart.md"));
+    }
+  }
+
+  // The first use of each word of the glossary in a section is a link to it.
+  function linkWords() {
+    const words = Array.from(document.querySelectorAll("#glossary dt"), (word) => [word.id, word.dataset.words]);
+    const spelled = words.map(([, spellings]) => spellings.replace(/[^\w|]/g, "\\$&"));
+    const any = new RegExp(spelled.map((text) => `(?<!\\w)(${text})(?![\\w-])`).join("|"), "i");
+    for (const section of document.querySelectorAll("main > section:not(#glossary), .remarks")) {
+      const used = new Set();
+      for (const text of section.querySelectorAll("p:not(.key, .take), li, figcaption")) linkIn(text, any, words, used);
+    }
+  }
+
+  function linkIn(element, any, words, used) {
+    const walker = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      let rest = node;
+      for (let found = any.exec(rest.data); found; found = any.exec(rest.data)) {
+        const use = rest.splitText(found.index);
+        rest = use.splitText(found[0].length);
+        const [id] = words[found.slice(1).findIndex(Boolean)];
+        if (!used.has(id)) {
+          const link = document.createElement("a");
+          link.href = "#" + id;
+          link.className = "word";
+          use.replaceWith(link);
+          link.append(use);
+          used.add(id);
+        }
+      }
+      walker.currentNode = rest;
+    }
   }
 
   function wire() {
@@ -51,6 +149,7 @@
     });
     document.querySelectorAll("details").forEach((part) => part.addEventListener("toggle", drawShown));
     window.addEventListener("hashchange", openTarget);
+    document.addEventListener("click", take);
     window.addEventListener("beforeprint", () => {
       document.querySelectorAll("details:not([open]):not(.numbers)").forEach((part) => (part.open = true));
       drawShown();
@@ -62,8 +161,10 @@
 
   function openTarget() {
     const target = location.hash && document.getElementById(location.hash.slice(1));
-    const part = target && target.querySelector(":scope > details");
-    if (part) part.open = true;
+    const part = target && (target.querySelector(":scope > details") || target.closest("details"));
+    if (!part || part.open) return;
+    part.open = true;
+    target.scrollIntoView();
   }
 
   // The first number of a cell with its unit, as 12,000 or 18.3 µs (18.1 to 18.6), or else its words.
@@ -115,6 +216,7 @@
     });
   }
 
+  linkWords();
   drawShown().then(() => {
     wire();
     document.documentElement.dataset.charts = "drawn";
