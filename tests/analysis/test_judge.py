@@ -28,11 +28,8 @@ TIMER = {"mode": "batched", "batch_size": 100, "check": "timer", "reason": "9 of
 
 def judged(folder, *processes, repeats=3, **settings):
     """Return a run of two kernels in which the processes of "fast" have these refusals."""
-    folder = simulate.write_run(folder, TIMES, repeats=repeats, noise=0, **settings)
-    for repeat, refusals in enumerate(processes):
-        with simulate.edited(folder / f"fast.{repeat}.json") as content:
-            content["mlpbench"]["trust"] = trusting.block(refusals=list(refusals))
-    return simulate.read(folder)
+    blocks = [trusting.block(refusals=list(refusals)) for refusals in processes]
+    return trusting.write(folder, blocks, TIMES, "fast", repeats, **settings)
 
 
 def said_of(run):

@@ -68,10 +68,6 @@ def on_card(**describe):
     return Namespace(device="cuda", machine="m", facts=Facts.of(**describe))
 
 
-def forbids(one, other):
-    return sides.that_forbid(on_card(**one), on_card(**other), together=True)
-
-
 H100 = {"device_name": "H100", "device_uuid": "GPU-1", "arithmetic": "fp32", "compute_type": "FP32", "overrides": None}
 
 
@@ -90,6 +86,6 @@ H100 = {"device_name": "H100", "device_uuid": "GPU-1", "arithmetic": "fp32", "co
 )
 def test_another_card_or_arithmetic_forbids_a_verdict(change, told):
     other = {name: value for name, value in {**H100, **change}.items() if value is not None or name == "overrides"}
-    assert forbids(H100, other) == told
+    assert sides.that_forbid(on_card(**H100), on_card(**other), together=True) == told
     on_cpu = Namespace(device="cpu", machine="m", facts=Facts())
     assert sides.that_forbid(on_card(**H100), on_cpu, together=True) == [], "NumPy beside a GPU is a fair question"

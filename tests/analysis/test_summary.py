@@ -15,9 +15,7 @@ LEVELS = (3, -3, 2, -2, 3, -3)
 @pytest.fixture
 def runs(tmp_path):
     return [
-        simulate.read(
-            simulate.write_run(tmp_path, {at: s * (1 + level / 100) for at, s in TIMES.items()}, seed=seed, noise=0.001)
-        )
+        simulate.run(tmp_path, {at: s * (1 + level / 100) for at, s in TIMES.items()}, seed=seed, noise=0.001)
         for seed, level in enumerate(LEVELS)
     ]
 

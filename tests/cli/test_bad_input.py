@@ -2,7 +2,6 @@
 
 import os
 import pickle
-import subprocess
 import sys
 
 import pytest
@@ -13,7 +12,7 @@ from mlpbench.kernels.models.weights import save_params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import idx_files, simulate
-from support.terminal import argv, called, complaint, contents, variables
+from support.terminal import called, complaint, contents, typed
 
 TIMES = {("numpy", mode, 100): 2e-6 for mode in ("per_sample", "batched")}
 
@@ -170,14 +169,8 @@ def test_records_that_say_too_little_contradict_themselves(capsys, run):
     assert (status, "The run contradicts itself: " in out) == (0, True)
 
 
-def piped(*words, cwd, out=subprocess.PIPE, **changes):
-    return subprocess.run(
-        argv(*words), cwd=cwd, env=variables(**changes), stdout=out, stderr=-1, text=True, check=False
-    )
-
-
 def test_a_terminal_that_knows_ascii_alone(run):
-    ended = piped("report", run, cwd=run, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
+    ended = typed("report", run, cwd=run, PYTHONIOENCODING="ascii", PYTHONUTF8="0", LC_ALL="C")
     assert (ended.returncode, ended.stderr) == (0, "")
     assert ended.stdout.isascii()
     assert " ?s" in ended.stdout
@@ -189,11 +182,11 @@ def test_a_reader_that_has_seen_enough_is_told_nothing_and_an_output_that_is_ful
     reader, writer = os.pipe()
     os.close(reader)
     with open(writer, "wb") as nobody:  # noqa: PTH123 - a file descriptor
-        ended = piped(*words, cwd=run.parents[2], out=nobody)
+        ended = typed(*words, cwd=run.parents[2], out=nobody)
     assert (ended.returncode, ended.stderr) == (141, "")
     if os.path.exists("/dev/full"):  # noqa: PTH110
         with open("/dev/full", "w") as full:  # noqa: PTH123
-            ended = piped(*words, cwd=run.parents[2], out=full)
+            ended = typed(*words, cwd=run.parents[2], out=full)
         assert (ended.returncode, ended.stderr) == (2, "mlpbench: cannot write: No space left on device\n")
 
 

@@ -11,10 +11,6 @@ TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 QUIET = {"noise": 0.002, "repeats": 8}
 
 
-def slower(factor):
-    return {case: value * factor for case, value in TIMES.items()}
-
-
 @pytest.fixture
 def compare(tmp_path, capsys):
     """Return what compares two runs: write_run's keywords for either, then the words typed."""
@@ -32,7 +28,7 @@ def compare(tmp_path, capsys):
 
 
 NOISY = {"noise": 0.05, "repeats": 3}
-SLOWER = {"times": slower(1.2)}
+SLOWER = {"times": {case: 1.2 * seconds for case, seconds in TIMES.items()}}
 ONE = {"times": {("numpy", "batched", 100): 2e-6}}
 OTHER = {"environment": simulate.environment(machine={"name": "bigbox"})}
 THREADS = {"environment": simulate.environment(threads=1)}

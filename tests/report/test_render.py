@@ -19,10 +19,6 @@ from support.runs import peers as peer_runs
 from support.terminal import refusal
 
 
-def write(folder, times=EXACT, **settings):
-    return simulate.read(simulate.write_run(folder, times, **settings))
-
-
 def markdown(*runs):
     return render.render(runs, "md")
 
@@ -34,11 +30,11 @@ def test_every_format_has_the_run_and_one_without_times_or_a_mode_says_so(report
     for word in words if name == "csv" else [*words, "9.00x", SKIPPED[0]["reason"][:30], "Test CPU", simulate.COMMIT]:
         assert word in text
     failures = [{"kernel": "wrong", "mode": None, "batch_size": None, "phase": "process", "reason": "SIGKILL"}]
-    text = render.render([write(tmp_path, {}, failures=failures)], name)
+    text = render.render([simulate.run(tmp_path, {}, failures=failures)], name)
     assert name == "csv" or ("Nothing was timed." in text and "SIGKILL" in text)
     for mode in ("per_sample", "batched"):
         times = {case: time for case, time in EXACT.items() if case[1] != mode}
-        text = render.render([write(tmp_path / mode, times)], name)
+        text = render.render([simulate.run(tmp_path / mode, times)], name)
         assert name == "csv" or "no batching speedup" in text.lower()
 
 
@@ -69,7 +65,7 @@ def test_all_say_the_same_finding(reports):
 
 
 def test_tables_hold_known_answers_and_the_charts_numbers(reports, tmp_path):
-    lines = markdown(write(tmp_path, noise=0, repeats=4, rounds=7)).splitlines()
+    lines = markdown(simulate.run(tmp_path, EXACT, noise=0, repeats=4, rounds=7)).splitlines()
     (row,) = (line for line in lines if line.startswith("| numpy | batch | 100 | 2.00 µs ("))
     assert re.fullmatch(
         r".* 2.00 µs \(1.9. to 2.0.\) \| 500,000 \| 9.00x \(8\.\d+ to 9\.\d+\) \| 600 µs \| 7 \| 4 \|", row
@@ -87,7 +83,7 @@ def test_tables_hold_known_answers_and_the_charts_numbers(reports, tmp_path):
 
 
 def test_it_says_what_a_sceptic_asks(tmp_path, reports):
-    text = markdown(write(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
+    text = markdown(simulate.run(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
     for words in (
         "What is in the clock",
         "1,000 rows; they are repeated where a case needs more",
@@ -108,7 +104,10 @@ def test_it_says_what_a_sceptic_asks(tmp_path, reports):
 def test_an_environment_that_could_not_be_read_and_a_dirty_checkout(tmp_path):
     bare = {"machine": {"name": "bare"}, "libraries": {}, "blas": [], "gpu": {"available": True, "name": "H100"}}
     dirty = simulate.environment(git={"commit": simulate.COMMIT, "dirty": True})
-    text = markdown(write(tmp_path, environment=bare, seed=1), write(tmp_path, environment=dirty, seed=2))
+    text = markdown(
+        simulate.run(tmp_path, EXACT, environment=bare, seed=1),
+        simulate.run(tmp_path, EXACT, environment=dirty, seed=2),
+    )
     caches, gpu = "L1d 32 KiB, L2 1 MiB, L3 32 MiB", "none: no CUDA driver"
     commits = f"not run from a checkout | {simulate.COMMIT}, with uncommitted changes"
     for words in (f"| Caches | not readable | {caches} |", f"| GPU | H100 | {gpu} |", f"| Commit | {commits} |"):
@@ -120,7 +119,7 @@ def test_failures_are_told_once_with_their_repeats(tmp_path):
         {"kernel": "wrong", "mode": None, "batch_size": None, "phase": "gate", "reason": "stale result"},
         {"kernel": "numpy", "mode": "batched", "batch_size": 100, "phase": "measure", "reason": "OSError", "repeat": 1},
     ]
-    run = write(tmp_path, failures=failures)
+    run = simulate.run(tmp_path, EXACT, failures=failures)
     assert gaps.gaps(run) == [
         ("wrong", "all cases, every repeat: did not agree with the reference", "stale result"),
         ("numpy", "batch 100, repeat 2 of 3: failed while it was timed", "OSError"),
@@ -157,7 +156,10 @@ def test_interrupted_runs_and_those_without_a_planned_case_say_what_is_missing(t
 def test_two_runs_stand_beside_each_other_with_their_differences(tmp_path, reports):
     slow = {case: 2 * time for case, time in EXACT.items()}
     other = simulate.environment(libraries={"numpy": "1.26.0"}, threads=1)
-    first, second = write(tmp_path, noise=0, seed=1), write(tmp_path, slow, noise=0, seed=2, environment=other)
+    first, second = (
+        simulate.run(tmp_path, EXACT, noise=0, seed=1),
+        simulate.run(tmp_path, slow, noise=0, seed=2, environment=other),
+    )
     text = markdown(first, second)
     assert f"| {first.id} | numpy | batch | 100 | 2.00 µs" in text
     assert f"| {second.id} | numpy | batch | 100 | 4.00 µs" in text
@@ -177,6 +179,6 @@ def test_csv_is_the_tidy_frame_and_its_cells_are_no_formulas(reports, tmp_path):
     assert read["sample_s"].to_numpy() == pytest.approx(told["sample_s"].to_numpy())
     for number, start in enumerate("=+-@\uff1d"):
         hostile = f"{start}HYPERLINK(0)"
-        run = write(tmp_path / str(number), environment=simulate.environment(machine={"name": hostile}))
+        run = simulate.run(tmp_path / str(number), EXACT, environment=simulate.environment(machine={"name": hostile}))
         rows = list(csv.DictReader(io.StringIO(render.render([run], "csv"))))
         assert {row["machine"] for row in rows} == {f"'{hostile}"}

@@ -149,7 +149,7 @@ def state(tmp_path, monkeypatch):
     return tmp_path / "state" / "mlpbench"
 
 
-def test_a_seal_fits_what_was_sealed_and_nothing_else(state):
+def test_a_seal_fits_what_was_sealed_by_this_user_and_nothing_else(state, monkeypatch):
     made = run_folder.make_seal(*SEALED)
     assert run_folder.seal_fits(made, *SEALED)
     assert not run_folder.seal_fits(made, "run", {"clock": ["-p"], "files": {}}, None)
@@ -160,10 +160,6 @@ def test_a_seal_fits_what_was_sealed_and_nothing_else(state):
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert stat.S_IMODE(state.stat().st_mode) == 0o700
     assert [path.name for path in state.iterdir()] == ["key"], "nothing partial"
-
-
-def test_another_user_has_another_key(state, monkeypatch):
-    made = run_folder.make_seal(*SEALED)
     monkeypatch.setenv("XDG_STATE_HOME", str(state.parent.with_name("another")))
     assert not run_folder.seal_fits(made, *SEALED)
     assert not state.parent.with_name("another").exists(), "to look makes no key"

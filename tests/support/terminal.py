@@ -30,11 +30,10 @@ def argv(*words):
     return [sys.executable, "-m", "mlpbench", *map(str, words)]
 
 
-def typed(*words, cwd, **changes):
-    """Run a command in a process of its own, as a shell does; return the finished process."""
-    return subprocess.run(
-        argv(*words), cwd=cwd, env=variables(**changes), capture_output=True, text=True, timeout=TIMEOUT_S, check=False
-    )
+def typed(*words, cwd, out=subprocess.PIPE, **changes):
+    """Run a command in a process of its own, as a shell does, which prints to ``out``; return the finished process."""
+    how = {"cwd": cwd, "env": variables(**changes), "stdout": out, "stderr": subprocess.PIPE}
+    return subprocess.run(argv(*words), **how, text=True, timeout=TIMEOUT_S, check=False)
 
 
 def git(folder, *words):

@@ -36,12 +36,15 @@ def write_disturbed(folder, *disturbed, **settings):
     return disturb(written, {("numpy", repeat, *case) for repeat, cases in enumerate(disturbed) for case in cases})
 
 
-def write(folder, blocks, **settings):
-    """Write and read a run of one repeat for each block; None leaves the block out, as older versions did."""
-    folder = simulate.write_run(folder, TIMES, repeats=len(blocks), noise=0, **settings)
+def write(folder, blocks, times=TIMES, kernel="numpy", repeats=None, **settings):
+    """Write and read a run in which repeats of a kernel have these blocks, by default one each.
+
+    None leaves the block out, as older versions did.
+    """
+    folder = simulate.write_run(folder, times, repeats or len(blocks), noise=0, **settings)
     for repeat, trust in enumerate(blocks):
         if trust is not None:
-            with simulate.edited(folder / f"numpy.{repeat}.json") as content:
+            with simulate.edited(folder / f"{kernel}.{repeat}.json") as content:
                 content["mlpbench"]["trust"] = trust
     return simulate.read(folder)
 

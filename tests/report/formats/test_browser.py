@@ -357,13 +357,6 @@ def test_what_the_speedup_is_made_of_is_drawn_and_follows_the_legend(browser, re
     assert page.ask(width) > 700, "a chart that was hidden has found its place"
 
 
-def test_the_books_cell_is_two_bars_of_five_parts(browser, reports):
-    page = browser.open(reports.file("book"))
-    assert len(page.marks("book", "rect")) == 2 * 5
-    for word in ("loading the data", "initialising", "inferring", "counting", "one at a time", "400 ms", "200 ms"):
-        assert word in page.words("book")
-
-
 @pytest.mark.parametrize(("scheme", "width"), [("light", 1280), ("dark", 390)])
 def test_the_heat_map_can_be_read(browser, reports, scheme, width):
     """A cell for every kernel and column, in words that stand out from it, whatever its shade; no name is cut off."""

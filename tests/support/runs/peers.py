@@ -5,21 +5,14 @@ from support import simulate
 
 #: Seconds per sample, at batch sizes 1, 100 and 10,000. Every value is what it is for a reason; see the tests.
 FLOP = 2 * (784 * 50 + 50 * 100 + 100 * 10) + 160
-TIMES = {
-    ("numba-simd", "batched", 1): 1e-6,
-    ("numba-simd", "batched", 100): 0.5e-6,
-    ("numba-simd", "batched", 10_000): FLOP / (0.94 * files.PEAK),
-    ("numba-simd-new", "batched", 1): 1.25e-6,
-    ("numba-simd-new", "batched", 100): 0.5e-6,
-    ("onnxruntime-bound", "batched", 1): 4e-6,
-    ("onnxruntime-bound", "batched", 100): 0.75e-6,
-    ("onnxruntime-bound", "batched", 10_000): 1e-6,
-    ("openvino", "batched", 1): 30e-6,
-    ("openvino", "batched", 100): 0.6e-6,
-    ("openvino", "batched", 10_000): 2e-6,
-    ("onnxruntime", "batched", 1): 5e-6,
-    ("onnxruntime", "batched", 100): 0.45e-6,
+SECONDS = {
+    "numba-simd": {1: 1e-6, 100: 0.5e-6, 10_000: FLOP / (0.94 * files.PEAK)},
+    "numba-simd-new": {1: 1.25e-6, 100: 0.5e-6},
+    "onnxruntime-bound": {1: 4e-6, 100: 0.75e-6, 10_000: 1e-6},
+    "openvino": {1: 30e-6, 100: 0.6e-6, 10_000: 2e-6},
+    "onnxruntime": {1: 5e-6, 100: 0.45e-6},
 }
+TIMES = simulate.by_case(**SECONDS)
 PEERS = ("onnxruntime-bound", "openvino", "onnxruntime")
 
 

@@ -4,30 +4,20 @@ import json
 
 import pytest
 
-from mlpbench.bench.analysis.judge import judge
 from mlpbench.bench.api.run import Carried
-from mlpbench.bench.record import runs
 from mlpbench.bench.record.trust import BY_TIME
 from mlpbench.bench.wings.audit.command import CHECKS, NOT_CHECKED, PASSED, REFUSED, verdicts
-from support import simulate
+from support import trusting
 from support.sources import ROOT
 from support.terminal import called
+from support.trusting import TIMES
 
-TIMES = {("numpy", "per_sample", 100): 18e-6, ("numpy", "batched", 100): 2e-6}
 
-
-def said(folder, *processes, **failure):
+def said(folder, *processes, times=TIMES, **settings):
     """Return the verdicts on a kernel with such refusals in its two processes, by check."""
-    folder = simulate.write_run(folder, TIMES, repeats=2, noise=0)
-    for repeat, checks in enumerate(processes):
-        with simulate.edited(folder / f"numpy.{repeat}.json") as content:
-            content["mlpbench"]["trust"] = {
-                "refusals": [{"check": name, "reason": f"{name} is off"} for name in checks]
-            }
-            if failure:
-                content["mlpbench"]["failures"] = [failure]
-                content["benchmarks"] = []
-    found = list(verdicts(judge(runs.read_run(folder)), "numpy"))
+    refused = [[{"check": name, "reason": f"{name} is off"} for name in checks] for checks in processes]
+    run = trusting.write(folder, [{"refusals": each} for each in refused], times, repeats=2, **settings)
+    found = list(verdicts(run, "numpy"))
     assert len({check for check, _, _ in found}) == len(found), "one line for each"
     return {check: (verdict, why) for check, verdict, why in found}
 
@@ -51,14 +41,13 @@ def test_what_rests_on_a_time_is_refused_by_two_processes_and_all_else_by_one(tm
 
 def test_a_kernel_that_was_not_timed_has_one_line(tmp_path):
     failure = {"kernel": "numpy", "phase": "gate", "reason": "a batch of 37: off by 3"}
-    assert said(tmp_path, [], [], **failure) == {"gate": (REFUSED, "a batch of 37: off by 3")}
+    assert said(tmp_path, times={}, failures=[failure]) == {"gate": (REFUSED, "a batch of 37: off by 3")}
 
 
 @pytest.mark.parametrize(("refused", "status"), [((), 0), (("values",), 1)])
 def test_what_the_command_prints_and_ends_with(tmp_path, capsys, monkeypatch, refused, status):
-    folder = simulate.write_run(tmp_path, TIMES, repeats=2, noise=0)
-    with simulate.edited(folder / "numpy.0.json") as content:
-        content["mlpbench"]["trust"] = {"refusals": [{"check": name, "reason": "off by 3"} for name in refused]}
+    refusals = [{"check": name, "reason": "off by 3"} for name in refused]
+    folder = trusting.write(tmp_path, [{"refusals": refusals}], repeats=2).path
     monkeypatch.setattr(Carried, "measure_limits", lambda _: [])
     monkeypatch.setattr("mlpbench.bench.api.run.carry_out", lambda planned, _: Carried(planned.sweep, folder, [], True))
     ended, out, _ = called(capsys, "audit", "numpy")

@@ -122,9 +122,6 @@ def test_what_cannot_be_compared(write, tmp_path, capsys):
     assert mlpbench.compare(write("d.json", machine={}, one=1), write("e.json", machine={}, one=1)).rows, "unknown"
 
 
-STATS = '{"benchmarks": [{"name": "a", "stats": %s}]}'
-
-
 @pytest.mark.parametrize(
     ("content", "said"),
     [
@@ -133,7 +130,7 @@ STATS = '{"benchmarks": [{"name": "a", "stats": %s}]}'
         ('{"benchmarks": []}', "no benchmark in it"),
         ('{"benchmarks": [{"name": "a"}]}', "benchmarks[0]: Object missing required field `stats`"),
         ('{"benchmarks": [{"name": 1, "stats": {}}]}', "name: Expected `str`"),
-        (STATS % '{"median": -1}', "median: Expected `float` >= "),
+        ('{"benchmarks": [{"name": "a", "stats": {"median": -1}}]}', "median: Expected `float` >= "),
         (None, "no run"),
     ],
 )

@@ -38,35 +38,32 @@ ONE = FAKES[:1]
 NAME = ONE[0].name
 
 
+#: What a server that is not good sends.
+SENT = {
+    "corrupt": lambda data: bytes([data[0] ^ 1]) + data[1:],
+    "repacked": lambda data: gzip.compress(gzip.decompress(data), 1, mtime=1),
+    "cut": lambda data: data[: len(data) // 2],
+}
+
+
 class Handler(BaseHTTPRequestHandler):
     """The first part of a path says how the server behaves, the last is the file."""
 
     def do_GET(self):
         how, name = self.path.strip("/").split("/")
         self.server.requests.append(self.path)
-        data = CONTENT[name]
-        match how:
-            case "missing":
-                self.send_error(404)
-            case "corrupt":
-                self.answer(bytes([data[0] ^ 1]) + data[1:])
-            case "repacked":
-                self.answer(gzip.compress(gzip.decompress(data), 1, mtime=1))
-            case "cut":
-                self.answer(data[: len(data) // 2], claimed=len(data))
-            case "unsized":
-                self.answer(data, claimed=None)
-            case "silent":
-                self.server.released.wait(10)
-            case _:
-                self.answer(data)
-
-    def answer(self, data, claimed=-1):
+        if how == "missing":
+            self.send_error(404)
+            return
+        if how == "silent":
+            self.server.released.wait(10)
+            return
+        sent = SENT.get(how, bytes)(CONTENT[name])
         self.send_response(200)
-        if claimed is not None:
-            self.send_header("Content-Length", str(len(data) if claimed < 0 else claimed))
+        if how != "unsized":
+            self.send_header("Content-Length", str(len(CONTENT[name] if how == "cut" else sent)))
         self.end_headers()
-        self.wfile.write(data)
+        self.wfile.write(sent)
 
     def log_message(self, *args):
         pass

@@ -12,14 +12,13 @@ from mlpbench.bench.wings.digits import show
 from mlpbench.kernels.spec import HAND_WORKED, MNIST
 from support.terminal import called, refusal
 
+#: What a network says that is sure of a digit.
+SURE = np.eye(10)
+
 
 @pytest.fixture(scope="module")
 def digits():
     return datasets.digits()
-
-
-def one_hot(number):
-    return np.eye(10)[number]
 
 
 def printed(index, dataset, probabilities, *, plain=True):
@@ -31,7 +30,7 @@ def printed(index, dataset, probabilities, *, plain=True):
 
 def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
     one = int(np.flatnonzero(digits.labels == 1)[0])
-    text = printed(one, digits, one_hot(1))
+    text = printed(one, digits, SURE[1])
     assert text.isascii()
     assert f"digits, image {one} (0 to 999): label 1, the network says 1 (right)" in text
     lines = text.splitlines()
@@ -45,12 +44,12 @@ def test_piped_it_is_ascii_and_the_digit_can_be_seen(digits):
 
 def test_pixels_are_characters_or_in_a_terminal_greys(digits):
     gradient = datasets.Dataset("test", np.linspace(0, 255, 784).astype(np.uint8)[None], None, "")
-    text = printed(0, gradient, one_hot(0))
+    text = printed(0, gradient, SURE[0])
     picture = "".join(line[:28].ljust(28) for line in text.splitlines()[2:16])
     levels = [show.RAMP.index(character) for character in picture]
     assert levels == sorted(levels)
     assert (levels[0], levels[-1]) == (0, len(show.RAMP) - 1)
-    text = printed(0, digits, one_hot(7), plain=False)
+    text = printed(0, digits, SURE[7], plain=False)
     assert text.count("▀") == 28 * 14
     for value in np.unique(digits.images[0]):
         assert f"{value};{value};{value}" in text
@@ -71,10 +70,10 @@ def test_bars_and_marks_tell_label_and_answer(digits):
 
 def test_data_without_labels():
     random = datasets.random(MNIST, rows=3)
-    text = printed(2, random, one_hot(4))
+    text = printed(2, random, SURE[4])
     assert "random, image 2 (0 to 2): the network says 4" in text
     assert "label" not in text
-    facts = show.as_dict(0, random, one_hot(4))
+    facts = show.as_dict(0, random, SURE[4])
     assert (facts["label"], facts["right"], facts["answer"]) == (None, None, 4)
     assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
 

@@ -107,11 +107,6 @@ def test_the_command_prints_what_is_new(there, tmp_path, capsys):
     assert err.endswith(f"0 runs and 1 calibration added to {tmp_path}/all, 1 there already\n")
 
 
-def large(path):
-    with path.open("wb") as file:
-        file.truncate(16 * 2**20 + 1)
-
-
 @pytest.mark.parametrize(
     ("spoil", "said"),
     [
@@ -119,7 +114,7 @@ def large(path):
         (lambda path, _: path.symlink_to("nowhere"), "a link, and links are not copied"),
         (lambda path, _: os.mkfifo(path), "not an ordinary file"),
         (lambda path, _: path.mkdir(), "directory"),
-        (lambda path, _: large(path), "larger than 16 MiB"),
+        (lambda path, _: (path.touch(), os.truncate(path, 16 * 2**20 + 1)), "larger than 16 MiB"),
         (lambda path, _: path.write_text("not JSON"), "not JSON"),
         (lambda path, _: path.write_text(calibration(repeats=1)), "Expected|missing|Invalid"),
     ],

@@ -30,16 +30,12 @@ def temporary(tmp_path, monkeypatch):
     return folder
 
 
-def words(answer):
-    return [line.removeprefix("word ") for line in answer.said if line.startswith("word ")]
-
-
 @pytest.mark.parametrize("status", [0, 130])
 def test_a_run_has_a_folder_that_is_closed_to_others_and_goes(temporary, monkeypatch, status):
     monkeypatch.setenv("STATUS", str(status))
     answer = worker.execute(Request(("numpy",), "abcdef"))
     assert answer.status == status
-    assert words(answer)[-2:] == ["run", "numpy"]
+    assert [line for line in answer.said if line.startswith("word ")][-2:] == ["word run", "word numpy"]
     assert answer.said[-1].startswith("drwx------")
     assert answer.files == {"box/run/run.json": b"{}\n"}
     assert list(temporary.iterdir()) == []

@@ -19,15 +19,11 @@ TIMES = simulate.by_case(
     numba={"one": 3e-6, 1: 3e-6, 100: 2e-6},
     lone={100: 50e-6, 7: 1e-6},
 )
-
-
-def write(folder, times=TIMES, **settings):
-    settings = {"noise": 0, "rounds": 4, **settings}
-    return simulate.read(simulate.write_run(folder, times, **settings))
+EXACT = {"noise": 0, "rounds": 4}
 
 
 def test_ratios_to_the_fastest_at_each_batch_size_are_paired_by_repeat(tmp_path):
-    cases = summarize(frame.runs(write(tmp_path)))
+    cases = summarize(frame.runs(simulate.run(tmp_path, TIMES, **EXACT)))
     (found,) = heatmap.find(cases)
     ratios = {key: cell.ratio.value for key, cell in found.cells.items()}
     numpy, numba = ([ratios.pop((kernel, at)) for at in (ONE, 1, 100)] for kernel in ("numpy", "numba"))
@@ -40,12 +36,12 @@ def test_ratios_to_the_fastest_at_each_batch_size_are_paired_by_repeat(tmp_path)
     simulate.slow_down(cases, 1, 3)
     ratio = heatmap.find(cases)[0].cells["numpy", ONE].ratio
     assert (ratio.low, ratio.value, ratio.high) == pytest.approx((4, 4, 4), rel=1e-3)
-    alone = write(tmp_path / "alone", {case: s for case, s in TIMES.items() if case[0] == "numpy"})
+    alone = simulate.run(tmp_path / "alone", {case: s for case, s in TIMES.items() if case[0] == "numpy"}, **EXACT)
     assert "Who is fastest where" not in render.render([alone], "md")
 
 
 def test_runs_have_one_table_and_chart_and_numbers_of_their_own(tmp_path):
-    runs = [write(tmp_path, seed=seed) for seed in (1, 2)]
+    runs = [simulate.run(tmp_path, TIMES, seed=seed, **EXACT) for seed in (1, 2)]
     lines = [" ".join(line.split()) for line in render.render(runs, "md").splitlines()]
     assert lines.count("| run | kernel | one at a time | batch 1 | batch 100 |") == 1
     for run in runs:

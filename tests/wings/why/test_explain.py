@@ -154,6 +154,8 @@ def test_what_is_missing_is_said_with_its_reason(tmp_path):
     assert [*gain_sentences([kernel])] == ["numpy: not explained in this run: the cost of a call was not measured."]
     assert all(share.verdict is None for share in kernel.shares)
     assert all(render.render([run], name) for name in render.FORMATS)
+    drawn = {figure.name for figure in render.build([run]).figures()}
+    assert drawn & {"hockney-0", "waterfall-0", "share-0"} == {"hockney-0"}, "nothing is drawn of what is missing"
     assert "Missing: the cost of a call was not measured" in render.render([run], "md")
     roofs = files.roofs([], reason="ended with 1: MemoryError")
     run = write(tmp_path / "b", anatomy=files.anatomy(two_neurons=None, reason="2-2-2-2: no"), roofs_file=roofs)

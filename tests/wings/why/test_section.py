@@ -4,10 +4,8 @@ import re
 
 import pytest
 
-from mlpbench.bench.report import render
 from mlpbench.bench.wings.why.explain import causes
 from mlpbench.bench.wings.why.section import gain_sentences, share_words, waterfall_charts
-from support.evidence_files import write
 from support.explanations import CALLS, SMALL, explanation, kernel, parts
 from support.reports import KERNELS
 
@@ -64,12 +62,6 @@ def test_a_part_whose_interval_is_half_of_the_gain_is_unclear():
 
     assert written(0.02) == ["50 %, 48 to 52", "not measured", "2 %, 0 to 4", "40 %, 38 to 42"]
     assert written(0.3) == ["unclear", "not measured", "unclear", "unclear"]
-
-
-def test_nothing_is_drawn_of_what_is_missing(tmp_path):
-    drawn = {figure.name for figure in render.build([write(tmp_path, anatomy=None, with_roofs=False)]).figures()}
-    assert "hockney-0" in drawn
-    assert not drawn & {"waterfall-0", "share-0"}
 
 
 @pytest.mark.parametrize(
