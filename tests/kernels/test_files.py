@@ -12,6 +12,7 @@ from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.spec import MNIST
+from support.refusals import refusal
 
 REFUSED = "it is not an ordinary file"
 
@@ -27,16 +28,14 @@ def test_it_is_refused_by_every_reader(kind, tmp_path):
     readers = {open_ordinary: OSError, lambda path: load_params(path, MNIST): ParamsError}
     readers |= dict.fromkeys((lambda path: datasets.read_idx(path, 3), untrusted.read_bytes, runs.read_run), UserError)
     for reader, error in readers.items():
-        with pytest.raises(error, match=REFUSED):
-            reader(odd)
+        refusal(error, REFUSED, reader, odd)
 
 
 def test_pipes_in_the_folder_of_a_run_a_folder_and_a_file(tmp_path):
     for name in ("run.json", "roofs.json", "numpy.0.json", "look.json"):
         (folder := tmp_path / name).mkdir()
         os.mkfifo(folder / name)
-        with pytest.raises(UserError, match=f"{REFUSED}|no run in this folder|no record"):
-            runs.read_run(folder)
+        refusal(UserError, f"{REFUSED}|no run in this folder|no record", runs.read_run, folder)
     with pytest.raises(IsADirectoryError, match="Is a directory"):
         open_ordinary(tmp_path)
     (tmp_path / "file").write_bytes(b"content")

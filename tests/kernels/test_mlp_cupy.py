@@ -1,6 +1,7 @@
 """The CuPy kernel beyond the contract: its stream and buffers, its probe, NVRTC's seconds, and CuPy itself."""
 
 import sys
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -13,6 +14,7 @@ from mlpbench.kernels.mlp_cupy import CupyKernel, CupyTf32Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
+from support.refusals import refusal
 
 SMALL = ForwardSpec((4, 3))
 
@@ -63,8 +65,7 @@ def test_a_variable_that_changes_the_arithmetic_is_refused(monkeypatch, variable
     if said is None:
         kernel_class(spec, seeded(spec))
     else:
-        with pytest.raises(KernelUnavailable, match=f"^{variable}={value} has cuBLAS .*{said}"):
-            kernel_class(spec, seeded(spec))
+        refusal(KernelUnavailable, f"^{variable}={value} has cuBLAS .*{said}", kernel_class, spec, seeded(spec))
 
 
 def test_tf32_is_a_way_to_compute_float32_on_newer_devices(monkeypatch):
@@ -95,12 +96,7 @@ def test_describe_states_what_is_used(monkeypatch, dtype, name):
     assert [kernel.describe().pool_bytes for _ in range(2)] == [8192, 8192], "the peak"
 
 
-def reason():
-    with pytest.raises(KernelUnavailable) as caught:
-        CupyKernel.probe()
-    message = str(caught.value)
-    assert "\n" not in message
-    return message
+reason = partial(refusal, KernelUnavailable, "", CupyKernel.probe)
 
 
 def test_probe_passes_the_words_of_cupy_the_driver_and_the_first_product(monkeypatch):
@@ -183,8 +179,7 @@ def test_what_is_in_the_cache_on_disk_takes_nothing_and_another_cupy_does_not_te
 def test_it_listens_once_and_what_fails_to_compile_took_its_time_too(monkeypatch):
     cupy = fake_cupy.install(monkeypatch)
     assert events.listen() is events.listen()
-    with pytest.raises(fake_cupy.CompileException):
-        cupy.cuda.compiler._NVRTCProgram("error").compile()
+    refusal(fake_cupy.CompileException, "", cupy.cuda.compiler._NVRTCProgram("error").compile)
     assert fake_cupy.COMPILE_S <= events.compiled_s() == events.listen().seconds
 
 

@@ -10,6 +10,7 @@ from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.params import Params, hand_worked
 from mlpbench.kernels.reference import bound, seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.refusals import refusal
 
 
 def test_known_values():
@@ -25,8 +26,7 @@ def test_another_network_is_refused_and_the_hash_sees_every_value_and_shape():
     assert seeded(spec, 7).sha256() == seeded(spec, 7).sha256() != seeded(spec, 8).sha256()
     changed = Params(params.weights, (*params.biases[:2], params.biases[2] + 1e-9))
     assert changed.sha256() != params.sha256() != params.astype("float32").sha256()
-    with pytest.raises(ParamsError, match="2-3-2-2, the specification is 784-50-100-10"):
-        params.require(MNIST)
+    refusal(ParamsError, "2-3-2-2, the specification is 784-50-100-10", params.require, MNIST)
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,7 @@ def test_another_network_is_refused_and_the_hash_sees_every_value_and_shape():
     [([], []), ([(2, 3)], []), ([(2, 3)], [(2,)]), ([(2, 3), (2, 3)], [(3,), (3,)]), ([(6,)], [(6,)])],
 )
 def test_shapes_that_do_not_chain(weights, biases):
-    with pytest.raises(ParamsError):
-        Params(tuple(map(np.zeros, weights)), tuple(map(np.zeros, biases)))
+    refusal(ParamsError, "", Params, tuple(map(np.zeros, weights)), tuple(map(np.zeros, biases)))
 
 
 # How far a kernel may be from it

@@ -8,6 +8,7 @@ from mlpbench.kernels import registry
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
 from mlpbench.kernels.mlp_numpy import NumpyKernel, NumpyOutKernel
+from support.refusals import refusal
 
 
 @pytest.fixture
@@ -32,8 +33,7 @@ def test_every_class_loads_without_its_library(name):
 
 def test_an_unknown_name_suggests_the_nearest_and_an_import_of_ours_that_fails_is_a_bug(monkeypatch):
     for name, words in (("numpi", r"did you mean numpy\?"), ("zzz", "^unknown kernel 'zzz'; ")):
-        with pytest.raises(UnknownKernel, match=words):
-            registry.load(name)
+        refusal(UnknownKernel, words, registry.load, name)
     monkeypatch.setitem(sys.modules, "mlpbench.kernels.mlp_numpy", None)  # any import of it raises ImportError
     with pytest.raises(ImportError):
         registry.load("numpy")
@@ -55,8 +55,7 @@ def test_what_is_no_kernel_is_unavailable_and_says_why(offers):
     wrong = {"theirs": "^its entry point math:sin is not a class of mlpbench"}
     wrong |= {"absent": "math:no_such_name cannot be imported", "missing": "No module named 'no_such_module'"}
     for name, words in wrong.items():
-        with pytest.raises(KernelUnavailable, match=words):
-            registry.load(name)
+        refusal(KernelUnavailable, words, registry.load, name)
 
 
 def test_a_name_that_no_file_can_have_is_not_taken(offers):
@@ -79,5 +78,4 @@ def test_an_added_kernel_is_known_by_its_name_and_in_no_list(monkeypatch):
     assert registry.module("instrument") == "mlpbench.kernels.mlp_numpy"
     assert registry.names() == listed
     for name in ("numpy", "torch", "instrument"):
-        with pytest.raises(ValueError, match=f"the name '{name}' is taken"):
-            registry.add(name, NumpyOutKernel)
+        refusal(ValueError, f"the name '{name}' is taken", registry.add, name, NumpyOutKernel)

@@ -17,6 +17,7 @@ from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import available, computed
+from support.refusals import refusal
 
 #: The module of kernels, which is also the extra's name, by the library that is missing.
 LIBRARIES = {"onnx": "onnxruntime", "sklearn.neural_network": "sklearn"}
@@ -29,10 +30,8 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
         available(name)
     monkeypatch.setitem(sys.modules, module, None)
     for kernel in [kernel for kernel in registry.peers() if registry.module(kernel) == f"mlpbench.kernels.mlp_{name}"]:
-        with pytest.raises(KernelUnavailable) as raised:
-            registry.load(kernel).probe()
-        assert str(raised.value).startswith(f"{module} cannot be imported: ")
-        assert str(raised.value).endswith(f"; pip install -e '.[{name}]' brings it")
+        words = rf"^{module} cannot be imported: .*; pip install -e '.\[{name}\]' brings it$"
+        refusal(KernelUnavailable, words, registry.load(kernel).probe)
 
 
 @pytest.mark.parametrize(
@@ -47,8 +46,7 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
     ],
 )
 def test_what_it_cannot_express_is_told_without_its_library(name, spec, words):
-    with pytest.raises(KernelUnavailable, match=words):
-        registry.load(name).supports(spec)
+    refusal(KernelUnavailable, words, registry.load(name).supports, spec)
 
 
 def test_torch_leaves_neither_a_mode_nor_a_warning_behind():
@@ -76,11 +74,9 @@ def test_a_missing_compiler_is_told(monkeypatch, tmp_path):
     kernel_class = available("torch-compile")
     with monkeypatch.context() as patch:
         patch.setenv("CXX", "no-such-compiler")
-        with pytest.raises(KernelUnavailable, match=r"needs a C\+\+ compiler: no-such-compiler is not installed"):
-            kernel_class.probe()
+        refusal(KernelUnavailable, r"needs a C\+\+ compiler: no-such-compiler is not installed", kernel_class.probe)
     monkeypatch.setattr(sysconfig, "get_path", lambda _: str(tmp_path))
-    with pytest.raises(KernelUnavailable, match=r"Python's headers: .*Python\.h"):
-        kernel_class.probe()
+    refusal(KernelUnavailable, r"Python's headers: .*Python\.h", kernel_class.probe)
 
 
 def test_only_jax_on_its_own_arrays_is_waited_for():
@@ -110,8 +106,7 @@ def test_only_jax_on_its_own_arrays_is_waited_for():
 def test_jax_elsewhere_than_asked_is_unavailable(monkeypatch, name, platform, words):
     available("jax")
     monkeypatch.setattr(sys.modules["jax"], "default_backend", Mock(side_effect=cycle([platform])))
-    with pytest.raises(KernelUnavailable, match=words):
-        registry.load(name).probe()
+    refusal(KernelUnavailable, words, registry.load(name).probe)
 
 
 # On a CUDA device
@@ -132,8 +127,8 @@ def test_without_a_device_it_says_why(name):
     if shutil.which("nvidia-smi"):
         assert check(registry.load(name), MNIST).max_error_ratio < 0.5
     else:
-        with pytest.raises(KernelUnavailable, match=r"^(PyTorch has no CUDA|JAX |this ONNX Runtime computes).*$"):
-            registry.load(name).probe()
+        words = "^(PyTorch has no CUDA|JAX |this ONNX Runtime computes)"
+        refusal(KernelUnavailable, words, registry.load(name).probe)
 
 
 @pytest.mark.parametrize("name", ON_CUDA)
@@ -142,8 +137,7 @@ def test_they_are_peers_of_a_device_and_a_variable_that_changes_the_arithmetic_i
     assert kernel_class.device == "cuda"
     assert name in registry.peers()
     monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", "1")
-    with pytest.raises(KernelUnavailable, match="has cuBLAS compute products of float32 in TF32"):
-        kernel_class(MNIST, seeded(MNIST))
+    refusal(KernelUnavailable, "has cuBLAS compute products of float32 in TF32", kernel_class, MNIST, seeded(MNIST))
 
 
 @pytest.mark.parametrize("name", ["torch-cuda", "jax-cuda"])

@@ -5,6 +5,7 @@ import pytest
 
 from mlpbench.kernels.errors import SpecError
 from mlpbench.kernels.spec import HAND_WORKED, MNIST, Activation, ForwardSpec
+from support.refusals import refusal
 
 
 def test_the_books_networks_their_work_and_bytes():
@@ -53,15 +54,11 @@ def test_an_activation_for_each_hidden_layer_written_in_one_way():
     ],
 )
 def test_refused_sizes_and_activations(sizes, hidden, words):
-    with pytest.raises(SpecError, match=words) as refused:
-        ForwardSpec.parse(sizes, hidden)
-    assert len(str(refused.value)) < 200
+    assert len(refusal(SpecError, words, ForwardSpec.parse, sizes, hidden)) < 200
 
 
 def test_refused_words_name_the_allowed_and_sizes_are_whole_numbers():
     for field in ("hidden", "output", "dtype"):
-        with pytest.raises(SpecError, match=f"{field} must be one of .*; got 'tan'"):
-            ForwardSpec((2, 2), **{field: "tan"})
+        refusal(SpecError, f"{field} must be one of .*; got 'tan'", ForwardSpec, (2, 2), **{field: "tan"})
     for sizes in ((2.0, 3), (True, 2), ("2", "3"), (2, None)):
-        with pytest.raises(SpecError, match="whole numbers"):
-            ForwardSpec(sizes)
+        refusal(SpecError, "whole numbers", ForwardSpec, sizes)

@@ -1,9 +1,8 @@
 """The suite by hand: `pytest bench/` with its options, and the files that it writes."""
 
 import json
-import subprocess
-import sys
 import warnings
+from functools import partial
 from importlib.metadata import EntryPoint
 from pathlib import Path
 
@@ -16,9 +15,8 @@ from mlpbench.bench.record import runs
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 from support.doubles import offer
-from support.processes import open_run
+from support.processes import open_run, python
 from support.sources import ROOT
-from support.terminal import TIMEOUT_S, variables
 
 pytest_plugins = ["pytester"]
 
@@ -27,17 +25,14 @@ SHORT = ("--benchmark-max-time=0.01", "--benchmark-min-rounds=3")
 BENCH = ROOT / "bench"
 
 
-def by_hand(cwd, *words, path=None):
-    """Run `pytest bench/` as a user does, in a process of its own."""
-    command = [sys.executable, "-m", "pytest", BENCH, *SHORT, *map(str, words)]
-    how = {"env": variables(PYTHONPATH=path), "capture_output": True, "text": True, "timeout": TIMEOUT_S}
-    return subprocess.run(command, cwd=cwd, check=False, **how)
+#: Run `pytest bench/` as a user does, in a process of its own.
+by_hand = partial(python, "-m", "pytest", BENCH, *SHORT, PYTHONPATH=None)
 
 
 def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name_that_pytest_benchmark_compares(tmp_path):
     path = tmp_path / "numpy.json"
     words = ("--kernel", "numpy", "--mode", "batched", "--batch-size", "10", "--data", "random")
-    ran = by_hand(tmp_path, *words, f"--benchmark-json={path}")
+    ran = by_hand(*words, f"--benchmark-json={path}", cwd=tmp_path)
     assert ran.returncode == 0, ran.stdout
     for words in ("1 passed", "numpy: agrees with the reference within", "by hand: nobody checks"):
         assert words in ran.stdout
@@ -58,8 +53,7 @@ def test_a_file_by_hand_is_a_record_with_its_rounds_and_no_host_name_that_pytest
     (benchmark,) = content["benchmarks"]
     assert benchmark["fullname"] == "bench/test_forward.py::test_forward[numpy-batched-10]"
     assert (benchmark["group"], benchmark["options"]["disable_gc"]) == ("batched-10", True)
-    command = [Path(sys.executable).with_name("pytest-benchmark"), "compare", path]
-    ran = subprocess.run(command, cwd=tmp_path, env=variables(), capture_output=True, text=True, check=False)
+    ran = python("-m", "pytest_benchmark", "compare", path, cwd=tmp_path)
     assert ran.returncode == 0, ran.stderr
     assert "test_forward[numpy-batched-10]" in ran.stdout
 
@@ -68,7 +62,7 @@ def test_what_fails_by_hand_is_not_timed_and_its_file_says_why(tmp_path):
     """Also in this checkout, whose pytest settings make warnings errors, pytest-benchmark's own among them."""
     kernels, path = offer(tmp_path / "offered", wrong="support.mutants:SoftmaxDropped"), tmp_path / "wrong.json"
     words = ("--kernel=wrong", "--mode=batched", "--batch-size=1", "--batch-size=10", f"--benchmark-json={path}")
-    ran = by_hand(tmp_path, *words, path=f"{kernels}:{ROOT / 'tests'}")
+    ran = by_hand(*words, cwd=tmp_path, PYTHONPATH=f"{kernels}:{ROOT / 'tests'}")
     assert ran.returncode == 1
     assert "Traceback" not in ran.stdout + ran.stderr
     assert "2 errors" in ran.stdout, "one for each case, and none at teardown"

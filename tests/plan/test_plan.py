@@ -16,6 +16,7 @@ from mlpbench.bench.plan import plan, probe, sweep
 from mlpbench.bench.plan.probe import Probed
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.record.plan import Plan
+from support.refusals import refusal
 from support.sources import ROOT
 
 KERNELS = ["numpy", "numpy-out", "numba", "numba-parallel"]
@@ -81,8 +82,7 @@ def test_profiles_are_the_ones_that_were_promised_and_a_case_is_timed_once():
     assert cases_.grid(book.modes, book.batch_sizes) == [Case("per_sample", 100), *both]
     grid = cases_.grid(("batched", "per_sample", "batched"), (7, 3, 7))
     assert grid == [Case("batched", 7), Case("batched", 3), Case("per_sample", cases_.PER_SAMPLE_ROWS)]
-    with pytest.raises(UserError, match=r"unknown profile 'quik' \(did you mean quick\?\); there are book, full"):
-        plan.profile("quik")
+    refusal(UserError, r"unknown profile 'quik' \(did you mean quick\?\); there are book, full", plan.profile, "quik")
     with pytest.raises(UserError, match=r"unknown mode 'batch' \(did you mean batched\?\); there are per_sample"):
         cases_.grid(("batch",), (1,))
 
@@ -124,5 +124,4 @@ def test_kernels_of_the_device_are_beside_numpy_or_the_reason_is_told(monkeypatc
 
     assert planned() == {"cupy", "numpy"}
     assert planned(named=("numba",)) == {"numba"}, "what is named is what is meant"
-    with pytest.raises(UserError, match="no kernel that computes on cuda is available: cupy: no driver"):
-        planned("no driver")
+    refusal(UserError, "no kernel that computes on cuda is available: cupy: no driver", planned, "no driver")

@@ -1,16 +1,20 @@
 """Commands of README and of the docs do what the pages say, typed in their order."""
 
+import json
 import os
 import re
 import shutil
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
 
-from support.sources import ROOT
-from support.terminal import git, variables
+from mlpbench.bench.record import runs
+from support.processes import python
+from support.sources import ROOT, blocks
+from support.terminal import git, refused, variables
 
 pytestmark = pytest.mark.heavy
 
@@ -21,7 +25,6 @@ NEEDS = re.compile(
     r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
     r"|array-api|cupy|onnxruntime|report\.html|--profile book|before\*?\.json"
 )
-CONSOLE = re.compile(r"^```console\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 #: `.ci/run` types the command that ends in pytest, word for word.
 TABLE = re.compile(r"^\| .* \| `((?:mlpbench|pip) [^`]*)` \|$", re.MULTILINE)
 
@@ -39,7 +42,7 @@ def type_commands(commands, folder, **changes):
 
 def consoles(path):
     """Return the lines that the consoles of a page show, without prompts."""
-    lines = [line for block in CONSOLE.findall(path.read_text(encoding="utf-8")) for line in block.splitlines()]
+    lines = [line for block in blocks(path, "console") for line in block.splitlines()]
     return [line.removeprefix("$ ").partition("  #")[0] for line in lines]
 
 
@@ -71,3 +74,29 @@ def test_commands_of_the_docs(tmp_path, quicker):
     assert len(commands) >= 20
     path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": quicker}
     assert type_commands(commands, tmp_path, **path) == []
+
+
+def test_the_package_of_the_docs_installed_for_real_is_listed_gated_and_timed(tmp_path, quicker):
+    """Its module comes first in the page. Its kernels are treated as our own are."""
+    page = "docs/adding-a-kernel.md"
+    source, installed, work, results = (tmp_path / name for name in ("source", "installed", "work", "results"))
+    source.mkdir()
+    (source / "mlpbench_example.py").write_text(blocks(page, "python")[0], encoding="utf-8")
+    (source / "pyproject.toml").write_text(*blocks(page, "toml"), encoding="utf-8")
+    offline = ["--no-deps", "--no-build-isolation", "--no-index", "--disable-pip-version-check", "--quiet"]
+    ran = python("-m", "pip", "install", *offline, "--target", installed, source)
+    assert ran.returncode == 0, f"pip could not install the example package (hatchling is needed): {ran.stderr}"
+    work.mkdir()
+    mlpbench = partial(python, "-m", "mlpbench", cwd=work, PYTHONPATH=f"{installed}{os.pathsep}{quicker}")
+    (mine,) = (one for one in json.loads(mlpbench("list", "--json").stdout) if one["name"] == "numpy-wide")
+    assert (mine["backend"], mine["available"], mine["reason"]) == ("numpy", True, None)
+    (row,) = json.loads(mlpbench("check", "numpy-wide", "--json").stdout)["kernels"]
+    assert (row["kernel"], row["verdict"]) == ("numpy-wide", "conforms")
+    assert row["accuracy"]["per_sample"] == row["accuracy"]["batched"] > 0.9
+    words = ("--profile", "smoke", "--spec", "20-10-3", "--batch-size", 1, "--results", results)
+    ran = mlpbench("run", "numpy-wide", *words)
+    run = runs.read_run(runs.latest(results))
+    assert ran.returncode == bool(refused(run)), ran.stderr
+    (record,) = run.records
+    assert {(case.mode, case.batch_size) for case in record.cases} == {("per_sample", 100), ("batched", 1)}
+    assert record.kernel_info.describe == {"sums": "float64"}

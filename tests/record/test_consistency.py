@@ -11,6 +11,7 @@ from mlpbench.bench.record.device import QUANTILES, RoofsFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import RecordFile
 from support import simulate
+from support.refusals import refusal
 from support.sources import ROOT
 from support.terminal import called
 
@@ -211,9 +212,7 @@ def test_a_plan_that_cannot_be_true_is_told(folder, name):
 def test_a_record_that_is_named_by_itself_is_refused(folder):
     with simulate.edited(folder / "numpy.1.json") as content:
         case("stats", "iterations", 10**9)(content)
-    with pytest.raises(UserError, match=r"numpy\.1\.json: cannot be true: its rounds took") as error:
-        runs.read_run(folder / "numpy.1.json")
-    assert str(error.value).isprintable(), "one line, at that"
+    refusal(UserError, r"numpy\.1\.json: cannot be true: its rounds took", runs.read_run, folder / "numpy.1.json")
 
 
 @pytest.mark.parametrize(

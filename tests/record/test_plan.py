@@ -10,6 +10,7 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.plan import CaseEnd, Ending
 from mlpbench.bench.report import render
 from support import simulate
+from support.refusals import refusal
 
 TIMES = {("numpy", "per_sample", 100): 2e-5, ("numpy", "batched", 100): 2e-6}
 OPEN = {"target": 0.02, "budget_s": 90.0}
@@ -92,6 +93,4 @@ def test_repeats_beyond_the_plan_belong_to_the_run(tmp_path):
 )
 def test_a_damaged_ending_is_refused_with_its_place(tmp_path, key, value):
     path = amend(write(tmp_path), lambda block: block["ending"].update({key: value}))
-    with pytest.raises(UserError, match=rf"run\.json: mlpbench\.ending.*{key}") as error:
-        runs.read_run(path)
-    assert str(error.value).isprintable(), "one line"
+    refusal(UserError, rf"run\.json: mlpbench\.ending.*{key}", runs.read_run, path)

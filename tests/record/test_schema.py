@@ -16,6 +16,7 @@ from mlpbench.bench.record.schema import KernelInfo, RecordFile
 from mlpbench.bench.record.trust import NOTHING
 from mlpbench.bench.report import render
 from support import evidence_files, simulate, trusting
+from support.refusals import refusal
 from support.simulate import good
 from support.sources import ROOT
 
@@ -138,9 +139,7 @@ def test_older_schemas_are_read_as_this_one_has_it(tmp_path, version):
 def test_an_older_file_that_is_damaged_is_refused_in_one_line(tmp_path):
     content = full()
     content["mlpbench"] |= {"schema": 2, "trust": {"singles": [3]}}
-    with pytest.raises(UserError, match="damaged: not as schema 2 says") as error:
-        runs.read(written(tmp_path, content))
-    assert str(error.value).isprintable(), "one line"
+    refusal(UserError, "damaged: not as schema 2 says", runs.read, written(tmp_path, content))
 
 
 def test_a_kernel_that_was_not_admitted_has_a_record_without_times(tmp_path):
@@ -199,11 +198,7 @@ def test_wrong_types_and_values_are_named_with_their_place(tmp_path, way, value,
     content = full()
     put(content, way, value)
     path = written(tmp_path, content)
-    with pytest.raises(UserError) as error:
-        runs.read(path)
-    text = str(error.value)
-    assert text.isprintable(), "one line"
-    assert text.startswith(f"{path}: ")
+    text = refusal(UserError, f"^{path}: ", runs.read, path)
     assert any(step in text for step in way.split(".") if not step.isdigit())
     assert said in text
 

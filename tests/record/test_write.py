@@ -4,8 +4,6 @@ import errno
 import json
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -13,8 +11,9 @@ import pytest
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, write
 from mlpbench.bench.record.write import write_atomically, write_bytes, write_document
+from support.processes import python
+from support.refusals import refusal
 from support.simulate import good
-from support.sources import ROOT
 
 
 def without_links(*_, **__):
@@ -30,8 +29,7 @@ def test_what_is_written_is_read_and_never_overwritten(tmp_path, monkeypatch, li
     assert runs.read(path).cases[0].rounds_s == (1e-4, 2e-4, 3e-4)
     assert path.stat().st_mode & 0o777 == 0o644
     before = path.read_bytes()
-    with pytest.raises(UserError, match="there already"):
-        write_atomically(path, {"a": 1})
+    refusal(UserError, "there already", write_atomically, path, {"a": 1})
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
 
@@ -61,8 +59,7 @@ def test_what_is_no_ordinary_file_is_written_as_it_is(tmp_path):
     assert Path("/dev/null").is_char_device()
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)
-    with pytest.raises(UserError, match=r"cannot write .*pipe: No such device or address"):
-        write_document(pipe, "nobody reads")
+    refusal(UserError, r"cannot write .*pipe: No such device or address", write_document, pipe, "nobody reads")
     reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
     write_document(pipe, "somebody reads")
     assert os.read(reader, 100) == b"somebody reads"
@@ -86,8 +83,7 @@ def test_a_full_disk_leaves_what_was_there(tmp_path, monkeypatch, replace):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(write.os, "fsync", full)
-    with pytest.raises(UserError, match="No space left on device"):
-        write_bytes(path, b"new", replace=replace)
+    refusal(UserError, "No space left on device", write_bytes, path, b"new", replace=replace)
     assert path.read_text() == "old"
     assert list(tmp_path.iterdir()) == [path]
 
@@ -120,9 +116,7 @@ def test_a_write_that_is_killed_leaves_the_old_file_or_the_new_one_whole(tmp_pat
         path = folder / "report.md"
         if replace:
             path.write_bytes(b"old")
-        words = [sys.executable, "-c", KILLED, str(path), str(replace), str(at)]
-        ended = subprocess.run(words, cwd=ROOT, check=False)
-        assert ended.returncode == -signal.SIGKILL
+        assert python("-c", KILLED, path, replace, at).returncode == -signal.SIGKILL
         outcomes.add(path.read_bytes() if path.exists() else None)
         left = [one.name for one in folder.iterdir() if one != path]
         assert all(name.startswith(".") and name.endswith(".partial") for name in left), left

@@ -3,8 +3,6 @@
 import json
 import os
 import re
-import subprocess
-import sys
 import tomllib
 
 import gpu_acceptance
@@ -14,8 +12,8 @@ from on_cpu.raw import compiler
 from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.record import runs
 from support import fake_cupy
+from support.processes import python
 from support.sources import ROOT
-from support.terminal import variables
 
 SCRIPT = ROOT / "scripts" / "gpu_acceptance.py"
 #: The stand-in executes raw kernels, and is found by parts that measure roofs within another program.
@@ -62,8 +60,7 @@ def accept(folder, quicker, *more, executes=EXECUTES, tools=False):
         (folder / name).write_text(text)
         (folder / name).chmod(0o755)
         changes["PATH"] = f"{folder}{os.pathsep}{os.environ['PATH']}"
-    words = [sys.executable, str(SCRIPT), "--out", str(folder / "found"), *more]
-    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=folder, env=variables(**changes))
+    return python(SCRIPT, "--out", folder / "found", *more, cwd=folder, **changes)
 
 
 @pytest.mark.heavy

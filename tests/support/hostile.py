@@ -60,38 +60,12 @@ def told(reader, path):
     return line
 
 
-def hold(path, reader, changes, change, examples=EXAMPLES):
-    """Read the file that ``change`` makes of each of so many drawn ``changes``; some are read, and some refused."""
-    path.write_bytes(change(None))
-    reader(path)  # it imports what it needs
-    assert told(reader, path) == "", "the valid file is read"
-    ends = Counter()
-
-    @settings(max_examples=examples, suppress_health_check=list(HealthCheck))
-    @given(changes)
-    def every_example(drawn):
-        path.write_bytes(change(drawn))
-        ends["read" if told(reader, path) == "" else "refused"] += 1
-
-    every_example()
-    assert ends.total() >= examples, ends
-    assert ends["read"], ends
-    assert ends["refused"], ends
-
-
 PIECES = [b"", b"\0", b"\xff\xfe", b"[" * 3000, b"{", b'"', b"1e999", b"9" * 5000, b"NaN", b"\\ud800", b"\x1b[31m"]
 PIECES += ["\u202e".encode(), b"null", b"\n", b"-" * 9, b"\x80", b"(" * 300]
 
 
-def of_bytes(pieces=PIECES):
-    """Return changes for `with_bytes`: where, how many bytes go, what comes in their place; and where it is cut off."""
-    piece = st.sampled_from(pieces) | st.binary(min_size=1, max_size=4)
-    one = st.tuples(st.integers(0, 2**16), st.sampled_from([0, 1, 2, 8, 100]), piece)
-    return st.tuples(st.lists(one, max_size=4), st.none() | st.integers(0, 2**16))
-
-
 def with_bytes(raw, drawn):
-    """Return bytes with changes of `of_bytes`."""
+    """Return bytes with changes: where, how many bytes go, what comes in their place; and where they are cut off."""
     for at, gone, piece in drawn[0]:
         place = at % (len(raw) + 1)
         raw = raw[:place] + piece + raw[place + gone :]
@@ -102,12 +76,6 @@ def with_bytes(raw, drawn):
 ODD = ["null", "true", "-1", "0", "1", "2", "0.5", str(2**63), str(2**70), "1e308", "1e999", "-0.0", "NaN", "[]", "{}"]
 ODD += ['""', '"x"', '"NaN"', '"\\ud800"', '"\\u202e\\u001b[31m\\n"', '"\uff1d1"', '"../../x"', "[[]]", '{"a": null}']
 ODD += ["9" * 5000, "[" * 3000 + "]" * 3000, '{"a":' * 40 + "1" + "}" * 40, f'"{"x" * 20_000}"', f'"{"9" * 5000}"']
-_PLACE = st.integers(0, 2**16)
-
-
-def of_json(odd=ODD):
-    """Return changes for `with_json`: in place of which value, which token; None takes the value away."""
-    return st.lists(st.tuples(_PLACE, st.none() | st.sampled_from(odd), st.booleans()), min_size=1, max_size=3)
 
 
 def _places(value, found):
@@ -119,7 +87,7 @@ def _places(value, found):
 
 
 def with_json(raw, drawn):
-    """Return JSON with changes of `of_json`; a change may be of a name instead of its value."""
+    """Return JSON with changes: which value, what it becomes, None for nothing, and whether its name does instead."""
     content = json.loads(raw)
     for number, (at, token, renames) in enumerate(drawn):
         if not (places := _places(content, [])):
@@ -139,3 +107,33 @@ def with_json(raw, drawn):
             text = text.replace(f'"@{number}@":', f"{name}:")
             text = text.replace(f'"@{number}@"', token)
     return text.encode(errors="surrogatepass")
+
+
+def hold(path, raw, reader, *, pieces=(), of_json=None, odd=()):
+    """Read the file that drawn changes make of the valid bytes ``raw``; some are read, and some refused.
+
+    ``pieces`` are further ones for `with_bytes`. ``of_json`` makes the file of changes for `with_json` with ``odd``
+    tokens too: then two changes in three are such.
+    """
+    path.write_bytes(raw)
+    reader(path)  # it imports what it needs
+    assert told(reader, path) == "", "the valid file is read"
+    place, ends = st.integers(0, 2**16), Counter()
+    piece = st.sampled_from([*PIECES, *pieces]) | st.binary(min_size=1, max_size=4)
+    one = st.tuples(place, st.sampled_from([0, 1, 2, 8, 100]), piece)
+    changes = st.tuples(st.lists(one, max_size=4), st.none() | place)
+    if of_json is not None:
+        one = st.tuples(place, st.none() | st.sampled_from([*ODD, *odd]), st.booleans())
+        members = st.lists(one, min_size=1, max_size=3)
+        changes = st.one_of(members, members, changes)
+
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+    @given(changes)
+    def every_example(drawn):
+        path.write_bytes(of_json(drawn) if isinstance(drawn, list) else with_bytes(raw, drawn))
+        ends["read" if told(reader, path) == "" else "refused"] += 1
+
+    every_example()
+    assert ends.total() >= EXAMPLES, ends
+    assert ends["read"], ends
+    assert ends["refused"], ends

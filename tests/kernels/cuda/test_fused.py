@@ -15,6 +15,7 @@ from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
+from support.refusals import refusal
 
 SPEC = ForwardSpec((31, 17, 5))
 NAMES = [name for name in registry.names() if name.startswith("cupy-fused")]
@@ -66,8 +67,7 @@ def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
     assert (kernel.to_host(there) == x).all()
     assert (kernel.nearest(x + np.float32(0.001)) == x).all()
     for wrong in (x + np.float32(1e-6), x * 2, -x, x * np.float32(np.nan)):
-        with pytest.raises(KernelUnavailable, match="not bytes divided by 255"):
-            kernel.from_host(wrong)
+        refusal(KernelUnavailable, "not bytes divided by 255", kernel.from_host, wrong)
     assert kernel.describe().input_dtype == "uint8"
 
 
@@ -90,13 +90,11 @@ def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
         with pytest.raises(KernelUnavailable, match="needs 36864 bytes of shared memory for 9-128-128"):
             made("cupy-fused", ForwardSpec((9, 128, 128)))
     cupy.cuda.Device = lambda: SimpleNamespace(id=0, compute_capability="75")
-    with pytest.raises(KernelUnavailable, match=r"need compute capability 8.0, .* 7.5"):
-        made("cupy-fused-tf32")
+    refusal(KernelUnavailable, r"need compute capability 8.0, .* 7.5", made, "cupy-fused-tf32")
     with pytest.raises(KernelUnavailable, match="float32 inputs"):
         registry.load("cupy-fused").supports(ForwardSpec((4, 3), dtype="float64"))
     huge = Params(tuple(np.float32(1e6) * W for W in seeded(SPEC).weights), seeded(SPEC).biases)
-    with pytest.raises(KernelUnavailable, match="float16 ends at 65504"):
-        registry.load("cupy-fused-fp16")(SPEC, huge)
+    refusal(KernelUnavailable, "float16 ends at 65504", registry.load("cupy-fused-fp16"), SPEC, huge)
 
 
 @pytest.mark.heavy
@@ -112,8 +110,7 @@ def test_the_gate_of_every_kernel(monkeypatch, name, spec):
     if kernel_class.arithmetic in ("tf32", "fp16"):
         assert found > 0.02, "the bound is not far too wide"
         monkeypatch.setattr(conformance, "expected", lambda spec, params, x, _arithmetic: expected(spec, params, x))
-        with pytest.raises(NonConforming, match="off by"):
-            check(kernel_class, spec)
+        refusal(NonConforming, "off by", check, kernel_class, spec)
 
 
 # The programs as data: what fits, what is refused
@@ -145,10 +142,8 @@ def test_programs_go_from_few_rows_to_any_number(arithmetic):
 )
 def test_what_does_not_fit_is_refused_with_the_reason(spec, said):
     for arithmetic in ARITHMETICS:
-        with pytest.raises(KernelUnavailable, match=said):
-            programs.fused(spec, arithmetic)
-    with pytest.raises(KernelUnavailable, match="in fp32, not in tf32"):
-        programs.fused(MNIST, "tf32", pixels=True)
+        refusal(KernelUnavailable, said, programs.fused, spec, arithmetic)
+    refusal(KernelUnavailable, "in fp32, not in tf32", programs.fused, MNIST, "tf32", pixels=True)
 
 
 def test_tf32_is_rounded_to_the_nearest_of_11_bits_and_keeps_what_is_no_number():

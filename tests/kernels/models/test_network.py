@@ -1,14 +1,13 @@
 """Networks in files: what exporters, which `.ci/run` installs, write is read as what it is, and all else is refused."""
 
-import copy
 import json
 import os
 import warnings
+from contextlib import suppress
 from itertools import product
 
 import numpy as np
 import pytest
-from hypothesis import strategies as st
 
 from mlpbench.bench.data.workload import Options, Workload
 from mlpbench.kernels import reference
@@ -21,10 +20,12 @@ from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import hostile
 from support.contestants import EACH
+from support.refusals import refusal
 
 pytestmark = pytest.mark.heavy
 
 onnx = pytest.importorskip("onnx", reason="onnx cannot be imported")
+json_format = pytest.importorskip("google.protobuf.json_format", reason="onnx brings it")
 safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors cannot be imported")
 
 
@@ -145,14 +146,11 @@ def test_products_and_sums_in_other_forms(tmp_path):
 )
 def test_what_is_no_fully_connected_network_is_named(tmp_path, nodes, words):
     path = written(tmp_path, model(nodes, ARRAYS))
-    with pytest.raises(ParamsError, match=words) as refused:
-        network.spec_of(path)
-    assert str(refused.value).startswith(f"model {path}: ")
-    assert "\n" not in str(refused.value)
+    refusal(ParamsError, f"^model {path}: .*({words})", network.spec_of, path)
 
 
-def external(tmp_path, location, length=48):
-    made = model([node("Gemm", ["x", "W1", "b1"], "y")], ARRAYS)
+def external(tmp_path, location, length=48, nodes=()):
+    made = model(nodes or [node("Gemm", ["x", "W1", "b1"], "y")], ARRAYS)
     tensor, content = made.graph.initializer[0], made.graph.initializer[0].raw_data
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
@@ -178,16 +176,14 @@ def test_values_in_a_file_beside_the_model(tmp_path):
     for location, length, words in wrong:
         path, _ = external(tmp_path / "net", location, length)
         network._read.cache_clear()
-        with pytest.raises(ParamsError, match=words):
-            network.read(path)
+        refusal(ParamsError, words, network.read, path)
 
 
 def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     arrays = {"fc10.weight": np.ones((2, 3), np.float32), "fc9.weight": np.ones((3, 4), np.float16)}
     path = tmp_path / "net.safetensors"
     safetensors.save_file(arrays, path)
-    with pytest.raises(ParamsError, match="name them, such as --spec 4-3-2:relu/identity"):
-        network.spec_of(path)
+    refusal(ParamsError, "name them, such as --spec 4-3-2:relu/identity", network.spec_of, path)
     assert load_params(path, ForwardSpec((4, 3, 2), "relu", "identity")).sizes == (4, 3, 2)
     for extra, words in (
         ({"bn.running_mean": np.ones(3)}, "running_mean' is no part"),
@@ -197,16 +193,13 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     ):
         safetensors.save_file({**arrays, **extra}, path)
         network._read.cache_clear()
-        with pytest.raises(ParamsError, match=words):
-            network.read(path)
+        refusal(ParamsError, words, network.read, path)
     path.write_bytes((2**40).to_bytes(8, "little"))
-    with pytest.raises(ParamsError, match="its header would have"):
-        network.read(path)
+    refusal(ParamsError, "its header would have", network.read, path)
     for file, size in product((path, tmp_path / "net.onnx"), (0, network.MAX_BYTES, 2**40)):
         file.touch()
         os.truncate(file, size)  # holes: it takes no room
-        with pytest.raises(ParamsError, match=f"it has {size} bytes: a network has up to"):
-            network.read(file)
+        refusal(ParamsError, f"it has {size} bytes: a network has up to", network.read, file)
 
 
 def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
@@ -221,31 +214,28 @@ def test_a_model_names_the_network_unless_a_specification_does(tmp_path):
         ("784-20-10:relu", "it is tanh/softmax, and not relu/softmax"),
         ("784-10", "the network is 784-20-10, the specification is 784-10"),
     ):
-        with pytest.raises(ParamsError, match=words):
-            Workload(Options(spec=text, model=str(path))).facts()
+        refusal(ParamsError, words, Workload(Options(spec=text, model=str(path))).facts)
 
 
 def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
-    many = b"\x0a\x00" * (onnx_size.MAX_FIELDS + 1)  # empty nodes
-    text = b"\x12" + bytes([0x80, 0x80, 0x80, 0x04]) + b"x" * 2**23
-    for body in (many, text):
-        length, graph = len(body), b"\x3a"
-        while length > 127:
-            graph += bytes([length & 127 | 128])
-            length >>= 7
-        graph += bytes([length])
+    many = onnx.GraphProto(node=[onnx.NodeProto()] * (onnx_size.MAX_FIELDS + 1))
+    for graph in (many, onnx.GraphProto(name="x" * 2**23)):
         network._read.cache_clear()
-        with pytest.raises(ParamsError, match="far too many parts"):
-            network.read(written(tmp_path, graph + body))
+        path = written(tmp_path, onnx.ModelProto(graph=graph))
+        refusal(ParamsError, "far too many parts", network.read, path)
 
 
 # Hostile files
 
-SPEC = ForwardSpec((4, 3, 3, 2), "gelu,leaky-relu:0.2")
-TEXTS = ["", "x", "\x1b[31m\n", "../../etc/passwd", "/etc/passwd", "other", "loop", "9" * 5000, "1e9", "x" * 20_000]
-KINDS = ["Relu", "Softmax", "Concat", "Flatten", "Reshape", "Transpose", "Constant", "Pow", "Add", "Gemm", "If"]
-NUMBERS = [0, 1, 2, -1, 3, 7, 9, 10, 11, 16, 2**31 - 1, -(2**31)]
-ATTRIBUTES = ["alpha", "beta", "axis", "transB", "value", "value_float", "approximate"]
+#: What members of a model become: words of ONNX, and paths.
+WORDS = ["Relu", "Softmax", "Reshape", "Transpose", "Constant", "Pow", "If", "alpha", "axis", "transB", "value"]
+WORDS += ["x", "a1", "W1", "b1", "y", "../../etc/passwd", "/etc/passwd", "loop", "1e9", "16", "-1", "7", "AAAA"]
+NODES = [
+    '["a1"]',
+    '["x", "W1", "b1"]',
+    '{"name": "alpha", "s": "AAAA", "type": "STRING"}',
+    '{"name": "axis", "i": "7"}',
+]
 
 
 def read(path):
@@ -253,60 +243,22 @@ def read(path):
     (network.read if path.suffix == ".safetensors" else network.spec_of)(path)
 
 
-def _attribute(node, at, value):
-    node.attribute.append(onnx.helper.make_attribute(ATTRIBUTES[at % len(ATTRIBUTES)], value))
-
-
-def _beside(tensor, at, text, number):
-    tensor.data_location = 1
-    tensor.external_data.add(key="location", value=text)
-    tensor.external_data.add(key=["offset", "length", "location"][at % 3], value=TEXTS[number % len(TEXTS)])
-
-
-def changes(node, tensor, name, at, text, number):
-    """Return the fifteen things that may be done with a node, a tensor, the name of another, and what is drawn."""
-    return (
-        lambda: setattr(node, "op_type", KINDS[number % len(KINDS)]),
-        lambda: node.input.append(name),
-        lambda: node.input.insert(0, text),
-        lambda: node.input.__delitem__(slice(number % 3, None)),
-        lambda: node.output.__setitem__(slice(None), [name, text]),
-        lambda: _attribute(node, at, number),
-        lambda: _attribute(node, at, float(number)),
-        lambda: _attribute(node, at, text),
-        lambda: _attribute(node, at, tensor),
-        lambda: setattr(tensor, "name", text),
-        lambda: tensor.dims.__setitem__(slice(at % 2, None), [number]),
-        lambda: setattr(tensor, "data_type", number),
-        lambda: setattr(tensor, "raw_data", text.encode()),
-        lambda: tensor.ClearField("raw_data"),
-        lambda: _beside(tensor, at, text, number),
-    )
-
-
-def changed(model, drawn):
-    """Return a model with changes: what, at which place, with which text and number."""
-    graph = model.graph
-    for what, at, text, number in drawn:
-        names = [name for node in graph.node for name in (*node.input, *node.output)] or [""]
-        node, tensor = graph.node[at % len(graph.node)], graph.initializer[at % len(graph.initializer)]
-        changes(node, tensor, names[number % len(names)], at, text, number)[what]()
-    return model.SerializeToString()
-
-
 def test_a_changed_onnx_file_is_read_or_refused(tmp_path):
-    model = onnx.ModelProto.FromString(build_model(SPEC, seeded(SPEC)))
-    (tmp_path / "other").write_bytes(bytes(64))
+    """Its bytes, and members of what protobuf writes as JSON; one of its tensors lies beside it."""
+    nodes = [*FIRST, node("LeakyRelu", ["a1"], "z1", alpha=0.2), node("Gemm", ["z1", "W2", "b2"], "a2")]
+    path, content = external(tmp_path, "other", nodes=[*nodes, node("Softmax", ["a2"], "y", axis=1)])
+    (tmp_path / "other").write_bytes(content)
     (tmp_path / "loop").symlink_to("loop")
-    one = st.tuples(st.integers(0, 14), st.integers(0, 99), st.sampled_from(TEXTS), st.sampled_from(NUMBERS))
-    drawn_from = st.one_of(st.lists(one, min_size=1, max_size=3), hostile.of_bytes())
+    as_json = json_format.MessageToJson(onnx.ModelProto.FromString(path.read_bytes())).encode()
 
-    def change(drawn):
-        if isinstance(drawn, list):
-            return changed(copy.deepcopy(model), drawn)
-        return model.SerializeToString() if drawn is None else hostile.with_bytes(model.SerializeToString(), drawn)
+    def of_json(drawn):
+        text, model = hostile.with_json(as_json, drawn), onnx.ModelProto()
+        with suppress(json_format.ParseError):  # as far as it is protobuf's
+            json_format.Parse(text, model, ignore_unknown_fields=True)
+        return model.SerializeToString()
 
-    hostile.hold(tmp_path / "net.onnx", read, drawn_from, change)
+    odd = [*map(json.dumps, WORDS), *NODES]
+    hostile.hold(path, path.read_bytes(), read, of_json=of_json, odd=odd)
 
 
 def test_a_changed_safetensors_file_is_read_or_refused(tmp_path):
@@ -315,13 +267,10 @@ def test_a_changed_safetensors_file_is_read_or_refused(tmp_path):
     arrays |= {"10.weight": np.ones((2, 3), np.float32), "10.bias": np.ones(2, np.float16)}
     raw = safetensors.save(arrays, {"hidden": "relu"})
     start = 8 + int.from_bytes(raw[:8], "little")
-    odd = [*hostile.ODD, json.dumps(f"{'9' * 5000}.weight"), '"0\\n.weight"', '"F16"', '"I64"', "[3, 4]", "[0, 48]"]
-    drawn_from = st.one_of(hostile.of_json(odd), hostile.of_json(odd), hostile.of_bytes())
 
-    def change(drawn):
-        if not isinstance(drawn, list):
-            return raw if drawn is None else hostile.with_bytes(raw, drawn)
+    def of_json(drawn):
         header = hostile.with_json(raw[8:start], drawn)
         return len(header).to_bytes(8, "little") + header + raw[start:]
 
-    hostile.hold(tmp_path / "net.safetensors", read, drawn_from, change)
+    odd = [json.dumps(f"{'9' * 5000}.weight"), '"0\\n.weight"', '"F16"', '"I64"', "[3, 4]", "[0, 48]"]
+    hostile.hold(tmp_path / "net.safetensors", raw, read, of_json=of_json, odd=odd)

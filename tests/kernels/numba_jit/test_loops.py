@@ -9,6 +9,7 @@ from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numba import NumbaKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdKernel
 from mlpbench.kernels.numba_jit import loops
+from support.refusals import refusal
 
 #: Where exp is neither 0 nor infinity.
 RANGES = {"float32": (-103.9, 88.7), "float64": (-745.1, 709.7)}
@@ -65,10 +66,8 @@ def test_probe_says_why_not(monkeypatch, tmp_path, kernel_class):
     kernel_class.probe()
     with monkeypatch.context() as patch:
         patch.setattr("numba.config.DISABLE_JIT", 1)
-        with pytest.raises(KernelUnavailable, match="NUMBA_DISABLE_JIT"):
-            kernel_class.probe()
+        refusal(KernelUnavailable, "NUMBA_DISABLE_JIT", kernel_class.probe)
     (tmp_path / "numba.py").write_text("raise ImportError('Numba needs NumPy 2.4 or less. Got NumPy 9.9.')")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "numba")
-    with pytest.raises(KernelUnavailable, match="Numba needs NumPy"):
-        kernel_class.probe()
+    refusal(KernelUnavailable, "Numba needs NumPy", kernel_class.probe)
