@@ -109,11 +109,11 @@ def with_json(raw, drawn):
     return text.encode(errors="surrogatepass")
 
 
-def hold(path, raw, reader, *, pieces=(), of_json=None, odd=()):
+def hold(path, raw, reader, *, pieces=(), of_json=None, odd=ODD):
     """Read the file that drawn changes make of the valid bytes ``raw``; some are read, and some refused.
 
-    ``pieces`` are further ones for `with_bytes`. ``of_json`` makes the file of changes for `with_json` with ``odd``
-    tokens too: then two changes in three are such.
+    ``pieces`` are further ones for `with_bytes`. ``of_json`` makes the file of changes for `with_json`, with tokens
+    that are ``odd``: then two changes in three are such.
     """
     path.write_bytes(raw)
     reader(path)  # it imports what it needs
@@ -123,7 +123,7 @@ def hold(path, raw, reader, *, pieces=(), of_json=None, odd=()):
     one = st.tuples(place, st.sampled_from([0, 1, 2, 8, 100]), piece)
     changes = st.tuples(st.lists(one, max_size=4), st.none() | place)
     if of_json is not None:
-        one = st.tuples(place, st.none() | st.sampled_from([*ODD, *odd]), st.booleans())
+        one = st.tuples(place, st.none() | st.sampled_from(odd), st.booleans())
         members = st.lists(one, min_size=1, max_size=3)
         changes = st.one_of(members, members, changes)
 

@@ -138,6 +138,8 @@ def test_products_and_sums_in_other_forms(tmp_path):
         ([node("Gemm", ["x", "x"], "y")], "multiplies by no matrix of weights"),
         ([node("Gemm", ["x", "W1", "b2"], "y")], r"adds an array of shape \(2,\) to 3 columns"),
         ([node("Relu", ["y"], "y")], "is behind|depend|no part|nothing"),
+        ([node("Add", ["y", "b1"], "y")], "is no part of a fully connected network"),
+        ([*FIRST, node("Add", ["a1", "two", "two"], "z1"), *LAST], "has 3 inputs"),
         ([node("Gemm", ["y", "W1", "b1"], "y")], "does not depend on an input"),
         ([], "nothing makes 'y'"),
         ([*FIRST, node("LeakyRelu", ["a1"], "z1", alpha="text"), *LAST], "attribute alpha"),
@@ -154,7 +156,7 @@ def external(tmp_path, location, length=48, nodes=()):
     tensor, content = made.graph.initializer[0], made.graph.initializer[0].raw_data
     tensor.ClearField("raw_data")
     tensor.data_location = onnx.TensorProto.EXTERNAL
-    for key, value in (("location", location), ("length", str(length))):
+    for key, value in (("location", location), ("length", str(length)), ("offset", "0")):
         tensor.external_data.add(key=key, value=value)
     return written(tmp_path, made), content
 
@@ -172,11 +174,13 @@ def test_values_in_a_file_beside_the_model(tmp_path):
         ("nothing.bin", 48, "not there"),
         ("values.bin", 10**15, "has no 48 bytes"),
         (".", 48, "not there|has no"),
+        ("values.bin", "x" * 5000, "cannot be read"),
+        ("x" * 5000, 48, "cannot be read"),
     ]
     for location, length, words in wrong:
         path, _ = external(tmp_path / "net", location, length)
         network._read.cache_clear()
-        refusal(ParamsError, words, network.read, path)
+        assert len(refusal(ParamsError, words, network.read, path)) < hostile.LONGEST
 
 
 def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
@@ -229,7 +233,7 @@ def test_many_small_parts_are_refused_before_a_library_reads_them(tmp_path):
 
 #: What members of a model become: words of ONNX, and paths.
 WORDS = ["Relu", "Softmax", "Reshape", "Transpose", "Constant", "Pow", "If", "alpha", "axis", "transB", "value"]
-WORDS += ["x", "a1", "W1", "b1", "y", "../../etc/passwd", "/etc/passwd", "loop", "1e9", "16", "-1", "7", "AAAA"]
+WORDS += ["x", "a1", "W1", "b1", "y", "../../etc/passwd", "loop", "1e9", "16", "-1", "7", "AAAA", "x" * 5000, "offset"]
 NODES = [
     '["a1"]',
     '["x", "W1", "b1"]',
@@ -245,7 +249,8 @@ def read(path):
 
 def test_a_changed_onnx_file_is_read_or_refused(tmp_path):
     """Its bytes, and members of what protobuf writes as JSON; one of its tensors lies beside it."""
-    nodes = [*FIRST, node("LeakyRelu", ["a1"], "z1", alpha=0.2), node("Gemm", ["z1", "W2", "b2"], "a2")]
+    nodes = [node("MatMul", ["x", "W1"], "p"), node("Add", ["p", "b1"], "a1")]
+    nodes += [node("LeakyRelu", ["a1"], "z1", alpha=0.2), node("Gemm", ["z1", "W2", "b2"], "a2")]
     path, content = external(tmp_path, "other", nodes=[*nodes, node("Softmax", ["a2"], "y", axis=1)])
     (tmp_path / "other").write_bytes(content)
     (tmp_path / "loop").symlink_to("loop")
@@ -272,5 +277,5 @@ def test_a_changed_safetensors_file_is_read_or_refused(tmp_path):
         header = hostile.with_json(raw[8:start], drawn)
         return len(header).to_bytes(8, "little") + header + raw[start:]
 
-    odd = [json.dumps(f"{'9' * 5000}.weight"), '"0\\n.weight"', '"F16"', '"I64"', "[3, 4]", "[0, 48]"]
+    odd = [*hostile.ODD, json.dumps(f"{'9' * 5000}.weight"), '"0\\n.weight"', '"F16"', '"I64"', "[3, 4]", "[0, 48]"]
     hostile.hold(tmp_path / "net.safetensors", raw, read, of_json=of_json, odd=odd)
