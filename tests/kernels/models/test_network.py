@@ -183,6 +183,14 @@ def test_values_in_a_file_beside_the_model(tmp_path):
         assert len(refusal(ParamsError, words, network.read, path)) < hostile.LONGEST
 
 
+def test_a_shape_that_no_weights_have_is_refused(tmp_path):
+    made = model([node("Gemm", ["x", "W1", "b1"], "y")], ARRAYS)
+    for dims in ([2**40, 2**40], [-1, 3], [1] * 5):
+        made.graph.initializer[0].dims[:] = dims
+        network._read.cache_clear()
+        refusal(ParamsError, "has the shape", network.read, written(tmp_path, made))
+
+
 def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     arrays = {"fc10.weight": np.ones((2, 3), np.float32), "fc9.weight": np.ones((3, 4), np.float16)}
     path = tmp_path / "net.safetensors"
