@@ -17,6 +17,7 @@ COLOURS = {
     "numba-simd-sparse": ("#b07f00", "#f0c440", "right"),
     "numba-simd-new": ("#5f4630", "#b8a184", "left"),
     "cupy": ("#c80f5c", "#ff5c93", "star"),
+    "cupy-plain": ("#d6478f", "#ff8fc4", "square"),
     "cupy-tf32": ("#8f1d4f", "#ff9dbf", "pentagon"),
     "cupy-fused": ("#e3122d", "#ff6b6b", "circle"),
     "cupy-fused-3xtf32": ("#b3261e", "#ff8f80", "hexagon"),

@@ -1,4 +1,4 @@
-"""The CuPy kernels on cuBLAS: products, and device kernels for what stands between them, on a stream of their own."""
+"""The CuPy kernels on cuBLAS: the book's lines, and products with device kernels for what stands between them."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from mlpbench.kernels.cuda.device import multiply_in, require_capability
 from mlpbench.kernels.cuda.forward import Network
 from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.spec import Activation
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlpbench.kernels.base import Arithmetic, Facts
-    from mlpbench.kernels.cuda.forward import Activate
+    from mlpbench.kernels.cuda.forward import Compute
     from mlpbench.kernels.params import Params
     from mlpbench.kernels.spec import ForwardSpec
 
@@ -29,21 +32,25 @@ class CupyKernel(StreamKernel):
         self._multiply_in()
         weights, biases = ([self.from_host(a) for a in arrays] for arrays in (self.params.weights, self.params.biases))
         with self._stream:
-            activate = [self._launching(program) for program in programs.after_products(spec)]
-            self._network = Network(self._cupy, activate, spec, weights, biases)
+            self._prepare(weights, biases)
+
+    def _prepare(self, weights: list[Any], biases: list[Any]) -> None:
+        computes = [self._layer(program) for program in programs.after_products(self.spec)]
+        self._network = Network(self._cupy.empty, computes, self.spec, weights, biases)
 
     def _computed_in(self) -> str:
         return self.spec.dtype
 
-    def _launching(self, program: programs.Program) -> Activate:
-        """Return f(a, b) that has a program replace the products ``a``: one device kernel."""
+    def _layer(self, program: programs.Program) -> Compute:
+        """Return what computes a layer: its product, and the device kernel of a program in place of that."""
         kernel = program.kernel(self._cupy)
 
-        def launch(a: Any, b: Any) -> None:
-            rows = len(a)
-            kernel((program.grid(rows),), (program.block,), (a, b, np.int64(rows)))
+        def compute(x: Any, W: Any, b: Any, out: Any) -> None:
+            rows = len(x)
+            self._cupy.matmul(x, W, out=out)
+            kernel((program.grid(rows),), (program.block,), (out, b, np.int64(rows)))
 
-        return launch
+        return compute
 
     def forward(self, x: Any) -> Any:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out), before the GPU is done; see `synchronize`."""
@@ -80,3 +87,52 @@ class CupyTf32Kernel(CupyKernel):
 
     def _computed_in(self) -> str:
         return "tf32"
+
+
+class CupyPlainKernel(CupyKernel):
+    """The book's ``predict`` with ``cp`` for ``np``, as `NumpyKernel` is with ``np``: every step makes a new array."""
+
+    returns = "new"
+
+    def _prepare(self, weights: list[Any], biases: list[Any]) -> None:
+        functions = [_book(self._cupy, one) for one in (*self.spec.activations, Activation(self.spec.output))]
+        self._layers = list(zip(weights, biases, functions, strict=True))
+
+    def forward(self, x: Any) -> Any:
+        """Return the outputs of a batch, (batch, n_in) to (batch, n_out), before the GPU is done; see `synchronize`."""
+        self._multiply_in()
+        z = x
+        with self._stream:
+            for W, b, activation in self._layers:
+                z = activation(z @ W + b)
+        return z
+
+    def forward_one(self, x: Any) -> Any:
+        """Return the output of one sample: (n_in,) to (n_out,). ``@`` takes a vector as it takes a matrix."""
+        return self.forward(x)
+
+
+def _book(cp: Any, of: Activation) -> Callable[[Any], Any]:
+    """Return what follows the sums of a layer, in the lines of `mlp_numpy`. Only softmax and gelu take two of them."""
+
+    def softmax(a: Any) -> Any:
+        e = cp.exp(a - a.max(axis=-1, keepdims=True))
+        return e / e.sum(axis=-1, keepdims=True)
+
+    def gelu(a: Any) -> Any:
+        from cupyx.scipy.special import erf
+
+        return a * (1 + erf(a * 0.5**0.5)) * 0.5
+
+    functions: dict[str, Callable[[Any], Any]] = {
+        "sigmoid": lambda a: 1 / (1 + cp.exp(-a)),
+        "relu": lambda a: cp.maximum(0, a),
+        "step": lambda a: (a > 0).astype(a.dtype),
+        "tanh": cp.tanh,
+        "gelu": gelu,
+        "silu": lambda a: a / (1 + cp.exp(-a)),
+        "leaky-relu": lambda a: cp.maximum(a, of.slope * a),
+        "identity": lambda a: a,
+        "softmax": softmax,
+    }
+    return functions[of.name]

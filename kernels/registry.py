@@ -35,6 +35,7 @@ _BUILT_IN = {
 #: Variants that answer one question. A sweep has them where they are named, or where its profile asks that question.
 _VARIANTS = {
     "numba-simd-new": "mlpbench.kernels.mlp_numba_simd:NumbaSimdNewKernel",
+    "cupy-plain": "mlpbench.kernels.mlp_cupy:CupyPlainKernel",
     "cupy-tf32": "mlpbench.kernels.mlp_cupy:CupyTf32Kernel",
     "cupy-fused": "mlpbench.kernels.cuda.fused:CupyFusedKernel",
     "cupy-fused-3xtf32": "mlpbench.kernels.cuda.fused:CupyFused3xTf32Kernel",

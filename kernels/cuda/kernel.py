@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from mlpbench.kernels.base import Facts, Kernel
+from mlpbench.kernels.base import Facts, Kernel, Returns
 from mlpbench.kernels.cuda import events
 from mlpbench.kernels.cuda.device import device_facts, words
 from mlpbench.kernels.errors import KernelUnavailable
@@ -43,7 +43,7 @@ class StreamKernel(Kernel):
     backend = "cupy"
     device = "cuda"
     distributions = ("cupy-cuda13x", "cupy-cuda12x", "cupy")
-    returns = "kept"
+    returns: ClassVar[Returns] = "kept"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)

@@ -10,7 +10,7 @@ import pytest
 from mlpbench.kernels.cuda import device, events
 from mlpbench.kernels.cuda.device import words
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_cupy import CupyKernel, CupyTf32Kernel
+from mlpbench.kernels.mlp_cupy import CupyKernel, CupyPlainKernel, CupyTf32Kernel
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support import fake_cupy
@@ -36,14 +36,27 @@ def test_all_runs_on_one_non_blocking_stream(monkeypatch):
 
 def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
     fake_cupy.install(monkeypatch)
-    kernels = [cls(SMALL, seeded(SMALL)) for cls in (CupyKernel, CupyTf32Kernel)]
+    kernels = [cls(SMALL, seeded(SMALL)) for cls in (CupyPlainKernel, CupyTf32Kernel, CupyKernel)]
     x = kernels[0].from_host(np.zeros((5, 4), np.float32))
-    for kernel, name in zip(kernels, ("COMPUTE_TYPE_FP32", "COMPUTE_TYPE_TF32"), strict=True):
+    for kernel, name in zip(kernels, ("COMPUTE_TYPE_FP32", "COMPUTE_TYPE_TF32", "COMPUTE_TYPE_FP32"), strict=True):
         for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
             call(inputs)
             assert device.compute_type("float32") == name
         assert kernel.describe().compute_type == name
-    assert [kernel.arithmetic for kernel in kernels] == ["dtype", "tf32"]
+    assert [kernel.arithmetic for kernel in kernels] == ["dtype", "tf32", "dtype"]
+
+
+@pytest.mark.parametrize(("kernel_class", "launches"), [(CupyPlainKernel, 19), (CupyKernel, 6)])
+def test_the_books_lines_launch_a_device_kernel_for_each_operator(monkeypatch, kernel_class, launches):
+    """On the stream that is waited for: on another one, the stand-in raises."""
+    fake_cupy.install(monkeypatch)
+    kernel = kernel_class(MNIST, seeded(MNIST))
+    (stream,) = fake_cupy.Stream.world.streams
+    x = kernel.from_host(np.zeros((5, 784), np.float32))
+    for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
+        stream.launched.clear()
+        call(inputs)
+        assert len(stream.launched) == launches
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlpbench.kernels import registry
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.mlp_cupy import CupyKernel
+from mlpbench.kernels.mlp_cupy import CupyKernel, CupyPlainKernel
 from mlpbench.kernels.mlp_numba import NumbaParallelKernel
 from mlpbench.kernels.mlp_numba_simd import NumbaSimdParallelKernel
 from mlpbench.kernels.spec import HIDDEN, ForwardSpec
@@ -37,11 +37,11 @@ def specs(max_size=70, max_layers=4):
 
 #: Every activation; two slopes would be two activations.
 EACH = [name if name != "leaky-relu" else "leaky-relu:0.2" for name in HIDDEN]
-#: The kernel on a GPU; whoever asks it installs the stand-in before.
-STAND_IN = "cupy with a stand-in"
+#: Kernels on a GPU; whoever asks one installs the stand-in before.
+STAND_INS = {"cupy with a stand-in": CupyKernel, "cupy-plain with a stand-in": CupyPlainKernel}
 #: What the registry's kernels would do with larger batches only, or on a GPU.
 PARALLEL = {"numba-parallel": NumbaParallelKernel, "numba-simd-parallel": NumbaSimdParallelKernel}
-VARIANTS = {f"{name} divided": divided(cls) for name, cls in PARALLEL.items()} | {STAND_IN: CupyKernel}
+VARIANTS = {f"{name} divided": divided(cls) for name, cls in PARALLEL.items()} | STAND_INS
 #: Kernels whose library is installed, but for those of pixels, which most tests do not give, and the one that a C++
 #: compiler makes for each specification.
 INSTALLED = [name for name in registry.names() if registry.load(name).version() and name != "torch-compile"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from types import ModuleType, SimpleNamespace
 
 import numpy as np
+import scipy.special
 
 from mlpbench.kernels import reference
 from mlpbench.kernels.cuda import card
@@ -65,6 +66,13 @@ class DeviceArray(np.ndarray):
     def __setitem__(self, key, value):
         assert Stream.current is not None, "CuPy would write on the default stream, for which no kernel waits"
         super().__setitem__(key, value)
+
+    def __array_ufunc__(self, ufunc, method, *inputs, **options):
+        """Compute as NumPy does: a device kernel for each operator and each function."""
+        plain = [np.asarray(one) if isinstance(one, DeviceArray) else one for one in inputs]
+        found = on_stream(getattr(ufunc, method))(*plain, **options)
+        Stream.current.launched.append(ufunc.__name__)
+        return np.asarray(found).view(DeviceArray)
 
     @property
     def __cuda_array_interface__(self):
@@ -169,10 +177,11 @@ def modules(devices=1, missing=None, world=None):
             raise missing
         assert all(isinstance(array, DeviceArray) for array in (a, b, out))
         assert out.flags.c_contiguous, "CuPy would make a temporary array"
-        np.matmul(a, b, out=out)
+        np.matmul(*map(np.asarray, (a, b)), out=np.asarray(out))
 
     cupy.__version__ = "14.2.0"
     cupy.matmul, cupy.copyto, cupy.empty = launched(matmul), on_stream(np.copyto), on_stream(empty)
+    cupy.exp, cupy.tanh, cupy.maximum = np.exp, np.tanh, np.maximum
     cupy.RawKernel, cupy.RawModule = RawKernel, raw_module
     cupy.asarray, cupy.asnumpy = on_stream(lambda a: np.array(a).view(DeviceArray)), on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
@@ -213,8 +222,10 @@ def modules(devices=1, missing=None, world=None):
     products.get_compute_type = lambda dtype: chosen.get(np.dtype(dtype), 1)
     products.compute_type_to_str = {value: name for name, value in types.items()}.__getitem__
     core._routines_linalg, cupy._core = products, core
+    special = ModuleType("cupyx.scipy.special")
+    special.erf = scipy.special.erf
     cupyx.empty_pinned, cupyx.zeros_pinned = streams.empty_pinned, Flag.zeros_pinned
-    return {module.__name__: module for module in (cupy, cupyx, core, products)}
+    return {module.__name__: module for module in (cupy, cupyx, core, products, special)}
 
 
 def install(monkeypatch, **options):

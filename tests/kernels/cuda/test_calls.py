@@ -18,7 +18,14 @@ SOURCES = [
     *sorted((ROOT / "scripts" / "acceptance").glob("*.py")),
 ]
 #: How an expression of ours begins that is CuPy's.
-ROOTS = {"cupy": "cupy", "self._cupy": "cupy", "cupyx": "cupyx", "self._cupyx": "cupyx", "runtime": "cupy.cuda.runtime"}
+ROOTS = {
+    "cp": "cupy",
+    "cupy": "cupy",
+    "self._cupy": "cupy",
+    "cupyx": "cupyx",
+    "self._cupyx": "cupyx",
+    "runtime": "cupy.cuda.runtime",
+}
 #: Methods of what CuPy returns.
 METHODS = {
     "cupy.cuda.Stream": ("synchronize", "begin_capture", "end_capture", "wait_event"),
@@ -55,6 +62,8 @@ def parameters(name, found):
     """Return the parameters of something of CuPy's, as its signature or the first line of its docstring tells them."""
     if name in UNTOLD:
         return inspect.signature(eval(f"lambda {UNTOLD[name]}: 0"))
+    if hasattr(found, "nin"):  # a function of each element
+        return inspect.signature(eval(f"lambda {', '.join('abc'[: found.nin])}, out=None: 0"))
     try:
         told = inspect.signature(found)
     except ValueError:

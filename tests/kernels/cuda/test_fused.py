@@ -63,7 +63,7 @@ def test_pixels_stay_bytes_and_nothing_else_is_taken(monkeypatch):
     x = pixels.astype(np.float32) / np.float32(255)
     there = kernel.from_host(x)
     assert there.dtype == np.uint8
-    assert (there == pixels).all()
+    assert (np.array(there) == pixels).all()
     assert (kernel.to_host(there) == x).all()
     assert (kernel.nearest(x + np.float32(0.001)) == x).all()
     for wrong in (x + np.float32(1e-6), x * 2, -x, x * np.float32(np.nan)):
