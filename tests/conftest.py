@@ -40,6 +40,18 @@ if "mlpbench.bench.wings.why.roofs" in sys.orig_argv:
 """
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many of the planted faults were found, where they were looked for."""
+    ended = {outcome: terminalreporter.getreports(outcome) for outcome in ("passed", "failed")}
+    planted = {
+        outcome: [one for one in reports if "test_mutants.py::test_each" in one.nodeid and one.when == "call"]
+        for outcome, reports in ended.items()
+    }
+    if any(planted.values()):
+        found = len(planted["passed"])
+        terminalreporter.write_line(f"{found} of {found + len(planted['failed'])} mutants found")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def state_folder(tmp_path_factory: pytest.TempPathFactory) -> None:
     """Let the key that runs are sealed with be one of these tests, and not the user's."""

@@ -36,14 +36,15 @@ def test_all_runs_on_one_non_blocking_stream(monkeypatch):
 
 def test_kernels_of_one_process_keep_to_their_own_arithmetic(monkeypatch):
     fake_cupy.install(monkeypatch)
-    kernels = [cls(SMALL, seeded(SMALL)) for cls in (CupyPlainKernel, CupyTf32Kernel, CupyKernel)]
+    classes = (CupyTf32Kernel, CupyPlainKernel, CupyTf32Kernel, CupyKernel)
+    kernels = [cls(SMALL, seeded(SMALL)) for cls in classes]
     x = kernels[0].from_host(np.zeros((5, 4), np.float32))
-    for kernel, name in zip(kernels, ("COMPUTE_TYPE_FP32", "COMPUTE_TYPE_TF32", "COMPUTE_TYPE_FP32"), strict=True):
+    for kernel, name in zip(kernels, ("COMPUTE_TYPE_TF32", "COMPUTE_TYPE_FP32") * 2, strict=True):
         for call, inputs in ((kernel.forward, x), (kernel.forward_one, x[0])):
             call(inputs)
             assert device.compute_type("float32") == name
         assert kernel.describe().compute_type == name
-    assert [kernel.arithmetic for kernel in kernels] == ["dtype", "tf32", "dtype"]
+    assert [kernel.arithmetic for kernel in kernels] == ["tf32", "dtype"] * 2
 
 
 @pytest.mark.parametrize(("kernel_class", "launches"), [(CupyPlainKernel, 19), (CupyKernel, 6)])

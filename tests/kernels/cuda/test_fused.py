@@ -83,6 +83,13 @@ def test_inputs_are_written_over_on_the_stream_that_is_waited_for(monkeypatch, n
         Kernel.overwrite(kernel, whole[:4], values)
 
 
+def test_shared_memory_beyond_48_kib_is_asked_for(monkeypatch):
+    """The stand-in refuses a launch that takes more than it was asked for."""
+    fake_cupy.install(monkeypatch)
+    kernel = made("cupy-fused-tf32", ForwardSpec((64, 128, 128)))
+    assert kernel.forward(kernel.from_host(inputs(kernel, 5001))).shape == (5001, 128)
+
+
 def test_what_a_device_cannot_do_is_refused_with_the_reason(monkeypatch):
     cupy = fake_cupy.install(monkeypatch)
     with monkeypatch.context() as patch:

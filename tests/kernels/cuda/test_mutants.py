@@ -1,31 +1,37 @@
-"""Faults planted in the text of the device kernels, some for each check: it finds them."""
+"""Faults planted in the text of device kernels and of what launches and times them: the check that is named finds each.
 
+The summary of a run says how many of how many were found (`tests/conftest.py`).
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cache
+from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 from on_cpu.programs import ORDERS, Launched, Network, Products, off_by
 from on_cpu.raw import CpuRawModule, LaunchError, compiler
 
-from mlpbench.kernels.spec import MNIST, Activation, ForwardSpec
+from mlpbench.kernels.spec import Activation, ForwardSpec
+from support.sources import ROOT
 
-SMALL = ForwardSpec((33, 50, 21, 10))
-#: With 100 columns, the last float of shared memory is used.
-TIGHT = ForwardSpec((33, 50, 100, 10))
-#: Its inputs come in several chunks.
-CHUNKS = ForwardSpec((200, 17, 5))
-RELU, FILLED = ForwardSpec((36, 17, 5), "relu"), ForwardSpec((36, 50, 10), "sigmoid", "identity")
+#: The faults of `mutants.toml`.
+FAULTS = tomllib.loads(Path(__file__).with_name("mutants.toml").read_text(encoding="utf-8"))
 RACE = """        __syncthreads(); /* this chunk is there for all warps, and nobody reads the one before it any more */
         if (chunk + 1 < CHUNKS) begin_chunk(buffers + (chunk + 1) % 2 * buffer, weights, chunk + 1);
 """
 RACE_MOVED = "".join(reversed(RACE.splitlines(keepends=True)))
 
 
-@dataclass(frozen=True)
-class Mutant:
-    """A fault: which program has it, the text that is changed, and the check that finds it."""
+class Mutant(NamedTuple):
+    """A fault: which program has it, the text that is changed, the check that finds it, and of what."""
 
     what: str
     arithmetic: str
@@ -33,48 +39,18 @@ class Mutant:
     old: str
     new: str
     check: str
-    of: ForwardSpec | Products = SMALL
+    of: ForwardSpec | Products
 
 
-_GELU = Activation("gelu")
-# fmt: off
-MUTANTS = [Mutant(*row) for row in (
-    ("barrier between two buffers dropped", "fp32", "mlp_ffma",
-     "__syncthreads(); /* the other buffer", "/* the other buffer", "orders"),
-    ("the same, under a sanitizer", "fp32", "mlp_ffma",
-     "__syncthreads(); /* the other buffer", "/* the other buffer", "threads"),
-    ("barrier for one thread alone", "fp32", "mlp_ffma_few",
-     "reduce<L>(sums);", "if (threadIdx.x) reduce<L>(sums);", "barriers"),
-    ("no guard for rows that are read", "fp32", "mlp_ffma", "if (copied || items <= last)", "if (true)", "ends"),
-    ("shared memory 4 bytes short", "fp32", "mlp_ffma", "", "", "shared memory", TIGHT),
-    ("shared memory that nobody wrote", "fp32", "mlp_ffma",
-     "int(threadIdx.x)) < w_step;", "int(threadIdx.x)) < w_step - 12;", "outputs"),
-    ("four floats at an address that 16 does not divide", "fp32", "mlp_ffma",
-     "#define BK_ROW (BK + 4)", "#define BK_ROW (BK + 3)", "undefined"),
-    ("row times inputs in 32 bits", "fp32", "mlp_ffma",
-     "x += first * width(0);", "x += int(first) * width(0);", "large arrays", MNIST),
-    ("halves of a word exchanged", "fp16", "mlp_mma_few", '"f"(high), "f"(low)', '"f"(low), "f"(high)', "outputs"),
-    ("sum of a warp without its shuffle", "fp32", "mlp_ffma_few",
-     "sum += __shfl_xor_sync(0xffffffffu, sum, distance);", "sum += sum;", "outputs"),
-    ("copies that are not waited for", "3xtf32", "mlp_mma", "        copies_done();\n", "", "outputs"),
-    ("a bias that is not scaled with its inputs", "fp32", "mlp_ffma",
-     "fmaf(sum, INPUT_SCALE, bias)", "INPUT_SCALE * (sum + bias)", "bytes"),
-    ("no guard for rows that are written", "fp32", "bias_activation",
-     "(rows - first < ROWS ? int(rows - first) : ROWS)", "ROWS", "ends", Products(50, _GELU)),
-    ("maximum of a warp without its shuffle", "fp32", "bias_softmax",
-     "most = larger(__shfl_xor_sync(0xffffffffu, most, distance), most);", ";", "outputs", Products(65)),
-    ("the next chunk begun before its barrier", "tf32", "mlp_mma", RACE, RACE_MOVED, "threads", CHUNKS),
-    ("the same, with copies that arrive early", "tf32", "mlp_mma", RACE, RACE_MOVED, "orders", CHUNKS),
-    ("softmax without its maximum", "fp32", "mlp_ffma", "fast_exp(mine[j] - most)", "fast_exp(mine[j])", "loud"),
-    ("a maximum that begins at 0", "tf32", "mlp_mma", "float most = -3.402823e38f", "float most = 0.0f", "loud"),
-    ("relu that makes 0 of NaN", "fp32", "mlp_ffma", "return a < 0.0f ? 0.0f : a;", "return a > 0.0f ? a : 0.0f;",
-     "strange", RELU),
-    ("columns that fill up a tile are not zero", "fp32", "mlp_ffma",
-     "if (!full && at >= n) a[i] = 0.0f;", "", "strange", FILLED),
-    ("the same on tensor cores", "tf32", "mlp_mma", "8 * tile + 2 * q + i % 2 >= width(L) ? 0.0f : ", "", "strange",
-     FILLED),
-)]
-# fmt: on
+def read(what, arithmetic, program, old, new, check, of):
+    """Return a mutant. A network is as `ForwardSpec.parse` reads it, products are an activation and their width."""
+    old, new = (RACE, RACE_MOVED) if old == "RACE" else (old, new)
+    name, _, width = of.partition(" ")
+    network = Products(int(width), None if name == "softmax" else Activation(name)) if width else ForwardSpec.parse(of)
+    return Mutant(what, arithmetic, program, old, new, check, network)
+
+
+MUTANTS = [read(*fault) for fault in FAULTS["device"]]
 #: Words of the errors that are checks of their own.
 WORDS = {
     "barriers": "never opens",
@@ -133,3 +109,42 @@ def test_each_is_found(mutant):
             is_found(mutant)
     else:
         assert is_found(mutant)
+
+
+# Host code: a copy of the tree, in which one text is changed
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """Return a copy of all that the tests of host code need."""
+    folder = tmp_path_factory.mktemp("tree")
+    for name in ("bench", "kernels", "mlpbench", "tests", "scripts"):
+        ignored = shutil.ignore_patterns("__pycache__", "runs", "*.nbc", "*.nbi")
+        shutil.copytree(ROOT / name, folder / name, symlinks=True, ignore=ignored)
+    for name in ("pyproject.toml", "conftest.py"):
+        shutil.copy(ROOT / name, folder)
+    return folder
+
+
+def status(tree, *tests):
+    """Return how pytest ends in the copy: 0 where all tests pass, 1 where one fails."""
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
+    ran = subprocess.run(words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False)
+    return ran.returncode
+
+
+@pytest.mark.heavy
+def test_without_a_fault_these_tests_pass(tree):
+    assert status(tree, *dict.fromkeys(test for *_, test in FAULTS["host"])) == 0
+
+
+@pytest.mark.heavy
+@pytest.mark.parametrize(("what", "file", "old", "new", "test"), FAULTS["host"], ids=[one[0] for one in FAULTS["host"]])
+def test_each_of_the_host_is_found(tree, what, file, old, new, test):
+    text = (ROOT / file).read_text(encoding="utf-8")
+    assert text.count(old) == 1, f"{file} has {old!r} {text.count(old)} times"
+    (tree / file).write_text(text.replace(old, new), encoding="utf-8")
+    try:
+        assert status(tree, test) == 1, what
+    finally:
+        (tree / file).write_text(text, encoding="utf-8")
