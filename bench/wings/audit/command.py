@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 from rich.text import Text
 
+from mlpbench.bench.cases import CPU
 from mlpbench.bench.cli import console, options
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.plan.request import Request
@@ -95,10 +97,7 @@ def verdicts(run: Judged, kernel: str) -> Iterator[tuple[str, str, str]]:
 
 def _impossible(run: Judged, kernel: str) -> dict[str, str]:
     """Return the checks that nobody can make of a kernel here, and why."""
-    import os
-
     from mlpbench.bench.analysis.times import unchecked
-    from mlpbench.bench.cases import CPU
 
     record = next(record for record in run.records if record.kernel == kernel)
     device, found = record.device or CPU, dict[str, str]()

@@ -72,7 +72,15 @@ def calibrate(
     if as_json:
         console.print_json(CalibrationFile(found).as_dict())
     else:
-        _print(found)
+        out = console.out()
+        out.print(_table(found))
+        for paired in (True, False):
+            out.print(Text(calibration.sentence(found, found.repeats, paired=paired)))
+        if found.wander:
+            out.print(Text(f"the level of a whole run wanders by {100 * found.wander[0]:.2g} %"))
+        out.print(
+            Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim")
+        )
     console.say(f"wrote {path}")
 
 
@@ -101,14 +109,10 @@ def _planned(request: Request, repeats: int) -> Sweep:
 
 def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
     plan = planned.sweep.plan
-    what = f"{planted.BASE} {len(planted.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %"
-    console.say(f"{what}; {len(plan.cases)} cases each, {plan.threads} threads; seed {plan.seed}")
-    console.say(f"{plan.repeats} repeats on each side, and blocks of as many until {plan.budget_s:.0f} s are spent")
-    for warning in planned.warnings():
-        console.say(f"warning: {warning}", "yellow")
-    console.say(f"what is measured goes to {folder}", "dim")
+    console.say(f"{planted.BASE} {len(planted.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %")
+    progress.say_what_comes(planned, verbose=False)
+    console.say(f"blocks of {plan.repeats} repeats until {plan.budget_s:.0f} s are spent, in {folder}", "dim")
     console.say(f"again: {shlex.join(plan.command)}", "dim")
-    progress.say_how_it_goes_on(planned)
 
 
 def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
@@ -143,16 +147,6 @@ def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:
         seen=tuple(sorted(seen.items())),
         wander=(wander.sd, wander.degrees),
     )
-
-
-def _print(found: CalibrationHead) -> None:
-    out = console.out()
-    out.print(_table(found))
-    for paired in (True, False):
-        out.print(Text(calibration.sentence(found, found.repeats, paired=paired)))
-    if found.wander:
-        out.print(Text(f"the level of a whole run wanders by {100 * found.wander[0]:.2g} %"))
-    out.print(Text("Comparisons share processes: the bounds are narrower than independent cases would give.", "dim"))
 
 
 def _table(found: CalibrationHead) -> Table:

@@ -49,13 +49,10 @@ def _line(row: Row) -> str:
     case = f"{row.label}, {words.case(row.mode, row.batch_size)}"
     times = f"{words.time(row.candidate)}, against {words.time(row.baseline)}"
     message = f"{case}: {verdict(row)}; {times}; speedup {words.ratio(row.speedup)}"
-    return f"::{_LEVELS[row.verdict]} title={_property(f'{row.verdict}: {case}')}::{_data(message)}"
+    title = _data(f"{row.verdict}: {case}").replace(":", "%3A").replace(",", "%2C")
+    return f"::{_LEVELS[row.verdict]} title={title}::{_data(message)}"
 
 
 def _data(text: str) -> str:
     """Return a text as the message of a command, on one line."""
     return " ".join(clean_text(text).split()).replace("%", "%25")
-
-
-def _property(text: str) -> str:
-    return _data(text).replace(":", "%3A").replace(",", "%2C")

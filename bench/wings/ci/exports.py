@@ -3,7 +3,6 @@
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,44 +16,31 @@ from mlpbench.bench.cli.options import Results, Runs
 from mlpbench.bench.cli.report import name_left_out
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record.runs import Run, read_runs
-from mlpbench.bench.record.write import write_document
 from mlpbench.kernels.registry import nearest
 
+_TO = "bencher or github-action-benchmark."
 Points = Mapping[str, tuple[Run, CaseSummary]]
-
-
-def _consumers(incomplete: str) -> list[str]:
-    return [name for name in CONSUMERS if name.startswith(incomplete)]
 
 
 def export(
     runs: Runs = None,
-    to: Annotated[
-        str,
-        typer.Option("--to", help="bencher or github-action-benchmark.", autocompletion=_consumers, metavar="WHO"),
-    ] = "",
-    output: Annotated[
-        Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="File to write. Default: stdout."),
-    ] = None,
+    to: Annotated[str, typer.Option(metavar="WHO", help=_TO, autocompletion=lambda: CONSUMERS)] = "",
     results: Results = Path("results"),
 ) -> None:
     """Write saved results for a program that keeps a history: median seconds per sample, the interval as bounds.
 
     Both take one run at a time. For other programs there are `report --format csv` and `--format json`.
 
-    Example: mlpbench export --to bencher -o bencher.json
+    Example: mlpbench export --to bencher > bencher.json
     """
     if to not in CONSUMERS:
         asked = f"unknown --to {to!r}{nearest(to, list(CONSUMERS))}" if to else "--to is missing"
         raise UserError(f"{asked}; there are {', '.join(CONSUMERS)}")
-    chosen = [run for path in console.resolve(runs, results) for run in read_runs(path)]
-    text = render(chosen, to)
-    if output is None:
-        print(text, end="")  # noqa: T201 - data, to stdout as it is
-    else:
-        write_document(output, text)
-        console.say(f"wrote {output}")
+    paths = console.resolve(runs, results)
+    if len(paths) > 1:
+        raise UserError(f"{to} takes one run at a time: name one")
+    chosen = read_runs(paths[0])
+    print(render(chosen, to), end="")  # noqa: T201 - data, to stdout as it is
     name_left_out(chosen)
     for run in chosen:
         if run.environment.git.dirty:
@@ -62,26 +48,11 @@ def export(
 
 
 def render(runs: Sequence[Run], consumer: str) -> str:
-    """Return one run, or the settings of one sweep, as a consumer reads it. Raises UserError for several runs."""
-    content = CONSUMERS[consumer](_points(runs, consumer))
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
-
-
-def _points(runs: Sequence[Run], consumer: str) -> Points:
-    """Return every case by a name that means the same in every run."""
-    # Tables may call two runs by one name; here each has its own.
-    ready = [replace(judge(run), shown=str(number)) for number, run in enumerate(runs)]
-    cases = [(run, case) for run in ready for case in summarize([run])]
-    if not cases:
+    """Return a run, or the settings of one sweep, as a consumer reads it. Raises UserError where nothing was timed."""
+    points = {_name(run, case): (run, case) for run in runs for case in summarize([judge(run)])}
+    if not points:
         raise UserError("nothing to export: no case has a time")
-    if len({run.path.resolve() for run in runs}) < len(runs):
-        raise UserError("nothing to export: a run is named twice, name each once")
-    points = {_name(run, case): (run, case) for run, case in cases}
-    # All settings of a sweep share a folder. Records of one process are runs of their own: their cases have one name.
-    folders = {(run.path.parent if run.plan and run.plan.sweep else run.path).resolve() for run in runs}
-    if len(folders) > 1 or len(points) < len(cases):
-        raise UserError(f"{consumer} takes one run at a time: name one")
-    return points
+    return json.dumps(CONSUMERS[consumer](points), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
 
 
 def _name(run: Run, case: CaseSummary) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape, glob
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,9 @@ ADVICE = "run pytest three times or more: for i in 1 2 3; do pytest --benchmark-
 
 
 class Statistics(Block, frozen=True, kw_only=True):
-    """Of the rounds of one benchmark in one process, the median in seconds of an iteration."""
+    """Of the rounds of one benchmark in one process, the fastest: what disturbs a round makes it slower."""
 
-    median: Duration
+    min: Duration
 
 
 class ForeignBenchmark(Block, frozen=True, kw_only=True):
@@ -60,18 +61,13 @@ def _is_foreign(path: Path) -> bool:
     return "benchmarks" in content and "mlpbench" not in content
 
 
-def read(path: Path) -> ForeignFile:
-    """Return the content of a file of pytest-benchmark. Raises UserError, one line, for anything else."""
-    return untrusted.read(path, ForeignFile, untrusted.PYTESTS)
-
-
 def compare(
     baseline: str, candidate: str, threshold: float | None = None, *, anyway: bool = False
 ) -> Comparison | None:
     """Compare benchmarks of one name, or two of the same files; None where neither side is of pytest-benchmark.
 
-    A side is a file or a pattern such as ``before*.json``, with ``:NAME`` one benchmark of them. Raises UserError for
-    what cannot be read, and NothingComparable for files of two machines, unless ``anyway``.
+    A side is a file or a pattern such as ``before*.json``, with ``:NAME`` one benchmark of them. Sides that took turns
+    are paired. Raises UserError for what cannot be read, and NothingComparable for two machines, unless ``anyway``.
     """
     (left, one), (right, other) = _side(baseline), _side(candidate)
     if not left and not right:
@@ -79,13 +75,15 @@ def compare(
     if not (left and right):
         stranger = candidate if left else baseline
         raise UserError(f"nothing to compare: {stranger!r} is no file of pytest-benchmark, as the other side is")
-    files = {path: read(path) for path in (*left, *right)}
-    paired = left == right
-    if one == other if paired else set(left) & set(right):
+    files = {path: untrusted.read(path, ForeignFile, untrusted.PYTESTS) for path in (*left, *right)}
+    same = left == right
+    if one == other if same else set(left) & set(right):
         raise UserError("nothing to compare: a file is on both sides")
     _check(files, anyway=anyway)
+    sides = [sorted((files[path] for path in paths), key=lambda file: file.datetime or "") for paths in (left, right)]
+    paired = same or _in_turns(*sides)
     short = all(len({item.name for item in file.benchmarks}) == len(file.benchmarks) for file in files.values())
-    old, new = (_cases([files[path] for path in paths], short=short) for paths in (left, right))
+    old, new = (_cases(side, short=short) for side in sides)
     if one or other:
         names = {_known(one or other or "", old): _known(other or one or "", new)}
     else:
@@ -126,13 +124,19 @@ def _check(files: Mapping[Path, ForeignFile], *, anyway: bool) -> None:
         )
 
 
+def _in_turns(old: Sequence[ForeignFile], new: Sequence[ForeignFile]) -> bool:
+    """Return whether both sides, each in order, were measured by turns: each pair is over before the next begins."""
+    pairs = [sorted(file.datetime or "" for file in pair) for pair in zip(old, new, strict=False)]
+    return len(old) == len(new) and all(before[1] < after[0] for before, after in pairwise(pairs))
+
+
 def _cases(files: Sequence[ForeignFile], *, short: bool) -> dict[str, CaseTimes]:
     """Return the benchmarks by name, or by full name where two have one name; seconds of an iteration by file."""
     every: dict[str, dict[int, float]] = {}
     for number, file in enumerate(files):
         for item in file.benchmarks:
             name = item.name if short else item.fullname or item.name
-            every.setdefault(name, {})[number] = item.stats.median
+            every.setdefault(name, {})[number] = item.stats.min
     return {name: CaseTimes("", "", name, ITERATION, 1, times, ()) for name, times in every.items()}
 
 

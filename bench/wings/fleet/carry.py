@@ -1,5 +1,7 @@
 """One run carried out on every worker: side by side on different hosts, one after the other on one host."""
 
+from __future__ import annotations
+
 import hashlib
 import tempfile
 from collections.abc import Callable, Sequence
@@ -8,7 +10,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from threading import Lock
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from mlpbench import __version__
 from mlpbench.bench.errors import UserError, user_error
@@ -17,17 +19,9 @@ from mlpbench.bench.record.untrusted import NAME, clean_text
 from mlpbench.bench.wings.fleet.merge import merge
 from mlpbench.bench.wings.fleet.worker import Answer, Request, WorkerLost
 
-
-class Transport(Protocol):
-    """What reaches workers, by their names."""
-
-    workers: Sequence[str]
-
-    def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
-        """Return what a worker answers; ``tell`` is called with each line that it says. Raises WorkerLost."""
-
-    def close(self) -> None:
-        """Let go of what reaching workers took."""
+if TYPE_CHECKING:
+    from mlpbench.bench.wings.fleet.dask import Cluster
+    from mlpbench.bench.wings.fleet.ssh import Hosts
 
 
 @dataclass
@@ -40,7 +34,7 @@ class Worker:
 
 
 def carry_out(
-    transport: Transport, words: Sequence[str], results: Path, tell: Callable[[str, str], None]
+    transport: Cluster | Hosts, words: Sequence[str], results: Path, tell: Callable[[str, str], None]
 ) -> list[Worker]:
     """Run the words on every worker; return what became of each.
 
@@ -86,7 +80,7 @@ def carry_out(
     return workers
 
 
-def _answer(transport: Transport, worker: Worker, words: Sequence[str], tell: Callable[[str], None]) -> Answer:
+def _answer(transport: Cluster | Hosts, worker: Worker, words: Sequence[str], tell: Callable[[str], None]) -> Answer:
     """Return the answer of a worker whose run came to its end. Raises WorkerLost."""
     # The end of the run's name: two workers may start in one second.
     suffix = hashlib.sha256(worker.name.encode()).hexdigest()[:6]

@@ -16,7 +16,9 @@ from mlpbench.bench.cli.options import AsJson, Results, read_run
 from mlpbench.bench.errors import UserError
 
 if TYPE_CHECKING:
-    from mlpbench.bench.wings.fleet.carry import Transport, Worker
+    from mlpbench.bench.wings.fleet.carry import Worker
+    from mlpbench.bench.wings.fleet.dask import Cluster
+    from mlpbench.bench.wings.fleet.ssh import Hosts
 
 #: Options of a run that are the fleet's own on its workers.
 _OURS = ("--results", "--json", "--resume", "--dry-run", "--env")
@@ -77,7 +79,7 @@ def fleet(
         if (name := word.partition("=")[0]) in _OURS:
             raise UserError(f"{name} is no option of a fleet: each worker has its own folder")
     read_run(context, context.args)  # a mistake there ends it before any worker is asked
-    transport: Transport
+    transport: Cluster | Hosts
     if ssh is not None:
         from mlpbench.bench.wings.fleet.ssh import Hosts
 
@@ -86,10 +88,8 @@ def fleet(
         from mlpbench.bench.wings.fleet.dask import Cluster
 
         transport = Cluster(str(dask))
-    try:
-        ended = carry.carry_out(transport, context.args, results, lambda worker, line: console.say(f"{worker}: {line}"))
-    finally:
-        transport.close()
+        context.call_on_close(transport.close)
+    ended = carry.carry_out(transport, context.args, results, lambda worker, line: console.say(f"{worker}: {line}"))
     _tell(ended, results, as_json=as_json)
 
 

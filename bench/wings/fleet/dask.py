@@ -32,7 +32,7 @@ class _Reply(msgspec.Struct, frozen=True):
 
 
 class Cluster:
-    """A transport (`bench.wings.fleet.carry.Transport`): every worker that the scheduler knows when it is asked."""
+    """A transport: every worker that the scheduler knows when it is asked."""
 
     def __init__(self, address: str) -> None:
         """Ask a scheduler for its workers. Raises UserError where it does not answer, or distributed is missing."""

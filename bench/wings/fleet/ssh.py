@@ -51,7 +51,7 @@ def read(path: Path) -> dict[str, Host]:
 
 
 class Hosts:
-    """A transport (`bench.wings.fleet.carry.Transport`): every host of a list, by the system's own ``ssh``."""
+    """A transport: every host of a list, by the system's own ``ssh``."""
 
     def __init__(self, path: Path) -> None:
         """Read the list. Raises UserError as `read`, and where ssh is not installed."""
@@ -59,9 +59,6 @@ class Hosts:
         if shutil.which("ssh") is None:
             raise UserError("hosts by SSH need the program ssh (OpenSSH), and it is not there")
         self.workers: Sequence[str] = list(self._hosts)
-
-    def close(self) -> None:
-        """Do nothing: every request has its own connection."""
 
     def ask(self, worker: str, request: Request, tell: Callable[[str], None]) -> Answer:
         """Return what a host answers. Raises WorkerLost."""

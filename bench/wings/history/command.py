@@ -30,8 +30,9 @@ def history(
 ) -> None:
     """Show which cases became faster or slower for good, since which run, and what else changed there.
 
-    A series is one case of a kernel, with one network, data set, weights, dtype and number of threads. Exit 1 with
-    --fail-if-slower if the newest change of a series is such a slowdown, in its last 10 runs.
+    A series is one case of a kernel, with one network, data set, weights, dtype and number of threads. With
+    --fail-if-slower exit 1 if the newest change of a series made it slower for good by more than that, in its last 10
+    runs.
 
     Example: mlpbench history numpy --fail-if-slower 5%
     """

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from msgspec.structs import replace
 
+from mlpbench.bench.analysis import sides
 from mlpbench.bench.cases import Setting
 from mlpbench.bench.clock import utc_s
 from mlpbench.bench.data.workload import Options, Workload
@@ -120,7 +121,8 @@ def find(request: Request, below: str = "") -> Stopped:
             versions[part.setting.env, answer.name] = answer.version
     if differing := list(dict.fromkeys(_differences(stopped, versions))):
         rest = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
-        raise UserError(f"{stopped.name} cannot go on as it was: {'; '.join(differing[:8])}{rest}; start a new run")
+        lines = "; ".join(differing[:8])
+        raise UserError(f"{stopped.name} cannot go on as it was, then against now: {lines}{rest}; start a new run")
     return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
 
 
@@ -236,31 +238,20 @@ def _whole(head: SweepHead, parts: list[Part]) -> Plan:
 
 
 def _differences(stopped: Stopped, versions: Mapping[tuple[str | None, str], str | None]) -> Iterator[str]:
-    """Yield what is not as it was when the run stopped, each in words.
+    """Yield what is not as it was when the run stopped, each in words, what it was against what it is.
 
     ``versions``: of the kernels' libraries, by environment and kernel, as they were asked.
     """
     for head, part, run in zip(stopped.heads, stopped.sweep.parts, stopped.runs, strict=True):
         here = part.env.environment if part.env else environment.collect()
-        yield from _changes("", head.environment.facts, here.facts)
-        yield from _changes("", head.environment.variables or {}, here.variables or {})
+        yield from sides.unequal("", head.environment.facts, here.facts)
+        yield from sides.unequal("", head.environment.variables or {}, here.variables or {})
         if head.plan.env and part.env:
-            yield from _changes(f"{head.plan.env.name} ", head.plan.env.as_dict(), part.env.interpreter.as_dict())
+            yield from sides.unequal(head.plan.env.name, head.plan.env.as_dict(), part.env.interpreter.as_dict())
         before = {record.kernel: record.kernel_info.version for record in run.records if record.kernel_info.version}
         known = {kernel: versions[at] for kernel in before if (at := (part.setting.env, kernel)) in versions}
-        yield from _changes("library of ", {kernel: before[kernel] for kernel in known}, known)
+        yield from sides.unequal("library of", {kernel: before[kernel] for kernel in known}, known)
         if head.computed is not None:
             _, (*_, data, _), (_, weights) = part.workload.facts()
             hashes = {"data": head.computed.data_sha256, "weights": head.computed.weights_sha256}
-            yield from _changes("", hashes, {"data": data, "weights": weights})
-
-
-def _changes(which: str, before: Mapping[str, object], here: Mapping[str, object]) -> Iterator[str]:
-    for name in dict.fromkeys([*before, *here]):
-        if before.get(name) != here.get(name):
-            yield f"{which}{name} was {_short(before.get(name))}, is {_short(here.get(name))}"
-
-
-def _short(value: object) -> str:
-    text = "none" if value is None else ", ".join(map(str, value)) if isinstance(value, tuple) else str(value)
-    return text if len(text) <= 40 else f"{text[:8]}…"
+            yield from sides.unequal("", hashes, {"data": data, "weights": weights})

@@ -5,10 +5,9 @@ from __future__ import annotations
 import math
 import os
 import shlex
-import signal
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -24,36 +23,32 @@ from mlpbench.bench.cli.options import AsJson, FailIfSlower, Format
 from mlpbench.bench.cli.report import write_reports
 from mlpbench.bench.cli.run import carry_out
 from mlpbench.bench.errors import UserError
+from mlpbench.bench.machine.child import scratch
 from mlpbench.bench.plan import sweep
 from mlpbench.bench.plan.request import Request
 from mlpbench.bench.report import render
-from mlpbench.bench.wings.versions import versions
+from mlpbench.bench.wings.versions import environments, suites, versions
 from mlpbench.kernels import registry
 from mlpbench.kernels.base import processors
 
+_OLD = "A requirement, such as numpy==2.3.*, or a commit of the repository here."
+_WITH = "A package to install in both environments; may be repeated."
+_SUITE = "Time the pytest-benchmark suite there, and no kernels."
 #: Assumed standard deviation of a pair's ratio, on the log scale: on an idle machine, and where processors are busy.
 IDLE_SD, BUSY_SD = 0.02, 0.08
 
 if TYPE_CHECKING:
-    from mlpbench.bench.analysis.judge import Judged
-    from mlpbench.bench.plan.sweep import Env
-    from mlpbench.bench.record.environment import Environment
+    from mlpbench.bench.analysis.compare import Comparison
+    from mlpbench.bench.wings.versions.environments import Made
     from mlpbench.bench.wings.versions.versions import Version
 
 
 def ab(
     context: typer.Context,
-    old: Annotated[
-        str,
-        typer.Argument(metavar="OLD", help="A requirement, such as numpy==2.3.*, or a commit of the repository here."),
-    ],
+    old: Annotated[str, typer.Argument(metavar="OLD", help=_OLD)],
     new: Annotated[str, typer.Argument(metavar="NEW", help="The other version, of the same kind.")],
-    also: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--with", metavar="REQUIREMENT", help="A package to install in both environments; may be repeated."
-        ),
-    ] = None,
+    also: Annotated[list[str] | None, typer.Option("--with", metavar="REQUIREMENT", help=_WITH)] = None,
+    suite: Annotated[str | None, typer.Option("--pytest", metavar="PATH", help=_SUITE)] = None,
     keep: Annotated[bool, typer.Option("--keep", help="Keep the environments, and say where they are.")] = False,
     fail_if_slower: FailIfSlower = None,
     format: Format = None,  # noqa: A002 - the option's name
@@ -65,6 +60,10 @@ def ab(
     options of `mlpbench run` may follow the versions. Without kernels, the usual ones of the package are timed. Both
     sides of a pair run next to each other, and a budget ends on whole pairs.
 
+    With --pytest, any package's own pytest-benchmark suite is timed: --pytest benchmarks. More words for pytest may
+    stand in the quotes; --with ".[test]" installs what the suite needs. Of a run, --budget, --repeats and --results may
+    follow.
+
     Exit 1 if the new version is slower in any case.
 
     Example: mlpbench ab "numpy==2.3.*" "numpy==2.4.*" numpy --budget 5m
@@ -73,20 +72,23 @@ def ab(
     request = options.read_run(context, context.args)  # a mistake there ends it before anything is made
     if request.env:
         raise UserError("ab makes both environments itself: leave --env out, or use `mlpbench run --env`")
+    for word in [*context.args, *["--keep"] * keep] if suite is not None else ():
+        if word in request.kernels or (word.startswith("-") and word.partition("=")[0] not in suites.OPTIONS):
+            raise UserError(f"{word} is for kernels, and --pytest names a suite: it takes {', '.join(suites.OPTIONS)}")
     asked = versions.tell_apart((old, new), Path.cwd())
-    with _folder(keep=keep) as folder:
-        made = _make(folder, asked, also or ())
-        first, second = (env.interpreter.name for env in made)
-        kernels = [] if request.kernels else _kernels(asked[0], made)
-        envs = tuple(f"{env.interpreter.name}={env.interpreter.python}" for env in made)
-        request = replace(request, kernels=request.kernels or tuple(kernels), env=envs)
-        _say_what_it_shows(request, len(request.kernels))
-        runs = _measured(request)
-        if keep:
-            places = " ".join(f"--env {env}" for env in envs)
-            console.say(f"kept, to run again: mlpbench run {shlex.join([*kernels, *context.args])} {places}")
-    axis, left, right = sides.by_axis([sides.Side(run) for run in runs], f"env={first},{second}")
-    cli.tell(compare_.compare(left, right, fail_if_slower, by=axis), format=format, as_json=as_json)
+    with runs_.ended_by_request(), ExitStack() as lasting:
+        folder = Path(tempfile.mkdtemp(prefix="mlpbench-ab-")) if keep else lasting.enter_context(scratch())
+        made = _make(lasting, folder, asked, also or (), suite=suite is not None)
+        if suite is not None:
+            comparison = suites.measure(made, shlex.split(suite), request, fail_if_slower)
+        else:
+            kernels = () if request.kernels else _kernels(asked[0], made)
+            envs = tuple(f"{env.name}={env.python}" for env in made)
+            comparison = _measured(replace(request, kernels=request.kernels or kernels, env=envs), fail_if_slower)
+            if keep:
+                places = " ".join(f"--env {env}" for env in envs)
+                console.say(f"kept, to run again: mlpbench run {shlex.join([*kernels, *context.args])} {places}")
+    cli.tell(comparison, format=format, as_json=as_json)
 
 
 def in_words(budget_s: float, pair_s: float, load: float, processors: int) -> str:
@@ -117,48 +119,31 @@ def _decides(scatter: float, pairs: int) -> float:
     return math.expm1((estimates.student(0.975, degrees) + 0.84) * scatter * factor / math.sqrt(pairs))
 
 
-def _say_what_it_shows(request: Request, kernels: int) -> None:
+def _say_what_it_shows(request: Request) -> None:
     """Say what the budget of a run can show; nothing of a fixed number of repeats."""
     budget_s = sweep.find_budget_s(request)
     if budget_s is None:
         return
     cases, load = len(sweep.grid(request)), os.getloadavg()[0]
-    lasts_s = pair_s(kernels, cases, request.profile.max_time_s, load=load, processors=processors())
+    lasts_s = pair_s(len(request.kernels), cases, request.profile.max_time_s, load=load, processors=processors())
     console.say(in_words(budget_s, lasts_s, load, processors()))
 
 
-@contextmanager
-def _folder(*, keep: bool) -> Iterator[Path]:
-    """Make the folder of both environments, which goes with the block unless kept; SIGTERM ends it as Ctrl-C does."""
-    from mlpbench.bench.machine.child import scratch
-
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        with nullcontext(Path(tempfile.mkdtemp(prefix="mlpbench-ab-"))) if keep else scratch() as folder:
-            yield folder
-    finally:
-        signal.signal(signal.SIGTERM, before)
-
-
-def _make(folder: Path, asked: Sequence[Version], also: Sequence[str]) -> list[Env]:
+def _make(
+    lasting: ExitStack, folder: Path, asked: Sequence[Version], also: Sequence[str], *, suite: bool
+) -> list[Made]:
     """Make both environments. Raises UserError where that fails, or where both have the same version."""
-    from mlpbench.bench.wings.versions import environments
-
     made = []
     for side, version in zip(("old", "new"), asked, strict=True):
-        with console.err().status(f"making an environment of {version.words} …"):
-            made.append(environments.make(folder / side, version, also, Path.cwd()))
-        there = made[-1].environment
-        console.say(
-            f"{version.words}: {made[-1].interpreter.name}, Python {there.python.get('version')}, {_libraries(there)}"
-        )
-    names = {env.interpreter.name for env in made}
-    if len(names) == 1:
-        raise UserError(f"{asked[0].typed} and {asked[1].typed} are both {names.pop()}: nothing to compare")
+        with console.working(f"making an environment of {version.words} …"):
+            made.append(lasting.enter_context(environments.made(folder / side, version, also, suite=suite)))
+        console.say(f"{version.words}: {made[-1].name}")
+    if made[0].name == made[1].name:
+        raise UserError(f"{asked[0].typed} and {asked[1].typed} are both {made[0].name}: nothing to compare")
     return made
 
 
-def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
+def _kernels(version: Version, made: Sequence[Made]) -> tuple[str, ...]:
     """Return the kernels that a version is about: of a commit those it offers, of a library those written with it.
 
     The usual ones of these, where there are any: a budget is for few.
@@ -167,7 +152,8 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
 
     from mlpbench.bench.plan.plan import USUAL
 
-    offered = {name: whose for env in made for name, whose in env.third_party.items()}
+    inspected = (environments.inspect(env.name, env.python) for env in made)
+    offered = {name: whose for env in inspected for name, whose in env.third_party.items()}
     if version.requirement is None:
         found = list(offered)
         what = "offers no kernel in the entry point group mlpbench.kernels"
@@ -180,11 +166,12 @@ def _kernels(version: Version, made: Sequence[Env]) -> list[str]:
         what = f"no kernel is written with {package}"
     if not found:
         raise UserError(f"{version.words}: {what}: name the kernels to time behind the versions, such as numpy")
-    return found
+    return tuple(found)
 
 
-def _measured(request: Request) -> list[Judged]:
-    """Run kernels in both environments and write the reports; return the runs."""
+def _measured(request: Request, threshold: float | None) -> Comparison:
+    """Run kernels in both environments and write the reports; return the comparison."""
+    _say_what_it_shows(request)
     carried = carry_out(request, runs_.plan(request))
     console.say(f"results are in {carried.folder}")
     if not carried.finished:
@@ -194,12 +181,6 @@ def _measured(request: Request) -> list[Judged]:
         console.say(reason, "yellow")
     found = judge.read(carried.folder)
     write_reports(render.build(found), carried.folder)
-    return found
-
-
-def _libraries(there: Environment) -> str:
-    named = [f"{name} {there.libraries[name]}" for name in ("numpy", "numba") if name in there.libraries]
-    blas = [
-        f"{pool.get('internal_api')} {pool.get('version')}" for pool in there.blas if pool.get("user_api") == "blas"
-    ]
-    return ", ".join([*named, *dict.fromkeys(blas)])
+    names = ",".join(env.partition("=")[0] for env in request.env)
+    axis, left, right = sides.by_axis([sides.Side(run) for run in found], f"env={names}")
+    return compare_.compare(left, right, threshold, by=axis)

@@ -1,7 +1,5 @@
 """Python environments as an axis of a run: found, asked what they have, and made of a version."""
 
-import base64
-import hashlib
 import json
 import os
 import re
@@ -11,6 +9,7 @@ import sys
 import zipfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 
@@ -27,7 +26,7 @@ from mlpbench.bench.record.environment import Environment
 from mlpbench.bench.record.fields import SCHEMA, Block, Name, Text
 from mlpbench.bench.record.plan import Interpreter
 from mlpbench.bench.record.untrusted import clean_text
-from mlpbench.bench.wings.versions.versions import SHORT, Version, git
+from mlpbench.bench.wings.versions.versions import Version, git
 
 #: What every environment must have: this mlpbench. By name: its stub imports the analysis.
 VERSION: str = import_module("mlpbench").__version__
@@ -39,10 +38,10 @@ PYTHON = (3, 11)
 TIMEOUT_S = 120
 #: In an environment that `mlpbench ab` has made: what it was made of, in words.
 MADE_OF = "mlpbench-made-of.txt"
-#: Folder, in that of an environment, of the commit that is installed there.
-WORKTREE = "worktree"
-#: Resolving, downloading and perhaps compiling a package.
-MAKING_S = 3600
+#: A tool may take so long: one that downloads and perhaps compiles a package, or a suite.
+MOST_S = 3600
+#: Lines in which pip, uv, git and pytest say what is wrong.
+_WRONG = re.compile(r"(ERROR|FAILED|fatal:|(\S+: )?error:)")
 #: Of what a tool says when it fails, the most that becomes a line.
 _LONGEST = 400
 #: Names become parts of folders and of tables.
@@ -138,12 +137,6 @@ def inspect(name: str, python: str) -> Env:
     return Env(Interpreter(name, python, found.package, source), found.environment, found.third_party)
 
 
-def installed(python: str, distribution: str) -> str | None:
-    """Return the version of a distribution that an environment has, None where it has none."""
-    code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-    return _answer([python, "-c", code, distribution]).out.strip() or None
-
-
 def _answer(words: Sequence[str]) -> Ended:
     """Run an interpreter under the limits of every child, with none of the variables that are about ours."""
     return child.run(words, inherited(words[0]), TIMEOUT_S)
@@ -178,7 +171,9 @@ def _refuse_unfit(name: str, python: str, found: _Answer) -> None:
         told = ", ".join(f"{need.name} {found.versions.get(need.name, '(missing)')}" for need in lacks)
         words = shlex.join(map(str, lacks))
         raise UserError(f"{who}: the environment does not have what mlpbench measures with, {told}: {pip} {words}")
-    how = f"install {wanted} there: {pip} --no-deps {shlex.quote(_source())}"
+    checkout = PACKAGE.parent
+    source = str(checkout) if (checkout / "pyproject.toml").is_file() else f"mlpbench=={VERSION}"
+    how = f"install {wanted} there: {pip} --no-deps {shlex.quote(source)}"
     if found.version is None:
         raise UserError(f"{who}: no mlpbench in this environment ({found.error}); {how}")
     if found.version != VERSION or found.schema != SCHEMA:
@@ -188,103 +183,106 @@ def _refuse_unfit(name: str, python: str, found: _Answer) -> None:
         raise UserError(f"{who}: its mlpbench is not this one: {found.error}; {how}")
 
 
-def _source() -> str:
-    """Return what pip installs mlpbench from: the checkout that this is, or its name and version."""
-    checkout = PACKAGE.parent
-    return str(checkout) if (checkout / "pyproject.toml").is_file() else f"mlpbench=={VERSION}"
-
-
 # -- made
 
 
-def make(folder: Path, version: Version, more: Sequence[str], repository: Path) -> Env:
-    """Make an environment of a version in a new folder, with ``more`` requirements; return it.
+@dataclass(frozen=True)
+class Made:
+    """An environment that was made of a version: its name in tables, its interpreter, and where the sources are."""
 
-    Of a commit, its package is installed from a git worktree of ``repository``. Raises UserError, one line, with the
-    words of whatever failed.
+    version: Version
+    name: str
+    python: str
+    sources: Path
+
+
+@contextmanager
+def made(folder: Path, version: Version, more: Sequence[str], *, suite: bool = False) -> Iterator[Made]:
+    """Make an environment of a version in a new folder, with ``more`` requirements; its sources last as the block does.
+
+    The package of a commit is installed from a git worktree of the repository here, with the extras that ``.[test]``
+    among ``more`` names. ``suite``: as it lies there, and with pytest-benchmark in place of this mlpbench. Raises
+    UserError, one line, with the words of whatever failed.
     """
-    who = version.words
+    who = f"{version.words}: no environment"
     uv = shutil.which("uv")
     venv = [uv, "venv", "--quiet", "--python", sys.executable] if uv else [sys.executable, "-m", "venv"]
-    _run([*venv, str(folder)], who)
-    python = find_python(folder, who)
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    install = [uv, "pip", "install", "--quiet", "--python", python] if uv else pip
-    wheel = write_wheel(folder)
-    if version.commit is None:
-        _run([*install, str(wheel), str(version.requirement), *more], who)
-    else:
-        with _worktree(folder / WORKTREE, version.commit, repository) as tree:
-            _run([*install, str(wheel), str(tree), *more], who)
-    there = installed(python, version.requirement.name) if version.requirement else None
-    (folder / MADE_OF).write_text(version.words, encoding="utf-8")
-    return inspect(version.name(there), python)
+    with _sources(folder.with_name(f"{folder.name}-sources"), version) as sources:
+        run([*venv, str(folder)], who)
+        python = find_python(folder, who)
+        pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+        install = [uv, "pip", "install", "--quiet", "--python", python] if uv else pip
+        extras = [word for word in more if word.startswith(".[")]
+        package = str(version.requirement or "".join([str(sources), *(word[1:] for word in extras)]))
+        where = ["--editable"] if suite and version.commit else []
+        wanted = [*where, package, "pytest-benchmark" if suite else str(write_wheel(folder))]
+        run([*install, *wanted, *(word for word in more if word not in extras)], who)
+        code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
+        named = version.requirement and _answer([python, "-c", code, version.requirement.name]).out.strip()
+        (folder / MADE_OF).write_text(version.words, encoding="utf-8")
+        yield Made(version, version.name(named or None), python, sources)
 
 
-def _run(command: Sequence[str], who: str) -> None:
-    """Run a tool that makes an environment. Raises UserError with what it said where it fails."""
-    ended = child.run(command, {**inherited(command[0]), "NO_COLOR": "1"}, MAKING_S, merged=True)
+def run(command: Sequence[str], who: str) -> None:
+    """Run a tool. Raises UserError, which begins with ``who``, with what it said where it fails."""
+    ended = child.run(command, {**inherited(command[0]), "NO_COLOR": "1"}, MOST_S, merged=True)
     if ended.status != 0:
         said = _said(ended.out) if ended.status else ended.how()
-        raise UserError(f"{who}: no environment: {said or ended.how()}")
+        raise UserError(f"{who}: {said or ended.how()}")
 
 
 def _said(output: str) -> str:
-    """Return what a tool said of its failure in one line: the last error of pip, or all that follows the first."""
-    lines = [line.strip(" \u00d7│╰─▶╮╯·") for line in output.splitlines()]
-    errors = [number for number, line in enumerate(lines) if line.startswith(("ERROR:", "error:", "fatal:"))]
-    of_pip = errors and lines[errors[0]].startswith("ERROR:")
-    said = " ".join(filter(None, [lines[errors[-1]]] if of_pip else lines[errors[0] if errors else 0 :]))
-    if of_pip and "(from versions: none)" in output:  # what pip says of a name that is wrong, and without a network
+    """Return what a tool said of its failure in one line: the last error of pip or pytest, or all behind the first."""
+    lines = [line.strip(" \u00d7│╰─▶╮╯·=") for line in output.splitlines()]
+    errors = [number for number, line in enumerate(lines) if _WRONG.match(line)]
+    the_last = errors and lines[errors[0]].startswith(("ERROR", "FAILED"))
+    said = " ".join(filter(None, [lines[errors[-1]]] if the_last else lines[errors[0] if errors else 0 :]))
+    if the_last and " - " not in said and (raised := re.findall("^E +(.+)", output, re.MULTILINE)):
+        said += f": {raised[-1]}"  # pytest's summary names a file that cannot be imported, and not why
+    if the_last and "(from versions: none)" in output:  # what pip says of a wrong name, and without a network
         said += "; the index names no version at all: is the name right, and the network there?"
     return said if len(said) <= _LONGEST else f"{said[:_LONGEST]}…"
 
 
 @contextmanager
-def _worktree(folder: Path, commit: str, repository: Path) -> Iterator[Path]:
-    """Check a commit out beside the repository, whose own files stay as they are; take it away behind the block."""
-    added = git(repository, "worktree", "add", "--quiet", "--detach", str(folder), commit)
-    if added.returncode != 0:
-        raise UserError(f"{commit[:SHORT]}: git makes no worktree: {_said(added.stderr)}")
+def _sources(folder: Path, version: Version) -> Iterator[Path]:
+    """Check a commit out beside the repository, whose own files stay as they are; take it away behind the block.
+
+    Of a requirement the sources are the folder here.
+    """
+    here = Path.cwd()
+    if version.commit is None:
+        yield here
+        return
+    run(["git", "worktree", "add", "--quiet", "--detach", str(folder), version.commit], f"{version.words}: no worktree")
     try:
-        project = folder / git(repository, "rev-parse", "--show-prefix").stdout.strip()
+        project = folder / git(here, "rev-parse", "--show-prefix").stdout.strip()
         if (project / "mlpbench" / "bench").exists():
             raise UserError("this is mlpbench's own repository: ab compares commits of a package that offers kernels")
         if not any((project / name).is_file() for name in ("pyproject.toml", "setup.py")):
-            raise UserError(f"{commit[:SHORT]}: no pyproject.toml in this folder at that commit: nothing to install")
+            raise UserError(f"{version.words}: no pyproject.toml in this folder at that commit: nothing to install")
         yield project
     finally:
-        git(repository, "worktree", "remove", "--force", str(folder))
+        git(here, "worktree", "remove", "--force", str(folder))
 
 
 def write_wheel(folder: Path) -> Path:
     """Write the mlpbench that runs, as a wheel that needs only what measures, into a folder; return its path."""
-    name = f"mlpbench-{VERSION}"
-    path = folder / f"{name}-py3-none-any.whl"
-    requires = "".join(f"Requires-Dist: {need}\n" for need in NEEDS)
-    python = ".".join(map(str, PYTHON))
+    name, python = f"mlpbench-{VERSION}", ".".join(map(str, PYTHON))
+    path, info = folder / f"{name}-py3-none-any.whl", f"{name}.dist-info"
+    needs = [f"Requires-Python: >={python}", *(f"Requires-Dist: {need}" for need in NEEDS)]
     texts = {
-        f"{name}.dist-info/METADATA": f"Metadata-Version: 2.1\nName: mlpbench\nVersion: {VERSION}\n"
-        f"Requires-Python: >={python}\n{requires}",
-        f"{name}.dist-info/WHEEL": "Wheel-Version: 1.0\nGenerator: mlpbench\nRoot-Is-Purelib: true\n"
-        "Tag: py3-none-any\n",
+        "METADATA": ["Metadata-Version: 2.1", "Name: mlpbench", f"Version: {VERSION}", *needs],
+        "WHEEL": ["Wheel-Version: 1.0", "Generator: mlpbench", "Root-Is-Purelib: true", "Tag: py3-none-any"],
     }
-    record = f"{name}.dist-info/RECORD"
-    listed = []
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        for place, content in _contents(texts):
-            archive.writestr(place, content)
-            digest = base64.urlsafe_b64encode(hashlib.sha256(content).digest()).rstrip(b"=").decode()
-            listed.append(f"{place},sha256={digest},{len(content)}")
-        archive.writestr(record, "\n".join([*listed, f"{record},,", ""]))
+    with zipfile.ZipFile(path, "w") as archive:
+        for parent, folders, files in os.walk(PACKAGE, followlinks=True):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            for file in (Path(parent, name) for name in sorted(files)):
+                archive.write(file, f"mlpbench/{file.relative_to(PACKAGE).as_posix()}")
+        for kind, lines in texts.items():
+            archive.writestr(f"{info}/{kind}", "\n".join([*lines, ""]))
+        # Digests are for strangers' wheels: this one is installed at once, and goes.
+        record = f"{info}/RECORD"
+        archive.writestr(record, "".join(f"{name},,\n" for name in (*archive.namelist(), record)))
     return path
-
-
-def _contents(texts: dict[str, str]) -> Iterator[tuple[str, bytes]]:
-    for parent, folders, files in os.walk(PACKAGE, followlinks=True):
-        folders[:] = sorted(name for name in folders if name != "__pycache__")
-        for file in sorted(files):
-            whole = Path(parent, file)
-            yield f"mlpbench/{whole.relative_to(PACKAGE).as_posix()}", whole.read_bytes()
-    for place, text in texts.items():
-        yield place, text.encode()

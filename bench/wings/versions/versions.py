@@ -52,19 +52,16 @@ def tell_apart(typed: Sequence[str], folder: Path) -> list[Version]:
     not clear, or where both are the same.
     """
     inside = shutil.which("git") is not None and git(folder, "rev-parse", "--is-inside-work-tree").returncode == 0
-    found = [_version(text, folder if inside else None) for text in typed]
-    one, other = found
+    one, other = found = [_version(text, folder if inside else None) for text in typed]
     if (one.commit is None) != (other.commit is None):
         commit, required = (one, other) if one.commit else (other, one)
         raise UserError(
             f"{commit.typed} is a commit of the repository here{_cut_off(folder)}, and {required.typed} a requirement: "
             "name two of a kind"
         )
-    if one.requirement is not None and other.requirement is not None:
-        names = [canonicalize_name(side.name) for side in (one.requirement, other.requirement)]
-        if names[0] != names[1]:
-            where = "that the repository here has" if inside else "of a git repository, which this folder is not in"
-            raise UserError(f"{one.typed} and {other.typed} are no commits {where}, and as requirements two packages")
+    if len({canonicalize_name(side.requirement.name) for side in found if side.requirement}) > 1:
+        where = "that the repository here has" if inside else "of a git repository, which this folder is not in"
+        raise UserError(f"{one.typed} and {other.typed} are no commits {where}, and as requirements two packages")
     if (one.commit, str(one.requirement)) == (other.commit, str(other.requirement)):
         raise UserError(f"both sides are {one.words if one.commit else one.typed}: nothing to compare")
     return found

@@ -82,14 +82,9 @@ def _timed(kernel_class: type[Kernel], spec: ForwardSpec, cases: tuple[Case, ...
     x = kernel.nearest(conformance.probe_inputs(spec, 200, seed=0))
     conformance.agree(kernel, params, x, rows=conformance.SINGLE_ROWS)
     conformance.agree(kernel, params, x, singly=True, rows=conformance.SINGLE_ROWS)
-    one_s, batch_s = (_rounds_s(kernel, case, x) for case in cases)
+    rounds = ((case, short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)[1]) for case in cases)
+    one_s, batch_s = (tuple(call_s / case.batch_size for call_s in seconds) for case, seconds in rounds)
     return SmallNetwork(network=Network(**spec.as_dict()), batch_size=cases[1].batch_size, one_s=one_s, batch_s=batch_s)
-
-
-def _rounds_s(kernel: Kernel, case: Case, x: Any) -> tuple[float, ...]:
-    """Return the seconds per row of each round of a case."""
-    _, seconds = short_rounds(prepare(kernel, case, x).call, ROUNDS, ROUND_S)
-    return tuple(call_s / case.batch_size for call_s in seconds)
 
 
 class NullKernel(Kernel):

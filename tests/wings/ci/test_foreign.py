@@ -39,6 +39,7 @@ def sides(write):
     """Six processes before and after: one benchmark is slower, one faster, one is new."""
     for n in range(6):
         write(f"before{n}.json", slow=2e-3, fast=1e-3)
+    for n in range(6):
         write(f"after{n}.json", slow=3e-3, fast=5e-4, new=1e-3)
     return "before*.json", "after*.json"
 
@@ -70,6 +71,18 @@ def test_the_command_ends_and_writes_as_it_does_for_our_own_runs(sides, capsys):
     assert "\n| slow |" in mlpbench.compare(*sides)._repr_markdown_()
 
 
+def test_sides_that_took_turns_are_paired_in_the_order_in_which_they_ran(write):
+    """The machine becomes twice as slow meanwhile, which no two processes of a pair notice. Names sort otherwise."""
+    for n in range(12):
+        for side in ("ab", "ba")[n % 2]:
+            write(f"{side}{n}.json", level=0, same=2e-3 * 1.06**n, slow=1e-3 * 1.06**n * (1.1 if side == "b" else 1))
+    found = mlpbench.compare("a*.json", "b*.json")
+    assert (found.paired, {row.kernels: row.verdict for row in found.rows}) == (
+        True,
+        {"same": "not slower", "slow": "slower"},
+    )
+
+
 def test_two_benchmarks_of_the_same_processes_are_paired(write):
     for n in range(6):
         write(f"{n}.json", level=0.3, slow=2e-3, fast=1e-3)
@@ -93,7 +106,7 @@ def test_one_file_a_side_has_no_verdict_and_says_how_to_get_one(write):
 
 def test_equal_processes_are_never_told_apart_by_their_rounds(write):
     """Levels differ by 10 %, rounds by 0.5 %: each file is sure of itself, and they disagree."""
-    for n in range(4):
+    for n in (0, 2, 1, 3):
         write(f"a{n}.json", level=0.1, noise=0.005, one=1e-3)
         write(f"b{n}.json", level=0.1, noise=0.005, one=1e-3)
     assert mlpbench.compare("a*.json", "b*.json").rows[0].verdict == "not slower"
@@ -130,7 +143,7 @@ def test_what_cannot_be_compared(write, tmp_path, capsys):
         ('{"benchmarks": []}', "no benchmark in it"),
         ('{"benchmarks": [{"name": "a"}]}', "benchmarks[0]: Object missing required field `stats`"),
         ('{"benchmarks": [{"name": 1, "stats": {}}]}', "name: Expected `str`"),
-        ('{"benchmarks": [{"name": "a", "stats": {"median": -1}}]}', "median: Expected `float` >= "),
+        ('{"benchmarks": [{"name": "a", "stats": {"min": -1}}]}', "min: Expected `float` >= "),
         (None, "no run"),
     ],
 )

@@ -123,10 +123,10 @@ def of_plan(change):
 @pytest.mark.parametrize(
     ("damage", "words"),
     [
-        (simulate.elsewhere, ("machine cpu_model was another, is ", "git commit was ffffffff", "numpy was 1.0, is ")),
-        (of_plan(lambda head: head["computed"].update(weights_sha256="0" * 64)), ("weights was 00000000…, is ",)),
-        (of_plan(lambda head: head["computed"].update(data_sha256="0" * 64)), ("data was 00000000…, is ",)),
-        (of_plan(lambda head: head["environment"]["variables"].update(OMP_X="1")), ("OMP_X was 1, is none",)),
+        (simulate.elsewhere, ("machine cpu_model: another against ", "git commit: ffffffff", "numpy: 1.0 against ")),
+        (of_plan(lambda head: head["computed"].update(weights_sha256="0" * 64)), ("weights: 00000000",)),
+        (of_plan(lambda head: head["computed"].update(data_sha256="0" * 64)), ("data: 00000000",)),
+        (of_plan(lambda head: head["environment"]["variables"].update(OMP_X="1")), ("OMP_X: 1 against nothing",)),
         (of_plan(lambda head: head["plan"]["order"].append(["numba", 0])), ("order: numba is no kernel of this plan",)),
     ],
 )

@@ -66,7 +66,7 @@ def test_two_commits_of_a_repository(tmp_path, quicker):
     assert "Traceback" not in ran.stderr
     commits = [git(folder, "rev-parse", ref)[:8] for ref in ("main~1", "main")]
     names = [f"main-1-{commits[0]}", f"main-{commits[1]}"]
-    assert f"main~1, commit {commits[0]}: {names[0]}, Python " in ran.stderr
+    assert f"main~1, commit {commits[0]}: {names[0]}\n" in ran.stderr
     last = ran.stdout.splitlines()[-1]
     assert names[0] in last
     assert names[1] in last
