@@ -1,0 +1,48 @@
+"""The example of a kernel on `numba.cuda`: without a card it says why, and under the simulator it passes the gate."""
+
+from pathlib import Path
+
+import pytest
+
+from mlpbench.kernels import registry
+from mlpbench.kernels.errors import KernelUnavailable
+from support.processes import printed
+from support.sources import ROOT
+
+EXAMPLE = ROOT / "docs" / "examples" / "numba_cuda.py"
+#: In the simulator a thread of Python is a thread of the device: small networks, small blocks. Python's own exp raises
+#: where a device has infinity.
+GATE = f"""
+import json, math, sys
+from types import SimpleNamespace
+import numpy as np
+from mlpbench.kernels import registry
+from mlpbench.kernels.conformance import check
+from mlpbench.kernels.spec import ForwardSpec
+kernel = registry.load(registry.give("{EXAMPLE}:" + sys.argv[1]))
+kernel.probe()
+module = sys.modules[kernel.__module__]
+module.math = SimpleNamespace(exp=np.exp, tanh=np.tanh, erf=math.erf)
+module.TILE, module.ROWS = 4, 8
+specs = [ForwardSpec((9, 7, 5), "relu"), ForwardSpec((6, 4, 3), "step", "identity", "float64")]
+specs += [ForwardSpec((5, 6, 5, 4, 3), of) for of in ("sigmoid,tanh,gelu", "silu,leaky-relu:0.2,identity")]
+print(json.dumps([kernel.tiled, *(check(kernel, spec).max_error_ratio for spec in specs)]))
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_tiled"), [("NumbaCuda", False), pytest.param("NumbaCudaTiled", True, marks=pytest.mark.heavy)]
+)
+def test_the_gate_under_the_simulator(monkeypatch, name, is_tiled):
+    monkeypatch.setenv("NUMBA_ENABLE_CUDASIM", "1")
+    tiled, *ratios = printed(GATE, name)
+    assert tiled == is_tiled
+    assert len(ratios) == 4
+    assert max(ratios) < 0.5
+
+
+@pytest.mark.skipif(Path("/dev/nvidia0").exists(), reason="this machine has a card")
+def test_without_a_card_it_says_why_on_one_line(monkeypatch):
+    monkeypatch.setenv("MLPBENCH_KERNEL_FILES", "{}")
+    with pytest.raises(KernelUnavailable, match=r"^Numba cannot compute on a CUDA device: [^\n]*$"):
+        registry.load(registry.give(f"{EXAMPLE}:NumbaCuda")).probe()
