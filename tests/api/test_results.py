@@ -19,17 +19,12 @@ TIMES = simulate.by_case(numpy={"one": 2e-5, 100: 2e-6}, numba={"one": 1e-5, 100
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return simulate.write_run(tmp_path_factory.mktemp("results"), TIMES, noise=0.01, repeats=4)
+def results(tmp_path_factory):
+    return mlpbench.load(simulate.write_run(tmp_path_factory.mktemp("results"), TIMES, noise=0.01, repeats=4))
 
 
-@pytest.fixture
-def results(folder):
-    return mlpbench.load(folder)
-
-
-def test_cases_are_those_of_the_report(results, folder):
-    told = json.loads(render.render(runs.read_runs(folder), "json"))["cases"]
+def test_cases_are_those_of_the_report(results):
+    told = json.loads(render.render(runs.read_runs(results.runs[0].path), "json"))["cases"]
     rows = results.cases().to_dict("records")
     assert len(rows) == len(told) == len(TIMES)
     for row, case in zip(rows, told, strict=True):

@@ -1,7 +1,5 @@
 """`mlpbench compare` as people type it: what it prints, and how it ends."""
 
-import itertools
-
 import pytest
 
 from support import simulate
@@ -14,10 +12,9 @@ QUIET = {"noise": 0.002, "repeats": 8}
 @pytest.fixture
 def compare(tmp_path, capsys):
     """Return what compares two runs: write_run's keywords for either, then the words typed."""
-    numbers = itertools.count()
 
     def typed(baseline, candidate, *words):
-        folder = tmp_path / str(next(numbers))
+        folder = tmp_path / str(len([*tmp_path.iterdir()]))
         sides = [
             simulate.write_run(folder, **{"times": TIMES, **QUIET, **side}, seed=seed)
             for seed, side in enumerate((baseline, candidate))

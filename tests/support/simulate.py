@@ -179,7 +179,8 @@ def write_run(
     It is put in ``folder/testbox/<stamp>-<commit8>``; runs of higher seeds are newer. ``skipped`` holds
     ``{"kernel", "reason"}``; ``failures`` holds ``{"kernel", "mode", "batch_size", "phase", "reason"}`` and, if a
     failure is not in all repeats, ``"repeat"``. With a ``neighbour``, the share of the time that it is there, the
-    rounds have looks: see `beside`. Further keywords replace entries of every record's "mlpbench" block.
+    rounds have looks: see `beside`. Further keywords replace entries of every record's "mlpbench" block; a function
+    gives that of a kernel.
     """
     rng = np.random.default_rng(seed)
     failures, kernels = failures or [], {kernel for kernel, _, _ in times}
@@ -206,7 +207,8 @@ def write_run(
                     benchmarks.append(benchmark(case, data, looks_ns=looks, **(extra_info or {}).get(case, {})))
             facts = ("kernel", "mode", "batch_size", "phase", "reason")
             reported = [{key: f.get(key) for key in facts} for f in failed]
-            content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **shared)
+            own = {name: value(kernel) if callable(value) else value for name, value in shared.items()}
+            content = record(kernel, repeat, benchmarks, the_plan, failures=reported, **own)
             (run_dir / f"{kernel}.{repeat}.json").write_text(json.dumps(content))
     return run_dir
 

@@ -27,9 +27,5 @@ def write(folder, times=TIMES, *, threads=1, infos=None, roofs=True, **settings)
     """Write and read a run beside peers; ``infos`` changes what kernels say, by kernel."""
     settings = {"noise": 0, "rounds": 4, "profile": "quick", **settings}
     settings.setdefault("environment", simulate.environment(threads=threads))
-    run = files.write_run(folder, times, with_roofs=roofs, **settings)
-    for path in run.glob("*.*.json"):
-        with simulate.edited(path) as content:
-            kernel = content["mlpbench"]["kernel"]
-            content["mlpbench"]["kernel_info"] |= kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
-    return simulate.read(run)
+    settings["kernel_info"] = lambda kernel: kernel_info(kernel, threads) | (infos or {}).get(kernel, {})
+    return simulate.read(files.write_run(folder, times, with_roofs=roofs, **settings))

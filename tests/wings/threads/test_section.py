@@ -14,10 +14,13 @@ ONE = {("numba", "batched", 1): 2e-6, ("numba", "batched", 1000): 1e-6, ("numpy"
 TWO = {("numba", "batched", 1): 4e-6, ("numba", "batched", 1000): 0.5e-6, ("numpy", "per_sample", 100): 9e-6}
 
 
+def used(threads):
+    return {"backend": "numba", "device": "cpu", "version": "1", "describe": {"threads": threads}}
+
+
 def write(folder, times, threads, seed, **settings):
-    settings = {"noise": 0, "rounds": 4, "environment": simulate.environment(threads=threads), **settings}
-    info = {"backend": "numba", "device": "cpu", "version": "1", "describe": {"threads": threads}}
-    return simulate.read(simulate.write_run(folder, times, seed=seed, kernel_info=info, **settings))
+    given = {"environment": simulate.environment(threads=threads), "kernel_info": used(threads), **settings}
+    return simulate.run(folder, times, seed=seed, noise=0, rounds=4, **given)
 
 
 def pair(folder, **settings):
@@ -38,11 +41,8 @@ def test_the_time_with_fewest_threads_by_the_time_with_more(tmp_path):
         ("numba", "batched", 1000, 4): (4, pytest.approx(4)),
     }
     assert (found.fewest, found.spec, found.data) == (1, "784-50-100-10", "digits")
-    one, two = pair(tmp_path / "says")
-    for path in two.path.glob("numba.*.json"):
-        with simulate.edited(path) as content:
-            content["mlpbench"]["kernel_info"]["describe"]["threads"] = 1
-    (found,) = find(one, simulate.read(two.path))
+    says = write(tmp_path, TWO, 2, 5, kernel_info=lambda kernel: used(1 if kernel == "numba" else 2))
+    (found,) = find(write(tmp_path, ONE, 1, 4), says)
     assert {gain.kernel: gain.used for gain in found.gains} == {"numba": 1, "numpy": 2}, "what the kernel says"
 
 
