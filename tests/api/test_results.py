@@ -107,15 +107,6 @@ def test_settings_of_one_run_are_told_apart(tmp_path):
     assert (by_env.paired, len(by_env.cases())) == (True, len(TIMES))
 
 
-def test_problems_are_lines(tmp_path):
-    run = simulate.write_run(tmp_path, TIMES, repeats=2)
-    (run / "numba.1.json").unlink()
-    (run / "numpy.1.json").write_text("{")
-    missing, damaged = mlpbench.load(run).problems
-    assert "1 of 4 processes have no record" in missing
-    assert "numpy.1.json: not JSON" in damaged
-
-
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 

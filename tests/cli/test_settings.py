@@ -185,11 +185,3 @@ def test_a_shell_completes_commands_kernels_runs_and_profiles(capsys, monkeypatc
         monkeypatch.setenv("COMP_CWORD", str(len(f"{line}x".split())))
         _, out, err = called(capsys)
         assert (err, out.split()[: len(words)]) == ("", words)
-
-
-def test_completing_needs_no_heavy_library(here):
-    asked = {app.COMPLETES: "complete_bash", "COMP_WORDS": "mlpbench compare n", "COMP_CWORD": "2"}
-    ran = processes.python("-X", "importtime", "-m", "mlpbench", cwd=here, **asked)
-    loaded = set(re.findall(r"\| +(\w+)$", ran.stderr, re.MULTILINE))
-    assert "typer" in loaded
-    assert not loaded & {"numba", "pandas", "scipy", "pytest"}
