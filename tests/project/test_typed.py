@@ -5,13 +5,12 @@ import os
 import re
 import shutil
 import subprocess
-import sys
 from functools import partial
-from pathlib import Path
 
 import pytest
 
 from mlpbench.bench.record import runs
+from support import idx_files
 from support.processes import python
 from support.sources import ROOT, blocks
 from support.terminal import git, refused, variables
@@ -20,11 +19,25 @@ pytestmark = pytest.mark.heavy
 
 #: Small sweeps in place of the usual ones: every `mlpbench run` below the file's folder takes these as its defaults.
 SETTINGS = '[run]\nkernels = ["numpy", "numba"]\nprofile = "smoke"\nbatch-size = [10]\nrepeats = 2\nthreads = 1\n'
-#: Commands of the docs that need another machine, a library (the page's too), a file or an hour, or are README's.
+#: Commands of the docs that need another machine, a library, a file or an hour, or are README's.
 NEEDS = re.compile(
-    r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|20261124T|numpy-wide"
-    r"|array-api|cupy|onnxruntime|report\.html|--profile book|before\*?\.json"
+    r"mlpbench (ab|fleet|merge)\b|--env|--by env|--model|--peers$|--profile (gpu|full)|--resume|numpy-wide"
+    r"|array-api|cupy|onnxruntime|--profile book"
 )
+#: Benchmarks as anybody may have them.
+BENCHMARKS = "def test_old(benchmark):\n    benchmark(sorted, range(9))\n\n\ntest_new = test_old\n"
+#: Every interpreter runs it as it starts: `mlpbench fetch` gets the files of a folder on this machine.
+MIRROR = """
+import sys
+
+if sys.orig_argv[-1] == "fetch":
+    import gzip, hashlib, pathlib
+    from mlpbench.bench.wings.digits import fetch
+
+    mirror = pathlib.Path({!r})
+    hashes = {{file.name: hashlib.sha256(gzip.decompress(file.read_bytes())).hexdigest() for file in mirror.iterdir()}}
+    fetch.REMOTES = [fetch.Remote(*file, mirrors=(mirror.as_uri(),)) for file in hashes.items()]
+"""
 #: `.ci/run` types the command that ends in pytest, word for word.
 TABLE = re.compile(r"^\| .* \| `((?:mlpbench|pip) [^`]*)` \|$", re.MULTILINE)
 
@@ -46,34 +59,54 @@ def consoles(path):
     return [line.removeprefix("$ ").partition("  #")[0] for line in lines]
 
 
-def test_the_readme_typed_in_a_fresh_environment(tmp_path, quicker):
-    """Nothing needs what no earlier line has installed."""
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory, quicker):
+    """Return a clone with the environment that README's first command makes, and what it needs to be typed in."""
+    folder = tmp_path_factory.mktemp("typed") / "clone"
     for name in git(ROOT, "ls-files").splitlines():
-        target = tmp_path / "clone" / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(ROOT / name, target, follow_symlinks=False)
-    (tmp_path / "clone" / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
-    readme = ROOT / "README.md"
-    first, *others = consoles(readme)
-    questions = TABLE.findall(readme.read_text(encoding="utf-8"))
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, folder / name, follow_symlinks=False)
+    (folder / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
+    first = consoles(ROOT / "README.md")[0]
     assert first.startswith("python3 -m venv .venv && . .venv/bin/activate && pip install ")
-    assert all("pytest" in command for command in others)
-    assert len(questions) >= 5
     fresh = {"PYTHONPATH": quicker.partition(os.pathsep)[0], "VIRTUAL_ENV": "", "PIP_COMPILE": "0"}
+    assert type_commands([first], folder, **fresh) == []
+    return folder, fresh | {"PATH": f"{folder / '.venv' / 'bin'}{os.pathsep}{os.environ['PATH']}"}
+
+
+def test_the_readme_typed_in_a_fresh_environment(clone, tmp_path):
+    """Nothing needs what no earlier line has installed; neither do MNIST and the page."""
+    folder, fresh = clone
+    questions = TABLE.findall((ROOT / "README.md").read_text(encoding="utf-8"))
+    assert all("pytest" in command for command in consoles(ROOT / "README.md")[1:])
+    assert len(questions) >= 5
     # Whether `ab` decides anything is no question here: it has time for few pairs.
-    active = [f". .venv/bin/activate && {command.replace('--budget 2m', '--budget 20s')}" for command in questions]
-    assert type_commands([first, *active], tmp_path / "clone", **fresh) == []
+    questions = [command.replace("--budget 2m", "--budget 20s") for command in questions]
+    assert type_commands(["mlpbench run --profile smoke", *questions], folder, **fresh) == []
+    assert type_commands(["mlpbench report -o page.html"], folder, **fresh | {"PYTHONPATH": ""}) == []
+    mirror, hook = tmp_path / "mirror", tmp_path / "hook"
+    mirror.mkdir()
+    idx_files.write(mirror, idx_files.TEST, 200, zipped=True)
+    hook.mkdir()
+    (hook / "sitecustomize.py").write_text(MIRROR.format(str(mirror)), encoding="utf-8")
+    fetched = fresh | {"PYTHONPATH": hook, "MLPBENCH_DATA": tmp_path / "mnist"}
+    assert type_commands(["mlpbench fetch", "mlpbench run numpy --data mnist"], folder, **fetched) == []
 
 
-def test_commands_of_the_docs(tmp_path, quicker):
-    shutil.copytree(ROOT / "results", tmp_path / "results")
-    (tmp_path / "mlpbench.toml").write_text(SETTINGS, encoding="utf-8")
-    pages = sorted((ROOT / "docs").rglob("*.md"))
-    shown = [line for page in pages for line in consoles(page) if line.startswith("mlpbench ")]
+def test_commands_of_the_docs(clone, tmp_path):
+    """In the environment of README's first command, page by page; one page is about benchmarks of other projects."""
+    folder, fresh = clone
+    (tmp_path / "test_mine.py").write_text(BENCHMARKS, encoding="utf-8")
+    pages = {page.name: consoles(page) for page in sorted((ROOT / "docs").rglob("*.md"))}
+    foreign = [line for line in pages.pop("benchmarks.md") if line.startswith(("mlpbench ", "for "))]
+    shown = [line for page in pages.values() for line in page if line.startswith("mlpbench ")]
     commands = [line for line in dict.fromkeys(["mlpbench run numba numpy", *shown]) if not NEEDS.search(line)]
-    assert len(commands) >= 20
-    path = {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}", "PYTHONPATH": quicker}
-    assert type_commands(commands, tmp_path, **path) == []
+    assert (len(commands) >= 20, len(foreign) >= 4) == (True, True)
+    drawn = [line for line in commands if ".html" in line]
+    assert type_commands([line for line in commands if line not in drawn], folder, **fresh) == []
+    assert type_commands(drawn, folder, **fresh | {"PYTHONPATH": ""}) == []
+    quick = fresh | {"PYTEST_ADDOPTS": "--benchmark-max-time=0.02"}
+    assert type_commands(foreign, tmp_path, **quick) == []
 
 
 def test_the_package_of_the_docs_installed_for_real_is_listed_gated_and_timed(tmp_path, quicker):
