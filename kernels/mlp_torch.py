@@ -319,7 +319,7 @@ class TorchCudaKernel(TorchTensorKernel):
         device = torch.cuda.get_device_properties(self._place)
         return Facts.of(
             device_name=device.name,
-            device_uuid=f"GPU-{device.uuid}",
+            device_uuid=card.as_nvml(device.name, device.uuid),
             compute_capability=f"{device.major}{device.minor}",
             cuda_runtime=torch.version.cuda,
             float32_matmul_precision=torch.get_float32_matmul_precision(),

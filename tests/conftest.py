@@ -42,14 +42,11 @@ if "mlpbench.bench.wings.why.roofs" in sys.orig_argv:
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say how many of the planted faults were found, where they were looked for."""
-    ended = {outcome: terminalreporter.getreports(outcome) for outcome in ("passed", "failed")}
-    planted = {
-        outcome: [one for one in reports if "test_mutants.py::test_each" in one.nodeid and one.when == "call"]
-        for outcome, reports in ended.items()
-    }
-    if any(planted.values()):
-        found = len(planted["passed"])
-        terminalreporter.write_line(f"{found} of {found + len(planted['failed'])} mutants found")
+    reports = [*terminalreporter.getreports("passed"), *terminalreporter.getreports("failed")]
+    planted = [one for one in reports if "test_mutants.py::test_each" in one.nodeid and one.when == "call"]
+    if planted:
+        found = sum(one.passed for one in planted)
+        terminalreporter.write_line(f"{found} of {len(planted)} mutants found")
 
 
 @pytest.fixture(scope="session", autouse=True)

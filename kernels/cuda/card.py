@@ -37,22 +37,29 @@ def identity() -> dict[str, str | int | bool | None]:
     runtime, device = cupy.cuda.runtime, cupy.cuda.Device()
     properties = runtime.getDeviceProperties(device.id)
     name = properties["name"].decode()
-    is_slice = "MIG" in name.split()
     uuid_bytes = _uuid(device.id) or bytes(properties.get("uuid", b""))[:16]
     mode = runtime.deviceGetAttribute(runtime.cudaDevAttrComputeMode, device.id)
     return {
         "device_name": name,
-        "device_uuid": f"{'MIG' if is_slice else 'GPU'}-{uuid.UUID(bytes=uuid_bytes)}"
-        if len(uuid_bytes) == 16
-        else None,
+        "device_uuid": as_nvml(name, uuid.UUID(bytes=uuid_bytes)) if len(uuid_bytes) == 16 else None,
         "pci_bus": runtime.deviceGetPCIBusId(device.id),
-        "mig": is_slice,
+        "mig": is_slice(name),
         "compute_capability": device.compute_capability,
         "compute_mode": _MODES.get(mode, str(mode)),
         "multiprocessors": int(properties.get("multiProcessorCount", 0)),
         "l2_bytes": int(properties.get("l2CacheSize", 0)),
         "memory_bytes": int(properties.get("totalGlobalMem", 0)),
     }
+
+
+def is_slice(name: str) -> bool:
+    """Return whether the name of a device is that of a slice of a card (MIG)."""
+    return "MIG" in name.split()
+
+
+def as_nvml(name: str, uuid_: object) -> str:
+    """Return the UUID of a device as NVML writes it, which depends on what the device is."""
+    return f"{'MIG' if is_slice(name) else 'GPU'}-{uuid_}"
 
 
 def _uuid(ordinal: int) -> bytes | None:
