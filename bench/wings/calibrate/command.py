@@ -1,6 +1,5 @@
 """`mlpbench calibrate`: how often the tool's own verdicts are wrong here, and how small a slowdown they find."""
 
-import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -112,7 +111,6 @@ def _say_what_comes(planned: runs_.Planned, folder: Path) -> None:
     console.say(f"{planted.BASE} {len(planted.SAME)} times unchanged, and slowed by 2, 3, 5 and 10 %")
     progress.say_what_comes(planned, verbose=False)
     console.say(f"blocks of {plan.repeats} repeats until {plan.budget_s:.0f} s are spent, in {folder}", "dim")
-    console.say(f"again: {shlex.join(plan.command)}", "dim")
 
 
 def _evaluate(run: Judged, plan: Plan) -> CalibrationHead:

@@ -1,10 +1,12 @@
 """Anybody's pytest-benchmark files, judged as our own runs are: each file is one process, and so one repeat."""
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from glob import escape, glob
 from itertools import pairwise
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 from msgspec import field
@@ -18,7 +20,6 @@ from mlpbench.bench.record import untrusted
 from mlpbench.bench.record.fields import Block, Duration, Text
 from mlpbench.kernels.registry import nearest
 
-#: How files of several processes are made.
 ADVICE = "run pytest three times or more: for i in 1 2 3; do pytest --benchmark-json=after$i.json; done"
 
 
@@ -92,6 +93,7 @@ def compare(
     pairs = [pair for pair in pairs if all(pair.sides(paired))]
     if not pairs:
         raise NothingComparable("nothing to compare: the files have no benchmark in common")
+    pairs = [_undisturbed(pair) if paired else pair for pair in pairs]
     found = of_cases((baseline, candidate), pairs, threshold, paired, USUAL_WANDER, ADVICE)
     unmatched = [
         Unmatched(name, None, None, f"not in {baseline if match in new else candidate}")
@@ -128,6 +130,24 @@ def _in_turns(old: Sequence[ForeignFile], new: Sequence[ForeignFile]) -> bool:
     """Return whether both sides, each in order, were measured by turns: each pair is over before the next begins."""
     pairs = [sorted(file.datetime or "" for file in pair) for pair in zip(old, new, strict=False)]
     return len(old) == len(new) and all(before[1] < after[0] for before, after in pairwise(pairs))
+
+
+def _undisturbed(pair: Pair) -> Pair:
+    """Return a case without outliers: of a pair three standard deviations away, the slower side is taken as faster.
+
+    What disturbs makes slower. The deviation is 1.4826 times the median absolute one (P. J. Huber, "Robust Statistics",
+    1981); of fewer than five pairs nobody knows it.
+    """
+    old, new = dict(pair.baseline.every), dict(pair.candidate.every)
+    logs = {at: math.log(old[at] / new[at]) for at in old.keys() & new.keys()}
+    if len(logs) < 5:
+        return pair
+    middle = median(logs.values())
+    most = 3 * 1.4826 * median(abs(log - middle) for log in logs.values())
+    for at, log in logs.items():
+        old[at] /= math.exp(max(log - middle - most, 0.0))
+        new[at] /= math.exp(max(middle - log - most, 0.0))
+    return Pair(replace(pair.baseline, every=old), replace(pair.candidate, every=new))
 
 
 def _cases(files: Sequence[ForeignFile], *, short: bool) -> dict[str, CaseTimes]:

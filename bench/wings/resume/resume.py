@@ -119,10 +119,11 @@ def find(request: Request, below: str = "") -> Stopped:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
             devices[answer.name] = answer.device or "cpu"
             versions[part.setting.env, answer.name] = answer.version
-    if differing := list(dict.fromkeys(_differences(stopped, versions))):
-        rest = f"; and {len(differing) - 8} more" if len(differing) > 8 else ""
-        lines = "; ".join(differing[:8])
-        raise UserError(f"{stopped.name} cannot go on as it was, then against now: {lines}{rest}; start a new run")
+    if changed := list(dict.fromkeys(_differences(stopped, versions))):
+        rest = f"; and {len(changed) - 8} more" if len(changed) > 8 else ""
+        raise UserError(
+            f"{stopped.name} cannot go on; then against now: {'; '.join(changed[:8])}{rest}; start a new run"
+        )
     return with_(stopped, sweep=with_(stopped.sweep, devices=devices))
 
 

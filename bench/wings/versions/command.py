@@ -119,11 +119,8 @@ def _decides(scatter: float, pairs: int) -> float:
     return math.expm1((estimates.student(0.975, degrees) + 0.84) * scatter * factor / math.sqrt(pairs))
 
 
-def _say_what_it_shows(request: Request) -> None:
-    """Say what the budget of a run can show; nothing of a fixed number of repeats."""
-    budget_s = sweep.find_budget_s(request)
-    if budget_s is None:
-        return
+def _say_what_it_shows(request: Request, budget_s: float) -> None:
+    """Say what the budget of a run can show."""
     cases, load = len(sweep.grid(request)), os.getloadavg()[0]
     lasts_s = pair_s(len(request.kernels), cases, request.profile.max_time_s, load=load, processors=processors())
     console.say(in_words(budget_s, lasts_s, load, processors()))
@@ -171,7 +168,8 @@ def _kernels(version: Version, made: Sequence[Made]) -> tuple[str, ...]:
 
 def _measured(request: Request, threshold: float | None) -> Comparison:
     """Run kernels in both environments and write the reports; return the comparison."""
-    _say_what_it_shows(request)
+    if (budget_s := sweep.find_budget_s(request)) is not None:
+        _say_what_it_shows(request, budget_s)
     carried = carry_out(request, runs_.plan(request))
     console.say(f"results are in {carried.folder}")
     if not carried.finished:

@@ -218,7 +218,7 @@ def made(folder: Path, version: Version, more: Sequence[str], *, suite: bool = F
         wanted = [*where, package, "pytest-benchmark" if suite else str(write_wheel(folder))]
         run([*install, *wanted, *(word for word in more if word not in extras)], who)
         code = "import importlib.metadata as m, sys; print(m.version(sys.argv[1]))"
-        named = version.requirement and _answer([python, "-c", code, version.requirement.name]).out.strip()
+        named = version.requirement and _answer([python, "-P", "-c", code, version.requirement.name]).out.strip()
         (folder / MADE_OF).write_text(version.words, encoding="utf-8")
         yield Made(version, version.name(named or None), python, sources)
 

@@ -1,7 +1,6 @@
 """Anybody's pytest-benchmark suite in two environments: fresh processes in turns, whose files `compare` judges.
 
-The files are pytest-benchmark's own, ``old.0.json``, ``new.0.json`` and so on. Their times say that both sides took
-turns, so a later `mlpbench compare` of the same files pairs them too.
+The files say when they were made, so a later `mlpbench compare` of ``old.*.json`` and ``new.*.json`` pairs them too.
 """
 
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from datetime import UTC, datetime
 from glob import escape
 from itertools import count
 from pathlib import Path
-from statistics import median
 
 from mlpbench.bench import words
 from mlpbench.bench.analysis import compare
@@ -19,9 +17,7 @@ from mlpbench.bench.analysis.compare import Comparison
 from mlpbench.bench.cli import console
 from mlpbench.bench.clock import now
 from mlpbench.bench.errors import UserError, user_error
-from mlpbench.bench.machine import look
 from mlpbench.bench.plan.request import Request
-from mlpbench.bench.record.trust import QUIET
 from mlpbench.bench.record.write import write_document
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections.compare import blocks
@@ -45,13 +41,11 @@ def measure(made: Sequence[Made], typed: Sequence[str], request: Request, thresh
     with user_error(f"cannot write to {folder}"):
         folder.mkdir(parents=True)
     console.say(f"what is measured goes to {folder}")
-    sides, looks_ns, began = list(zip(SIDES, made, strict=True)), list[float](), now()
+    began = now()
     for done in count(1):
-        before = _look_ns()
-        for side, env in sides if done % 2 else reversed(sides):
+        for side, env in list(zip(SIDES, made, strict=True))[:: 1 if done % 2 else -1]:
             with console.working(f"pair {done}: {env.name}"):
                 _run(env, typed, folder / f"{side}.{done}.json")
-        looks_ns.append(max(before, _look_ns()))
         pair_s = (now() - began) / done
         most = request.repeats or max(LEAST_REPEATS, int((request.budget_s or BUDGET_S) / pair_s))
         if done == 1:
@@ -59,17 +53,9 @@ def measure(made: Sequence[Made], typed: Sequence[str], request: Request, thresh
             console.say(f"a pair of processes takes {pair_s:.1f} s: about {words.things(most, 'pair')}")
         if done >= most:
             break
-    found, disturbed = _judge(folder, made, threshold), sum(ns > QUIET * min(looks_ns) for ns in looks_ns)
-    note = f"other programs worked beside {disturbed} of {words.things(done, 'pair')}"
-    found = replace(found, notes=(*found.notes, *([note] if disturbed else [])))
+    found = _judge(folder, made, threshold)
     write_document(folder / "report.md", markdown.page(f"{found.candidate} against {found.baseline}", blocks(found)))
     return found
-
-
-def _look_ns() -> float:
-    """Return how long a look takes now, the median of some: twice as long beside a neighbour; 0 without looks."""
-    kind = look.everywhere()
-    return median(kind.take() for _ in range(50)) if kind else 0.0
 
 
 def _judge(folder: Path, made: Sequence[Made], threshold: float | None) -> Comparison:

@@ -8,7 +8,6 @@ from mlpbench.bench.cases import Case
 from mlpbench.bench.record.trust import Refusal
 from mlpbench.bench.trust.rounds import fastest_looks, slowness
 from mlpbench.bench.wings.why import evidence
-from mlpbench.bench.wings.why.bounds import RoofVerdict
 
 
 def refusals(run: Judged) -> Iterator[Found]:
@@ -19,11 +18,10 @@ def refusals(run: Judged) -> Iterator[Found]:
         sample_s = {at: case.sample_s / slow for at, case in cases.items()}
         for share in evidence.shares(record, sample_s, beside.of(record)):
             if share.verdict is not None and share.verdict.impossible:
-                refusal = Refusal.of(Case(share.mode, share.batch_size), "roofline", _why(share.verdict))
-                yield record.kernel, record.repeat, refusal
-
-
-def _why(verdict: RoofVerdict) -> str:
-    binding = verdict.binding
-    what = f"the machine's {binding.roof} peak" if binding.what == "arithmetic" else f"what {binding.roof} can deliver"
-    return f"it would be {words.percent(verdict.share)} of {what}; likely cause: {verdict.reason}"
+                roof = share.verdict.binding.roof
+                arithmetic = share.verdict.binding.what == "arithmetic"
+                what = f"the machine's {roof} peak" if arithmetic else f"what {roof} can deliver"
+                why = (
+                    f"it would be {words.percent(share.verdict.share)} of {what}; likely cause: {share.verdict.reason}"
+                )
+                yield record.kernel, record.repeat, Refusal.of(Case(share.mode, share.batch_size), "roofline", why)

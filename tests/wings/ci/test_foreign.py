@@ -72,10 +72,16 @@ def test_the_command_ends_and_writes_as_it_does_for_our_own_runs(sides, capsys):
 
 
 def test_sides_that_took_turns_are_paired_in_the_order_in_which_they_ran(write):
-    """The machine becomes twice as slow meanwhile, which no two processes of a pair notice. Names sort otherwise."""
+    """The machine becomes twice as slow meanwhile, which no two of a pair notice, and four processes were disturbed."""
     for n in range(12):
         for side in ("ab", "ba")[n % 2]:
-            write(f"{side}{n}.json", level=0, same=2e-3 * 1.06**n, slow=1e-3 * 1.06**n * (1.1 if side == "b" else 1))
+            pace = 1.8 if (side, n) in {("a", 1), ("b", 4), ("a", 7), ("b", 9)} else 1.0
+            write(
+                f"{side}{n}.json",
+                level=0,
+                same=pace * 2e-3 * 1.06**n,
+                slow=pace * 1e-3 * 1.06**n * (1.1 if side == "b" else 1),
+            )
     found = mlpbench.compare("a*.json", "b*.json")
     assert (found.paired, {row.kernels: row.verdict for row in found.rows}) == (
         True,
