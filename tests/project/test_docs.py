@@ -24,7 +24,6 @@ from mlpbench.bench.plan.request import Request
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why.attribution import PARTS
 from mlpbench.kernels.base import Kernel
-from mlpbench.kernels.errors import KernelUnavailable
 from support import evidence_files as files
 from support import simulate
 from support.processes import python
@@ -161,14 +160,6 @@ def test_the_example_recomputes_the_explanation(tmp_path, monkeypatch, noise):
     assert names["t0"] == pytest.approx(kernel.fit.line.t0_s, rel=max(exact, 1e-4))
     assert names["r_inf"] == pytest.approx(kernel.fit.line.r_inf, rel=max(exact, 1e-4))
     assert len(printed) == 3
-
-
-def test_the_example_of_a_missing_library_says_so():
-    _, missing = blocks("docs/adding-a-kernel.md", "python")
-    names, _ = executed(missing, __name__="mlp_fastlib")
-    with pytest.raises(KernelUnavailable, match="No module named 'fastlib': pip install fastlib"):
-        names["FastlibKernel"].probe()
-    assert names["FastlibKernel"].version() is None
 
 
 def test_every_member_of_the_contract_is_described():
