@@ -8,6 +8,7 @@ from math import isfinite
 from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
+from mlpbench.kernels import networks
 from mlpbench.kernels.errors import SpecError
 
 if TYPE_CHECKING:
@@ -93,11 +94,11 @@ class ForwardSpec:
 
     @classmethod
     def parse(cls, text: str, hidden: str = "sigmoid", output: str = "softmax", dtype: str = "float32") -> ForwardSpec:
-        """Read sizes as ``784-50-100-10``, or with activations as ``784-50-100-10:relu/identity``.
+        """Read sizes as ``784-50-100-10``, with activations as ``784-50-100-10:relu/identity``, or a network's name.
 
         ``hidden`` and ``output``: the activations that the text leaves out. Raises SpecError with the expected form.
         """
-        written, _, activations = text.partition(":")
+        written, _, activations = (networks.find(text) if text[:1].isalpha() else text).partition(":")
         named, _, last = activations.partition("/")
         try:
             sizes = tuple(int(part) for part in written.split("-"))

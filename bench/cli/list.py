@@ -9,6 +9,7 @@ from mlpbench.bench.cli.options import AsJson, requests
 from mlpbench.bench.plan import probe
 from mlpbench.bench.plan.request import Request, find_settings, in_words
 from mlpbench.kernels import registry
+from mlpbench.kernels.networks import NETWORKS
 
 
 @requests("kernels", "peers")
@@ -29,8 +30,9 @@ def list_kernels(request: Request, as_json: AsJson = False) -> None:
     table = console.table("Kernels", "kernel", "backend", "device", "version", "available")
     for answer in answers:
         verdict = Text("yes", "green") if answer.available else Text(f"no: {answer.reason}", "yellow")
-        where = Text(answer.backend or "?"), Text(answer.device or "?")
-        table.add_row(Text(answer.name), *where, answer.version or "-", verdict)
+        told = answer.name, answer.backend or "?", answer.device or "?", answer.version or "-"
+        table.add_row(*map(Text, told), verdict)
+    table.caption = f"Networks that --spec knows: {', '.join(NETWORKS)}"
     console.out().print(table)
 
 

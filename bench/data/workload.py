@@ -70,13 +70,9 @@ class Workload:
 
     def read_params(self) -> Params:
         """Return the parameters, as stored, read again. Raises ParamsError."""
-        match self.weights_source:
-            case "seeded":
-                return seeded(self.spec, seed=0)
-            case "trained":
-                return load_params(TRAINED_FILE, self.spec)
-            case file:
-                return load_params(Path(file), self.spec)
+        if (source := self.weights_source) == "seeded":
+            return seeded(self.spec, seed=0)
+        return load_params(TRAINED_FILE if source == "trained" else Path(source), self.spec)
 
     params = cached_property(read_params)
 

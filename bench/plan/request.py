@@ -35,7 +35,7 @@ HELP = {
     "kernels": "Names, ./mine.py:fast or array-api:torch. Default: what can run, of `run` the usual ones; no peers.",
     "--peers": "Also every installed peer, such as ONNX Runtime or PyTorch.",
     "--all": "Every kernel that can run here, not only those that most know.",
-    "--spec": "Layers and activations; may be repeated. Default: 784-50-100-10:sigmoid/softmax.",
+    "--spec": "Layers and activations, or a name (higgs); may be repeated. Default: 784-50-100-10:sigmoid/softmax.",
     "--dtype": "float32 or float64; both (float32,float64) are an axis of the sweep. Default: float32.",
     "--data": "digits (ship with mlpbench), mnist, or random. Default: digits where they fit.",
     "--model": "Weights: .npz, or the book's .pkl. Or a network: .onnx, .safetensors. Default: those shipped.",

@@ -46,6 +46,7 @@ def told(tmp_path, capsys, monkeypatch, run):
         (["run", "nump\x1b[2Jy\nx"], "unknown kernel 'nump"),
         (["run", "numpy", "--profile", "quik"], "unknown profile 'quik' (did you mean quick?); there are book,"),
         (["run", "numpy", "--spec", "784,50,10"], "cannot read the specification '784,50,10': write sizes as 784-"),
+        (["run", "numpy", "--spec", "higs"], "unknown network 'higs': name mlperf-tiny-ad, dlrm-bottom, npbench"),
         (["run", "numpy", "--spec", "9999999-10"], "cannot take 10000 rows: from 1 to "),
         (["run", "numpy", "--threads", "0"], "cannot read the threads '0': give a whole number from 1 to 4,096 or all"),
         (["calibrate", "--threads", "1,2"], "--threads: calibrate measures with one number"),
