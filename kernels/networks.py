@@ -9,7 +9,7 @@ NETWORKS = {
     # MLPerf Tiny, anomaly detection: mlcommons/tiny, benchmark/training/anomaly_detection/keras_model.py, on 5 frames
     # of 128 bands. Each batch norm is folded into the layer before it, as the benchmark's own converter does.
     "mlperf-tiny-ad": "640-128-128-128-128-8-128-128-128-128-640:relu/identity",
-    # The bottom MLP of MLPerf's recommendation model: facebookresearch/dlrm, bench/run_and_time.sh, --arch-mlp-bot.
+    # The bottom MLP of MLPerf's recommendation model: facebookresearch/dlrm, --arch-mlp-bot in its run_and_time.sh.
     # DLRM has a relu behind the last layer too, which is left out here.
     "dlrm-bottom": "13-512-256-128:relu/identity",
     # NPBench's mlp in its size S: spcl/npbench, bench_info/mlp.json, with relu and softmax as in its mlp_numpy.py.
