@@ -10,7 +10,6 @@ from mlpbench.bench.record import runs as record
 from mlpbench.bench.report import render
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from support import venvs
 from support.processes import measured
 from support.terminal import called, complaint, refused, typed
 
@@ -157,10 +156,3 @@ def test_a_real_sweep_is_measured_told_compared_and_explained(capsys, tmp_path, 
         status, out, err = called(capsys, *command, "--results", tmp_path / "results")
         assert status in (0, 1, 4), err
         assert "threads-1" in out or "1 thread" in out
-
-
-def test_what_environments_lack_is_one_line(capsys, tmp_path):
-    old, results = venvs.make(tmp_path / "old"), tmp_path / "results"
-    words = ("numpy-twice", "--env", f"old={old}", *SMALL, "--spec", "20-10-3", "--results", results)
-    assert complaint(*called(capsys, "run", *words)).startswith("numpy-twice is unavailable: unknown kernel")
-    assert not results.exists()

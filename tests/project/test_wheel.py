@@ -7,7 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
-from support.processes import bench, python
+from support.processes import python
 from support.sources import ROOT
 
 
@@ -49,19 +49,6 @@ def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
         files.extractall(tmp_path, filter="data")
     source = tmp_path / archive.name.removesuffix(".tar.gz")
     assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
-
-
-def test_the_suite_by_hand_loads_no_module_twice(tmp_path):
-    """pytest names its files as they lie in the checkout; all that they import is below `mlpbench`."""
-    plugin = "import sys\ndef pytest_sessionfinish():\n    print('\\nLOADED', *sorted(sys.modules))\n"
-    (tmp_path / "copies.py").write_text(plugin)
-    words = ("--kernel=numpy", "--mode=batched", "--batch-size=1", "--benchmark-max-time=0.01")
-    ran = bench("-qs", "-p", "copies", *words, PYTHONPATH=str(tmp_path))
-    assert ran.returncode == 0, ran.stdout
-    loaded = ran.stdout.partition("LOADED ")[2].splitlines()[0].split()
-    assert "mlpbench.bench.measure.case" in loaded
-    twice = {name for name in loaded if name.partition(".")[0] in {"bench", "kernels"}}
-    assert twice <= {"bench", *(f"bench.{path.stem}" for path in (ROOT / "bench").glob("test_*.py"))}
 
 
 @pytest.mark.heavy

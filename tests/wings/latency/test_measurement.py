@@ -21,7 +21,6 @@ from mlpbench.bench.record.schema import KernelInfo
 from mlpbench.bench.report import render
 from mlpbench.bench.wings.latency import measurement, section
 from mlpbench.kernels.mlp_numpy import NumpyKernel
-from mlpbench.kernels.numba_jit import events
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import ForwardSpec
 from support import processes, simulate, terminal
@@ -193,16 +192,6 @@ def test_a_fresh_start_finds_empty_caches_and_the_next_one_what_it_left(monkeypa
     measured, _ = started("numpy", fresh=True)
     assert [start.fresh for start in measured] == [True, False]
     assert seen == [dict.fromkeys(measurement.CACHES, files) for files in ([], ["code"])]
-
-
-def test_numba_tells_what_it_compiles():
-    import numba
-
-    events.listen()
-    before = events.compiled_s()
-    assert numba.njit(lambda x: x + 1)(1) == 2
-    assert events.compiled_s() > before
-    assert NumpyKernel(SPEC, seeded(SPEC)).compiled_s() is None, "a kernel that does not tell"
 
 
 @pytest.mark.skipif(not Path("/proc/self/clear_refs").exists(), reason="the peak cannot be forgotten here")
