@@ -23,7 +23,6 @@ _Array = NDArray[Any]
 #: 1.2 to 2.7 us (measured), in which one core computes 300,000 operations at 250 GFLOP/s: with less work, threads lose.
 FLOP_PER_THREAD = 500_000
 
-
 #: A vector load that crosses a cache line counts as two.
 _CACHE_LINE_BYTES = 64
 #: Rows of activations are whole cache lines, in float32 too.

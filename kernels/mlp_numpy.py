@@ -204,9 +204,7 @@ class NumpyOutKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        hidden: list[Callable[..., None]] = [
-            _of(HIDDEN_INTO, leaky_relu_into, activation) for activation in spec.activations
-        ]
+        hidden = (_of(HIDDEN_INTO, leaky_relu_into, one) for one in spec.activations)
         self._activations: list[Callable[..., None]] = [*hidden, OUTPUT_INTO[spec.output]]
         #: Whether a layer's activation needs a second buffer.
         self._spares = [*(activation.name in ("gelu", "silu", "leaky-relu") for activation in spec.activations), False]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
@@ -47,11 +47,8 @@ class Params:
 
     def astype(self, dtype: DTypeLike) -> Params:
         """Return the parameters in ``dtype``, C-contiguous. An array that fits already is shared, not copied."""
-
-        def cast(arrays: tuple[NDArray[Any], ...]) -> tuple[NDArray[Any], ...]:
-            return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
-
-        return Params(cast(self.weights), cast(self.biases))
+        both = self.weights, self.biases
+        return Params(*(tuple(np.ascontiguousarray(one, dtype=dtype) for one in arrays) for arrays in both))
 
     def require(self, spec: ForwardSpec) -> None:
         """Raise ParamsError unless these are parameters of ``spec``."""
@@ -66,6 +63,14 @@ class Params:
             digest.update(f"{array.dtype.str}{array.shape}".encode())
             digest.update(np.ascontiguousarray(array).tobytes())
         return digest.hexdigest()
+
+
+class Network(NamedTuple):
+    """What a file says: parameters, and activations as `ForwardSpec` takes them, None where it says nothing of them."""
+
+    params: Params
+    hidden: str | None = None
+    output: str | None = None
 
 
 def hand_worked() -> Params:

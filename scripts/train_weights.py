@@ -12,6 +12,7 @@ out; the test rows measure the result and decide nothing.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 import warnings
 from pathlib import Path
@@ -22,7 +23,7 @@ from threadpoolctl import threadpool_limits
 
 from mlpbench.bench.data import datasets
 from mlpbench.kernels import reference
-from mlpbench.kernels.models.weights import load_meta, load_params, save_params
+from mlpbench.kernels.models.weights import META, load_params, save_params
 from mlpbench.kernels.params import TRAINED_FILE, Params
 from mlpbench.kernels.spec import MNIST
 
@@ -106,6 +107,13 @@ def describe(params: Params) -> dict[str, Any]:
         "numpy": np.__version__,
         "made_by": "scripts/train_weights.py",
     }
+
+
+def load_meta(path: Path) -> dict[str, Any]:
+    """Return what `save_params` was given beside the weights."""
+    with np.load(path, allow_pickle=False) as stored:
+        meta: dict[str, Any] = json.loads(str(stored[META]))
+    return meta
 
 
 def check(path: Path, params: Params) -> bool:

@@ -18,8 +18,7 @@ from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.models import onnx_size, tensors
-from mlpbench.kernels.models.content import Network
-from mlpbench.kernels.params import Params
+from mlpbench.kernels.params import Network, Params
 from mlpbench.kernels.spec import Activation
 
 if TYPE_CHECKING:
@@ -35,7 +34,6 @@ NEAR = 2e-6
 _NOTHING = {"Identity", "Cast", "Dropout", "Flatten", "Reshape", "ZipMap"}
 #: A chain of so many operators between two layers, or behind a constant, is no activation.
 _DEEPEST = 40
-
 
 #: The type of each attribute, by its number in ONNX: a float, a whole number, bytes, a tensor.
 _TYPES = {"alpha": 1, "beta": 1, "value_float": 1, "axis": 2, "transA": 2, "transB": 2, "approximate": 3, "value": 4}
@@ -126,15 +124,12 @@ class _Graph:
 
     def network(self) -> Network:
         """Return the network that leads to an output. Others may be labels, which no network is needed for."""
-        if not self._outputs:
-            raise ParamsError("its graph has no output")
-        trouble: ParamsError | None = None
+        trouble = ParamsError("its graph has no output")
         for name in self._outputs[:10]:
             try:
                 return self._network(name)
             except ParamsError as error:
                 trouble = error
-        assert trouble is not None, "there is an output"  # noqa: S101
         raise trouble
 
     def _network(self, name: str) -> Network:
@@ -215,15 +210,10 @@ class _Graph:
         if node is None or depth > _DEEPEST:
             return None
         if node.op_type == "Constant":
-            value = _attribute(node, "value", None)
+            if (value := _attribute(node, "value", None)) is not None:
+                return tensors.array(value, self._folder)
             number = _attribute(node, "value_float", None)
-            return (
-                tensors.array(value, self._folder)
-                if value is not None
-                else None
-                if number is None
-                else np.array(number)
-            )
+            return None if number is None else np.array(number)
         if node.op_type not in ("Identity", "Cast", "Transpose") or not node.input:
             return None
         below = self._constant(node.input[0], depth + 1)

@@ -15,8 +15,7 @@ from mlpbench.kernels.spec import ForwardSpec
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlpbench.kernels.models.content import Network
-    from mlpbench.kernels.params import Params
+    from mlpbench.kernels.params import Network, Params
 
 #: The endings of files that hold a network.
 SUFFIXES = (".onnx", ".safetensors")

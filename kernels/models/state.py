@@ -10,8 +10,7 @@ import numpy as np
 from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
-from mlpbench.kernels.models.content import Network
-from mlpbench.kernels.params import Params
+from mlpbench.kernels.params import Network, Params
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,9 +46,7 @@ def _params(stored: Any) -> Params:
     for name in names:
         leaf, dtype = name.rpartition(".")[2], stored.get_slice(name).get_dtype()
         if leaf not in ("weight", "bias"):
-            raise ParamsError(
-                f"{ascii(name)[:60]} is no part of a fully connected network: it has weight and bias only"
-            )
+            raise ParamsError(f"{ascii(name)[:60]} is neither weight nor bias, as a fully connected network has them")
         if dtype not in _DTYPES:
             raise ParamsError(f"{ascii(name)[:60]} holds {dtype}, and {', '.join(_DTYPES)} are read")
     weights, biases, shapes = [], [], []

@@ -64,19 +64,6 @@ def load_params(path: Path, spec: ForwardSpec) -> Params:
         raise ParamsError(f"weights {path}: {error}") from error.__cause__
 
 
-def load_meta(path: Path) -> dict[str, Any]:
-    """Return what `save_params` was given beside the weights. Raises ParamsError where the file does not hold it."""
-    try:
-        meta = json.loads(str(_read(path, BYTES_BESIDES * 64)[META]))
-    except KeyError:
-        raise ParamsError(f"weights {path}: it says nothing about itself (no entry {META!r})") from None
-    except (ParamsError, ValueError, RecursionError) as error:
-        raise ParamsError(f"weights {path}: {error}") from error
-    if not isinstance(meta, dict):
-        raise ParamsError(f"weights {path}: its entry {META!r} is not a JSON object")
-    return meta
-
-
 def save_params(path: Path, params: Params, **meta: Any) -> None:
     """Write the weights as a compressed `.npz`, with ``meta`` as JSON in a separate entry.
 
@@ -244,11 +231,9 @@ def _build(data: object, dtype: object, shape: object, order: object) -> NDArray
         raise RefusedPickle("it holds values that are not numbers")
     if len(data) != math.prod(shape) * dtype.dtype.itemsize:
         raise RefusedPickle(f"it holds an array of shape {str(shape)[:60]} with {len(data)} bytes of data")
-    if order == "C":
-        return np.frombuffer(data, dtype.dtype).reshape(shape, order="C")
-    if order == "F":
-        return np.frombuffer(data, dtype.dtype).reshape(shape, order="F")
-    raise RefusedPickle("it holds an array in an unknown order")
+    if order not in ("C", "F"):
+        raise RefusedPickle("it holds an array in an unknown order")
+    return np.frombuffer(data, dtype.dtype).reshape(shape, order="C" if order == "C" else "F")
 
 
 def _reconstruct(*_args: object) -> _Array:

@@ -22,10 +22,11 @@ from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts, Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.kernels.spec import Activation
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import Activation, ForwardSpec
+    from mlpbench.kernels.spec import ForwardSpec
 
 EXTRA = "array-api"
 #: What people type, and what the kernel is called in results: a name cannot have a colon.
@@ -111,11 +112,12 @@ class ArrayApiKernel(Kernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        self._xp = _in(self.namespace)
+        self.xp = _in(self.namespace)
         self._library = LIBRARIES.get(self.namespace, UNKNOWN)
-        self._dtype = getattr(self._xp, spec.dtype)
+        self._dtype = getattr(self.xp, spec.dtype)
         weights, biases = (list(map(self.from_host, each)) for each in (self.params.weights, self.params.biases))
-        functions = [*(activation(self._xp, one, self._number) for one in spec.activations), self._output()]
+        each = (*spec.activations, Activation(spec.output))
+        functions = [activation(self.xp, one, lambda a: self.from_host(np.asarray(a, spec.np_dtype))) for one in each]
         self._layers = list(zip(weights, biases, functions, strict=True))
 
     @classmethod
@@ -142,21 +144,9 @@ class ArrayApiKernel(Kernel):
         if spec.dtype == "float64" and cls.namespace == "jax.numpy" and not import_module("jax").config.jax_enable_x64:
             raise KernelUnavailable("JAX computes float64 where JAX_ENABLE_X64=1 is set, and it is not")
 
-    def _number(self, value: float) -> Any:
-        return self.from_host(np.asarray(value, self.spec.np_dtype))
-
-    def _output(self) -> Callable[[Any], Any]:
-        xp = self._xp
-
-        def softmax(a: Any) -> Any:
-            e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
-            return e / xp.sum(e, axis=-1, keepdims=True)
-
-        return softmax if self.spec.output == "softmax" else lambda a: a
-
     def forward(self, x: Any) -> Any:
         """Return the outputs of a batch, (batch, n_in) to (batch, n_out), which may still be computed."""
-        z, matmul = x, self._xp.matmul
+        z, matmul = x, self.xp.matmul
         for W, b, function in self._layers:
             z = function(matmul(z, W) + b)
         return z if self._library.finish is None else self._library.finish(z)
@@ -167,7 +157,7 @@ class ArrayApiKernel(Kernel):
 
     def from_host(self, x: NDArray[Any]) -> Any:
         """Return a NumPy array as the library's. Read-only arrays are copied: not all libraries have such."""
-        return _maker(self._xp)(x if x.flags.writeable else x.copy(), dtype=self._dtype)
+        return _maker(self.xp)(x if x.flags.writeable else x.copy(), dtype=self._dtype)
 
     def to_host(self, y: Any) -> NDArray[Any]:
         """Return one of the library's arrays as a NumPy array."""
@@ -178,23 +168,18 @@ class ArrayApiKernel(Kernel):
         waits = self._library.wait is not None or self._library.finish is not None
         return Facts.of(
             namespace=self.namespace,
-            standard=getattr(self._xp, "__array_api_version__", None),
+            standard=getattr(self.xp, "__array_api_version__", None),
             waits="for each result" if waits else "eager",
         )
 
 
-class WaitedArrayApiKernel(ArrayApiKernel):
-    """The kernel of a library that returns before its result is there."""
-
-    def synchronize(self, y: Any) -> None:
-        """Return once ``y`` has been computed."""
-        wait = self._library.wait
-        assert wait is not None, "what `kernel_class` looks at"  # noqa: S101
-        wait(self._xp, y)
-
-
 def activation(xp: Any, of: Activation, number: Callable[[float], Any]) -> Callable[[Any], Any]:
-    """Return the function of a hidden layer; ``number(value)`` makes an array of no dimensions."""
+    """Return the function of a hidden layer, or softmax; ``number(value)`` makes an array of no dimensions."""
+
+    def softmax(a: Any) -> Any:
+        e = xp.exp(a - xp.max(a, axis=-1, keepdims=True))
+        return e / xp.sum(e, axis=-1, keepdims=True)
+
     zero, one, slope = number(0.0), number(1.0), number(of.slope)
     functions: dict[str, Callable[[Any], Any]] = {
         "sigmoid": lambda a: one / (one + xp.exp(-a)),
@@ -204,6 +189,7 @@ def activation(xp: Any, of: Activation, number: Callable[[float], Any]) -> Calla
         "silu": lambda a: a / (one + xp.exp(-a)),
         "leaky-relu": lambda a: xp.maximum(a, slope * a),
         "identity": lambda a: a,
+        "softmax": softmax,
     }
     return functions[of.name]
 
@@ -213,11 +199,13 @@ def kernel_class(namespace: str) -> type[Kernel]:
     """Return the class of the kernel for a namespace."""
     library = LIBRARIES.get(namespace, UNKNOWN)
     root = namespace.partition(".")[0]
-    facts = {
+    facts: dict[str, Any] = {
         "__module__": __name__,
         "namespace": namespace,
         "backend": root,
         "device": library.device,
         "distributions": library.distributions or (root.replace("_", "-"),),
     }
-    return type("ArrayApiKernel", (WaitedArrayApiKernel if library.wait else ArrayApiKernel,), facts)
+    if (wait := library.wait) is not None:  # it returns before its result is there
+        facts["synchronize"] = lambda kernel, y: wait(kernel.xp, y)
+    return type("ArrayApiKernel", (ArrayApiKernel,), facts)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlpbench.kernels.base import Kernel
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
+from mlpbench.kernels.files import read_ordinary
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -90,15 +91,9 @@ def given() -> dict[str, KernelFile]:
 
 def _content(path: Path, written: str) -> bytes:
     try:
-        if not path.is_file():  # neither a folder nor a pipe
-            raise UnknownKernel(f"{written}: {'no regular file' if path.exists() else 'there is no such file'}")
-        with path.open("rb") as file:
-            content = file.read(MAX_BYTES + 1)
+        return read_ordinary(path, MAX_BYTES)
     except OSError as error:
         raise UnknownKernel(f"{written}: it cannot be read: {error.strerror or error}") from None
-    if len(content) > MAX_BYTES:
-        raise UnknownKernel(f"{written}: more than {MAX_BYTES} bytes: too large for a file of Python")
-    return content
 
 
 def read(file: KernelFile) -> bytes:

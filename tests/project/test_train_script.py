@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlpbench.bench.data import datasets
-from mlpbench.kernels.models.weights import load_meta, load_params
+from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
 from support.processes import python
@@ -23,7 +23,7 @@ def test_training_again_reproduces_the_committed_accuracy_and_no_weight_is_subno
     training = import_module("train_weights")
     trained = training.train(datasets.digits("train"))
     assert training.check(TRAINED_FILE, trained)
-    meta, params = load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)
+    meta, params = training.load_meta(TRAINED_FILE), load_params(TRAINED_FILE, MNIST)
     assert str(meta["accuracy_test"]) in capsys.readouterr().out
     assert training.accuracy(params, datasets.digits()) == meta["accuracy_test"] >= 0.96
     assert training.accuracy(params, datasets.digits("train")) == meta["accuracy_train"]

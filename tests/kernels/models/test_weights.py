@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import pickle
 import re
@@ -17,7 +18,6 @@ from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.models.weights import (
     MAX_OPCODES,
     RefusedPickle,
-    load_meta,
     load_params,
     read_arrays,
     save_params,
@@ -79,16 +79,13 @@ def test_saved_weights_come_back_with_what_was_said_of_them_and_failed_saving_le
         written.append(path.read_bytes())
     assert written[0] == written[1]
     assert load_params(path, HAND_WORKED).sha256() == hand_worked().sha256()
-    assert load_meta(path) == {"accuracy": 0.5, "made_by": "a test"}
+    with np.load(path, allow_pickle=False) as stored:
+        assert json.loads(str(stored["meta"])) == {"accuracy": 0.5, "made_by": "a test"}
     refusal(ParamsError, "cannot write weights", save_params, tmp_path / "nowhere" / "weights.npz", hand_worked())
     with pytest.raises(TypeError):
         save_params(path, hand_worked(), what=object())
     assert path.read_bytes() == written[0]
     assert [file.name for file in tmp_path.iterdir()] == ["weights.npz"]
-    not_json, a_list = ({"meta": np.array(text)} for text in ("not json", "[1]"))
-    for meta, words in (({}, "nothing about itself"), (not_json, "weights"), (a_list, "is not a JSON object")):
-        np.savez(path, **arrays(), **meta)
-        refusal(ParamsError, words, load_meta, path)
 
 
 def test_shipped_weights_are_those_of_the_books_network():
@@ -97,7 +94,8 @@ def test_shipped_weights_are_those_of_the_books_network():
     assert params.sizes == MNIST.sizes
     assert params.weights[0].dtype == np.float32
     assert params.sha256() in readme
-    assert str(load_meta(TRAINED_FILE)["accuracy_test"]) in readme
+    with np.load(TRAINED_FILE, allow_pickle=False) as stored:
+        assert str(json.loads(str(stored["meta"]))["accuracy_test"]) in readme
 
 
 @pytest.mark.parametrize("suffix", [".npz", ".pkl", ".txt"])

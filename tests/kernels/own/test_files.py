@@ -70,7 +70,7 @@ def test_a_file_that_has_changed_is_refused_and_what_ran_is_what_was_hashed(mine
     assert registry.load(registry.give(f"{mine}:fast"))
     mine.unlink()
     files.load.cache_clear()
-    refusal(KernelUnavailable, "there is no such file", registry.load, name)
+    refusal(KernelUnavailable, "No such file", registry.load, name)
 
 
 @pytest.mark.parametrize(
@@ -92,8 +92,8 @@ def test_what_is_no_file(tmp_path, mine):
     os.mkfifo(tmp_path / "pipe.py")
     (tmp_path / "large.py").write_bytes(b"#" * (files.MAX_BYTES + 1))
     (tmp_path / "folder.py").mkdir()
-    wrong = {"nothing.py": "no such file", "pipe.py": "no regular file", "folder.py": "no regular file"}
-    wrong |= {"large.py": "too large", "mine.py:not-a-name": "name of a function"}
+    wrong = {"nothing.py": "No such file", "pipe.py": "not an ordinary file", "folder.py": "a directory"}
+    wrong |= {"large.py": "larger than 1 MiB", "mine.py:not-a-name": "name of a function"}
     for text, words in [*wrong.items(), ("~nobody9/mine.py:fast", "nobody has that home")]:
         refusal(UnknownKernel, words, registry.give, text if text.startswith("~") else f"{tmp_path}/{text}")
 
