@@ -100,8 +100,8 @@ def count(value: float) -> str:
 #: Stands behind the name of a kernel that `UNCHECKED` is true of.
 MARK = " †"
 UNCHECKED = (
-    "unchecked: it skips work, or mlpbench knows no roofs of its device, so nothing shows whether the machine can be "
-    "this fast"
+    "unchecked: it skips work, or mlpbench knows no roofs of its device or arithmetic, so nothing shows whether the "
+    "machine can be this fast"
 )
 
 

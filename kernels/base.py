@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 #: What a result is: a new array, or a buffer that is kept and that the next call uses again.
 Returns = Literal["new", "kept"]
 
-#: What products are computed in: the specification's dtype, or as it is named. Sums are float32. "3xtf32" makes a
-#: product of float32 from three of TF32, and is held to the bound of float32.
-Arithmetic = Literal["dtype", "fp32", "3xtf32", "tf32", "fp16"]
+#: What products are computed in: the specification's dtype, or as it is named. Sums are float32, those of "int8" whole
+#: numbers. "3xtf32" makes a product of float32 from three of TF32, and is held to the bound of float32.
+Arithmetic = Literal["dtype", "fp32", "3xtf32", "tf32", "fp16", "bf16", "int8"]
 
 
 #: What a kernel may say of itself.
@@ -37,8 +37,8 @@ Fact = str | int | float | bool | None
 class Facts:
     """What a kernel uses. By the named facts results are judged and compared; ``others`` are recorded and shown.
 
-    None stands for what is not known. ``arithmetic`` is fp32, tf32, fp16, 3xtf32 or fp64, and names the peak to compare
-    with; ``overrides`` are variables that change the arithmetic of libraries, "" where none is set; ``input_dtype`` is
+    None stands for what is not known. ``arithmetic``, one of `Arithmetic` or fp64, names the peak to compare with;
+    ``overrides`` are variables that change the arithmetic of libraries, "" where none is set; ``input_dtype`` is
     told where inputs are not of the specification's dtype; ``pool_bytes`` is the most memory that the kernel's pool
     took on its device; ``skips_work`` says that fewer operations are done than the formula has.
     """
@@ -100,7 +100,7 @@ class Kernel(ABC):
     distributions: ClassVar[tuple[str, ...]] = ()
     #: What each call returns. A new array costs time, so kernels are compared like for like where they return alike.
     returns: ClassVar[Returns] = "new"
-    #: What products are computed in. TF32 and float16 have a bound of their own in `kernels.reference`.
+    #: What products are computed in. All that is coarser than the dtype has a bound of its own in `kernels.reference`.
     arithmetic: ClassVar[Arithmetic] = "dtype"
     #: Whether `forward` on a CUDA device can be captured as a graph: it only gives its own kernels to `stream`, and
     #: neither waits nor allocates.

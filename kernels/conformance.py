@@ -162,7 +162,10 @@ def expected(
 
 
 def compare(right: _Array, allowed: _Array, decidable: _Array, got: _Array, where: str) -> Conformance:
-    """Hold outputs against what `expected` returns for their inputs. Raises NonConforming, with ``where`` first."""
+    """Hold outputs against what `expected` returns for their inputs. Raises NonConforming, with ``where`` first.
+
+    A row also has its class, the largest output, where that leads by more than any output may be off.
+    """
     error = np.abs(got.astype(np.float64) - right)
     error[(got == right) | (np.isnan(got) & np.isnan(right))] = 0  # infinite and undefined outputs are to be the same
     error[np.isnan(error)] = np.inf
@@ -174,6 +177,12 @@ def compare(right: _Array, allowed: _Array, decidable: _Array, got: _Array, wher
         else:
             off = f"has {got[row, output]:.3g} at output {output} where {right[row, output]:.3g} is right"
         raise NonConforming(f"{where}: row {row} {off}")
+    with np.errstate(invalid="ignore"):  # infinite outputs; of one output there is no lead
+        lead = np.diff(np.sort(right, axis=1)[:, -2:], axis=1).sum(axis=1)
+    other = decidable & (lead > allowed.max(axis=1)) & (got.argmax(axis=1) != right.argmax(axis=1))
+    for row in np.flatnonzero(other)[:1]:
+        ahead = f"{right[row].argmax()} is right by {lead[row]:.3g}, and {allowed[row].max():.3g} is allowed"
+        raise NonConforming(f"{where}: row {row} has its largest output at {got[row].argmax()} where {ahead}")
     return Conformance(float(np.max(error[decidable], initial=0)), float(ratio[row, output]))
 
 
@@ -192,11 +201,6 @@ def _require_telling(spec: ForwardSpec, params: Params, x: _Array) -> None:
 def predict(kernel: Kernel, x: NDArray[Any], batch_size: int | None) -> NDArray[Any]:
     """Return the class with the largest output for each row of ``x`` (rows, n_in): (rows,). None: one at a time."""
     if batch_size is None:
-        return np.array([int(np.argmax(_on_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
+        return np.array([int(np.argmax(_to_host(kernel, kernel.forward_one(kernel.from_host(row))))) for row in x])
     batches = [x[start : start + batch_size] for start in range(0, len(x), batch_size)]
-    return np.concatenate([_on_host(kernel, kernel.forward(kernel.from_host(x))).argmax(axis=1) for x in batches])
-
-
-def _on_host(kernel: Kernel, y: Any) -> NDArray[Any]:
-    kernel.synchronize(y)
-    return kernel.to_host(y)
+    return np.concatenate([_to_host(kernel, kernel.forward(kernel.from_host(x))).argmax(axis=1) for x in batches])

@@ -18,6 +18,8 @@ import os
 import sys
 from contextlib import redirect_stdout
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -27,6 +29,7 @@ from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.instructions import instructions
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -113,9 +116,10 @@ class OnnxRuntimeKernel(Kernel):
         options.intra_op_num_threads = threads_given()
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.disable_cpu_ep_fallback", "0" if self.device == "cpu" else "1")
-        self._session = self._library.InferenceSession(
-            build_model(spec, self.params), options, providers=[self._provider]
-        )
+        self._session = self._library.InferenceSession(self._model(), options, providers=[self._provider])
+
+    def _model(self) -> bytes:
+        return build_model(self.spec, self.params)
 
     @classmethod
     def probe(cls) -> None:
@@ -147,6 +151,39 @@ class OnnxRuntimeKernel(Kernel):
             opset=OPSET,
             build=str(self._library.get_build_info()),
         )
+
+
+class OnnxRuntimeInt8Kernel(OnnxRuntimeKernel):
+    """`quantize_dynamic`, whose products are of bytes: weights are made bytes once, inputs of a layer in every call.
+
+    All rows of a batch have one scale, so inputs are finite: one that is not would take the other rows along.
+    """
+
+    arithmetic = "int8"
+
+    @classmethod
+    def supports(cls, spec: ForwardSpec) -> None:
+        """Raise KernelUnavailable for float64, and for more weights than a model file can hold."""
+        super().supports(spec)
+        if spec.dtype != "float32":
+            raise KernelUnavailable(f"dynamic quantisation is of float32, and the specification is {spec.dtype}")
+
+    def _model(self) -> bytes:
+        library = require("onnxruntime.quantization", EXTRA)
+        with TemporaryDirectory() as folder:
+            plain, prepared, small = (Path(folder, f"{name}.onnx") for name in ("plain", "prepared", "int8"))
+            plain.write_bytes(super()._model())
+            library.quant_pre_process(plain, prepared, skip_symbolic_shape=True)
+            library.quantize_dynamic(prepared, small, per_channel=True)
+            return small.read_bytes()
+
+    def nearest(self, x: _Array) -> _Array:
+        """Return finite inputs."""
+        return np.nan_to_num(x)
+
+    def describe(self) -> Facts:
+        """Return what `OnnxRuntimeKernel.describe` returns, and the instructions for products of bytes."""
+        return super().describe().also(arithmetic="int8", instructions=instructions("avx512vnni", "avxvnni", "dotprod"))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 The settings, and why:
 
-* ``INFERENCE_PRECISION_HINT`` f32: on processors with bfloat16 units OpenVINO would otherwise compute in bfloat16.
+* ``INFERENCE_PRECISION_HINT`` f32: on processors with bfloat16 units OpenVINO would otherwise compute in bfloat16, as
+  `OpenVinoBf16Kernel` does.
 * ``PERFORMANCE_HINT`` LATENCY, one stream: one request at a time gets all threads, ``INFERENCE_NUM_THREADS`` of them.
 * Compiled for each number of rows, in 10 to 20 ms of the first call: with the rows left open one row takes 4 us more
   (Zen 5, OpenVINO 2026.4).
@@ -15,13 +16,15 @@ The settings, and why:
 from __future__ import annotations
 
 import sys
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.instructions import instructions
 
 if TYPE_CHECKING:
     from mlpbench.kernels.params import Params
@@ -46,6 +49,7 @@ class OpenVinoKernel(Kernel):
     backend = "openvino"
     distributions = ("openvino",)
     returns = "kept"
+    _precision: ClassVar[str] = "f32"
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
@@ -82,16 +86,14 @@ class OpenVinoKernel(Kernel):
             "identity": lambda a: a,
         }
 
-        def leaky(slope: float) -> Any:
-            return lambda a: ops.prelu(a, self.spec.np_dtype.type(slope))
-
-        functions = [activations.get(one.name) or leaky(one.slope) for one in self.spec.activations]
+        leaky = [partial(ops.prelu, slope=self.spec.np_dtype.type(one.slope)) for one in self.spec.activations]
+        functions = [activations.get(one.name, own) for one, own in zip(self.spec.activations, leaky, strict=True)]
         functions.append((lambda a: ops.softmax(a, -1)) if self.spec.output == "softmax" else activations["identity"])
         for W, b, function in zip(self.params.weights, self.params.biases, functions, strict=True):
             product = ops.matmul(z, ops.constant(W), transpose_a=False, transpose_b=False)
             z = function(ops.add(product, ops.constant(b)))
         settings = {
-            "INFERENCE_PRECISION_HINT": "f32",
+            "INFERENCE_PRECISION_HINT": self._precision,
             "PERFORMANCE_HINT": "LATENCY",
             "NUM_STREAMS": "1",
             "INFERENCE_NUM_THREADS": str(threads_given()),
@@ -128,3 +130,18 @@ class OpenVinoKernel(Kernel):
             performance_hint=str(value("PERFORMANCE_HINT")).rpartition(".")[2],
             build=str(self._library.get_version()),
         )
+
+
+class OpenVinoBf16Kernel(OpenVinoKernel):
+    """`OpenVinoKernel` with products of bfloat16; inputs and outputs stay float32. Inputs are finite: NaN gets lost."""
+
+    arithmetic = "bf16"
+    _precision = "bf16"
+
+    def nearest(self, x: _Array) -> _Array:
+        """Return finite inputs."""
+        return np.nan_to_num(x)
+
+    def describe(self) -> Facts:
+        """Return what `OpenVinoKernel.describe` returns, and the instructions for products of bfloat16."""
+        return super().describe().also(arithmetic="bf16", instructions=instructions("avx512bf16", "amx-bf16", "bf16"))

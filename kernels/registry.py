@@ -54,12 +54,14 @@ _VARIANTS = {
 _PEERS = {
     "onnxruntime": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeKernel",
     "onnxruntime-bound": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
+    "onnxruntime-int8": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeInt8Kernel",
     "torch": "mlpbench.kernels.mlp_torch:TorchKernel",
     "torch-tensor": "mlpbench.kernels.mlp_torch:TorchTensorKernel",
     "torch-compile": "mlpbench.kernels.mlp_torch:TorchCompileKernel",
     "jax": "mlpbench.kernels.mlp_jax:JaxKernel",
     "jax-array": "mlpbench.kernels.mlp_jax:JaxArrayKernel",
     "openvino": "mlpbench.kernels.mlp_openvino:OpenVinoKernel",
+    "openvino-bf16": "mlpbench.kernels.mlp_openvino:OpenVinoBf16Kernel",
     "sklearn": "mlpbench.kernels.mlp_sklearn:SklearnKernel",
 }
 _CUDA_PEERS = {

@@ -74,7 +74,7 @@ COLUMNS = {
     "count_s": ("float64", "the same to count the hits"),
     "rest_s": ("float64", "what these four leave of a round"),
     "reads": ("str", "what the book's cell loads, in words"),
-    "unchecked": ("bool", "whether no roof tells if the time can be: the kernel skips work, or its device is unknown"),
+    "unchecked": ("bool", "whether no roof tells if the time can be: the kernel skips work, or its peak is unknown"),
     "disturbed": ("boolean", "whether too few rounds were quiet: estimates leave it out where two others are there"),
     "import_s": ("float64", "seconds to import the kernel's library"),
     "compile_s": ("float64", "seconds that the library compiled in this process, where it tells; part of the others"),

@@ -128,7 +128,7 @@ def overview(run: Judged, cases: Sequence[CaseSummary]) -> Overview:
     time = words.time(best[fastest.kernel].sample), f"per sample {_where(fastest.best_batch_size)}"
     gains = [(fastest.speedup, "one at a time")] if fastest.speedup else []
     there = {case.kernel: case for case in cases if case.at == ("batched", fastest.best_batch_size)}
-    others = [case for name, case in there.items() if name in peers]
+    others = [case for name, case in there.items() if name in peers and not case.unchecked]
     if others and fastest.kernel in there.keys() - peers:
         peer = min(others, key=lambda case: case.sample.value)
         gains.append((times.ratio_or_apart(peer, there[fastest.kernel]), f"the best peer, {peer.kernel}"))

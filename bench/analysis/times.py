@@ -145,8 +145,9 @@ def one_by_one(mode: str, batch_size: int) -> bool:
 
 
 def unchecked(record: Record) -> bool:
-    """Return whether no roof tells if times can be: of a kernel that skips work, or on a device that has none."""
-    return bool(record.facts.skips_work) or record.device not in (None, CPU, CUDA)
+    """Return whether no roof tells if times can be: work is skipped, or a device or the CPU's arithmetic has none."""
+    measured = {CPU: (None, "fp32", "fp64"), CUDA: (record.facts.arithmetic,)}.get(record.device or CPU, ())
+    return bool(record.facts.skips_work) or record.facts.arithmetic not in measured
 
 
 def pairs(a: CaseTimes, b: CaseTimes) -> tuple[dict[int, float], dict[int, float]]:

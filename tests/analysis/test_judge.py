@@ -111,7 +111,10 @@ def test_no_format_has_a_refused_time_and_each_list_of_gaps_has_the_reason(tmp_p
     assert "accuracy" in refusal(compare, Side(whole, "numpy"), Side(whole, "fast"), kind=NothingComparable)
 
 
-@pytest.mark.parametrize("info", [{"describe": {"skips_work": True}}, {"describe": {}, "device": "npu"}])
+NO_ROOF = [{"describe": {"skips_work": True}}, {"describe": {}, "device": "npu"}, {"describe": {"arithmetic": "int8"}}]
+
+
+@pytest.mark.parametrize("info", NO_ROOF)
 def test_times_that_no_roof_checks_are_marked_beside_every_number(tmp_path, info):
     infos = {"numpy": {"describe": {}}, "fast": info}
     run = judged(tmp_path, kernel_info=lambda kernel: {"backend": "x", "device": "cpu", **infos[kernel]})

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from mlpbench.kernels.conformance import check
+from mlpbench.kernels.conformance import check, compare
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.spec import MNIST, ForwardSpec
@@ -67,6 +67,40 @@ def test_a_kernel_may_answer_nan_where_an_input_is_infinite_and_a_kernel_of_byte
 
     assert check(halves, MNIST).max_error_ratio < 1
     assert check(Bytes, MNIST).max_error_ratio < 1
+
+
+class Int8(NumpyKernel):
+    """Products of whole numbers: inputs of a layer in steps of all rows, weights in steps of their column."""
+
+    arithmetic, scale = "int8", 1.0
+
+    def nearest(self, x):
+        return np.nan_to_num(x)
+
+    def forward(self, x):
+        z = x
+        for W, b, activation in self._layers:
+            step, steps = (max(z.max(), 0) - min(z.min(), 0)) / 255 or 1.0, abs(W).max(axis=0) / 127
+            sums = np.round(z / step) @ np.round(W / steps) * (self.scale * step * steps)
+            z = activation((sums + b).astype(x.dtype))
+        return z
+
+
+@pytest.mark.parametrize("spec", [MNIST, RELU, ForwardSpec((31, 17, 5), "tanh")], ids=str)
+def test_whole_numbers_pass_as_int8_alone_and_a_scale_that_is_wrong_by_a_twentieth_is_refused(spec):
+    assert 0.1 < check(Int8, spec).max_error_ratio < 0.5
+    for wrong in ({"scale": 1.05}, {"scale": 0.95}, {"arithmetic": "dtype"}):
+        with pytest.raises(NonConforming, match="off by"):
+            check(type("Wrong", (Int8,), wrong), spec)
+
+
+def test_each_row_has_its_class_where_that_leads_by_more_than_is_allowed():
+    right, got = np.array([[0.5, 0.3, 0.2]]), np.array([[0.39, 0.41, 0.2]], np.float32)
+    allowed, decidable = np.full((1, 3), 0.15), np.array([True])
+    with pytest.raises(NonConforming, match=r"largest output at 1 where 0 is right by 0\.2, and 0\.15 is allowed"):
+        compare(right, allowed, decidable, got, "here")
+    assert compare(right, allowed + 0.06, decidable, got, "here").max_error == pytest.approx(0.11)
+    assert compare(right, allowed, ~decidable, got, "here").max_error == 0
 
 
 def test_overwriting_the_input_on_a_device_shows():

@@ -124,8 +124,10 @@ def test_results_follow_the_batch_and_not_the_call_before_and_inputs_may_be_read
     whole = computed(kernel, x.copy())
     x.flags.writeable = False  # as arrays from files and from other libraries often are
     for some_rows in (slice(120), slice(10), slice(1, None), slice(119), slice(-11, None)):
-        # Sums may be divided in another way for another number of rows; a stale row would be off by 1e-2.
-        assert computed(kernel, x[some_rows]) == pytest.approx(whole[some_rows], abs=1e-5)
+        # Sums may be divided in another way for another number of rows, and steps of int8 are of the batch; a stale row
+        # would be off by 0.1.
+        allowed = {"int8": 2e-2, "bf16": 1e-3}.get(kernel.arithmetic, 1e-5)
+        assert computed(kernel, x[some_rows]) == pytest.approx(whole[some_rows], abs=allowed)
     np.testing.assert_array_equal(computed(kernel, x), computed(kernel, x))
 
 
@@ -215,8 +217,11 @@ def test_what_it_was_not_compiled_for_is_refused_and_not_read_out_of_bounds(name
 
 # The numbers that the book prints, and others that are known
 
-#: One row and many may be summed in another order on a GPU, and tensor cores read 11 bits of a number.
-TOLERANCE, ON_A_GPU, COARSE = {"float32": 2e-7, "float64": 6e-9}, 2e-6, 2e-3
+#: One row and many may be summed in another order on a GPU; tensor cores read 11 bits of a number, bfloat16 has 8.
+TOLERANCE, ON_A_GPU = {"float32": 2e-7, "float64": 6e-9}, 2e-6
+#: The share of hits by which coarser products may be off.
+ACCURACY = {"tf32": 1e-3, "fp16": 1e-3, "bf16": 2e-3, "int8": 3e-3}
+COARSE = {"tf32": 2e-3, "fp16": 2e-3, "bf16": 5e-3}
 
 
 def diagonal(spec, value=1.0):
@@ -260,6 +265,8 @@ LAYERS = [
 @every_kernel
 def test_known_answers(name, dtype):
     kernel_class = available(name)
+    if kernel_class.arithmetic == "int8":
+        pytest.skip("its steps are a share of all values: the gate says how far off it may be")
     known, worked = [], hand_worked()
     for function, a, expected in KNOWN:
         kinds = ("sigmoid", "softmax") if function == "softmax" else (function, "identity")
@@ -273,13 +280,14 @@ def test_known_answers(name, dtype):
         params = Params(weights, biases)
         known.append((ForwardSpec(params.sizes, "sigmoid", "identity", dtype), params, [1.0, 0.5], expected))
     assert replace(HAND_WORKED, dtype=dtype) == known[-1][0]
-    coarse = COARSE if kernel_class.arithmetic in ("tf32", "fp16") else 0
+    coarse = COARSE.get(kernel_class.arithmetic, 0)
     on_a_gpu = ON_A_GPU if kernel_class.device == "cuda" and dtype == "float32" else 0
     for spec, params, a, expected in some(known, name):
         if supported(kernel_class, spec):
             allowed = 4 * max(TOLERANCE[dtype], on_a_gpu, coarse)
             for y in through(kernel_class, spec, params, np.array([a], dtype)):
-                assert y[0] == pytest.approx(expected, abs=0 if spec.hidden in ("step", "relu") else allowed), (spec, a)
+                exact = spec.hidden in ("step", "relu")
+                assert y[0] == pytest.approx(expected, rel=coarse, abs=0 if exact else allowed), (spec, a)
 
 
 @pytest.mark.parametrize("name", contestants.INSTALLED)
@@ -293,7 +301,7 @@ def test_the_books_accuracy_exactly(name, mnist_dir):
     x = data.inputs("float32")
     for batch_size in (None, 100, 10_000):
         right = np.mean(predict(kernel, x, batch_size) == data.labels)
-        assert right == pytest.approx(0.9352, abs=1e-3 if kernel.arithmetic in ("tf32", "fp16") else 1e-9)
+        assert right == pytest.approx(0.9352, abs=ACCURACY.get(kernel.arithmetic, 1e-9))
 
 
 # Extremes: NaN, infinity, denormals, large sums, no rows: our kernels give one answer

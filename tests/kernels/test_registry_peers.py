@@ -8,12 +8,14 @@ from unittest.mock import Mock
 
 import numpy as np
 import pytest
+from llvmlite import binding
 
 from mlpbench.bench.cases import Case
 from mlpbench.bench.measure.case import is_asynchronous, prepare
 from mlpbench.kernels import registry
 from mlpbench.kernels.conformance import agree, check
 from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.instructions import instructions
 from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import available, computed
@@ -43,6 +45,11 @@ def test_a_missing_library_is_told_with_what_brings_it(monkeypatch, name, module
         ("openvino", ForwardSpec((9, 5, 3), dtype="float64"), "float32 on the CPU, and the specification is float64"),
         ("onnxruntime", ForwardSpec((2**15, 2**15)), "4295098368 bytes of weights: an ONNX model holds 2146435072"),
         ("onnxruntime-bound", ForwardSpec((2**15, 2**15)), "bytes of weights"),
+        (
+            "onnxruntime-int8",
+            ForwardSpec((9, 5, 3), dtype="float64"),
+            "is of float32, and the specification is float64",
+        ),
     ],
 )
 def test_what_it_cannot_express_is_told_without_its_library(name, spec, words):
@@ -172,3 +179,8 @@ def test_onnxruntime_in_memory_that_is_sliced(spec):
     for case in (Case("batched", 4), Case("per_sample", 3)):
         assert kernel.to_host(prepare(kernel, case, x).call()).shape[-1] == spec.n_out
     agree(kernel, params, x)
+
+
+def test_instructions_of_the_processor_are_told_and_that_it_has_none():
+    here = [name for name, there in binding.get_host_cpu_features().items() if there][:2]
+    assert (instructions("none", *here), instructions("no", "ne")) == (", ".join(here), "none of no, ne")

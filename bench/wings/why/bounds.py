@@ -21,8 +21,8 @@ from mlpbench.bench.cases import CPU
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.spec import ForwardSpec
 
-#: Bytes of an input of which a kernel says that it is of another dtype than the specification's.
-_ITEMS = {"uint8": 1, "float16": 2, "bfloat16": 2}
+#: Bytes of an input, or of a weight, by what a kernel says of its dtype and arithmetic; of others the specification's.
+_ITEMS = {"uint8": 1, "float16": 2, "bfloat16": 2, "fp16": 2, "bf16": 2, "int8": 1}
 LEVELS = ("L1", "L2", "L3", "DRAM")
 #: Peaks are measured minutes before the cases, and a processor's clock wanders by a few per cent: 105 % is still 100 %.
 IMPOSSIBLE = 1.05
@@ -50,7 +50,7 @@ class Roofs:
 
     def of(self, arithmetic: object) -> Self:
         """Return the roofs of a kernel that computes products so, if it says; an unmeasured peak bounds nothing."""
-        if not self.peaks or not isinstance(arithmetic, str):
+        if not isinstance(arithmetic, str) or (not self.peaks and arithmetic in ("fp32", "fp64")):
             return self
         peaks = dict(self.peaks)
         if "tf32" in peaks and "fp32" in peaks:  # three products make one of float32, beside which other units may work
@@ -84,10 +84,10 @@ class Work:
         """Return the work of a call on ``rows`` rows that rotates through ``timed_rows``, in the bytes ``used``."""
         item = spec.np_dtype.itemsize
         input_item = _ITEMS.get((used and used.input_dtype) or "", item)
-        halves = used is not None and used.arithmetic == "fp16"
+        weight_item = _ITEMS.get((used and used.arithmetic) or "", item)
         return cls(
             flop=spec.flop(rows),
-            weight_bytes=spec.weight_bytes() // 2 if halves else spec.weight_bytes(),
+            weight_bytes=spec.weight_bytes() // item * weight_item,
             input_bytes=spec.input_bytes(rows) // item * input_item,
             output_bytes=rows * spec.n_out * item,
             input_footprint=spec.input_bytes(max(rows, timed_rows)) // item * input_item,

@@ -58,10 +58,9 @@ class Evidence:
 
     def all_of(self, record: Record) -> Mapping[int, Roofs]:
         """Return all roofs that may be a kernel's, by number of threads; a device has one set, at 1."""
-        if (record.device or CPU) == CPU:
-            return self.roofs
-        roofs = self.devices.get(record.device or CPU)
-        return {1: roofs.of(record.facts.arithmetic)} if isinstance(roofs, Roofs) else {}
+        device = record.device or CPU
+        every: Mapping[int, object] = self.roofs if device == CPU else {1: self.devices.get(device)}
+        return {n: roofs.of(record.facts.arithmetic) for n, roofs in every.items() if isinstance(roofs, Roofs)}
 
     def of(self, record: Record) -> Roofs | None:
         """Return the roofs of a kernel's threads, or of the most there are: a roof may be too high, never too low."""

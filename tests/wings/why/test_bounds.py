@@ -27,7 +27,19 @@ def test_the_work_of_the_books_network_and_of_kernels_that_use_fewer_bytes():
     stays = Work.of(MNIST, 1, 10_000, Facts.of(input_dtype="uint8", arithmetic="fp16"))
     assert (stays.input_bytes, stays.input_footprint) == (784, 784 * 10_000)
     assert 2 * stays.weight_bytes == one.weight_bytes
+    assert 4 * Work.of(MNIST, 1, 10_000, Facts.of(arithmetic="int8")).weight_bytes == one.weight_bytes
     assert Work.of(MNIST, 1, 10_000, Facts.of(input_dtype="what")) == one
+
+
+def test_arithmetic_whose_peak_was_not_measured_bounds_nothing_and_reading_still_does():
+    """Products of bytes may be four times as fast as those of float32."""
+    used = Facts.of(arithmetic="int8")
+    done, roofs = Work.of(MNIST, 1000, 10_000, used), ROOFS.of("int8")
+    assert judge(done, ROOFS, MNIST.flop(1000) / 900e9).impossible
+    honest = judge(done, roofs, MNIST.flop(1000) / 900e9)
+    assert (honest.impossible, honest.binding.what) == (False, "inputs")
+    assert judge(done, roofs, 4 * 784 * 1000 / 110e9).impossible, "inputs are read from L3, and are not bytes"
+    assert ROOFS.of("fp32") == ROOFS.of(None) == ROOFS
 
 
 @pytest.mark.parametrize(
