@@ -140,14 +140,6 @@ def test_a_kernel_of_which_nothing_is_known_starts_while_there_is_time_and_is_st
     assert [limits(made)[kernel, "batched"] for kernel in KERNELS] == ["budget", "budget"]
 
 
-def test_time_left_is_known_once_every_kernel_has_run():
-    made, seen = Effort(plan(target=None, budget_s=None)), []
-    for kernel, repeat in made.processes():
-        seen.append(made.left_s())
-        made.note(kernel, repeat, 2.0 if repeat else 2.0 / effort.LATER, TIMES)  # the first looks closer
-    assert [*seen, made.left_s()] == [None, None, 6.0, 4.0, 2.0, 0.0, 0]
-
-
 @pytest.mark.parametrize(("budget", "shortest", "left_out"), [(30.0, 1.0, set()), (20.0, 0.7, set()), (13.0, 0.5, {2})])
 def test_rounds_get_shorter_where_planned_processes_would_not_fit(budget, shortest, left_out):
     """Processes take a second and 3 s of rounds at full length."""

@@ -24,7 +24,7 @@ from support.sources import (
 )
 
 BACKENDS = [path for path in MODULES if path.match("kernels/mlp_*.py")]
-CONTRACT = {f"mlpbench.kernels.{name}" for name in ("base", "errors", "params", "spec")}
+CONTRACT = {f"mlpbench.kernels.{name}" for name in ("base", "errors", "instructions", "params", "spec")}
 PEERS = {"onnxruntime", "onnx", "torch", "jax", "openvino", "sklearn"}
 HEAVY = {"pandas", "numba", "llvmlite", "cupy", "vl_convert", "scipy", "pytest", "numpy"} | PEERS
 #: What a library may bring along besides what carries its name (cupy: cupyx). NumPy has no erf, SciPy has.

@@ -11,6 +11,7 @@ import pytest
 from mlpbench.bench.analysis.judge import PHASE, judge
 from mlpbench.bench.cli.app import main
 from mlpbench.bench.errors import UserError
+from support.refusals import refusal as refused_with
 
 #: What makes programs colour their output, or fold it, wherever it goes.
 COLOURS = ("FORCE_COLOR", "CLICOLOR_FORCE", "TTY_COMPATIBLE", "TTY_INTERACTIVE", "COLUMNS")
@@ -101,10 +102,7 @@ def complaint(status, out, err):
 
 def refusal(ask, *given, kind=UserError, **how):
     """Ask for what must be refused; return the one line that says why."""
-    with pytest.raises(kind) as error:
-        ask(*given, **how)
-    assert str(error.value).isprintable()
-    return str(error.value)
+    return refused_with(kind, "", ask, *given, **how)
 
 
 def contents(folder, names="*"):

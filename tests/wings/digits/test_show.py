@@ -70,12 +70,9 @@ def test_bars_and_marks_tell_label_and_answer(digits):
 
 def test_data_without_labels():
     random = datasets.random(MNIST, rows=3)
-    text = printed(2, random, SURE[4])
-    assert "random, image 2 (0 to 2): the network says 4" in text
-    assert "label" not in text
+    assert "random, image 2 (0 to 2): the network says 4\n" in printed(2, random, SURE[4])
     facts = show.as_dict(0, random, SURE[4])
     assert (facts["label"], facts["right"], facts["answer"]) == (None, None, 4)
-    assert 0 <= np.min(facts["pixels"]) < np.max(facts["pixels"]) <= 255
 
 
 def test_the_command_has_all_of_it_as_json(digits, capsys):

@@ -49,14 +49,6 @@ def test_runs_of_two_machines_are_in_one_folder_and_a_second_time_changes_nothin
     assert [run.machine for path in found.added for run in runs.read_runs(path)] == ["testbox", "testbox", "bigbox"]
 
 
-@pytest.mark.parametrize("depth", [0, 1, 2])
-def test_a_folder_of_results_of_a_machine_or_of_a_run(there, tmp_path, depth):
-    run = runs.find_runs(there[0])[0]
-    source = tmp_path / run.name  # what a user names may be a link
-    source.symlink_to((there[0], run.parent, run)[depth])
-    assert len(merge([source], tmp_path / "all").added) == (2, 2, 1)[depth]
-
-
 def test_what_an_interrupted_copy_lacks_is_added(there, tmp_path):
     results = tmp_path / "all"
     (first, *_) = merge(there, results).added
