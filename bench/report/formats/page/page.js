@@ -205,7 +205,7 @@
     const field = document.createElement("input");
     field.type = "search";
     label.className = "filter";
-    label.append("Rows with ", field);
+    label.append("Filter ", field);
     table.parentNode.before(label);
     field.addEventListener("input", () => {
       const words = field.value.toLowerCase().split(/\s+/);
