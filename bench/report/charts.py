@@ -51,6 +51,8 @@ _SHAPES = {
     "arrow": "M-.7,-.25H.05V-.7L.75,0L.05,.7V.25H-.7Z",
     "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
     "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
+    "bowl": "M-.65,-.65H-.25V.2H.25V-.65H.65V.65H-.65Z",
+    "flag": "M-.55,-.75H.65L.3,-.3L.65,.15H-.15V.75H-.55Z",
 }
 #: Other packages' kernels have one of these and any of the marks, by a hash of their names.
 _OTHERS = (("#007d86", "#2fc4cf"), ("#b23a75", "#f58bbd"), ("#77801a", "#c6d04a"), ("#0a6c9c", "#58bdea"))

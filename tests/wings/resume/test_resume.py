@@ -238,7 +238,7 @@ def test_a_file_of_ones_own_is_where_it_was_typed_and_what_it_was(run, tmp_path)
     path.write_text(text + "#")
     assert complaint(*run("--resume")) == "mine.py has changed since this run began; start it again"
     path.rename(tmp_path / "moved.py")
-    assert complaint(*run("--resume")) == f"{path}: there is no such file"
+    assert complaint(*run("--resume")) == f"{path}: it cannot be read: No such file or directory"
     path.write_text(text)
     assert run("--resume")[0] == 0
 
