@@ -126,16 +126,11 @@ def tree(tmp_path_factory):
     return folder
 
 
-def status(tree, *tests):
-    """Return how pytest ends in the copy: 0 where all tests pass, 1 where one fails."""
-    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *(f"tests/{test}" for test in tests)]
+def status(tree, test):
+    """Return how pytest ends in the copy: 1 where the test fails, which passes without the fault as CI sees."""
+    words = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", f"tests/{test}"]
     ran = subprocess.run(words, cwd=tree, env={**os.environ, "PYTHONPATH": str(tree)}, capture_output=True, check=False)
     return ran.returncode
-
-
-@pytest.mark.heavy
-def test_without_a_fault_these_tests_pass(tree):
-    assert status(tree, *dict.fromkeys(test for *_, test in FAULTS["host"])) == 0
 
 
 @pytest.mark.heavy

@@ -198,7 +198,7 @@ def test_a_state_needs_activations_and_nothing_but_linear_layers(tmp_path):
     refusal(ParamsError, "name them, such as --spec 4-3-2:relu/identity", network.spec_of, path)
     assert load_params(path, ForwardSpec((4, 3, 2), "relu", "identity")).sizes == (4, 3, 2)
     for extra, words in (
-        ({"bn.running_mean": np.ones(3)}, "running_mean' is no part"),
+        ({"bn.running_mean": np.ones(3)}, "running_mean' is neither weight nor bias"),
         ({"conv.weight": np.ones((1, 2, 3))}, "no weight of two dimensions"),
         ({"fc11.weight": np.ones((2, 7))}, "do not fit behind each other"),
         ({"fc9.bias": np.ones(3, np.int64)}, "holds I64"),
