@@ -96,6 +96,7 @@ def test_the_readme_typed_in_a_fresh_environment(clone, tmp_path):
 def test_commands_of_the_docs(clone, tmp_path):
     """In the environment of README's first command, page by page; one page is about benchmarks of other projects."""
     folder, fresh = clone
+    (folder / "mine.py").unlink(missing_ok=True)  # README's, which `mlpbench new` does not overwrite
     (tmp_path / "test_mine.py").write_text(BENCHMARKS, encoding="utf-8")
     pages = {page.name: consoles(page) for page in sorted((ROOT / "docs").rglob("*.md"))}
     foreign = [line for line in pages.pop("benchmarks.md") if line.startswith(("mlpbench ", "for "))]
