@@ -2,8 +2,8 @@
 
 The package has ``COMMANDS``. Its modules, each optional: ``section`` has ``SECTIONS`` of a report, ``annotations`` has
 ``FORMATS`` of a comparison. ``measurement`` runs in a kernel's process: ``of_case`` after the rounds of a case of the
-first repeat, ``of_kernel`` at the end; it returns fields of the record. ``planted`` has kernels for it, and ``audit``
-checks whether a kernel changed it. ``environments`` asks other Pythons what they have. ``after_run`` measures after all
+first repeat, ``of_kernel`` at the end; it returns fields of the record. ``audit`` checks whether a
+kernel changed it. ``environments`` asks other Pythons what they have. ``after_run`` measures after all
 processes; ``roofs`` measures the limits of one ``DEVICE``. ``refusals`` names times that cannot be true, ``resume``
 finds a stopped run, ``foreign`` compares files of others, ``pages`` writes the page of all runs.
 

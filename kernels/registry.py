@@ -153,11 +153,6 @@ def typed_name(text: str) -> str:
     return files.name_of(text) if files.is_file(text) else text.replace("array-api:", "array-api-", 1)
 
 
-def is_known(name: str) -> bool:
-    """Return whether somebody offers a kernel of this name here."""
-    return name in _points() or name in files.given() or _namespace(name) is not None
-
-
 def _namespace(name: str) -> str | None:
     if not name.startswith("array-api-"):  # the module imports NumPy
         return None

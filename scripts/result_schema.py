@@ -13,7 +13,6 @@ from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.trust import LookFile
-from mlpbench.bench.trust.calibration import CalibrationFile
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "result-schema.json"
 #: The files that mlpbench writes, as people name them, and their types.
@@ -21,7 +20,6 @@ FILES = {
     "record": RecordFile,
     "run.json": RunFile,
     "roofs.json": RoofsFile,
-    "calibration.json": CalibrationFile,
     "look.json": LookFile,
 }
 

@@ -25,7 +25,6 @@ from mlpbench.bench.registered import modules
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import NO_WANDER, Estimate, Wander
 from mlpbench.bench.stats.verdicts import FALSE_DISCOVERY_RATE, Judgement, Verdict, judge
-from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import At
 from mlpbench.bench.words import MARK, UNCHECKED, plain
 
@@ -94,7 +93,6 @@ class Comparison:
     differences: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     unchecked: tuple[str, ...] = ()
-    smallest_slowdown: str | None = None
     #: Seconds that one more repeat of both sides takes, None where the files do not say.
     repeat_s: float | None = None
 
@@ -260,16 +258,9 @@ def decide(
     anyway: bool = False,
     by: str | None = None,
 ) -> Comparison:
-    """Compare two sides, with what `mlpbench calibrate`, or else the machine's other runs, tell of their machine."""
-    old, new = baseline[0].run, candidate[0].run
-    folder = new.path.parent if new.plan and new.plan.sweep else new.path
-    # What the runs of one host wander says nothing of two.
-    calibrated = calibration.of_machine(folder.resolve().parent) if old.host == new.host else None
-    level = calibration.wander(calibrated) or learnt_wander(new, old)
-    comparison = compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
-    fewest = min(row.speedup.n for row in comparison.rows)
-    sentence = calibration.sentence(calibrated, fewest, paired=comparison.paired) if calibrated else None
-    return replace(comparison, smallest_slowdown=sentence)
+    """Compare two sides, with what the machine's other runs tell of it."""
+    level = learnt_wander(candidate[0].run, baseline[0].run)
+    return compare(baseline, candidate, threshold, anyway=anyway, level=level, by=by)
 
 
 def _listed(side: Side | Judged | Sequence[Side]) -> list[Side]:

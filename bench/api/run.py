@@ -65,15 +65,12 @@ class Progress:
 class Planned:
     """A run that may begin, or go on where it has ``stopped``; ``effort`` knows which process is next.
 
-    ``stopped`` is what the wing `resume` has found. ``command`` has made the run, and goes on with it. ``below``: a
-    folder of the machine for the runs of that command.
+    ``stopped`` is what the wing `resume` has found.
     """
 
     sweep: Sweep
     effort: Effort
     stopped: Any = None
-    command: str = "run"
-    below: str = ""
 
     def warnings(self) -> Iterator[str]:
         """Yield what will be wrong with the run, or with its times."""
@@ -141,17 +138,17 @@ def plan(asked: Request) -> Planned:
     return Planned(planned, Effort(planned.plan, planned.pairs))
 
 
-def resumed(asked: Request, command: str = "run", below: str = "") -> Planned:
+def resumed(asked: Request) -> Planned:
     """Return the run that a request goes on with, with what it has left taken in, as `Planned` has it.
 
     Raises UserError where there is none.
     """
     if not (found := modules("resume")):
         raise UserError("--resume needs mlpbench's folder bench/wings/resume, and it is not there")
-    stopped = found[0].find(asked, below)
+    stopped = found[0].find(asked)
     effort = Effort(stopped.sweep.plan, stopped.sweep.pairs)
     stopped.take_in(effort)
-    return Planned(stopped.sweep, effort, stopped, command, below)
+    return Planned(stopped.sweep, effort, stopped)
 
 
 def carry_out(
@@ -165,8 +162,8 @@ def carry_out(
     if stopped:
         folder, folders = stopped.folder, stopped.folders
     else:
-        folder, folders = run_folder.open_folders(results, sweep, planned.below)
-    with run_folder.held(folder, planned.command):
+        folder, folders = run_folder.open_folders(results, sweep)
+    with run_folder.held(folder):
         on_begin(folder)
         if stopped:
             stopped.reopen()

@@ -111,6 +111,4 @@ def _show(comparison: Comparison) -> None:
         notes.append(f"{words.things(len(comparison.unmatched), 'case')} not compared: --json says why")
     for note in notes:
         out.print(Text(note, "dim"))
-    if comparison.smallest_slowdown:
-        out.print(comparison.smallest_slowdown)
     out.print(Text(comparison.conclusion, "bold"))

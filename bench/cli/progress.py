@@ -41,9 +41,9 @@ def say_how_it_goes_on(planned: Planned) -> None:
         console.say(f"{name} goes on after {words.things(effort.done, 'process', 'processes')}{left}")
 
 
-def hint(command: str) -> str:
-    """Return how an interrupted command goes on, as the end of a line; nothing where no run can be resumed."""
-    return "" if folder_.no_seal() else f"; `mlpbench {command} --resume` goes on"
+def hint() -> str:
+    """Return how an interrupted run goes on, as the end of a line; nothing where no run can be resumed."""
+    return "" if folder_.no_seal() else "; `mlpbench run --resume` goes on"
 
 
 def _what_comes(sweep: Sweep) -> Iterator[str]:

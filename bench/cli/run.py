@@ -104,7 +104,7 @@ def _tell_interrupted(folder: Path, *, verbose: bool, as_json: bool) -> None:
     tell(document, as_json=as_json, verbose=verbose)
     _write(document, folder, as_json=as_json)
     name_left_out(runs)
-    console.complain(f"interrupted: {done} of {done + missing} processes finished, kept in {folder}{hint('run')}")
+    console.complain(f"interrupted: {done} of {done + missing} processes finished, kept in {folder}{hint()}")
 
 
 def _write(document: Document, folder: Path, *, as_json: bool) -> None:

@@ -88,8 +88,6 @@ def _read_options(config: pytest.Config) -> Suite:
     if option("--p99"):
         values.parse_duration(option("--p99"))
     audits = [module.Audit() for module in modules("audit")] if option("--mlpbench-audit") else []
-    for module in modules("planted"):
-        module.plant()
     # Unknown names end it at once; a kernel that cannot be loaded fails in its tests.
     named = list(dict.fromkeys(map(registry.give, option("--kernel"))))
     if len(named) != 1 and any(map(option, SAVING)):

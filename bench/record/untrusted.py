@@ -204,5 +204,3 @@ def _refuse_foreign(data: Any, path: Path, is_called: str) -> None:
         raise UserError(f"{path}: written in schema {schema}; this version reads up to {SCHEMA}: upgrade mlpbench")
     if is_called == "a record" and kind in ("plan", "sweep"):
         raise UserError(f"{path}: the plan of a run, not a record; name its folder to read the run")
-    if is_called == "a calibration" and kind != "calibration":
-        raise UserError(f"{path}: no calibration; `mlpbench calibrate` writes one")

@@ -91,13 +91,12 @@ def _state_folder() -> Path:
         raise UserError(f"{error} Name a state folder with XDG_STATE_HOME") from None
 
 
-def open_folders(results: Path, sweep: Sweep, below: str = "") -> tuple[Path, list[Path]]:
+def open_folders(results: Path, sweep: Sweep) -> tuple[Path, list[Path]]:
     """Make the folder of a sweep among the results of this machine, and one for each of its settings, with its plan.
 
-    Return both; with one setting they are the same. ``below``: a folder of the machine to put them in. Raises UserError
-    where that cannot be written, or is there.
+    Return both; with one setting they are the same. Raises UserError where that cannot be written, or is there.
     """
-    folder = results / environment.machine_id() / below / sweep.plan.run_id
+    folder = results / environment.machine_id() / sweep.plan.run_id
     folders = [folder / part.setting.label for part in sweep.parts] if sweep.several else [folder]
     with user_error(f"cannot write results to {results}", "; choose another folder with --results"):
         try:
@@ -145,11 +144,11 @@ def _started(head: PlanHead) -> tuple[object, ...]:
 
 
 @contextmanager
-def held(folder: Path, command: str = "run") -> Iterator[None]:
+def held(folder: Path) -> Iterator[None]:
     """Keep others from going on with a run while this process does. Raises UserError where another process does.
 
     The system forgets it when this process ends, however it ends. No file is made for it. An error that ends the run,
-    as a full disk does, says how much of it is kept, and that ``command`` goes on with it.
+    as a full disk does, says how much of it is kept, and how it goes on.
     """
     handle = os.open(folder, os.O_RDONLY)
     try:
@@ -163,7 +162,7 @@ def held(folder: Path, command: str = "run") -> Iterator[None]:
         except UserError as error:
             kept = sum(RECORD_FILE.fullmatch(path.name) is not None for path in folder.rglob("*.json"))
             told = f"{things(kept, 'record')} {'is' if kept == 1 else 'are'} kept in {folder}"
-            raise UserError(f"{error}; {told}, and `mlpbench {command} --resume` goes on") from None
+            raise UserError(f"{error}; {told}, and `mlpbench run --resume` goes on") from None
     finally:
         os.close(handle)
 

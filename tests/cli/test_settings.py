@@ -178,7 +178,7 @@ def test_a_shell_completes_commands_kernels_runs_and_profiles(capsys, monkeypatc
         "compare latest numba-s": ["numba-simd"],
         "run --profile s": ["smoke"],
         "report --results elsewhere ": ["latest"],
-        "ca": ["calibrate"],
+        "expo": ["export"],
         "run numpy": ["numpy", "numpy-out"],
     }.items():
         monkeypatch.setenv("COMP_WORDS", f"mlpbench {line}")

@@ -26,7 +26,7 @@ def test_the_rest_is_a_working_program(tmp_path, gone):
     for wing in gone:
         shutil.rmtree(tmp_path / "mlpbench" / "bench" / "wings" / wing)
     if len(gone) > 1:
-        assert "calibrate" not in mlpbench(tmp_path, "--help")
+        assert "explain" not in mlpbench(tmp_path, "--help")
         mlpbench(tmp_path, "run", "numpy", "--profile", "smoke", "--results", tmp_path / "results")
         assert "numpy" in mlpbench(tmp_path, "report", "--results", tmp_path / "results")
     else:

@@ -15,7 +15,6 @@ from mlpbench.bench.data import datasets
 from mlpbench.bench.errors import UserError
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.device import RoofsFile
-from mlpbench.bench.trust import calibration
 from mlpbench.bench.wings.ci import foreign
 from mlpbench.bench.wings.fleet import ssh
 from mlpbench.kernels.models.weights import load_params, save_params
@@ -105,16 +104,6 @@ def reference(name):
     return json.dumps(short(json.loads(path.read_text()))).encode()
 
 
-def calibrated(_):
-    tally = {"hits": 1, "cases": 20}
-    kind = {"false": tally, "disjoint": tally, "scatter": 0.01, "planted": [{"slowdown": 0.05, **tally}]}
-    head = {"schema": 3, "kind": "calibration", "machine": "testbox", "run": "calibration/x", "kernel": "numpy"}
-    head |= {"ended": "2026-11-24T12:00:00+00:00", "repeats": 10, "threshold": 0.025, "false_discovery_rate": 0.01}
-    head |= {"paired": kind, "unpaired": kind, "seen": [[0.05, 0.048]], "wander": [0.01, 8.0]}
-    head |= {"threads": 2}
-    return json.dumps({"mlpbench": head}).encode()
-
-
 FOREIGN = partial(untrusted.read, kind=foreign.ForeignFile, is_called=untrusted.PYTESTS)
 #: The name of a file, a valid one, its reader, and what its format stumbles over; None for JSON.
 FORMATS = {
@@ -138,7 +127,6 @@ FORMATS = {
     "sweep's record": ("numpy.0.json", lambda _: json.dumps(simulate.good()).encode(), runs.read_run, None),
     "plan": ("run.json", lambda _: reference("run.json"), lambda path: runs.read_run(path.parent), None),
     "roofs": ("roofs.json", lambda _: reference("roofs.json"), lambda path: untrusted.read(path, RoofsFile), None),
-    "calibration": ("calibration.json", calibrated, calibration.read, None),
     "benchmarks": ("a.json", lambda _: json.dumps(simulate.good()).encode(), FOREIGN, None),
 }
 

@@ -54,7 +54,7 @@ def blocks(comparison: Comparison) -> tuple[Block, ...]:
         comparison.conclusion,
         tuple(f"not the same on both sides: {difference}" for difference in comparison.differences),
         table(comparison),
-        tuple(filter(None, (caption(comparison), *comparison.notes, comparison.smallest_slowdown))),
+        (caption(comparison), *comparison.notes),
         tuple(f"not compared: {case}" for case in comparison.unmatched),
     )
 

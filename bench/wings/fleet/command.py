@@ -30,7 +30,7 @@ def merge(
     ],
     results: Results = Path("results"),
 ) -> None:
-    """Copy the runs and calibrations of other folders of results into this one.
+    """Copy the runs of other folders of results into this one.
 
     A run that is there already is not changed. All files are read first. Links, files
     that are no results, and two different results of one name are refused, and then nothing is copied.
@@ -42,13 +42,9 @@ def merge(
     merged = merging.merge(sources, results)
     for note in merged.notes:
         console.say(note, "yellow")
-    for machine in merged.calibrations:
-        console.say(f"the calibration of {machine} was added: `mlpbench compare` uses it for runs of that machine")
     for folder in merged.added:
         print(folder)  # noqa: T201
-    added = [words.things(len(merged.added), "run")]
-    added += [words.things(len(merged.calibrations), "calibration")] if merged.calibrations else []
-    console.say(f"{words.listed(added)} added to {results}, {len(merged.same)} there already")
+    console.say(f"{words.things(len(merged.added), 'run')} added to {results}, {len(merged.same)} there already")
 
 
 def fleet(

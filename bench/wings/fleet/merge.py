@@ -1,25 +1,23 @@
 """Results of several folders in one: all is read before anything is written, and what contradicts is refused."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mlpbench.bench.errors import UserError, user_error
+from mlpbench.bench.machine import look
 from mlpbench.bench.record import runs, untrusted
 from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.fields import Block
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.write import write_bytes
-from mlpbench.bench.trust import calibration
-from mlpbench.bench.trust.calibration import CalibrationFile
 
 #: Every other file of a run is a record.
 _KINDS: dict[str, type[Block]] = {
     runs.PLAN_FILE: RunFile,
     runs.ROOFS_FILE: RoofsFile,
-    calibration.FILE: CalibrationFile,
 }
 
 
@@ -27,12 +25,11 @@ _KINDS: dict[str, type[Block]] = {
 class Merged:
     """What became of the runs of all sources: the folders with something new, and the others.
 
-    ``calibrations``: the machines whose calibration is new; ``notes``: what was left out, a sentence each.
+    ``notes``: what was left out, a sentence each.
     """
 
     added: tuple[Path, ...]
     same: tuple[Path, ...]
-    calibrations: tuple[str, ...]
     notes: tuple[str, ...]
 
 
@@ -40,7 +37,7 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
     """Copy the runs of other folders of results, of machines or of runs to ``results``; mark them as `runs.MERGED`.
 
     A second time nothing changes. Raises UserError, before anything is copied, for a folder without runs, for links,
-    for a run or a calibration that cannot be read, and for two files of one name with different content.
+    for a run that cannot be read, and for two files of one name with different content.
     """
     contents: dict[Path, tuple[bytes, Path]] = {}
     notes: list[str] = []
@@ -53,9 +50,10 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
         for file in files:
             if (other := _differs(file, folders[-1] / file.relative_to(run), contents)) is not None:
                 raise UserError(f"{file} and {other} are two results of one name: take one of them away")
-    for file, machine in _calibrations(sources):
-        if (other := _differs(file, results / machine / calibration.FILE, contents)) is not None:
-            notes.append(f"{file}: not taken, {other} is another calibration of that machine")
+    machines = dict.fromkeys(run.parent for source in sources for run in _runs(source) if run != source)
+    for machine_folder in machines:
+        if beside := [path.name for path in _entries(machine_folder) if not path.is_dir() and path.name != look.FILE]:
+            notes.append(f"{machine_folder}: not copied, no run: {', '.join(beside)}")
     new = [target for target in contents if not target.exists()]
     added = tuple(folder for folder in dict.fromkeys(folders) if any(path.is_relative_to(folder) for path in new))
     for folder in added:
@@ -68,8 +66,7 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
             target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes(target, contents[target][0])
     same = tuple(folder for folder in dict.fromkeys(folders) if folder not in added)
-    calibrations = tuple(target.parent.name for target in new if target.name == calibration.FILE)
-    return Merged(added, same, calibrations, tuple(notes))
+    return Merged(added, same, tuple(notes))
 
 
 def _runs(source: Path) -> list[Path]:
@@ -123,15 +120,6 @@ def _read(run: Path) -> tuple[str, list[Path], list[Path]]:
     # The reader has read each file with this ending, and is content with it.
     files = [path for path in below if path.suffix == ".json"]
     return first.machine, files, [path for path in below if path.suffix != ".json"]
-
-
-def _calibrations(sources: Sequence[Path]) -> Iterator[tuple[Path, str]]:
-    """Yield the calibrations of folders of results or of machines, with their machines. Raises UserError as `merge`."""
-    for folder in (folder for source in sources for folder in (source, *_folders(source))):
-        path = folder / calibration.FILE
-        if os.path.lexists(path):
-            _no_links([path])
-            yield path, calibration.read(path).machine
 
 
 def _differs(file: Path, target: Path, contents: dict[Path, tuple[bytes, Path]]) -> Path | None:

@@ -2,8 +2,8 @@
 
 The change points are those of the piecewise constant mean with the least penalised sum of squares (R. Killick,
 P. Fearnhead and I. A. Eckley, "Optimal detection of changepoints with a linear computational cost", JASA 2012). What a
-change costs is counted in variances of a level, which is known: its repeats and the wander of whole runs, as `mlpbench
-calibrate` measures it. docs/history.md says what that finds, and what it calls by mistake.
+change costs is counted in variances of a level, which is known: its repeats, and the usual wander of
+whole runs. docs/history.md says what that finds, and what it calls by mistake.
 """
 
 import math

@@ -25,7 +25,6 @@ from mlpbench.bench.record import runs
 from mlpbench.bench.record.untrusted import clean_text
 from mlpbench.bench.stats import estimates
 from mlpbench.bench.stats.estimates import Ratio, Wander
-from mlpbench.bench.trust import calibration
 from mlpbench.bench.trust.rounds import fastest_looks
 from mlpbench.bench.wings.history import change_points
 
@@ -129,11 +128,11 @@ def find(folder: Path, kernels: Sequence[str] = (), latest: int = 0) -> History:
     known = {level.kernel for run in of_runs for level in run.levels}
     if unknown := [name for name in kernels if name not in known]:
         raise UserError(f"no kernel {unknown[0]!r} in the runs of {folder.name}; they have {', '.join(sorted(known))}")
-    wander, machine = calibration.wander(calibration.of_machine(folder)) or USUAL_WANDER, clean_text(folder.name)
+    machine = clean_text(folder.name)
     return History(
         machine,
         tuple(clean_text(path.name) for path in paths),
-        tuple(_series(machine, of_runs, wander, kernels)),
+        tuple(_series(machine, of_runs, USUAL_WANDER, kernels)),
         tuple(run.problem for run in of_runs if run.problem),
     )
 

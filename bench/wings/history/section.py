@@ -77,7 +77,7 @@ def _past(findings: Findings) -> tuple[Block, ...]:
         return ()
     try:
         past = history.find(folder, latest=history.NEWEST)
-    except UserError as reason:  # of another run, or of the calibration: it costs no report
+    except UserError as reason:  # of another run: it costs no report
         return (f"{reason}.",)
     kernels = {case.kernel for case in findings.cases}
     own = [one for one in past.series if run.id in one.runs and one.kernel in kernels and len(one.runs) > LEAST]
@@ -103,7 +103,7 @@ def previous(findings: Findings) -> Comparison | str | None:
         return compare.compare(earlier[0], run) if alike else None
     except NothingComparable:
         return None
-    except UserError as reason:  # of the other run, or of the calibration: it costs no report
+    except UserError as reason:  # of the other run: it costs no report
         return f"The previous run of this machine was not compared: {reason}."
 
 

@@ -87,17 +87,15 @@ class Stopped:
         return UserError(f"{option} contradicts the plan of {self.name}: a run that is resumed keeps to its plan")
 
 
-def find(request: Request, below: str = "") -> Stopped:
+def find(request: Request) -> Stopped:
     """Return the run that a request goes on with, as it was planned: nothing that matters may be another today.
 
-    ``below``: the folder, in that of its machine, of the runs of the command that asks. Raises UserError where
-    something differs, for an interpreter that a file alone names, and where a kernel of the plan cannot run here.
+    Raises UserError where something differs, for an interpreter that a file alone names, and where a kernel of the plan
+    cannot run here.
     """
     named, machine = request.resume or NEWEST, request.results / environment.machine_id()
     if named == NEWEST:
-        folder = _newest(machine / below)
-    elif below and (machine / below / named).is_dir():
-        folder = machine / below / named
+        folder = _newest(machine)
     else:
         folder = runs.resolve(named, request.results, environment.machine_id())
     stopped = read(folder)
@@ -112,9 +110,7 @@ def find(request: Request, below: str = "") -> Stopped:
     specs = list(dict.fromkeys(part.workload.spec for part in stopped.sweep.parts))
     for part in {part.setting.env: part for part in stopped.sweep.parts}.values():
         python = part.env.interpreter.python if part.env else None
-        # `calibrate` has kernels that nobody offers.
-        kernels = [kernel for kernel in part.plan.kernels if python is not None or registry.is_known(kernel)]
-        for answer in probe.probe_all(kernels, specs, python):
+        for answer in probe.probe_all(list(part.plan.kernels), specs, python):
             if not answer.available:
                 raise UserError(f"{answer.name} is unavailable, and the plan has it: {answer.reason}")
             devices[answer.name] = answer.device or "cpu"

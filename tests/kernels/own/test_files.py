@@ -50,7 +50,7 @@ def mine(tmp_path):
 def test_a_function_is_a_kernel_under_a_name_of_its_own(mine):
     name = registry.give(f"{mine}:fast")
     assert name == "mine.fast" == registry.typed_name("anywhere/mine.py:fast")
-    assert registry.is_known(name)
+    assert registry.module(name)
     kernel_class = registry.load(name)
     assert registry.load(name) is kernel_class
     assert (kernel_class.backend, kernel_class.device, kernel_class.version()) == ("python", "cpu", None)

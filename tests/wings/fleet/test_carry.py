@@ -104,7 +104,7 @@ def test_a_worker_that_is_lost_is_named_and_the_others_complete(four, tmp_path, 
         "../../outside.json",
         "/tmp/outside.json",
         "testbox/../x/outside.json",
-        "testbox/calibration.json",
+        "testbox/look.json",
         "otherbox/20261124T120000Z-0123abcd/run.json",
         "testbox/a/b/c/d.json",
         "testbox/a/\0.json",
@@ -120,7 +120,7 @@ def test_a_worker_sends_files_of_its_own_run_alone_and_is_lost_otherwise(four, t
     workers = run(four, results)
     assert workers[0].problem.startswith(f"its results were not taken: {name!r} is no file of a run of testbox")
     assert [bool(entry.runs) for entry in workers] == [False, True, True, True]
-    assert not [*tmp_path.rglob("outside.json"), *results.rglob("calibration.json")]
+    assert not [*tmp_path.rglob("outside.json"), *results.rglob("look.json")]
 
 
 def test_what_a_worker_says_of_itself_is_one_clean_line(four, tmp_path):

@@ -28,13 +28,6 @@ def there(tmp_path):
     return box, big
 
 
-def calibration(machine="testbox", repeats=20):
-    """Return the text of a calibration that the reader accepts."""
-    facts = {"machine": machine, "run": "calibration/x", "kernel": "numpy", "ended": "2026-11-24T12:00:00Z"}
-    bounds = {"repeats": repeats, "threshold": 0.01, "false_discovery_rate": 0.05}
-    return json.dumps({"mlpbench": {"schema": 1, "kind": "calibration", **facts, **bounds}})
-
-
 def test_runs_of_two_machines_are_in_one_folder_and_a_second_time_changes_nothing(there, tmp_path):
     results = tmp_path / "all"
     found = merge(there, results)
@@ -72,19 +65,12 @@ def test_two_results_of_one_name_are_refused_with_both_paths_and_nothing_is_copi
     assert not results.exists()
 
 
-def test_a_calibration_comes_along_and_never_replaces_another(there, tmp_path):
-    results = tmp_path / "all"
-    (there[0] / "testbox" / "calibration.json").write_text(calibration())
-    (there[0] / "testbox" / "look.json").write_text("1")
-    found = merge(there, results)
-    assert (found.calibrations, found.notes) == (("testbox",), ())
-    assert (results / "testbox" / "calibration.json").read_text() == calibration()
-    assert not (results / "testbox" / "look.json").exists(), "what a machine's own runs have found"
-    assert merge(there, results).calibrations == ()
-    (there[0] / "testbox" / "calibration.json").write_text(calibration(repeats=21))
-    (note,) = merge(there, results).notes
-    assert "another calibration" in note
-    assert (results / "testbox" / "calibration.json").read_text() == calibration()
+def test_what_lies_beside_runs_is_named_and_not_copied(there, tmp_path):
+    for name in ("calibration.json", "look.json"):
+        (there[0] / "testbox" / name).write_text("{")
+    (note,) = merge(there, tmp_path / "all").notes
+    assert note == f"{there[0]}/testbox: not copied, no run: calibration.json", "a machine's own runs find looks"
+    assert [path.name for path in (tmp_path / "all" / "testbox").iterdir() if path.is_file()] == []
 
 
 def test_the_command_prints_what_is_new(there, tmp_path, capsys):
@@ -92,11 +78,7 @@ def test_the_command_prints_what_is_new(there, tmp_path, capsys):
     run = runs.find_runs(there[1])[0]
     said = called(capsys, *words)
     assert said == (0, f"{tmp_path}/all/bigbox/{run.name}\n", f"1 run added to {tmp_path}/all, 0 there already\n")
-    (run.parent / "calibration.json").write_text(calibration("bigbox"))
-    status, out, err = called(capsys, *words)
-    assert (status, out) == (0, "")
-    assert err.startswith("the calibration of bigbox was added: ")
-    assert err.endswith(f"0 runs and 1 calibration added to {tmp_path}/all, 1 there already\n")
+    assert called(capsys, *words) == (0, "", f"0 runs added to {tmp_path}/all, 1 there already\n")
 
 
 @pytest.mark.parametrize(
@@ -108,15 +90,15 @@ def test_the_command_prints_what_is_new(there, tmp_path, capsys):
         (lambda path, _: path.mkdir(), "directory"),
         (lambda path, _: (path.touch(), os.truncate(path, 16 * 2**20 + 1)), "larger than 16 MiB"),
         (lambda path, _: path.write_text("not JSON"), "not JSON"),
-        (lambda path, _: path.write_text(calibration(repeats=1)), "Expected|missing|Invalid"),
+        (lambda path, _: path.write_text('{"mlpbench": {"schema": 1}}'), "Expected|missing|Invalid"),
     ],
 )
-@pytest.mark.parametrize("name", ["calibration.json", "run.json", "numpy.1.json", "roofs.json"])
+@pytest.mark.parametrize("name", ["run.json", "numpy.1.json", "roofs.json"])
 def test_one_file_that_is_no_result_is_refused_by_its_name_and_nothing_is_copied(there, tmp_path, name, spoil, said):
     run = runs.find_runs(there[1])[0]
-    path = (run.parent if name == "calibration.json" else run) / name
+    path = run / name
     path.unlink(missing_ok=True)
-    (tmp_path / "secret").write_text(calibration("bigbox"))
+    (tmp_path / "secret").write_text("{}")
     spoil(path, tmp_path / "secret")
     line = refusal(merge, there, tmp_path / "all")
     assert line.startswith(f"{path}: ")

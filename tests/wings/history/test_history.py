@@ -102,12 +102,8 @@ def test_a_damaged_run_costs_that_run(tmp_path):
     assert str(written[3]) in found.problems[0]
 
 
-def test_the_page_of_a_run_has_it(reports, tmp_path):
+def test_the_page_of_a_run_has_it(reports):
     document = reports.document("months")
     (section,) = (one for one in document.sections if one.slug == "history")
     assert section.blocks[0] == "2 of 4 cases changed for good in 12 runs."
     assert "history" in {figure.name for figure in document.figures()}
-    *_, newest = months.write(tmp_path, 4)
-    (newest.parent / "calibration.json").write_text("{")
-    (section,) = (one for one in render.build([simulate.read(newest)]).sections if one.slug == "history")
-    assert "calibration.json" in section.blocks[0], "what is wrong beside a run costs no report"
