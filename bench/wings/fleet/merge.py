@@ -51,9 +51,7 @@ def merge(sources: Sequence[Path], results: Path) -> Merged:
             if (other := _differs(file, folders[-1] / file.relative_to(run), contents)) is not None:
                 raise UserError(f"{file} and {other} are two results of one name: take one of them away")
     machines = dict.fromkeys(run.parent for source in sources for run in _runs(source) if run != source)
-    for machine_folder in machines:
-        if beside := [path.name for path in _entries(machine_folder) if not path.is_dir() and path.name != look.FILE]:
-            notes.append(f"{machine_folder}: not copied, no run: {', '.join(beside)}")
+    notes += [note for folder in machines if (note := _beside(folder))]
     new = [target for target in contents if not target.exists()]
     added = tuple(folder for folder in dict.fromkeys(folders) if any(path.is_relative_to(folder) for path in new))
     for folder in added:
@@ -90,6 +88,12 @@ def _entries(folder: Path) -> list[Path]:
     """Return what lies in a folder, neither hidden nor a report. Raises UserError where it cannot be looked into."""
     with user_error(f"{folder}: cannot be read"):
         return sorted(path for path in folder.iterdir() if not path.name.startswith((".", "report.")))
+
+
+def _beside(machine: Path) -> str | None:
+    """Say which files lie beside the runs of a machine, but for what its own runs have found; None for none."""
+    names = [path.name for path in _entries(machine) if not path.is_dir() and path.name != look.FILE]
+    return f"{machine}: not copied, no run: {', '.join(names)}" if names else None
 
 
 def _no_links(paths: Iterable[Path]) -> list[Path]:

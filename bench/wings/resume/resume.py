@@ -26,7 +26,6 @@ from mlpbench.bench.record.schema import Record
 from mlpbench.bench.record.write import write_atomically
 from mlpbench.bench.run import folder as run_folder
 from mlpbench.bench.run import process
-from mlpbench.kernels import registry
 from mlpbench.kernels.own import files
 
 

@@ -1,6 +1,5 @@
 """Results of several folders in one."""
 
-import json
 import os
 import re
 
