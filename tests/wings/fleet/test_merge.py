@@ -89,7 +89,7 @@ def test_the_command_prints_what_is_new(there, tmp_path, capsys):
         (lambda path, _: path.mkdir(), "directory"),
         (lambda path, _: (path.touch(), os.truncate(path, 16 * 2**20 + 1)), "larger than 16 MiB"),
         (lambda path, _: path.write_text("not JSON"), "not JSON"),
-        (lambda path, _: path.write_text('{"mlpbench": {"schema": 1}}'), "Expected|missing|Invalid"),
+        (lambda path, _: path.write_text('{"mlpbench": {"schema": 3, "kind": "other"}}'), "Expected|missing|Invalid"),
     ],
 )
 @pytest.mark.parametrize("name", ["run.json", "numpy.1.json", "roofs.json"])
