@@ -173,10 +173,11 @@ class CupyFusedU8Kernel(CupyFusedKernel):
 
     def from_host(self, x: _Array) -> Any:
         """Return inputs (..., n_in) on the device as bytes. Raises KernelUnavailable where they stand for none."""
-        pixels = _bytes(x)
-        if not np.array_equal(_floats(pixels), x):
-            raise KernelUnavailable("the inputs are not bytes divided by 255, and this kernel takes nothing else")
-        return self._moved(pixels)
+        return self._moved(_bytes(x, checked=True))
+
+    def overwrite(self, there: Any, x: _Array) -> None:
+        """Write inputs over others as the nearest bytes: what `nearest` has made needs no check."""
+        super().overwrite(there, _bytes(x))
 
     def to_host(self, y: Any) -> _Array:
         """Return outputs as they are, and inputs as the floats that they stand for."""
@@ -184,19 +185,22 @@ class CupyFusedU8Kernel(CupyFusedKernel):
         return _floats(array) if array.dtype == np.uint8 else array
 
 
-def _bytes(x: _Array) -> _Array:
-    """Return the byte nearest to 255 x, of each x between 0 and 1; of any other number a byte that is not near it."""
+def _bytes(x: _Array, *, checked: bool = False) -> _Array:
+    """Return the byte nearest to 255 x; raise KernelUnavailable where that is ``checked`` and an x is no byte / 255."""
     rounded = np.empty(x.shape, np.uint8)
     flat, bytes_ = x.reshape(-1), rounded.reshape(-1)
     for start in range(0, flat.size, _AT_ONCE):
         some = slice(start, start + _AT_ONCE)
-        bytes_[some] = np.rint(np.clip(np.nan_to_num(flat[some]), 0, 1) * np.float32(255))
+        near = np.rint(np.float32(255) * np.fmin(np.fmax(flat[some], 0), 1))  # NaN is 0
+        bytes_[some] = near
+        if checked and not np.array_equal(near / np.float32(255), flat[some]):
+            raise KernelUnavailable("the inputs are not bytes divided by 255, and this kernel takes nothing else")
     return rounded
 
 
 def _floats(found: _Array) -> _Array:
     """Return what bytes stand for, as everybody computes it from a file of pixels."""
-    floats: _Array = found.astype(np.float32) / np.float32(255)
+    floats: _Array = np.divide(found, np.float32(255), dtype=np.float32)
     return floats
 
 

@@ -22,15 +22,24 @@ if TYPE_CHECKING:
 _INSTALL = "on a machine with an NVIDIA GPU, pip install -e '.[cuda13]' or, for a CUDA 12 driver, '.[cuda12]'"
 #: What to do where CuPy cannot write what it compiles: a home that is read-only, as on clusters and in containers.
 _CACHE = "set CUPY_CACHE_DIR to a folder that can be written"
+#: What to do about an error of CUDA, by its number (``cudaError_t``).
+_ADVICE: dict[int | None, str] = {
+    2: "`nvidia-smi` shows who has its memory; --device takes another card",
+    35: "it needs a newer driver, or the extra for this one (docs/gpu.md)",
+    46: "another process has the card (exclusive mode, `nvidia-smi`): wait for it, or take another with --device",
+    100: "`nvidia-smi -L` lists the cards, and --device and CUDA_VISIBLE_DEVICES choose among them",
+    209: "a card older than 7.5 needs pip install -e '.[cuda12]'",
+}
 
 #: What the probe computes: all that CuPy compiles for a kernel, once.
 _SMALL = ForwardSpec((2, 3, 2, 2))
 
 
 def _said(error: BaseException) -> str:
-    """Return the words of an error, and what to do where a file or folder could not be written."""
+    """Return the words of an error, and what to do about it where that is known."""
+    number = 2 if isinstance(error, MemoryError) else getattr(error, "status", None)
     is_file = isinstance(error, OSError) and error.filename is not None
-    return f"{words(error)}; {_CACHE}" if is_file else words(error)
+    return "; ".join(filter(None, (words(error), _CACHE if is_file else _ADVICE.get(number))))
 
 
 class StreamKernel(Kernel):
@@ -71,7 +80,7 @@ class StreamKernel(Kernel):
         try:
             devices = cupy.cuda.runtime.getDeviceCount()
         except cupy.cuda.runtime.CUDARuntimeError as error:
-            raise KernelUnavailable(f"no CUDA device: {words(error)}") from error
+            raise KernelUnavailable(f"no CUDA device: {_said(error)}") from error
         if not devices:
             raise KernelUnavailable("no CUDA device: the driver counts 0 of them")
         try:
@@ -89,13 +98,8 @@ class StreamKernel(Kernel):
         return y
 
     def overwrite(self, there: Any, x: NDArray[Any]) -> None:
-        """Write a NumPy array over one of the device.
-
-        An assignment runs on the current stream of CuPy, and nobody would wait for another one than the kernel's.
-        """
-        source = self.from_host(x)
-        with self._stream:
-            there[...] = source
+        """Write a NumPy array over one of the device, which takes no second one, on the stream that is waited for."""
+        there.set(x, self._stream)
 
     def to_host(self, y: Any) -> NDArray[Any]:
         """Return an array of the device as a NumPy array, once the stream has done all that it was given."""

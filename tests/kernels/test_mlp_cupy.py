@@ -114,18 +114,23 @@ reason = partial(refusal, KernelUnavailable, "", CupyKernel.probe)
 
 
 def test_probe_passes_the_words_of_cupy_the_driver_and_the_first_product(monkeypatch):
-    driver = fake_cupy.CUDARuntimeError("cudaErrorInsufficientDriver: CUDA driver version is insufficient")
-    for devices, words_of_it in ((driver, str(driver)), (0, "the driver counts 0 of them")):
+    cuda = lambda said, status: type("Numbered", (fake_cupy.CUDARuntimeError,), {"status": status})(said)  # noqa: E731
+    for devices, words_of_it in (
+        (cuda("cudaErrorInsufficientDriver", 35), "cudaErrorInsufficientDriver; it needs a newer driver, or the extra"),
+        (cuda("cudaErrorNoDevice", 100), "cudaErrorNoDevice; `nvidia-smi -L` lists the cards, and --device"),
+        (0, "the driver counts 0 of them"),
+    ):
         fake_cupy.install(monkeypatch, devices=devices)
-        assert reason() == f"no CUDA device: {words_of_it}"
-    for missing in (  # What CuPy 14.2 raises on a machine without them.
-        ImportError("libcublas.so.12: cannot open shared object file: No such file or directory"),
-        RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.12\n'),
-        fake_cupy.CUDARuntimeError("cudaErrorNoKernelImageForDevice: no kernel image is available"),
-        MemoryError("Out of memory allocating 512 bytes"),
+        assert reason().startswith(f"no CUDA device: {words_of_it}")
+    for missing, advice in (  # What CuPy 14.2 raises on a machine without them.
+        (ImportError("libcublas.so.12: cannot open shared object file: No such file or directory"), ""),
+        (RuntimeError('Failure finding "libnvrtc.so.13 or libnvrtc.so.12": No such file: libnvrtc.so.12\n'), ""),
+        (cuda("cudaErrorNoKernelImageForDevice: none", 209), "; a card older than 7.5 needs pip install -e '.[cuda12]"),
+        (cuda("cudaErrorDevicesUnavailable: all are busy", 46), "; another process has the card (exclusive mode"),
+        (MemoryError("Out of memory allocating 512 bytes"), "; `nvidia-smi` shows who has its memory; --device takes"),
     ):
         fake_cupy.install(monkeypatch, missing=missing)
-        assert reason() == f"CuPy finds a CUDA device but cannot compute on it: {words(missing)}"
+        assert reason().startswith(f"CuPy finds a CUDA device but cannot compute on it: {words(missing)}{advice}")
     fake_cupy.install(monkeypatch, missing=fake_cupy.CompileException("kernel.cu(1): error: x\n" * 1000))
     assert "cannot compute on it: kernel.cu(1): error: x kernel.cu" in reason()
     assert len(reason()) < 500

@@ -72,7 +72,14 @@ class DeviceArray(np.ndarray):
         plain = [np.asarray(one) if isinstance(one, DeviceArray) else one for one in inputs]
         found = on_stream(getattr(ufunc, method))(*plain, **options)
         Stream.current.launched.append(ufunc.__name__)
-        return np.asarray(found).view(DeviceArray)
+        return Stream.world.on_device(np.asarray(found)).view(DeviceArray)
+
+    def set(self, array, stream=None):
+        """Copy an array of the host into this one, on a stream."""
+        assert stream is not None, "CuPy would write on its current stream, for which no kernel waits"
+        if (array.shape, array.dtype) != (self.shape, self.dtype):
+            raise TypeError("CuPy takes the same type and shape")
+        stream.give(lambda _start: np.ndarray.__setitem__(self, ..., array))
 
     @property
     def __cuda_array_interface__(self):
@@ -158,7 +165,14 @@ def raw_module(code):
 
 def empty(shape, dtype):
     Stream.world.take_memory("memory of the device")
-    return np.full(shape, 7, dtype).view(DeviceArray)
+    return Stream.world.on_device(np.full(shape, 7, dtype)).view(DeviceArray)
+
+
+def asarray(array):
+    """Copy to the device through a block of pinned memory, which CuPy keeps."""
+    through, world = streams.block(np.asarray(array).nbytes), Stream.world
+    world.staged.setdefault(through.nbytes, through)
+    return world.on_device(np.array(array)).view(DeviceArray)
 
 
 def modules(devices=1, missing=None, world=None):
@@ -183,7 +197,7 @@ def modules(devices=1, missing=None, world=None):
     cupy.matmul, cupy.copyto, cupy.empty = launched(matmul), on_stream(np.copyto), on_stream(empty)
     cupy.exp, cupy.tanh, cupy.maximum = np.exp, np.tanh, np.maximum
     cupy.RawKernel, cupy.RawModule = RawKernel, raw_module
-    cupy.asarray, cupy.asnumpy = on_stream(lambda a: np.array(a).view(DeviceArray)), on_stream(np.array)
+    cupy.asarray, cupy.asnumpy = on_stream(asarray), on_stream(np.array)
     cupy.get_default_memory_pool = lambda: SimpleNamespace(total_bytes=lambda: 4096)
     properties = {"name": b"NVIDIA Stand-In", "l2CacheSize": L2_BYTES, "multiProcessorCount": MULTIPROCESSORS}
     properties |= {"sharedMemPerBlockOptin": 99 * 1024, "uuid": bytes(range(16)), "totalGlobalMem": 2**30}

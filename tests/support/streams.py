@@ -4,7 +4,9 @@ What a stream is given begins when the stream is free, and takes as long as it s
 """
 
 import ctypes
+import math
 import time
+import weakref
 
 import numpy as np
 
@@ -22,9 +24,12 @@ class World:
 
     launch_s = wait_s = 0.0
     can_hold = False
+    #: Bytes of arrays on the device: the most so far, and the most that there are.
+    peak_bytes, most_bytes = 0, math.inf
 
     def __init__(self):
-        self.taken, self.flags, self.streams = [], [], []
+        self.taken, self.flags, self.streams, self.staged = [], [], [], {}
+        self.arrays = weakref.WeakValueDictionary()
 
     @property
     def now(self):
@@ -42,6 +47,14 @@ class World:
     @property
     def held(self):
         return any(stream.pending is not None for stream in self.streams)
+
+    def on_device(self, array):
+        """Return an array of the device, which counts for as long as there is anything of it."""
+        self.arrays[id(array)] = array
+        self.peak_bytes = max(self.peak_bytes, sum(one.nbytes for one in self.arrays.values()))
+        if self.peak_bytes > self.most_bytes:
+            raise MemoryError(f"Out of memory allocating {array.nbytes:,} bytes")
+        return array
 
     def take_memory(self, what):
         assert not self.held, f"{what} while the stream is held"
@@ -176,9 +189,15 @@ class Event:
         return (last.time - first.time) * 1e3
 
 
+def block(size):
+    """Return pinned memory as CuPy's pool has it for so many bytes: a power of two, from 512 on."""
+    return np.zeros(1 << max(size - 1, 511).bit_length(), np.uint8)
+
+
 def empty_pinned(shape, dtype):
     Stream.world.take_memory("pinned memory")
-    return np.zeros(shape, dtype)
+    size = math.prod(shape) * np.dtype(dtype).itemsize
+    return block(size)[:size].view(dtype).reshape(shape)
 
 
 class Flag(np.ndarray):

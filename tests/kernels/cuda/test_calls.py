@@ -31,6 +31,7 @@ METHODS = {
     "cupy.cuda.Stream": ("synchronize", "begin_capture", "end_capture", "wait_event"),
     "cupy.cuda.graph.Graph": ("upload", "launch"),
     "cupy.cuda.Event": ("record",),
+    "cupy.ndarray": ("set",),
 }
 #: What Cython does not tell, as CuPy 14.2's sources have it.
 UNTOLD = {

@@ -77,7 +77,10 @@ def test_inputs_are_written_over_on_the_stream_that_is_waited_for(monkeypatch, n
     kernel = made(name)
     whole = kernel.from_host(inputs(kernel, 9))
     values = inputs(kernel, 4)[::-1].copy()
+    world = fake_cupy.Stream.world
+    before = world.peak_bytes
     kernel.overwrite(whole[2:6], values)
+    assert world.peak_bytes == before, "no second array"
     assert (kernel.to_host(whole)[2:6] == values).all()
     with pytest.raises(AssertionError, match="on the default stream"):
         Kernel.overwrite(kernel, whole[:4], values)
