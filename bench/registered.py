@@ -5,7 +5,7 @@ The package has ``COMMANDS``. Its modules, each optional: ``section`` has ``SECT
 first repeat, ``of_kernel`` at the end; it returns fields of the record. ``audit`` checks whether a
 kernel changed it. ``environments`` asks other Pythons what they have. ``after_run`` measures after all
 processes; ``roofs`` measures the limits of one ``DEVICE``. ``refusals`` names times that cannot be true, ``resume``
-finds a stopped run, ``foreign`` compares files of others, ``pages`` writes the page of all runs.
+finds a stopped run, ``memory`` leaves out large batches, ``foreign`` compares files, ``pages`` writes that of all runs.
 
 No list names a wing: whoever deletes its folder takes all of it away.
 """

@@ -66,6 +66,7 @@ def _what_comes(sweep: Sweep) -> Iterator[str]:
     for threads, binding in {part.setting.threads: part.plan.binding for part in parts}.items():
         if binding is not None:
             yield f"processes of {words.things(threads, 'thread')} are {binding.words()}"
+    yield from (f"batches of {size:,} are left out: {why}" for size, why in plan.no_room)
     for part in parts:
         setting = f" with {part.setting.words}" if sweep.several else ""
         # Where no library of any is installed, one line says what brings them all.

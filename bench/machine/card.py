@@ -16,8 +16,7 @@ from mlpbench.kernels.base import Facts
 
 T = TypeVar("T")
 VISIBLE, ORDER = "CUDA_VISIBLE_DEVICES", "CUDA_DEVICE_ORDER"
-#: A clock below this share of what it was in the first second is reported. Cards differ in what they can keep up, and
-#: people lock clocks: how it stands to the highest says nothing.
+#: A clock below this share of the first second's is reported. To the highest nothing compares: people lock clocks.
 FELL, FIRST_S = 0.9, 1.0
 #: NVML's reasons for a lower clock: bits, and their names. Those of `SLOWED` drop a sample.
 REASONS = {
@@ -61,7 +60,7 @@ def in_use(used: Facts | None = None) -> Gpu:
         kernels = {"name": used.device_name, "uuid": used.device_uuid}
         if isinstance(size := used.others.get("memory_bytes"), int):
             kernels["memory"] = f"{size // 2**20} MiB"
-    card = Card.of(kernels.get("uuid") or os.environ.get(VISIBLE, "").partition(",")[0].strip() or "0")
+    card = Card.of(kernels.get("uuid", ""))
     seen = card.identity()
     if not kernels and not seen:
         return Gpu(available=False, reason=card.reason)
@@ -83,13 +82,14 @@ class Card:
 
     @classmethod
     def of(cls, which: str | None) -> Self:
-        """Return a card by its UUID, as CUDA names it (``GPU-...`` or ``MIG-...``), or by its index."""
+        """Return a card by its UUID, as CUDA names it (``GPU-...`` or ``MIG-...``), or by its index; "": the first."""
         if which is None:
             return cls("the kernel does not say which card it uses")
         try:
             import pynvml
         except ImportError:
             return cls("nvidia-ml-py, which sees GPUs, is not installed")
+        which = which or os.environ.get(VISIBLE, "").partition(",")[0].strip() or "0"
         try:
             pynvml.nvmlInit()
             by_index, by_uuid = pynvml.nvmlDeviceGetHandleByIndex, pynvml.nvmlDeviceGetHandleByUUID
@@ -110,6 +110,10 @@ class Card:
             "cards": self._ask("DeviceGetCount", int),
         }
         return {name: answer for name, answer in answers.items() if answer is not None}
+
+    def memory_limit(self) -> int | None:
+        """Return the bytes that a process may take there, nine tenths of what nobody uses; None if NVML is silent."""
+        return self._ask("DeviceGetMemoryInfo", lambda memory: int(0.9 * memory.free))
 
     def is_throttled(self) -> bool:
         """Look; return whether the clock is lowered for heat or a brake, so that a sample says nothing."""

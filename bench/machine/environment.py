@@ -62,12 +62,13 @@ def collect(used: Facts | None = None) -> Environment:
 @cache
 def machine() -> Machine:
     """Return the processor, its caches in bytes, and what moves its clock, where readable."""
+    siblings = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
     return Machine(
         name=machine_id(),
         host=host(),
         cpu_model=processor()["name"],
         arch=platform.machine(),
-        cores=_physical_cores(),
+        cores=len(set(filter(None, map(read_text, siblings)))) or None,
         logical_cpus=os.cpu_count(),
         affinity=tuple(sorted(os.sched_getaffinity(0))) if hasattr(os, "sched_getaffinity") else None,
         caches=_caches(),
@@ -131,11 +132,6 @@ def _of_macos() -> str | None:
     """Return the UUID of the hardware where `ioreg` tells it."""
     lines = (_output("ioreg", "-rd1", "-c", "IOPlatformExpertDevice") or "").splitlines()
     return next((line.split('"')[-2] for line in lines if "IOPlatformUUID" in line), None)
-
-
-def _physical_cores() -> int | None:
-    siblings = Path("/sys/devices/system/cpu").glob("cpu[0-9]*/topology/thread_siblings_list")
-    return len({text for text in map(read_text, siblings) if text}) or None
 
 
 def _caches() -> dict[str, int]:

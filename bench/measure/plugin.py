@@ -207,7 +207,7 @@ def pytest_benchmark_update_json(config: pytest.Config, output_json: dict[str, A
     schedule = asked.schedule
     if schedule is not None:
         of_process = (refusal for audit in asked.audits for refusal in audit.of_process())
-        refusals = (*of_process, *schedule.refusals(asked.audits))
+        refusals = (*of_process, *schedule.refusals(partial(asked.fail, asked.kernels[0]), asked.audits))
         output_json["benchmarks"] = schedule.merged(output_json["benchmarks"], refusals)
         taken = [series.look for series in schedule.series.values() if series.look is not None]
         known = look.known(config.getoption("--mlpbench-run").parent)

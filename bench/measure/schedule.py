@@ -209,8 +209,8 @@ class Schedule:
         if series.ended and series.rounds_s and series.prepared.batches:
             self._checks.keep(case, series.prepared, series.result)
 
-    def refusals(self, audits: Iterable[Any] = ()) -> tuple[Refusal, ...]:
-        """Return what speaks against the kernel, when all rounds are over; ``audits`` look at its calls, too."""
+    def refusals(self, fail: Callable[[Case, str, str], None], audits: Iterable[Any] = ()) -> tuple[Refusal, ...]:
+        """Return what speaks against the kernel, when all rounds are over. ``fail`` notes a case that ends by then."""
         if self._checks is None:
             return ()
         timed = {case: one for case, one in self.series.items() if case not in self.failed and one.rounds_s}
@@ -219,9 +219,12 @@ class Schedule:
             timer, threads = rounds_off(series.rounds_s, series.spans_s), series.usage.too_many(self.wanted.threads)
             refusals += [Refusal.of(case, "timer", timer)] if timer else []
             refusals += [Refusal.of(case, "threads", threads)] if threads else []
-            self._checks.examine(case, series.prepared)
-            for audit in audits if series.prepared.batches else ():
-                refusals += audit.of_case(self._checks.calls(case, series.prepared))
+            try:
+                self._checks.examine(case, series.prepared)
+                for audit in audits if series.prepared.batches else ():
+                    refusals += audit.of_case(self._checks.calls(case, series.prepared))
+            except Exception as error:  # noqa: BLE001 - whatever a kernel raises ends one case, and the others go on
+                fail(case, "measure", f"{type(error).__name__}: {error}")
         return (*refusals, *self._checks.refusals)
 
     def merged(self, rows: Iterable[dict[str, Any]], refusals: Sequence[Refusal]) -> list[dict[str, Any]]:

@@ -47,9 +47,7 @@ PROFILES = {
         # What the run does besides (starting, its reports) takes about 8 s more on two processors.
         Profile("quick", _BOTH, (1, 10, 100, 1000, ALL_ROWS), 5, 0.25, 10, budget_s=65),
         Profile("full", _BOTH, _FINE, 7, 0.5, 15, budget_s=1200, cold=True),
-        # The book's own experiment, with and without loading.
         Profile("book", (*_BOTH, "book"), (1, 100), 5, 0.5, 3, kernels=("numpy",), budget_s=300),
-        # Half an hour or more.
         Profile("gpu", _BOTH, _WIDE, 3, 0.3, 5, budget_s=1800, device=CUDA),
     )
 }

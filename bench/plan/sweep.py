@@ -86,11 +86,14 @@ def plan(request: Request) -> Sweep:
     named = [registry.give(name, elsewhere=bool(pythons)) for name in request.kernels or request.profile.kernels or ()]
     envs = inspected(pythons)
     answers = _ask(request, named, list(zip(settings, workloads, strict=True)), envs)
+    fitted = (wing.fitted(request, workloads, answers) for wing in modules("memory"))
+    request, no_room = next(fitted, (request, ()))
+    workloads = make_workloads(request, settings) if no_room else workloads
     names = [
         {setting.name(answer.name): answer.name for answer in of_setting if answer.available}
         for setting, of_setting in zip(settings, answers, strict=True)
     ]
-    whole, parts = _whole(request, settings, names), []
+    whole, parts = replan(_whole(request, settings, names), no_room=no_room), []
     for setting, workload, own, of_setting in zip(settings, workloads, names, answers, strict=True):
         env = envs.get(setting.env or "")
         skipped = {answer.name: answer.reason or "" for answer in of_setting if not answer.available}

@@ -73,14 +73,9 @@ class DeviceCase(Block, frozen=True, kw_only=True):
         return 1 if self.mode == "per_sample" else self.batch_size
 
     @property
-    def throttled(self) -> int:
-        """How many samples were dropped because the card's clock was lowered."""
-        return sum(spread.throttled for spread in self.times.values())
-
-    @property
     def dropped(self) -> int:
         """How many samples were dropped."""
-        return self.throttled + sum(spread.timed_out for spread in self.times.values())
+        return sum(spread.throttled + spread.timed_out for spread in self.times.values())
 
     @property
     def samples(self) -> int:

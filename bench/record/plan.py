@@ -65,9 +65,9 @@ class Plan(Block, frozen=True, kw_only=True):
 
     ``clock``: pytest-benchmark's options. ``target``: half the width that intervals are to have, as a share, and
     ``budget_s``: the seconds that may be spent on it; ``repeats`` is then the least number, and ``order`` has no more.
-    ``binding``: None where it was not wanted. ``skipped``: kernels that are left out, and why. ``setting``: that of a
-    run in a ``sweep``. ``env``: whose interpreter starts every process, None for mlpbench's own. ``timeout_s``: when a
-    process is stopped. ``files``: where the kernels are that are files.
+    ``binding``: None where it was not wanted. ``skipped``: kernels that are left out, and why; ``no_room``: batch sizes
+    for which memory has no room. ``setting``: that of a run in a ``sweep``. ``env``: whose interpreter starts every
+    process, None for mlpbench's own. ``timeout_s``: when a process is stopped. ``files``: of kernels that are files.
     """
 
     run_id: Name
@@ -79,6 +79,7 @@ class Plan(Block, frozen=True, kw_only=True):
     order: tuple[Process, ...] = ()
     threads: Whole | None = None
     skipped: dict[Name, Text] = field(default_factory=dict)
+    no_room: tuple[tuple[Whole, Text], ...] = ()
     command: tuple[Text, ...] = ()
     started: Text | None = None
     clock: tuple[Text, ...] = ()

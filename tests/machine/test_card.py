@@ -39,7 +39,7 @@ def nvml(monkeypatch):
     made.nvmlDeviceGetName = NAMES.get
     made.nvmlDeviceGetUUID = lambda handle: handle
     made.nvmlSystemGetDriverVersion = lambda: "570.124.06"
-    made.nvmlDeviceGetMemoryInfo = lambda handle: SimpleNamespace(total=23034 * 2**20)
+    made.nvmlDeviceGetMemoryInfo = lambda handle: SimpleNamespace(total=23034 * 2**20, free=10 * 2**30)
     made.nvmlDeviceGetPowerManagementLimit = lambda handle: 72_000
     made.nvmlDeviceGetCount = lambda: len(NAMES)
     made.nvmlDeviceGetMaxClockInfo = lambda handle, kind: 2000
@@ -59,6 +59,7 @@ def test_the_card_in_use_is_told_and_not_the_first_one(nvml):
     seen = {"name": "NVIDIA L4", "driver": "570.124.06", "memory": "23034 MiB", "uuid": SECOND}
     assert card_.in_use(used(SECOND)).as_dict() == {"available": True, **seen, "power_limit": "72.00 W", "cards": 2}
     nvml.nvmlDeviceGetPowerManagementLimit = nvml.nvmlDeviceGetMaxClockInfo = fails
+    assert (Card.of("").memory_limit(), Card.of(None).memory_limit()) == (9 * 2**30, None)
     gpu = card_.in_use(used(SECOND))
     assert (gpu.name, gpu.power_limit, gpu.reason) == ("NVIDIA L4", None, None), "as a slice of a card"
 

@@ -4,6 +4,7 @@ import itertools
 from dataclasses import replace
 from functools import partial
 from types import SimpleNamespace
+from unittest.mock import Mock
 
 import numpy as np
 import pytest
@@ -106,9 +107,14 @@ def test_cases_take_turns_in_blocks_of_forty_milliseconds(take):
     assert made._checks.results[1][1] == -forwards(made.series[TWO])[-1][1], "the last timed result is kept"
     audit = SimpleNamespace(of_case=lambda case: [Refusal.of(case, "memory", "too fast")])
     made.failed.add(TWO)
-    assert {(one.check, one.batch_size) for one in made.refusals([audit])} >= {("memory", 1), ("values", 1)}
-    assert not any(one.batch_size == 2 for one in made.refusals([audit])), "it failed"
+    lost = []
+    asked = (lambda *what: lost.append(what)), [audit]
+    assert {(one.check, one.batch_size) for one in made.refusals(*asked)} >= {("memory", 1), ("values", 1)}
+    assert not any(one.batch_size == 2 for one in made.refusals(*asked)), "it failed"
     assert not made.is_due(TWO, 0)
+    audit.of_case = Mock(side_effect=MemoryError("Out of memory"))
+    assert made.refusals(*asked), "what was found before stays"
+    assert lost == [(ONE, "measure", "MemoryError: Out of memory")]
 
 
 def test_a_round_is_as_many_calls_as_fill_it_and_before_a_block_inputs_come_back_into_the_caches_untimed(take):

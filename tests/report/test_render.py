@@ -83,12 +83,14 @@ def test_tables_hold_known_answers_and_the_charts_numbers(reports, tmp_path):
 
 
 def test_it_says_what_a_sceptic_asks(tmp_path, reports):
-    text = markdown(simulate.run(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, skipped=SKIPPED, seed=7))
+    plan = {"skipped": SKIPPED, "plan_changes": {"no_room": [[1_000_000, "no memory"]]}}
+    text = markdown(simulate.run(tmp_path, {**EXACT, ("numpy", "batched", 10000): 2e-6}, seed=7, **plan))
     for words in (
         "What is in the clock",
         "1,000 rows; they are repeated where a case needs more",
         "0.9400 / 0.9400 of 1,000 rows",
         f"| cupy | skipped | {SKIPPED[0]['reason']} |",
+        "| all kernels | batch 1,000,000 | no memory |",
         "mlpbench run --seed 7",
         "| Cores | 2 cores, 4 logical processors |",
         "| Affinity | 4 processors, 0 to 3 |",

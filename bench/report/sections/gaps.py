@@ -38,11 +38,12 @@ def doubted(runs: Sequence[Judged], phase: str = judge.PHASE) -> tuple[str, ...]
 def gaps(run: Judged) -> list[Gap]:
     """Return (kernel, what is missing, why) for everything that was planned, or found, and has no time."""
     skipped = ((kernel, "skipped", reason) for kernel, reason in run.skipped.items())
+    sizes = (("all kernels", words.case("batched", size), why) for size, why in (run.plan.no_room if run.plan else ()))
     failed = (
         (first.kernel, f"{cases}{repeats}: {_PHASES.get(first.phase, first.phase)}", why)
         for first, cases, repeats, why in _failed(run)
     )
-    return [*skipped, *failed, *_absent(run)]
+    return [*skipped, *sizes, *failed, *_absent(run)]
 
 
 def _failed(run: Judged) -> Iterator[tuple[Failure, str, str, str]]:

@@ -72,7 +72,7 @@ class Hosts:
         except (msgspec.MsgspecError, RecursionError):
             silent = f"{host.python} there ended with exit status {status}, and answered nothing that mlpbench knows"
         if any("No module named" in line for line in said):
-            raise WorkerLost(f"{host.python} there has no mlpbench: pip install mlpbench ({last})")
+            raise WorkerLost(f"{host.python} there has no mlpbench: in a checkout, pip install -e . ({last})")
         raise WorkerLost(last or silent)
 
 

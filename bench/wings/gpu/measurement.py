@@ -1,14 +1,14 @@
 """Device time beside host latency, of kernels that name their stream: by events, when all rounds are over.
 
 `cold` and `hot` are the device's alone: as nvbench does (https://github.com/NVIDIA/nvbench), the stream is held until
-the host has given it everything. What takes memory or waits meanwhile makes the hold give up: such a sample is dropped
-and counted, as is one at a lowered clock of the card. Transfers are the kernel's own, pinned, and as bytes; batches end
-to end, one behind the other, and many overlapped.
+the host has given it everything. What waits meanwhile makes the hold give up: such a sample is dropped and counted, as
+is one at a lowered clock. Transfers are the kernel's own, pinned, and as bytes; batches end to end, and overlapped.
 """
 
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import cycle
 from typing import Any
 
@@ -96,7 +96,7 @@ def spread(samples: Sequence[float], timed_out: int, throttled: int) -> Spread:
 # -- what one sample is
 
 
-def latency(queue: Queue, call: Callable[[], object], clock: Callable[[], float]) -> Sample:
+def latency(queue: Queue, call: Callable[[], object], clock: Callable[[], float]) -> Callable[[], tuple[float, float]]:
     """Return a sample of the latency and of the enqueueing of a call."""
 
     def sample() -> tuple[float, float]:
@@ -133,23 +133,17 @@ def on_device(queue: Queue, call: Callable[[], object], calls: int, *, flushed: 
 
 
 def of_kernel(suite: Suite, contestant: Contestant, option: Callable[[str], Any]) -> dict[str, Any]:
-    """Return the field ``device_times`` of the record."""
-    return {"device_times": measure(contestant, suite.cases, float(option("benchmark_max_time")))}
-
-
-def measure(contestant: Contestant, cases: Sequence[Case], timeout_s: float) -> DeviceTimes | None:
-    """Return the device times of a kernel's cases, None where it names no stream. ``timeout_s``: of a measurement."""
-    kernel = contestant.kernel
+    """Return the field ``device_times`` of the record, with the times of a kernel's cases if it names its stream."""
+    kernel, measured = contestant.kernel, []
     if kernel.stream() is None:
-        return None
+        return {}
     card = Card.of(kernel.describe().device_uuid)
-    sampler = Sampler(card.is_throttled, min(timeout_s, TIMEOUT_S))
-    measured = []
-    for case in cases:
+    sampler = Sampler(card.is_throttled, min(float(option("benchmark_max_time")), TIMEOUT_S))
+    for case in suite.cases:
         if case.mode != "book":
             measured.append(measure_case(kernel, case, contestant.inputs, sampler))
             card.count_others()
-    return DeviceTimes(cases=tuple(measured), card=card.facts())
+    return {"device_times": DeviceTimes(cases=tuple(measured), card=card.facts())}
 
 
 def measure_case(kernel: Kernel, case: Case, x: NDArray[Any], sampler: Sampler, *, moves: bool = True) -> DeviceCase:
@@ -178,13 +172,10 @@ def _measured(
     forward = kernel.forward_one if single else kernel.forward
     inputs = [row for batch in batches for row in batch] if single else list(batches)
     first, take = inputs[0], cycle(inputs).__next__
-    for _ in range(3):  # libraries load their code at a first call, and then wait for the device
-        queue.hold(HOLD_S)
-        queue.release()
-        forward(take())
-        queue.wait()
+    queue.hold(HOLD_S)
+    queue.release()
     began = sampler.clock()
-    while sampler.clock() - began < WARM_S:
+    while sampler.clock() - began < WARM_S:  # a first call loads a library's code, and waits for the device
         forward(take())
         queue.wait()
     of_host = sampler.take(latency(queue, lambda: forward(take()), sampler.clock))
@@ -204,7 +195,7 @@ def _measured(
         (hot,) = sampler.take(on_device(queue, lambda: forward(first), calls, flushed=False))
     yield "hot", hot
     yield "graph", _graph(queue, kernel, lambda: forward(first), sampler)
-    for name, sample in transfers(kernel, queue, forward, case, x, sampler.clock) if moves else ():
+    for name, sample in transfers(kernel, queue, forward, first, case, x, sampler.clock) if moves else ():
         yield name, sampler.take(sample)[0]
 
 
@@ -225,14 +216,14 @@ def _graph(queue: Queue, kernel: Kernel, call: Callable[[], object], sampler: Sa
 
 
 def transfers(
-    kernel: Kernel, queue: Queue, call: Call, case: Case, x: NDArray[Any], clock: Callable[[], float]
+    kernel: Kernel, queue: Queue, call: Call, there: Any, case: Case, x: NDArray[Any], clock: Callable[[], float]
 ) -> Iterator[tuple[str, Sample]]:
     """Yield each measurement, by the names of `bench.record.device.MEASURES`, and its sample, of what one call takes.
 
-    ``queue``: the kernel's stream; its events from 2 on are free. Raises TypeError for arrays that hide where they lie.
+    ``there``: the first inputs of ``x`` on the device. ``queue``: the kernel's stream; its events from 2 on are free.
+    Raises TypeError for arrays that hide where they lie.
     """
-    host = x[0] if case.mode == "per_sample" else x[: case.batch_size]
-    there = kernel.from_host(host)
+    host, timed = x[0] if case.mode == "per_sample" else x[: case.batch_size], partial(latency, queue, clock=clock)
     y = call(there)
     queue.wait()
     inputs, outputs = address(there), address(y)
@@ -241,32 +232,23 @@ def transfers(
     queue.copy(pinned_in.ctypes.data, inputs[0], inputs[1], "to host")
     queue.wait()
 
-    def waited(step: Callable[[], object]) -> Sample:
-        def sample() -> tuple[float]:
-            began = clock()
-            step()
-            queue.wait()
-            return (clock() - began,)
-
-        return sample
-
     def copied(target: int, source: int, n_bytes: int, way: str) -> Sample:
-        return waited(lambda: queue.copy(target, source, n_bytes, way))
+        return timed(lambda: queue.copy(target, source, n_bytes, way))
 
     def from_end_to_end() -> None:
         queue.copy(inputs[0], pinned_in.ctypes.data, inputs[1], "to device")
         result = call(there)
         queue.copy(pinned_out.ctypes.data, _place(kernel, result, outputs), outputs[1], "to host")
 
-    yield "to_device", waited(lambda: kernel.from_host(host))
+    yield "to_device", timed(lambda: kernel.from_host(host))
     yield "to_device_pinned", copied(inputs[0], pinned_in.ctypes.data, inputs[1], "to device")
     yield "to_device_uint8", copied(inputs[0], pinned_in.ctypes.data, min(host.size, inputs[1]), "to device")
     queue.copy(inputs[0], pinned_in.ctypes.data, inputs[1], "to device")
-    yield "to_host", waited(lambda: kernel.to_host(y))
+    yield "to_host", timed(lambda: kernel.to_host(y))
     yield "to_host_pinned", copied(pinned_out.ctypes.data, outputs[0], outputs[1], "to host")
     yield "to_host_uint8", copied(pinned_out.ctypes.data, outputs[0], case.batch_size, "to host")
-    yield "end_to_end", waited(from_end_to_end)
-    (once_s,) = waited(from_end_to_end)() or (0.0,)
+    yield "end_to_end", timed(from_end_to_end)
+    once_s, _ = timed(from_end_to_end)()
     batches = BATCHES if once_s * BATCHES <= SAMPLE_S else FEWEST
     slots = [there, *(kernel.from_host(host) for _ in range(DEPTH - 1))]
     yield "overlapped", overlapped(kernel, queue, call, slots, pinned_in.ctypes.data, clock, batches)

@@ -38,8 +38,8 @@ TURNS = 2000
 #: Blocks for each multiprocessor: so many fit on every one that CUDA 12 knows, all at once.
 BLOCKS = 4
 
-#: All of a measurement but its rounds, and one call of it.
-Limit = tuple["partial[Measured]", Callable[[], None]]
+#: Name, way, work of a call, arithmetic, and the call, which gives work to the current stream.
+Limit = tuple[str, str, int, str | None, Callable[[], object]]
 
 
 def answer(dtype: str, seconds: float) -> DeviceRoofs:
@@ -69,18 +69,19 @@ def measure(dtype: str, seconds: float) -> DeviceRoofs:
     measured: list[Measured] = []
     blocks = BLOCKS * properties["multiProcessorCount"]
     limits = chain(  # each makes its arrays when it is its turn
-        _products(cupy, stream, dtype),
-        _in_registers(cupy, stream, dtype, blocks),
+        _products(cupy, dtype),
+        _in_registers(cupy, dtype, blocks),
         _launches(cupy, stream, dtype),
-        _bandwidths(cupy, stream, caches, blocks),
+        _bandwidths(cupy, caches, blocks),
     )
-    for limit, call in limits:
-        call()  # compiles, and loads cuBLAS
-        if not measured:
-            short_rounds(call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
-        wait = None if limit.keywords["name"] == LAUNCH_AND_WAIT else stream.synchronize
-        _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds, wait=wait)
-        measured.append(limit(data=tuple(data)))
+    with stream:
+        for name, how, work, arithmetic, call in limits:
+            call()  # compiles, and loads cuBLAS
+            if not measured:
+                short_rounds(call, round(WARM_S / ROUND_S), ROUND_S, most_s=WARM_S, wait=stream.synchronize)
+            wait = None if name == LAUNCH_AND_WAIT else stream.synchronize
+            _, data = short_rounds(call, rounds, ROUND_S, most_s=2 * seconds, wait=wait)
+            measured.append(Measured(name=name, how=how, work=work, arithmetic=arithmetic, data=tuple(data)))
     facts = {**device.device_facts(dtype), "cupy": CupyKernel.version()}
     texts = {name: None if value is None else str(value) for name, value in facts.items()}
     return DeviceRoofs(device=CUDA, facts=texts, caches=caches, measured=tuple(measured))
@@ -93,7 +94,7 @@ def array_sizes(caches: dict[str, int]) -> dict[str, int]:
     return {level: size for level, size in sizes.items() if size}
 
 
-def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
+def _products(cupy: Any, dtype: str) -> Iterator[Limit]:
     """Yield cuBLAS's product of square matrices: in the dtype itself, and of float32 what tensor cores make of it.
 
     CuPy looks at the compute type when it is called.
@@ -106,31 +107,26 @@ def _products(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
     for stored, computed, arithmetic in wanted:
         device.multiply_in(computed)()
         numbers = random.astype(stored)
-        with stream:
-            a = cupy.asarray(numbers)
-            out = cupy.empty(numbers.shape, numbers.dtype)
-        limit = _limit("matrix product", "cuBLAS", 2 * MATRIX_ROWS**3, arithmetic=arithmetic)
-        yield limit, _on(stream, cupy.matmul, a, a, out=out)
+        a, out = cupy.asarray(numbers), cupy.empty(numbers.shape, numbers.dtype)
+        yield "matrix product", "cuBLAS", 2 * MATRIX_ROWS**3, arithmetic, partial(cupy.matmul, a, a, out=out)
     device.multiply_in(dtype)()
 
 
-def _in_registers(cupy: Any, stream: Any, dtype: str, blocks: int) -> Iterator[Limit]:
+def _in_registers(cupy: Any, dtype: str, blocks: int) -> Iterator[Limit]:
     """Yield multiply-adds that wait for no memory, one kernel for each arithmetic that the card has."""
     module = cupy.RawModule(code=peak.source(dtype))
-    with stream:
-        out = cupy.empty((blocks * peak.THREADS,), np.dtype(dtype))
+    out = cupy.empty((blocks * peak.THREADS,), np.dtype(dtype))
     for kernel in peak.peaks(dtype):
         if int(cupy.cuda.Device().compute_capability) >= kernel.capability:
             work = kernel.flop * TURNS * blocks * peak.THREADS
             run = module.get_function(kernel.entry)
-            call = _on(stream, run, (blocks,), (peak.THREADS,), kernel.arguments(out, TURNS))
-            yield _limit("multiply-add", kernel.how, work, arithmetic=kernel.arithmetic), call
+            call = partial(run, (blocks,), (peak.THREADS,), kernel.arguments(out, TURNS))
+            yield "multiply-add", kernel.how, work, kernel.arithmetic, call
 
 
 def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
     """Yield what a launch that does nothing takes with its wait, by itself and as a graph."""
-    run = cupy.RawModule(code=peak.source(dtype)).get_function(peak.NOTHING)
-    launch = _on(stream, run, (1,), (1,), ())
+    launch = partial(cupy.RawModule(code=peak.source(dtype)).get_function(peak.NOTHING), (1,), (1,), ())
     launch()  # before it is captured, it has to be loaded
     for how, begin in (("empty kernel", launch), ("empty graph", Queue(stream.ptr).captured(launch))):
 
@@ -138,10 +134,10 @@ def _launches(cupy: Any, stream: Any, dtype: str) -> Iterator[Limit]:
             begin()
             stream.synchronize()
 
-        yield _limit(LAUNCH_AND_WAIT, how, 1), waited
+        yield LAUNCH_AND_WAIT, how, 1, None, waited
 
 
-def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> Iterator[Limit]:
+def _bandwidths(cupy: Any, caches: dict[str, int], blocks: int) -> Iterator[Limit]:
     """Yield copying and reading through the arrays of each level."""
     module = cupy.RawModule(code=peak.bandwidth_source())
     copy, read = module.get_function("copy_all"), module.get_function("read_all")
@@ -150,29 +146,12 @@ def _bandwidths(cupy: Any, stream: Any, caches: dict[str, int], blocks: int) -> 
         times = max(1, BYTES_A_LAUNCH // size)
         counts = np.int64(size // peak.LOAD_BYTES), np.int32(times)
         numbers = np.random.default_rng(0).integers(0, 2**32, size // 4, np.uint32)
-        with stream:
-            source = cupy.asarray(numbers)
-            target = cupy.empty(numbers.shape, np.uint32)
-            sums = cupy.empty((blocks * peak.THREADS,), np.uint32)
-        copied = _on(stream, copy, *grid, (source, target, *counts))
-        yield _limit(level, "copy", 2 * size * times), copied
+        source, target = cupy.asarray(numbers), cupy.empty(numbers.shape, np.uint32)
+        sums = cupy.empty((blocks * peak.THREADS,), np.uint32)
+        yield level, "copy", 2 * size * times, None, partial(copy, *grid, (source, target, *counts))
         if level == "DRAM":  # a separate launch for each: in L2 that would take longer than the copy
-            yield _limit(level, "copyto", 2 * size), _on(stream, cupy.copyto, target, source)
-        yield _limit(level, "read", size * times), _on(stream, read, *grid, (source, sums, *counts))
-
-
-def _limit(name: str, how: str, work: int, arithmetic: str | None = None) -> "partial[Measured]":
-    return partial(Measured, name=name, how=how, work=work, arithmetic=arithmetic)
-
-
-def _on(stream: Any, function: Callable[..., Any], *arguments: Any, **options: Any) -> Callable[[], None]:
-    """Return a call that gives ``function`` to the device on ``stream``."""
-
-    def call() -> None:
-        with stream:
-            function(*arguments, **options)
-
-    return call
+            yield level, "copyto", 2 * size, None, partial(cupy.copyto, target, source)
+        yield level, "read", size * times, None, partial(read, *grid, (source, sums, *counts))
 
 
 if __name__ == "__main__":

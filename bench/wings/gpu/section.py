@@ -89,7 +89,7 @@ def _sentences(run: Run, kernel: str, times: Sequence[DeviceTimes], *, several: 
     cases = [case for of_repeat in times for case in of_repeat.cases]
     dropped, samples = sum(case.dropped for case in cases), sum(case.samples for case in cases)
     if dropped:
-        low = sum(case.throttled for case in cases)
+        low = sum(spread.throttled for case in cases for spread in case.times.values())
         why = f"{low:,} at a lowered clock, {dropped - low:,} because the host was not ready in time"
         yield f"{of}: {dropped:,} of {dropped + samples:,} samples were dropped: {why}."
     lost = grouped((reason, _NAMES.get(name, name).strip()) for case in cases for name, reason in case.lost.items())

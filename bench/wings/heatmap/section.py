@@ -84,20 +84,17 @@ def _machines(findings: Findings) -> tuple[Block, ...]:
     computed = {(run.records[0].spec, run.records[0].data.sha256, run.records[0].weights.sha256) for run, _ in timed}
     if len(machines) < 2 or len(computed) != 1:
         return ()
-    names = [run.machine_among(machines) for run, _ in timed]
+    names, columns = [run.machine_among(machines) for run, _ in timed], range(len(timed))
     labels = [name if names.count(name) == 1 else run.name for name, (run, _) in zip(names, timed, strict=True)]
     cells = {(cell.kernel, at): cell for at, (_, best) in enumerate(timed) for cell in _column(at, best)}
+    texts = {at: f"{words.seconds(cell.sample_s)} ({cell_text(cell)})" for at, cell in cells.items()}
     unchecked = frozenset(case.kernel for _, best in timed for case in best if case.unchecked)
     rows = [
-        (words.marked(kernel, kernel in unchecked), *(_time(cells.get((kernel, at))) for at in range(len(timed))))
+        (words.marked(kernel, kernel in unchecked), *(texts.get((kernel, at), "not measured") for at in columns))
         for kernel in _by_speed(cells, unchecked)
     ]
     caption = "Time per sample in the best batch, and how much slower than the fastest kernel of the machine."
     return (table(caption, ("kernel",), labels, rows=rows),)
-
-
-def _time(cell: Cell | None) -> str:
-    return f"{words.seconds(cell.sample_s)} ({cell_text(cell)})" if cell else "not measured"
 
 
 def _batches(findings: Findings) -> tuple[Block, ...]:

@@ -42,11 +42,6 @@ def of_kernel(suite: Suite, contestant: Contestant, _: object) -> dict[str, Any]
     return {"anatomy": measure(type(contestant.kernel), suite.workload.spec)}
 
 
-def narrow(spec: ForwardSpec, neurons: int) -> ForwardSpec:
-    """Return the specification with so few neurons in each layer."""
-    return replace(spec, sizes=(neurons,) * len(spec.sizes))
-
-
 def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
     """Return the specification with fewer inputs, or neurons, so that its weights fit a cache of ``l1_bytes``."""
     budget = int(0.75 * l1_bytes)  # the rest is for a row and its sums
@@ -56,14 +51,14 @@ def in_l1(spec: ForwardSpec, l1_bytes: int) -> ForwardSpec:
     inputs = (budget - (spec.weight_bytes() - spec.n_in * column)) // column
     if inputs >= 16:  # a product over fewer is all beginning and end
         return replace(spec, sizes=(inputs, *spec.sizes[1:]))
-    factors = np.geomspace(1, 1e-5, 500)
+    factors, narrowest = np.geomspace(1, 1e-5, 500), replace(spec, sizes=(1,) * len(spec.sizes))
     shrunk = (replace(spec, sizes=tuple(max(1, int(n * factor)) for n in spec.sizes)) for factor in factors)
-    return next((small for small in shrunk if small.weight_bytes() <= budget), narrow(spec, 1))
+    return next((small for small in shrunk if small.weight_bytes() <= budget), narrowest)
 
 
 def measure(kernel_class: type[Kernel], spec: ForwardSpec) -> Anatomy:
     """Return the small networks of a kernel, timed, or a reason; on a device the first alone, as L1 is the CPU's."""
-    small = {"two_neurons": narrow(spec, 2)}
+    small = {"two_neurons": replace(spec, sizes=(2,) * len(spec.sizes))}
     if kernel_class.device == CPU:
         small["in_l1"] = in_l1(spec, environment.machine().caches.get("L1d", 32 * 1024))  # or the least of this decade
     timed: dict[str, SmallNetwork] = {}

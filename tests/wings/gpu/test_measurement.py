@@ -16,7 +16,7 @@ from mlpbench.kernels.params import hand_worked
 from mlpbench.kernels.spec import ForwardSpec
 from support import fake_cupy, streams
 from support.fake_cupy import DeviceArray
-from support.streams import ON_DEVICE, TO_DEVICE, TO_HOST, Stream
+from support.streams import L2_BYTES, ON_DEVICE, TO_DEVICE, TO_HOST, Stream
 from support.terminal import refusal
 
 X = np.random.default_rng(0).random((40, 2), np.float32)
@@ -217,7 +217,8 @@ def test_calls_are_warm_and_memory_is_taken_before_the_samples(world):
     found = of_case(world, kernel)
     latency = found.times["latency"]
     assert (found.dropped, latency.seconds["max"]) == (0, near(latency.seconds["min"]))
-    samples = device.transfers(kernel, Queue(1, 5), kernel.forward, BATCH, X, lambda: world.now)
+    there = kernel.from_host(X[:10])
+    samples = device.transfers(kernel, Queue(1, 5), kernel.forward, there, BATCH, X, lambda: world.now)
     for name, sample in samples:
         before = len(world.taken)
         sample()
@@ -238,14 +239,15 @@ def test_an_error_of_a_call_lets_the_stream_go(world):
 def test_all_cases_but_the_books_of_a_kernel_with_a_stream(world, monkeypatch):
     monkeypatch.setattr(device.Sampler, "clock", staticmethod(lambda: world.now))
     contestant = SimpleNamespace(kernel=SimulatedKernel(world), inputs=X)
-    found = device.measure(contestant, [ROW, Case("book", 1), BATCH], 0.1)
+    asked = SimpleNamespace(cases=[ROW, Case("book", 1), BATCH]), contestant, {"benchmark_max_time": "0.1"}.get
+    found = device.of_kernel(*asked)["device_times"]
     assert [(one.mode, one.batch_size, one.rows) for one in found.cases] == [("per_sample", 10, 1), ("batched", 10, 10)]
     assert found.card.reason == "the kernel does not say which card it uses"
     contestant.kernel.stream = lambda: None
-    assert device.measure(contestant, [BATCH], 0.3) is None
+    assert device.of_kernel(*asked) == {}
 
 
-def test_what_goes_wrong_is_told_and_what_was_measured_stays(world, monkeypatch):
+def test_what_goes_wrong_is_told_and_what_was_measured_stays(world):
     kernel = SimulatedKernel(world)
     kernel.capturable = False
     assert "captured" in of_case(world, kernel).lost["graph"]
@@ -253,10 +255,11 @@ def test_what_goes_wrong_is_told_and_what_was_measured_stays(world, monkeypatch)
     kernel.own.begin_capture = lambda: (_ for _ in ()).throw(fake_cupy.CUDARuntimeError("not permitted"))
     found = of_case(world, kernel)
     assert (found.lost["graph"], "end_to_end" in found.times) == ("not captured: not permitted", True)
-    monkeypatch.setattr(Queue, "make_room", lambda *_: (_ for _ in ()).throw(MemoryError("Out of memory")))
+    world.most_bytes = 1000
     found = of_case(world, kernel)
     assert list(found.times) == ["latency", "enqueue"]
-    assert found.lost == {name: "Out of memory" for name in MEASURES if name not in found.times}
+    lost = f"Out of memory allocating {2 * L2_BYTES:,} bytes"
+    assert found.lost == {name: lost for name in MEASURES if name not in found.times}
 
 
 # Transfers: each way by its bytes, and three streams that overlap
@@ -276,8 +279,9 @@ def light(monkeypatch):
 
 
 def seconds(light, kernel, case=ALL):
-    call = kernel.forward_one if case.mode == "per_sample" else kernel.forward
-    found = device.transfers(kernel, Queue(1, 2 + device.DEPTH), call, case, MANY, lambda: light.now)
+    single = case.mode == "per_sample"
+    call, there = (kernel.forward_one if single else kernel.forward), kernel.from_host(MANY[0] if single else MANY)
+    found = device.transfers(kernel, Queue(1, 2 + device.DEPTH), call, there, case, MANY, lambda: light.now)
     return {name: sample()[0] for name, sample in found}
 
 
@@ -335,22 +339,12 @@ def test_of_batches_that_take_long_there_are_fewer_and_one_at_a_time_moves_one_r
     assert {size for kind, size in light.copies if kind == 1} == {8, 2}
 
 
-def test_a_result_that_is_new_each_time_is_asked_where_it_lies(light):
-    kernel = SimulatedKernel(light)
-    asked = []
-
-    class Asked(DeviceArray):
-        @property
-        def __cuda_array_interface__(self):
-            asked.append(1)
-            return super().__cuda_array_interface__
-
-    kernel.y = kernel.y.view(Asked)
-    seconds(light, kernel)
-    kept = len(asked)
-    kernel.returns = "new"
-    seconds(light, kernel)
-    assert len(asked) - 2 * kept == 2 + device.BATCHES
+def test_a_result_that_is_new_each_time_is_asked_where_it_lies(light, monkeypatch):
+    asked, kernel = [], SimulatedKernel(light)
+    monkeypatch.setattr(device, "address", lambda array: asked.append(array is kernel.y) or address(array))
+    for kernel.returns in ("kept", "new"):
+        seconds(light, kernel)
+    assert sum(asked) == 2 + (2 + 2 + device.BATCHES)
 
 
 def test_an_array_that_hides_where_it_lies_is_refused():

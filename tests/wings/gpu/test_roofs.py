@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from on_cpu.raw import SANITIZERS, CpuRawModule, compiler, sanitized
+from on_cpu.raw import CpuRawModule, compiler
 
 from mlpbench.bench.record.device import DeviceRoofs
 from mlpbench.bench.wings.gpu import roofs as cuda_roofs
@@ -29,9 +29,23 @@ def device(monkeypatch):
     return fake_cupy.install(monkeypatch)
 
 
-def test_what_is_measured_and_work_is_what_is_done(device):
+def test_what_is_measured_and_work_is_what_is_done(device, monkeypatch):
     """In a copy, what is read and what is written; a launch goes through its array so often as fills it."""
+    seen, waiting, timed = [], [], cuda_roofs.short_rounds
+
+    def short_rounds(call, rounds, round_s, most_s, wait):
+        (stream,) = fake_cupy.Stream.world.streams
+        before = stream.waits
+        call()
+        assert stream.waits == before + (wait is None), "a call only gives work to the device, but for a launch's floor"
+        waiting.append(wait is None)
+        seen.append((rounds, most_s, stream.non_blocking))
+        return timed(call, rounds, round_s, most_s, wait)
+
+    monkeypatch.setattr(cuda_roofs, "short_rounds", short_rounds)
     found = cuda_roofs.measure("float64", 1e-3).as_dict()
+    assert seen == [(10, 1e-3, True), *[(10, 2e-3, True)] * len(MEASURED)], "first the device raises its clock"
+    assert waiting[1:] == [name == "launch and wait" for name, _ in MEASURED]
     assert [(entry["name"], entry["how"]) for entry in found["measured"]] == MEASURED
     assert found["caches"] == {"L2": fake_cupy.L2_BYTES}
     assert found["facts"]["device_name"] == "NVIDIA Stand-In"
@@ -42,29 +56,6 @@ def test_what_is_measured_and_work_is_what_is_done(device):
     assert (work["L2", "read"], work["L2", "copy"]) == (2**17, 2**18)
     assert work["DRAM", "read"] == 2**20, "once"
     assert work["DRAM", "copy"] == work["DRAM", "copyto"] == 2**21
-
-
-def test_each_round_waits_once_at_its_end(device, monkeypatch):
-    seen, waiting = [], []
-
-    def short_rounds(call, rounds, round_s, most_s, wait):
-        (stream,) = fake_cupy.Stream.world.streams
-        assert stream.non_blocking
-        before = stream.waits
-        call()
-        assert stream.waits == before + (wait is None), "a call only gives work to the device, but for a launch's floor"
-        if wait is not None:
-            wait()
-        assert stream.waits == before + 1
-        waiting.append(wait is None)
-        seen.append((rounds, most_s))
-        return 1, [1.0]
-
-    monkeypatch.setattr(cuda_roofs, "short_rounds", short_rounds)
-    cuda_roofs.measure("float64", 2e-3)
-    assert seen[0] == (10, 1e-3), "first the device raises its clock"
-    assert seen[1:] == [(20, 4e-3)] * len(MEASURED)
-    assert waiting[1:] == [name == "launch and wait" for name, _ in MEASURED]
 
 
 @pytest.mark.parametrize(("capability", "cores"), [("75", {"fp32"}), ("80", {"fp32", "tf32", "fp16"})])
@@ -170,17 +161,6 @@ def test_every_item_is_copied_and_read_so_often_as_is_said(on_the_cpu, items, ti
         read_all((2,), (3,), (source, sums[1], *numbers))
         assert (sums[0] != sums[1]).any(), "the sum depends on each"
         source[4 * i + 2] ^= 1
-
-
-@pytest.mark.heavy
-@pytest.mark.skipif(compiler() is None, reason="there is no C++ compiler")
-@pytest.mark.parametrize("sanitizer", SANITIZERS)
-def test_sanitizers_find_nothing(sanitizer):
-    module, numbers = CpuRawModule(code=peak.bandwidth_source()), (np.int64(19), np.int32(2))
-    source = np.random.default_rng(0).integers(0, 2**32, 4 * 19, np.uint32)
-    for name, target in (("copy_all", np.zeros_like(source)), ("read_all", np.zeros(6, np.uint32))):
-        assert sanitized(module.get_function(name), sanitizer, (2,), (3,), (source, target, *numbers)) == ""
-        assert target.any()
 
 
 # CuPy itself, with or without a GPU
