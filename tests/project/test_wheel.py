@@ -7,6 +7,7 @@ from pathlib import PurePosixPath
 
 import pytest
 
+from support import fake_cupy
 from support.processes import python
 from support.sources import ROOT
 
@@ -51,19 +52,39 @@ def test_the_source_archive_builds_the_same_wheel(wheel, tmp_path):
     assert build("wheel", source, tmp_path / "wheel").read_bytes() == wheel.read_bytes()
 
 
-@pytest.mark.heavy
-def test_the_notebook_is_committed_without_output_and_runs_from_the_wheel(wheel, tmp_path, monkeypatch, quicker):
+def executed(name, folder, changes, *more):
+    """Return a notebook of the docs, executed in a folder, with texts of its cells changed, and more cells."""
     nbclient = pytest.importorskip("nbclient", reason="nbclient is not installed")
     nbformat = pytest.importorskip("nbformat", reason="nbformat is not installed")
     pytest.importorskip("ipykernel", reason="ipykernel is not installed")
+    notebook = nbformat.read(ROOT / "docs" / "examples" / name, as_version=4)
+    assert not any(cell.get("outputs") for cell in notebook.cells), "it is committed without output"
+    notebook.cells += map(nbformat.v4.new_code_cell, more)
+    for cell in notebook.cells:
+        for old, new in changes.items():
+            cell.source = cell.source.replace(old, new)
+    place = {"metadata": {"path": str(folder)}}
+    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=300, resources=place).execute()
+    return [cell.get("outputs", ()) for cell in notebook.cells]
+
+
+@pytest.mark.heavy
+def test_the_notebook_runs_from_the_wheel(wheel, tmp_path, monkeypatch, quicker):
     zipfile.ZipFile(wheel).extractall(tmp_path / "installed")
     # In front of the checkout, which the environment of the tests may have installed too.
     monkeypatch.setenv("PYTHONPATH", f"{tmp_path / 'installed'}{os.pathsep}{quicker}")
     (empty := tmp_path / "empty").mkdir()
-    notebook = nbformat.read(ROOT / "docs" / "examples" / "first_look.ipynb", as_version=4)
-    assert not any(cell.get("outputs") for cell in notebook.cells)
-    notebook.cells.append(nbformat.v4.new_code_cell("print(mlpbench.__file__)"))
-    place = {"metadata": {"path": str(empty)}}
-    nbclient.NotebookClient(notebook, kernel_name="python3", timeout=300, resources=place).execute()
-    assert notebook.cells[-1].outputs[0]["text"].startswith(str(tmp_path / "installed"))
-    assert any("text/html" in output.get("data", {}) for cell in notebook.cells for output in cell.get("outputs", ()))
+    outputs = executed("first_look.ipynb", empty, {}, "print(mlpbench.__file__)")
+    assert outputs[-1][0]["text"].startswith(str(tmp_path / "installed"))
+    assert any("text/html" in output.get("data", {}) for of_cell in outputs for output in of_cell)
+
+
+@pytest.mark.heavy
+def test_the_notebook_for_a_card_comes_to_its_page_with_a_stand_in_for_cupy(tmp_path, monkeypatch):
+    """The stand-in has the arithmetic of `cupy` alone. CUDA, 2 GB, is not installed."""
+    fake_cupy.write(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", f"{tmp_path}{os.pathsep}{ROOT}")
+    changes = {"https://example.org/mlpbench.git": str(ROOT), "%pip": "#", "--budget 2m": "--profile smoke"}
+    *_, checked, _, _, page = executed("gpu.ipynb", tmp_path, changes)
+    assert "conforms" in "".join(output.get("text", "") for output in checked)
+    assert any("NVIDIA Stand-In" in output.get("data", {}).get("text/html", "") for output in page)
