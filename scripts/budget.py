@@ -20,6 +20,7 @@ from mlpbench.bench.cli.app import COMMANDS, app
 from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import RecordFile
+from mlpbench.bench.wings.share.shared import SharedFile
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Of each: the price, and the ceiling until then.
@@ -84,7 +85,7 @@ def options() -> tuple[int, int]:
 
 def fields() -> int:
     """Return how many members the types of result files have, each type once."""
-    kinds = (RecordFile, RunFile, RoofsFile)
+    kinds = (RecordFile, RunFile, RoofsFile, SharedFile)
     components = msgspec.json.schema_components(kinds)[1]
     return sum(len(component.get("properties", ())) for component in components.values())
 

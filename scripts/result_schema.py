@@ -13,6 +13,7 @@ from mlpbench.bench.record.device import RoofsFile
 from mlpbench.bench.record.plan import RunFile
 from mlpbench.bench.record.schema import RecordFile
 from mlpbench.bench.record.trust import LookFile
+from mlpbench.bench.wings.share.shared import SharedFile
 
 FILE = Path(__file__).resolve().parents[1] / "docs" / "result-schema.json"
 #: The files that mlpbench writes, as people name them, and their types.
@@ -21,6 +22,7 @@ FILES = {
     "run.json": RunFile,
     "roofs.json": RoofsFile,
     "look.json": LookFile,
+    "shared file": SharedFile,
 }
 
 

@@ -29,6 +29,7 @@ from mlpbench.bench.report import charts
 from mlpbench.bench.report.formats import markdown
 from mlpbench.bench.report.sections import times as time_section
 from mlpbench.bench.wings.book import section as book
+from mlpbench.bench.wings.share import shared
 from mlpbench.bench.wings.why import explain
 from mlpbench.bench.wings.why import section as explained
 
@@ -101,6 +102,7 @@ def parts() -> dict[str, list[str]]:
     return {
         "run": run_lines(quick),
         "machines": machine_lines(quick),
+        "shared": shared_lines(),
         "gain": gain_lines(quick),
         "book": book_lines(runs["book"]),
     }
@@ -128,6 +130,24 @@ def machine_lines(run: Judged) -> list[str]:
     table = time_section.kernel_table(headline.find(cases).kernels)
     marked = [f"† {units.UNCHECKED}."] if any(case.unchecked for case in cases) else []
     return [*lines, *markdown.table_lines(table), "", *marked, machine(run)]
+
+
+def shared_lines() -> list[str]:
+    """Return a row for each file in results/shared: the fastest case, and the kernels that may be as fast."""
+    lines = ["| machine | threads | fastest | rows | time a sample | as fast, as far as intervals tell |"]
+    lines += ["| --- | ---: | --- | ---: | ---: | --- |"]
+    for path in sorted((ROOT / "results" / "shared").glob("*.json")):
+        head = shared.read(path)
+        cases = sorted((case for case in head.cases if case.interval_s), key=lambda case: case.sample_s)
+        first, (low, high) = cases[0], cases[0].interval_s or (0.0, 0.0)
+        ties = {case.kernel for case in cases if case.interval_s and case.interval_s[0] <= high} - {first.kernel}
+        time = f"{units.seconds(first.sample_s)} ({units.seconds(low)} to {units.seconds(high)})"
+        name = (
+            f"[{head.machine['cpu_model']}](../results/shared/{path.name}), {head.machine['logical_cpus']} processors"
+        )
+        cells = (name, str(head.threads), first.kernel, f"{first.batch_size:,}", time, ", ".join(sorted(ties)))
+        lines.append(f"| {' | '.join(cells)} |")
+    return lines
 
 
 def gain_lines(run: Judged) -> list[str]:
