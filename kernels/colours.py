@@ -3,8 +3,6 @@
 A kernel that is not here has a colour and a mark by its name.
 """
 
-from __future__ import annotations
-
 #: A colour on white, one on black, and a mark of `bench.report.charts`. A hue is a family: numpy blue, numba
 #: green, its vector kernels orange to brown, devices red, peers grey to purple.
 COLOURS = {
@@ -16,6 +14,7 @@ COLOURS = {
     "numba-simd-parallel": ("#a63a00", "#e8683a", "down"),
     "numba-simd-sparse": ("#b07f00", "#f0c440", "right"),
     "numba-simd-new": ("#5f4630", "#b8a184", "left"),
+    "numba-simd-int8": ("#8c4a00", "#d9a066", "stool"),
     "cupy": ("#c80f5c", "#ff5c93", "star"),
     "cupy-plain": ("#d6478f", "#ff8fc4", "square"),
     "cupy-tf32": ("#8f1d4f", "#ff9dbf", "pentagon"),
@@ -33,6 +32,7 @@ COLOURS = {
     "onnxruntime-bound": ("#8670dd", "#c6b9ff", "cross"),
     "onnxruntime-int8": ("#33237a", "#8672e0", "bowl"),
     "torch": ("#6b7280", "#a7afba", "bar"),
+    "torch-bf16": ("#4b5563", "#8b95a3", "kite"),
     "torch-tensor": ("#3f4650", "#c9ced6", "post"),
     "torch-compile": ("#8a8178", "#8c847b", "pentagon"),
     "jax": ("#8e2fa3", "#d07be3", "bow"),

@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels import reference
+from mlpbench.kernels.base import Arithmetic, Kernel
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
+from mlpbench.kernels.params import Params
 from mlpbench.kernels.reference import seeded
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.base import Arithmetic, Kernel
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: Odd, and no multiple of any vector width or tile: the last rows of a batch are computed by other code.
 GATE_ROWS = 37

@@ -1,7 +1,5 @@
 """What can go wrong with a specification, its parameters or a kernel."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from contextlib import contextmanager
 

@@ -1,7 +1,5 @@
 """Files that somebody names: ordinary ones are read up to a bound, anything else is refused; one is written whole."""
 
-from __future__ import annotations
-
 import errno
 import io
 import os

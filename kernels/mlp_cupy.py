@@ -1,25 +1,18 @@
 """The CuPy kernels on cuBLAS: the book's lines, and products with device kernels for what stands between them."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar
 
 import numpy as np
 
+from mlpbench.kernels.base import Arithmetic, Facts
 from mlpbench.kernels.cuda import programs
 from mlpbench.kernels.cuda.device import multiply_in, require_capability
-from mlpbench.kernels.cuda.forward import Network
+from mlpbench.kernels.cuda.forward import Compute, Network
 from mlpbench.kernels.cuda.kernel import StreamKernel
 from mlpbench.kernels.errors import KernelUnavailable
-from mlpbench.kernels.spec import Activation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlpbench.kernels.base import Arithmetic, Facts
-    from mlpbench.kernels.cuda.forward import Compute
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import Activation, ForwardSpec
 
 
 class CupyKernel(StreamKernel):

@@ -15,12 +15,10 @@ The settings, and why:
   what everybody else computes.
 """
 
-from __future__ import annotations
-
 import os
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,11 +27,8 @@ from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

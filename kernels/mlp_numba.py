@@ -1,21 +1,16 @@
 """Numba kernels: compiled loops on one thread, or on several threads that divide the rows among them."""
 
-from __future__ import annotations
-
 import math
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts
 from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

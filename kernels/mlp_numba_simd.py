@@ -1,20 +1,18 @@
 """Numba kernels with explicit vectors: register tiles instead of loops that LLVM may or may not vectorise."""
 
-from __future__ import annotations
-
 import sys
-from typing import TYPE_CHECKING, Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts
+from mlpbench.kernels.errors import KernelUnavailable
+from mlpbench.kernels.instructions import instructions
 from mlpbench.kernels.numba_jit.kernel import CompiledKernel, numba_threads
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 
@@ -25,18 +23,20 @@ FLOP_PER_THREAD = 600_000
 BYTES_PER_THREAD = 192 * 1024
 #: The tiles of rows for each thread from which on a batch is divided by rows where columns could be divided too.
 TILES_PER_THREAD = 2
+#: Inputs whose products of bytes add up to less than 2**31.
+MOST_INPUTS = (2**31 - 1) // (255 * 127)
 
 
 class NumbaSimdKernel(CompiledKernel):
     """A register-tiled forward pass for any specification, compiled once per machine.
 
     `kernels.numba_simd` holds the trick. Its package `codegen` writes LLVM code: `shape` (what the processor offers),
-    `vector` (vectors of LLVM), `scalar` (integers, loops, branches), `tile` (the loops in which time is spent),
-    `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs that are not zero), `layers` (all
-    that is done to a block of rows), `machine` (the code compiled and kept). Its package `passes` computes with that
-    code: `packing` (what depends on the specification), `network` (the forward pass), `far` (the forward pass for
-    weights beyond the second-level cache), `columns` and `shares` (layers divided among threads), `program` (all that
-    is compiled together), `calls` (what Numba compiles: arrays of Python and threads).
+    `vector` (vectors of LLVM), `quads` (vectors of bytes), `scalar` (integers, loops, branches), `tile` (the loops in
+    which time is spent), `turned` (rows in the lanes behind the first layer), `sparse` (the list of inputs that are not
+    zero), `layers` (all that is done to a block of rows), `machine` (the code compiled and kept). Its package `passes`
+    computes with that code: `packing` (what depends on the specification), `network` (the forward pass), `far` (the
+    forward pass for weights beyond the second-level cache), `columns` and `shares` (layers divided among threads),
+    `program` (all that is compiled together), `calls` (what Numba compiles: arrays of Python and threads).
 
     The result is in a buffer that the next call uses again. The buffer is as large as the largest batch seen, and a
     smaller batch uses its first rows.
@@ -53,14 +53,15 @@ class NumbaSimdKernel(CompiledKernel):
         from mlpbench.kernels.numba_simd.codegen.shape import host_shape
         from mlpbench.kernels.numba_simd.passes import calls, packing, program
 
-        self._shape = host_shape(spec.np_dtype.itemsize)
+        self._shape = replace(host_shape(spec.np_dtype.itemsize), int8=self.arithmetic == "int8")
         self._n_threads = self._threads()
         self._network = packing.build(
             spec, self.params, self._shape, layers.codes(spec), self._n_threads, skip_zeros=self.skips_zeros
         )
         self._address = self._network.address
-        self._far = spec.weight_bytes() >= packing.FAR_BYTES and not self.skips_zeros
-        self._program = program.compiled(spec.dtype, layers.others(spec.activations), is_far=self._far)
+        wide = not packing.turns(spec) if self._shape.int8 else spec.weight_bytes() >= packing.FAR_BYTES
+        self._far = wide and not self.skips_zeros
+        self._program = program.compiled(spec.dtype, layers.others(spec.activations), self._shape, is_far=self._far)
         self._network.run_with(self._program.addresses)
         self._serial = calls.compiled(spec.dtype, "serial")
         self._one = calls.compiled(spec.dtype, "single")
@@ -195,3 +196,36 @@ class NumbaSimdSparseKernel(NumbaSimdKernel):
     def describe(self) -> Facts:
         """Return also how many rows skip together."""
         return super().describe().also(group_rows=self._shape.group)
+
+
+class NumbaSimdInt8Kernel(NumbaSimdKernel):
+    """`NumbaSimdKernel` with products of bytes, in the first layer alone where the others are narrow.
+
+    Every call makes bytes of its rows, each with a step of its own. Activations are those of float32.
+    """
+
+    arithmetic = "int8"
+    _SETS = ("avx512vnni", "avxvnni")
+
+    @classmethod
+    def probe(cls) -> None:
+        """Raise KernelUnavailable as `NumbaSimdKernel` does, and where the processor cannot multiply bytes."""
+        super().probe()
+        from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+
+        if not host_shape(4).vnni:
+            raise KernelUnavailable(f"no instructions that multiply bytes here: {instructions(*cls._SETS)}")
+
+    @classmethod
+    def supports(cls, spec: ForwardSpec) -> None:
+        """Raise KernelUnavailable for float64, and for more inputs than can be added up."""
+        if spec.dtype != "float32":
+            raise KernelUnavailable(f"bytes stand for float32, and the specification is {spec.dtype}")
+        if max(spec.sizes[:-1]) > MOST_INPUTS:
+            raise KernelUnavailable(
+                f"{max(spec.sizes[:-1])} products of bytes may exceed 32 bits: {MOST_INPUTS} never do"
+            )
+
+    def describe(self) -> Facts:
+        """Return also what products are of, and the instructions for them."""
+        return super().describe().also(arithmetic="int8", instructions=instructions(*self._SETS))

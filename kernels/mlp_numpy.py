@@ -4,22 +4,17 @@ As in the book, ``exp(-a)`` of a sum below -88 (float32) overflows to infinity, 
 and the sigmoid is the right 0. To silence the warning in the kernel would cost 5 % of a call on one sample.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Kernel
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import Activation, ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import Activation, ForwardSpec
 
 _Array = NDArray[Any]
 #: W, b, the activation in place, and the buffer of a layer.

@@ -13,11 +13,9 @@ The settings, and why:
   write into the home directory. The package that does so is hidden from it, and it takes the stub that it has for that.
 """
 
-from __future__ import annotations
-
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,11 +23,8 @@ from numpy.typing import NDArray
 from mlpbench.kernels.base import Facts, Kernel, require, threads_given
 from mlpbench.kernels.errors import KernelUnavailable
 from mlpbench.kernels.instructions import instructions
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

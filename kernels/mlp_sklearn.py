@@ -9,20 +9,15 @@ The settings, and why:
 * Its products are NumPy's, on the BLAS and the threads that NumPy has.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts, Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

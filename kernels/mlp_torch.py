@@ -14,17 +14,16 @@ The settings, and why:
   CUDA graphs, which the mode "reduce-overhead" captures for each batch size.
 """
 
-from __future__ import annotations
-
 import os
 import shutil
 import subprocess
 import sys
 import sysconfig
 import warnings
+from collections.abc import Callable
 from functools import partial
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from numpy.typing import NDArray
 
@@ -32,13 +31,9 @@ from mlpbench.kernels.base import Facts, Kernel, Returns, require
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.cuda.device import require_own_products, words
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.instructions import instructions
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 #: torch.Tensor: PyTorch may be missing.
@@ -122,6 +117,32 @@ class TorchKernel(Kernel):
             openmp=torch.backends.openmp.is_available(),
             float32_matmul_precision=torch.get_float32_matmul_precision(),
         )
+
+
+class TorchBf16Kernel(TorchKernel):
+    """`TorchKernel` with weights and activations in bfloat16; inputs and outputs stay float32."""
+
+    arithmetic = "bf16"
+
+    def __init__(self, spec: ForwardSpec, params: Params) -> None:
+        super().__init__(spec, params)
+        with self._mode:
+            self._layers = [(W.bfloat16(), b.bfloat16(), activation) for W, b, activation in self._layers]
+        *hidden, (W, b, output) = self._layers
+        self._layers = [*hidden, (W, b, lambda a: output(a.float()))]
+
+    @classmethod
+    def supports(cls, spec: ForwardSpec) -> None:
+        """Raise KernelUnavailable for float64, which bfloat16 is no arithmetic for."""
+        if spec.dtype != "float32":
+            raise KernelUnavailable(f"bfloat16 stands for float32, and the specification is {spec.dtype}")
+
+    def _tensor(self, x: _Array) -> _Tensor:
+        return super()._tensor(x).bfloat16()
+
+    def describe(self) -> Facts:
+        """Return what `TorchKernel.describe` returns, and the instructions for products of bfloat16."""
+        return super().describe().also(arithmetic="bf16", instructions=instructions("avx512bf16", "amx-bf16", "bf16"))
 
 
 class TorchTensorKernel(TorchKernel):
@@ -209,9 +230,15 @@ def _network(torch: Any, spec: ForwardSpec, params: Params) -> Any:
     return torch.nn.Sequential(*modules).eval()
 
 
-def _copy(function: Any) -> Any:
-    """Return a function with its own code: PyTorch keeps what it compiled by code, eight times and no more."""
-    return FunctionType(function.__code__.replace(), function.__globals__, None, None, function.__closure__)
+def _compiled(torch: Any, module: Any, **how: Any) -> Any:
+    """Return a compiled function with its own code: PyTorch keeps what it compiled by code, eight times and no more."""
+    _import_compiler()
+
+    def network(x: _Tensor) -> _Tensor:
+        return module(x)
+
+    own = FunctionType(network.__code__.replace(), network.__globals__, None, None, network.__closure__)
+    return torch.compile(own, fullgraph=True, dynamic=True, **how)
 
 
 class TorchCompileKernel(TorchTensorKernel):
@@ -227,13 +254,8 @@ class TorchCompileKernel(TorchTensorKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        _import_compiler()
         module = _network(self._torch, spec, self.params)
-
-        def network(x: _Tensor) -> _Tensor:
-            return module(x)
-
-        self._compiled = self._torch.compile(_copy(network), fullgraph=True, dynamic=True, options={"freezing": True})
+        self._compiled = _compiled(self._torch, module, options={"freezing": True})
 
     @classmethod
     def probe(cls) -> None:
@@ -334,14 +356,8 @@ class TorchCudaCompileKernel(TorchCudaKernel):
 
     def __init__(self, spec: ForwardSpec, params: Params) -> None:
         super().__init__(spec, params)
-        _import_compiler()
         module = _network(self._torch, spec, self.params).to(self._place)
-
-        def network(x: _Tensor) -> _Tensor:
-            return module(x)
-
-        compiling = self._torch.compile
-        self._compiled = compiling(_copy(network), fullgraph=True, dynamic=True, mode="reduce-overhead")
+        self._compiled = _compiled(self._torch, module, mode="reduce-overhead")
 
     @classmethod
     def probe(cls) -> None:

@@ -1,7 +1,5 @@
 """Networks that others publish, by name: what `--spec` takes in place of sizes, and where each is written down."""
 
-from __future__ import annotations
-
 from mlpbench.kernels.errors import SpecError
 
 #: Sizes and activations, as `ForwardSpec.parse` reads them.

@@ -5,17 +5,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike, NDArray
 
 from mlpbench.kernels.errors import ParamsError
-
-if TYPE_CHECKING:
-    from numpy.typing import DTypeLike, NDArray
-
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: The weights of 784-50-100-10 that ship with the project; how they were made stands beside them.
 TRAINED_FILE = Path(__file__).parent / "data" / "mnist.npz"

@@ -3,23 +3,16 @@
 `seeded` makes parameters on which a wrong kernel differs from the oracle.
 """
 
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
+from mlpbench.kernels.base import Arithmetic
 from mlpbench.kernels.params import Params
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import ArrayLike
-
-    from mlpbench.kernels.base import Arithmetic
-    from mlpbench.kernels.spec import Activation, ForwardSpec
+from mlpbench.kernels.spec import Activation, ForwardSpec
 
 Array: TypeAlias = NDArray[np.float64]
 

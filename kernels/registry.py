@@ -3,8 +3,6 @@
 A kernel of this package and one of another package are entry points alike, ``module:class``: to list them imports none.
 """
 
-from __future__ import annotations
-
 import difflib
 import re
 from collections.abc import Iterable
@@ -35,6 +33,7 @@ _BUILT_IN = {
 #: Variants that answer one question. A sweep has them where they are named, or where its profile asks that question.
 _VARIANTS = {
     "numba-simd-new": "mlpbench.kernels.mlp_numba_simd:NumbaSimdNewKernel",
+    "numba-simd-int8": "mlpbench.kernels.mlp_numba_simd:NumbaSimdInt8Kernel",
     "cupy-plain": "mlpbench.kernels.mlp_cupy:CupyPlainKernel",
     "cupy-tf32": "mlpbench.kernels.mlp_cupy:CupyTf32Kernel",
     "cupy-fused": "mlpbench.kernels.cuda.fused:CupyFusedKernel",
@@ -56,6 +55,7 @@ _PEERS = {
     "onnxruntime-bound": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeBoundKernel",
     "onnxruntime-int8": "mlpbench.kernels.mlp_onnxruntime:OnnxRuntimeInt8Kernel",
     "torch": "mlpbench.kernels.mlp_torch:TorchKernel",
+    "torch-bf16": "mlpbench.kernels.mlp_torch:TorchBf16Kernel",
     "torch-tensor": "mlpbench.kernels.mlp_torch:TorchTensorKernel",
     "torch-compile": "mlpbench.kernels.mlp_torch:TorchCompileKernel",
     "jax": "mlpbench.kernels.mlp_jax:JaxKernel",

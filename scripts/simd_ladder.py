@@ -29,7 +29,7 @@ from mlpbench.kernels.models.weights import load_params
 from mlpbench.kernels.numba_simd.codegen import shape as shape_
 from mlpbench.kernels.numba_simd.codegen.peak import compiled_peak, flop_per_turn
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
-from mlpbench.kernels.numba_simd.passes import packing, program
+from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.params import TRAINED_FILE
 from mlpbench.kernels.spec import MNIST
 
@@ -78,16 +78,14 @@ class Plain(NumbaSimdKernel):
 def tiled(rows: int, *, singles: bool = True) -> Kernel:
     """Return the vector kernel with tiles of so many rows, and with or without single columns beside them."""
     shape = replace(host_shape(4), rows=rows)
-    kept = shape_.host_shape, program.host_shape, packing.dot_columns
-    shape_.host_shape = program.host_shape = lambda _itemsize: shape
+    kept = shape_.host_shape, packing.dot_columns
+    shape_.host_shape = lambda _itemsize: shape
     if not singles:
         packing.dot_columns = lambda *_: 0
-    program.compiled.cache_clear()
     try:
         return NumbaSimdKernel(MNIST, load_params(TRAINED_FILE, MNIST))
     finally:
-        shape_.host_shape, program.host_shape, packing.dot_columns = kept
-        program.compiled.cache_clear()
+        shape_.host_shape, packing.dot_columns = kept
 
 
 def named(*names: str) -> dict[str, Kernel]:

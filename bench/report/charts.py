@@ -52,6 +52,8 @@ _SHAPES = {
     "stairs": "M-.65,.65V.2H-.2V-.2H.2V-.65H.65V.65Z",
     "gate": "M-.65,.65V-.65H.65V.65H.25V-.2H-.25V.65Z",
     "bowl": "M-.65,-.65H-.25V.2H.25V-.65H.65V.65H-.65Z",
+    "kite": "M0,-.85L.5,-.2L0,.85L-.5,-.2Z",
+    "stool": "M-.7,-.6H.7V-.2H.5V.65H.2V-.2H-.2V.65H-.5V-.2H-.7Z",
     "flag": "M-.55,-.75H.65L.3,-.3L.65,.15H-.15V.75H-.55Z",
 }
 #: Other packages' kernels have one of these and any of the marks, by a hash of their names.

@@ -1,7 +1,5 @@
 """The CUDA card in use, as CuPy sees it: its identity, its limits, the versions of its libraries, and overrides."""
 
-from __future__ import annotations
-
 import ctypes
 import os
 import sys

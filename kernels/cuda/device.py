@@ -1,18 +1,14 @@
 """A CUDA device as CuPy shows it: the facts that move its numbers, and what products are computed in."""
 
-from __future__ import annotations
-
 import os
+from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlpbench.kernels.cuda import card
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: cuBLAS computes products of float32 in float32. CuPy's default would follow the variable CUPY_TF32, and TF32 keeps
 #: 10 bits of the mantissa: another computation, faster and outside of the gate's tolerance.

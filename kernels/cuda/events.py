@@ -1,14 +1,10 @@
 """The seconds that NVRTC compiles for CuPy, which has no events as Numba does: its call of NVRTC is timed."""
 
-from __future__ import annotations
-
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import wraps
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from typing import Any
 
 
 @dataclass

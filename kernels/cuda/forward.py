@@ -1,15 +1,9 @@
 """The forward pass on a GPU in buffers that are kept, layer after layer, whatever library computes a layer."""
 
-from __future__ import annotations
+from collections.abc import Callable, Sequence
+from typing import Any, TypeAlias
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeAlias
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 #: f(x, W, b, out) writes the activation of x W + b to ``out``: (rows, n_in), (n_in, n_out), (n_out,), (rows, n_out).
 Compute = Callable[[Any, Any, Any, Any], None]

@@ -1,7 +1,5 @@
 """Device kernels that do arithmetic alone, copy or read alone, or nothing: their texts, and what they are given."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any

@@ -5,15 +5,12 @@ Nothing here looks at a clock of the host. Memory is taken in `Queue.make_room` 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
+from numpy.typing import NDArray
 
 #: One thread spins until the host raises ``flag[0]``: what is given to the stream meanwhile waits behind it, and then
 #: follows without a gap. A host that is held up, or waits for this very stream, must not wait for ever: after

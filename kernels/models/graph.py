@@ -5,10 +5,10 @@ and so on to the input. What stands between two linear layers is elementwise, an
 is computed for some numbers, and compared with every activation that there is.
 """
 
-from __future__ import annotations
-
 import mmap
-from typing import TYPE_CHECKING, Any, NamedTuple
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,10 +20,6 @@ from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.models import onnx_size, tensors
 from mlpbench.kernels.params import Network, Params
 from mlpbench.kernels.spec import Activation
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-    from pathlib import Path
 
 _Array = NDArray[Any]
 

@@ -1,21 +1,15 @@
 """A network in a file: what its specification is, and its parameters."""
 
-from __future__ import annotations
-
 import os
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 
 from mlpbench.kernels.errors import KernelUnavailable, ParamsError, SpecError
 from mlpbench.kernels.files import open_ordinary
+from mlpbench.kernels.params import Network, Params
 from mlpbench.kernels.spec import ForwardSpec
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from mlpbench.kernels.params import Network, Params
 
 #: The endings of files that hold a network.
 SUFFIXES = (".onnx", ".safetensors")

@@ -1,9 +1,8 @@
 """The state of a PyTorch module as safetensors: ``0.weight`` (n_out, n_in) and ``0.bias`` of each linear layer."""
 
-from __future__ import annotations
-
 import re
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +10,6 @@ from mlpbench.kernels.base import require
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.params import Network, Params
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: The library takes a description of tensors of up to 100 MB. That of a network has some hundred bytes for a layer.
 MAX_HEADER = 2**20

@@ -1,9 +1,8 @@
 """Tensors of an ONNX model as arrays: values in the model, or in a file beside it, of which no other byte is read."""
 
-from __future__ import annotations
-
 import math
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,9 +10,6 @@ from numpy.typing import NDArray
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import open_ordinary
 from mlpbench.kernels.spec import MAX_WEIGHTS
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 #: Types by their numbers in ONNX; the field that has the values where they are not raw.
 _DTYPES = {1: "f4", 11: "f8", 10: "f2", 7: "i8", 6: "i4", 9: "?"}

@@ -3,8 +3,6 @@
 Both files hold the arrays under the book's names: ``W1, b1, W2, b2, ...``, one pair for each layer.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import math
@@ -12,23 +10,18 @@ import pickle
 import pickletools
 import re
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlpbench.kernels.errors import ParamsError
 from mlpbench.kernels.files import TooLarge, read_ordinary, write_whole
 from mlpbench.kernels.models import network
 from mlpbench.kernels.params import Params
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
-
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.spec import ForwardSpec
 
 Arrays = dict[str, "NDArray[Any]"]
 

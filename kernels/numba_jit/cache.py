@@ -6,8 +6,6 @@ compile for two processors at once may take one number. Here each file holds its
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import pickle
@@ -16,18 +14,16 @@ import re
 import sys
 import uuid
 from collections import Counter
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import llvmlite
 import numba
 from numba.core.caching import FunctionCache
 from numba.core.runtime.nrt import rtsys
 from numba.core.serialize import dumps
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _DIGEST = 32
 

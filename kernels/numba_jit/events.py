@@ -1,7 +1,5 @@
 """The seconds that Numba compiles, by its own events."""
 
-from __future__ import annotations
-
 from functools import cache
 from typing import Any
 

@@ -1,19 +1,14 @@
 """A kernel that Numba compiles, but for its forward pass: its probe, its output buffer, the time to compile."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Kernel, Returns
 from mlpbench.kernels.errors import KernelUnavailable
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
-
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 

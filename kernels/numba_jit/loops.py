@@ -10,8 +10,6 @@ times as long (measured on Zen 5).
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from functools import cache

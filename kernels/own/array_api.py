@@ -8,25 +8,20 @@ here how its results are waited for, inside the clock. Of a library that is not 
 inside the clock: no time can be too short.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.base import Facts, Kernel, require
 from mlpbench.kernels.errors import KernelUnavailable, UnknownKernel
-from mlpbench.kernels.spec import Activation
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import Activation, ForwardSpec
 
 EXTRA = "array-api"
 #: What people type, and what the kernel is called in results: a name cannot have a colon.

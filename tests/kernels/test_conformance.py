@@ -8,6 +8,7 @@ from mlpbench.kernels.conformance import check, compare
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
 from mlpbench.kernels.spec import MNIST, ForwardSpec
+from support.contestants import available
 from support.doubles import ConstructorRaises, OnlyReluKernel
 from support.mutants import MUTANTS, CleansItsInputs, InputOverwritten, SoftmaxDropped, of_inputs, of_layers
 from support.refusals import refusal
@@ -92,6 +93,12 @@ def test_whole_numbers_pass_as_int8_alone_and_a_scale_that_is_wrong_by_a_twentie
     for wrong in ({"scale": 1.05}, {"scale": 0.95}, {"arithmetic": "dtype"}):
         with pytest.raises(NonConforming, match="off by"):
             check(type("Wrong", (Int8,), wrong), spec)
+
+
+def test_bytes_of_numba_with_a_step_that_is_wrong_by_a_twentieth_are_refused():
+    kernel_class = available("numba-simd-int8")
+    scaled = {"forward": lambda self, x: kernel_class.forward(self, 1.05 * x)}
+    refusal(NonConforming, "off by", check, type("Wrong", (kernel_class,), scaled), MNIST)
 
 
 def test_each_row_has_its_class_where_that_leads_by_more_than_is_allowed():

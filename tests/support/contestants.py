@@ -46,10 +46,11 @@ VARIANTS = {f"{name} divided": divided(cls) for name, cls in PARALLEL.items()} |
 #: compiler makes for each specification.
 INSTALLED = [name for name in registry.names() if registry.load(name).version() and name != "torch-compile"]
 NAMES = [name for name in [*INSTALLED, *VARIANTS] if "-u8" not in name]
-#: Kernels of this project that need no GPU. Their answers to NaN, infinity and denormals are known.
-OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
 #: Kernels compiled for one type of input, which check its shape themselves.
-COMPILED = [name for name in OURS if name.startswith("numba")]
+COMPILED = [name for name in NAMES if name.startswith("numba")]
+#: Kernels of this project that need no GPU. Their answers to NaN, infinity and denormals are known, but for bytes.
+OURS = [name for name in NAMES if name not in registry.peers() and not name.startswith("cupy-") and name != "cupy"]
+OURS.remove("numba-simd-int8")
 
 
 def available(name):

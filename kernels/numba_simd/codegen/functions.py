@@ -1,10 +1,8 @@
 """exp and its relatives on vectors: formulas without a branch or a call, written lane by lane at once."""
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from llvmlite import ir
@@ -12,11 +10,6 @@ from llvmlite import ir
 from mlpbench.kernels.numba_simd.codegen.polynomials import NORMAL, SILU_LOWEST, TANH
 from mlpbench.kernels.numba_simd.codegen.scalar import I8, I16, I32
 from mlpbench.kernels.numba_simd.codegen.vector import Vector
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlpbench.kernels.numba_simd.codegen.vector import Vector
 
 
 @dataclass(frozen=True)

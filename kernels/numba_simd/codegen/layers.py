@@ -1,10 +1,9 @@
 """Functions on a block of rows, which the loops of `passes` call: multiply, activate, finish."""
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
+from collections.abc import Callable, Iterable
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from llvmlite import ir
 
@@ -12,13 +11,8 @@ from mlpbench.kernels.numba_simd.codegen import functions
 from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, each, least, plain
 from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
 from mlpbench.kernels.numba_simd.codegen.tile import EARLY, dots, ladder, product
-from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-
-    from mlpbench.kernels.numba_simd.codegen.vector import Vector
-    from mlpbench.kernels.spec import Activation, ForwardSpec
+from mlpbench.kernels.numba_simd.codegen.vector import Code, Vector, routine
+from mlpbench.kernels.spec import Activation, ForwardSpec
 
 #: Activations, as the plan holds them.
 IDENTITY, SIGMOID, RELU, STEP, SOFTMAX = range(5)
@@ -108,10 +102,12 @@ def finish(code: Code, a: Scalar, a_step: Scalar, n_rows: Scalar, n_columns: Sca
 
 def _copy(code: Code, a: Any, n: Any, out: Any) -> None:
     """Write n items of ``a`` to ``out``."""
-    _each(code, n, [], lambda j, mask, _: code.store_part(code.address(out, j), code.load(code.address(a, j)), mask))
+    each_vector(
+        code, n, [], lambda j, mask, _: code.store_part(code.address(out, j), code.load(code.address(a, j)), mask)
+    )
 
 
-def _each(code: Code, n: Any, carried: list[Any], body: Any) -> list[Any]:
+def each_vector(code: Code, n: Any, carried: list[Any], body: Any) -> list[Any]:
     """Write ``carried = body(j, mask, carried)`` for the vectors at 0, lanes, ... of n items; the last is masked."""
     builder, lanes = code.builder, code.shape.lanes
     whole = builder.and_(builder.sub(n, I64(1)), I64(-lanes))
@@ -141,8 +137,8 @@ def _softmax(code: Code, a: Any, n: Any, out: Any) -> None:
     def normalised(j: Any, mask: Any, _carried: list[Any]) -> None:
         code.store_part(code.address(out, j), code.load(code.address(a, j), aligned=True) * share, mask)
 
-    (x,) = _each(code, n, [lowest.value], highest)
+    (x,) = each_vector(code, n, [lowest.value], highest)
     top = code.splat(code.vector(x).largest())
-    (x,) = _each(code, n, [code.constant(0.0).value], exponentials)
+    (x,) = each_vector(code, n, [code.constant(0.0).value], exponentials)
     share = code.splat(code.builder.fdiv(ir.Constant(code.real, 1.0), code.vector(x).sum()))
-    _each(code, n, [], normalised)
+    each_vector(code, n, [], normalised)

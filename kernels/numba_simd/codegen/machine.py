@@ -4,9 +4,8 @@ Numba would find out types, copy functions into their callers and look for loops
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from llvmlite import binding, ir
 from numba.core import event
@@ -14,13 +13,9 @@ from numba.core.registry import cpu_target
 
 from mlpbench.kernels.numba_jit.cache import kept_code
 from mlpbench.kernels.numba_simd.codegen.scalar import I64, scalars
+from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.numba_simd.codegen.vector import Code
-
-if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
-
-    from mlpbench.kernels.numba_simd.codegen.shape import Shape
-    from mlpbench.kernels.spec import Activation
+from mlpbench.kernels.spec import Activation
 
 
 def function_type(real: Any) -> Any:

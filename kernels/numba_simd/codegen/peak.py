@@ -5,11 +5,10 @@ Python calls them without the GIL.
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 import ctypes
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from llvmlite import ir
@@ -18,9 +17,6 @@ from mlpbench.kernels.numba_simd.codegen.machine import Program
 from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, each
 from mlpbench.kernels.numba_simd.codegen.shape import host_shape
 from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 #: Sums that are under way at once: more than a multiply-add takes cycles times how many start in each.
 _SUMS = 12

@@ -3,8 +3,6 @@
 They are minimax polynomials for the relative error, found by Remez's algorithm with 50 digits.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 #: Single columns that are computed together.
 DOT_COLUMNS = 2
+#: Items behind the bytes of a row, a cache line: the first two are its step and its zero (`quads`).
+BEHIND = 16
 
 #: Processors that compute a vector of 512 bits in two turns, as LLVM names them.
 _TWO_TURNS = ("znver4",)
@@ -18,7 +20,7 @@ class Shape:
     ``fma``: the processor multiplies and adds in one instruction. ``avx512``: it has AVX-512F and VL. ``registers``:
     how many vector registers there are. ``group``: the rows that skip zeros together. A smaller group skips more, and
     leaves less time to load weights. A processor that takes two turns for each vector has time for groups of half a
-    tile.
+    tile. ``vnni``: it multiplies bytes and adds up four products at once; ``int8``: the program has it do so.
     """
 
     isa: str
@@ -29,6 +31,8 @@ class Shape:
     fma: bool
     avx512: bool
     group: int
+    vnni: bool = False
+    int8: bool = False
 
     @classmethod
     def parse(cls, triple: str, features: str, itemsize: int, cpu: str = "") -> Shape:
@@ -41,10 +45,11 @@ class Shape:
         if triple.startswith(("aarch64", "arm64")):
             return cls("neon", 16 // itemsize, 8, 3, 32, fma=True, avx512=False, group=8)
         if {"+avx512f", "+avx512vl"} <= has:
-            group = 4 if cpu in _TWO_TURNS else 8
-            return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True, group=group)
+            group, vnni = 4 if cpu in _TWO_TURNS else 8, "+avx512vnni" in has
+            return cls("avx512", 64 // itemsize, 8, 3, 32, fma=True, avx512=True, group=group, vnni=vnni)
         if {"+avx2", "+fma"} <= has:
-            return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False, group=6)
+            vnni = "+avxvnni" in has
+            return cls("avx2", 32 // itemsize, 6, 2, 16, fma=True, avx512=False, group=6, vnni=vnni)
         isa = "sse2" if triple.startswith(("x86_64", "i686")) else "generic"
         return cls(isa, 16 // itemsize, 4, 2, 16, fma=False, avx512=False, group=4)
 

@@ -6,8 +6,6 @@ whole group takes no longer over a list than over a range, so that inputs of whi
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 
@@ -63,7 +61,7 @@ def _finder(code: Code, rows: int, columns: int, kinds: list[Any]) -> ir.Functio
     if builder is None:
         return function
     z, z_step, _n_rows, n, index, w, start, start_step, a, a_step = function.args
-    code = Code(builder, code.shape, code.real)
+    code = code.at(builder)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
     w_columns = [code.address(w, builder.mul(n, I64(c))) for c in range(columns)]

@@ -10,18 +10,13 @@ tiles therefore have several sums for the same result, over every second or four
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
+from collections.abc import Iterator
+from typing import Any
 
-from typing import TYPE_CHECKING, Any
+from llvmlite import ir
 
 from mlpbench.kernels.numba_simd.codegen.scalar import I32, I64, Scalar, Variable, turns
 from mlpbench.kernels.numba_simd.codegen.vector import Code, Vector, new_function
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from llvmlite import ir
-
 
 #: Sums that should be under way at once.
 _CHAINS = 12
@@ -172,13 +167,13 @@ def product(
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64]
     types += [I32.as_pointer()] if indexed else [I64, I64]
     name = (
-        f"{'sparse_' if indexed else 'turned_' if turned else 'far_' if far else ''}tile_{rows}x{vectors}_f{code.bits}"
+        f"{'sparse_' if indexed else 'turned_' if turned else 'far_' if far else ''}tile_{rows}x{vectors}_{code.kind}"
     )
     function, builder = new_function(code.builder, name, types)
     if builder is None:
         return function
     z, z_step, n, w, start, start_step, a, a_step, *more = function.args
-    code = Code(builder, code.shape, code.real)
+    code = code.at(builder)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
     tile = [(r, c) for r in range(rows) for c in range(vectors)]
@@ -225,11 +220,11 @@ def dots(code: Code, rows: int, columns: int) -> ir.Function:
     """
     pointer = code.real.as_pointer()
     types = [pointer, I64, I64, pointer, pointer, I64, pointer, I64, I64, I64]
-    function, builder = new_function(code.builder, f"dots_{rows}x{columns}_f{code.bits}", types)
+    function, builder = new_function(code.builder, f"dots_{rows}x{columns}_{code.kind}", types)
     if builder is None:
         return function
     z, z_step, n, w, start, start_step, a, a_step, _ahead, _cold = function.args
-    code = Code(builder, code.shape, code.real)
+    code = code.at(builder)
     lanes = code.shape.lanes
     z_rows = [code.address(z, builder.mul(z_step, I64(r))) for r in range(rows)]
     w_columns = [code.address(w, builder.mul(n, I64(c))) for c in range(columns)]
@@ -262,7 +257,7 @@ def store_sums(code: Code, sums: list[Vector], columns: int, start: Any, start_s
         r, c = divmod(i, columns)
         first = code.load_scalar(code.address(start, builder.mul(start_step, I64(r)), c))
         place = code.address(a, builder.mul(a_step, I64(r)), c)
-        builder.store(builder.fadd(total, first), place, align=code.bits // 8)
+        builder.store(code.plus(total, first), place, align=code.bits // 8)
 
 
 def lane_sums(code: Code, vectors: list[Vector]) -> list[Any]:

@@ -12,8 +12,6 @@ largest and adds up between registers instead of between lanes.
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
 from functools import partial
 from typing import Any
 

@@ -7,18 +7,15 @@ on its vectors appends a multiplication and an addition there.
 # mypy: disable-error-code="no-untyped-call"
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import wraps
-from typing import TYPE_CHECKING, Any
+from typing import Any, Self
 
 from llvmlite import ir
 
 from mlpbench.kernels.numba_simd.codegen.scalar import I1, I8, I32, I64, Scalar, plain, scalars
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from mlpbench.kernels.numba_simd.codegen.shape import Shape
-    from mlpbench.kernels.spec import Activation
+from mlpbench.kernels.numba_simd.codegen.shape import Shape
+from mlpbench.kernels.spec import Activation
 
 
 class Vector:
@@ -29,7 +26,7 @@ class Vector:
         self.value = value
 
     def _with(self, value: Any) -> Vector:
-        return Vector(self.code, value)
+        return self.code.vector(value)
 
     def _other(self, other: Vector | float) -> Any:
         return other.value if isinstance(other, Vector) else self.code.constant(other).value
@@ -120,13 +117,26 @@ class Code:
         self.vector_type = ir.VectorType(real, shape.lanes)
         self.integers = ir.VectorType(ir.IntType(self.bits), shape.lanes)
 
+    @property
+    def kind(self) -> str:
+        """What lanes hold, in the names of functions."""
+        return f"f{self.bits}"
+
+    def at(self, builder: Any) -> Self:
+        """Return the point at which a builder stands, in the same program."""
+        return type(self)(builder, self.shape, self.real, self.others)
+
     def vector(self, value: Any) -> Vector:
         """Return a value of LLVM as a `Vector`."""
         return Vector(self, value)
 
+    def plus(self, x: Any, y: Any) -> Any:
+        """Return the sum of two scalars of LLVM."""
+        return self.builder.fadd(x, y)
+
     def constant(self, value: float) -> Vector:
         """Return a vector with ``value`` in every lane."""
-        return Vector(self, ir.Constant(self.vector_type, [ir.Constant(self.real, value)] * self.shape.lanes))
+        return self.vector(ir.Constant(self.vector_type, [ir.Constant(self.real, value)] * self.shape.lanes))
 
     def as_vector(self, x: Vector | float) -> Vector:
         """Return ``x``, in every lane if it is a number."""
@@ -137,7 +147,7 @@ class Code:
         undefined = ir.Constant(self.vector_type, ir.Undefined)
         first = self.builder.insert_element(undefined, scalar, I32(0))
         zeros = ir.Constant(ir.VectorType(I32, self.shape.lanes), [0] * self.shape.lanes)
-        return Vector(self, self.builder.shuffle_vector(first, undefined, zeros))
+        return self.vector(self.builder.shuffle_vector(first, undefined, zeros))
 
     def address(self, pointer: Any, *offsets: Any) -> Any:
         """Return ``pointer`` moved on by the sum of ``offsets`` items, each a number or an integer of LLVM."""
@@ -157,7 +167,7 @@ class Code:
     def load(self, pointer: Any, *, aligned: bool = False) -> Vector:
         """Return the vector at ``pointer``, which is a multiple of the vector's size if ``aligned``."""
         align = self.bits // 8 * (self.shape.lanes if aligned else 1)
-        return Vector(self, self.builder.load(self._cast(pointer), align=align))
+        return self.vector(self.builder.load(self._cast(pointer), align=align))
 
     def store(self, pointer: Any, x: Vector, *, aligned: bool = False) -> None:
         """Write a vector to ``pointer``."""
@@ -178,7 +188,7 @@ class Code:
             "llvm.masked.load", ".p0", self.vector_type, [self._cast(pointer).type, I32, mask.type, self.vector_type]
         )
         arguments = [self._cast(pointer), I32(self.bits // 8), mask, self.constant(other).value]
-        return Vector(self, self.builder.call(function, arguments))
+        return self.vector(self.builder.call(function, arguments))
 
     def fetch(self, pointer: Any) -> None:
         """Ask for the cache line at ``pointer`` to be brought to the second-level cache, if there is such a line."""
@@ -278,11 +288,11 @@ def routine(write: Any) -> Any:
     def call(code: Code, *arguments: Any, **fixed: Any) -> Any:
         values = [plain(argument) for argument in arguments]
         values = [code.builder.zext(value, I64) if value.type == I1 else value for value in values]
-        name = "_".join([write.__name__, *(name for name, value in fixed.items() if value), f"f{code.bits}"])
-        result = I64 if write.__annotations__["return"] != "None" else None
+        name = "_".join([write.__name__, *(name for name, value in fixed.items() if value), code.kind])
+        result = I64 if write.__annotations__["return"] not in (None, "None") else None
         function, builder = new_function(code.builder, name, [value.type for value in values], result)
         if builder is not None:
-            inside = Code(builder, code.shape, code.real, code.others)
+            inside = code.at(builder)
             returned = write(inside, *scalars(builder, function.args), **fixed)
             inside.builder.ret_void() if result is None else inside.builder.ret(plain(returned))
         return Scalar(code.builder, code.builder.call(function, values))

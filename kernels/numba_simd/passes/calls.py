@@ -4,10 +4,9 @@ All else is in the program. Its functions are found by their addresses in the pl
 """
 
 # mypy: disable-error-code="no-untyped-call"
-from __future__ import annotations
-
+from collections.abc import Callable
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numba
 import numpy as np
@@ -19,9 +18,6 @@ from mlpbench.kernels.numba_simd.codegen.machine import function_type
 from mlpbench.kernels.numba_simd.codegen.scalar import I64, Scalar, scalars
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.numba_simd.passes.shares import DIVIDED, SHARE, SHARES_AT
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
 
 _WRONG = "the input does not have the shape that the network takes"
 

@@ -10,8 +10,6 @@ The next layer takes all columns of a layer. So threads are started and joined f
 takes microseconds. One thread computes small layers; `shares` says which.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_items, finish

@@ -6,8 +6,6 @@ few rows has used a page of weights up before the next page begins to arrive. So
 through `network`. Both give the same results to the bit.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import fetch_items

@@ -1,7 +1,5 @@
 """The forward pass of networks that fit the second-level cache: blocks of rows go through the layers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import activate, fetch_first, fetch_items
@@ -9,12 +7,15 @@ from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, e
 from mlpbench.kernels.numba_simd.codegen.turned import finish_turned, multiply_turned, turn
 from mlpbench.kernels.numba_simd.codegen.vector import Code, routine
 from mlpbench.kernels.numba_simd.passes.nonzero import nonzero_rows
-from mlpbench.kernels.numba_simd.passes.parts import Plan, forward_blocks, layer_rows
+from mlpbench.kernels.numba_simd.passes.parts import Plan, forward_blocks, layer_of_bytes, layer_rows
 
 
 def first_layer(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Plan, layer: Plan, a: Scalar, a_step: Any,
                 cold: Any, *, far: bool = False) -> None:  # fmt: skip
-    """Compute the sums of the first layer, without the inputs that are zero where they are to be skipped."""
+    """Compute the sums of the first layer: of bytes, or without the inputs that are zero, where they are to be so."""
+    if code.shape.int8:
+        layer_of_bytes(code, z, z_step, rows, plan, layer, a, a_step, cold, far=far)
+        return
     with either(plan.index != 0) as (yes, no):
         with yes:
             nonzero_rows(code, z, z_step, rows, plan, a, a_step)

@@ -1,7 +1,5 @@
 """The first layer without the inputs that are zero in all rows of a group: see `sparse`."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.scalar import (

@@ -1,19 +1,14 @@
 """The plan of a network and its packed weights: everything that depends on the specification, as data."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlpbench.kernels.numba_simd.codegen.shape import DOT_COLUMNS
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.numba_simd.codegen.shape import Shape
-    from mlpbench.kernels.params import Params
-    from mlpbench.kernels.spec import ForwardSpec
+from mlpbench.kernels.numba_simd.codegen.shape import BEHIND, DOT_COLUMNS, Shape
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.spec import ForwardSpec
 
 _Array = NDArray[Any]
 
@@ -21,13 +16,15 @@ _Array = NDArray[Any]
 #: of the index of inputs that are not zero, or 0 where no inputs are to be skipped. The outputs go to OUT, which has
 #: room for OUT_ROWS: an array that is handed over in every call takes 50 ns to unpack, at one row a twentieth of the
 #: time. SHARES is the address of what `shares` returns, or 0 where columns are not divided. GROUP_ROWS skip together.
-#: From CODE on come the addresses of the functions of `program`.
+#: QUADS is the
+#: address of rows that became bytes, QUAD_PITCH the items of each (`codegen.quads`). From CODE on come the addresses of
+#: the functions of `program`.
 (WEIGHTS, SCRATCH, SCRATCH_ITEMS, THREADS, LAYERS, INPUTS, OUTPUTS, PITCH, BLOCK_ROWS, TILE_ROWS, INDEX, LANES,
- TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, CODE) = range(19)  # fmt: skip
+ TURNED_VECTORS, TURNED_PITCH, OUT, OUT_ROWS, SHARES, GROUP_ROWS, QUADS, QUAD_PITCH, CODE) = range(21)  # fmt: skip
 #: The places of these functions: all rows, one row, a thread's rows, a thread's columns of a layer, the outputs.
 ALL_ROWS, ONE_ROW, SOME_ROWS, SOME_COLUMNS, OUTPUTS_OF_BLOCK, HEADER = range(CODE, CODE + 6)
 #: Places in the line of a layer, which its parts follow: columns in whole vectors, parts, activation, offset of b; and
-#: of the layer turned: columns, inputs, offset of W.T.
+#: columns, inputs and the offset of W.T for the layer turned. Of a layer of bytes that is the offset of its ends.
 COLUMNS, PARTS, ACTIVATION, BIAS_AT, TURNED_COLUMNS, TURNED_INPUTS, TURNED_AT, LAYER = range(8)
 #: Places in the line of a part: vectors (or, negative, single columns), first column, first k, how many k, offset of
 #: its weights.
@@ -171,6 +168,19 @@ def _layer(
     return [columns, len(parts), 0, bias_at, n_out, n_in, 0], parts, split
 
 
+def _in_bytes(W: _Array, b: _Array, lanes: int) -> tuple[_Array, _Array]:
+    """Return weights with four bytes of inputs that follow each other as one item, and the ends of `dequantise`."""
+    n_in, n_out = W.shape
+    steps = np.abs(W).max(axis=0) / 127
+    steps[steps == 0] = 1
+    v = np.zeros((up(n_in, 4), n_out), np.int8)
+    with np.errstate(invalid="ignore"):  # a step that is infinite or NaN makes sums NaN whatever the bytes are
+        v[:n_in] = np.clip(np.rint(np.nan_to_num(W / steps)), -127, 127)
+    ends = np.zeros((3, up(n_out, lanes)), W.dtype)
+    ends[:, :n_out] = steps, v.sum(axis=0, dtype=W.dtype), b
+    return np.ascontiguousarray(v.reshape(-1, 4, n_out).swapaxes(1, 2)).view(W.dtype)[:, :, 0], ends
+
+
 def block_rows(spec: ForwardSpec, shape: Shape) -> int:
     """Return the rows that go through a layer together, a multiple of the rows of a tile.
 
@@ -205,10 +215,12 @@ def build(
     splits = []
     turned = turns(spec)
     for W, b, activation in zip(params.weights, params.biases, activations, strict=True):
-        line, parts, split = _layer(packer, W, b, shape, skip_zeros=skip_zeros)
-        line[ACTIVATION] = activation
-        if lines and turned:
-            line[TURNED_AT] = packer.add(W.T)
+        of_bytes, is_turned = shape.int8 and not (lines and turned), bool(lines) and turned
+        quads, ends = _in_bytes(W, b, shape.lanes) if of_bytes else (W, b)
+        line, parts, split = _layer(packer, quads, np.zeros_like(b) if of_bytes else b, shape, skip_zeros=skip_zeros)
+        line[ACTIVATION], line[TURNED_INPUTS] = activation, len(W)
+        if of_bytes or is_turned:
+            line[TURNED_AT] = packer.add(ends if of_bytes else W.T)
         lines += line + [place for part in parts for place in part]
         splits.append(split)
     weights = packer.packed()
@@ -217,12 +229,16 @@ def build(
     rows = block_rows(spec, shape)
     # Turned, the columns that are there are in whole blocks, and so many rows.
     half = max(rows, shape.vectors * shape.lanes * turned) * pitch
-    scratch = aligned_zeros(threads * 2 * half, spec.np_dtype)
+    quad_pitch = up(max(spec.sizes[:-1]), 64) // 4 + BEHIND
+    quad_items = max(rows, shape.vectors * shape.lanes) * quad_pitch * shape.int8
+    scratch = aligned_zeros(threads * 2 * half + quad_items, spec.np_dtype)
     header = [0] * HEADER
     header[WEIGHTS], header[SCRATCH], header[SCRATCH_ITEMS] = weights.ctypes.data, scratch.ctypes.data, 2 * half
     header[THREADS], header[LAYERS], header[INPUTS], header[OUTPUTS] = threads, spec.n_layers, spec.n_in, spec.n_out
     header[PITCH], header[BLOCK_ROWS] = pitch, rows
     header[TILE_ROWS], header[LANES], header[GROUP_ROWS] = shape.rows, shape.lanes, min(shape.group, shape.rows)
+    header[QUADS] = scratch.ctypes.data + threads * 2 * half * spec.np_dtype.itemsize
+    header[QUAD_PITCH] = quad_pitch
     header[TURNED_VECTORS] = shape.vectors if turned else 0
     header[TURNED_PITCH] = up(spec.sizes[1], shape.lanes) + _CACHE_LINE_BYTES // spec.np_dtype.itemsize
     index = aligned_zeros(spec.n_in + shape.lanes, np.dtype(np.int32)) if skip_zeros else None

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from mlpbench.kernels.numba_simd.codegen.layers import activate, finish, multiply
+from mlpbench.kernels.numba_simd.codegen.quads import QuadCode, dequantise, quantise
 from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, Variable, each, least, most, where
+from mlpbench.kernels.numba_simd.codegen.shape import BEHIND
 from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes import packing
 from mlpbench.kernels.numba_simd.passes.packing import BLOCK_SUM, HEADER, LAYER, LONGEST_SUM, PART
@@ -84,9 +86,22 @@ def layer_rows(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Plan, layer:
     some_parts(code, z, z_step, rows, plan, layer, layer.first_part(), layer.parts, a, a_step, cold, far=far)
 
 
+def layer_of_bytes(code: Code, z: Scalar, z_step: Any, rows: Any, plan: Plan, layer: Plan, a: Scalar, a_step: Any,
+                   cold: Any = 0, *, far: bool = False) -> None:  # fmt: skip
+    """Compute the sums of a layer as `layer_rows` does, from products of bytes."""
+    q, q_step, weights = plan.quads.address_of(code.real), plan.quad_pitch, plan.weights.address_of(code.real)
+    quantise(code, z, z_step, rows, layer.turned_inputs, q, q_step)
+    in_bytes = QuadCode(code.builder, code.shape, code.real)
+    layer_rows(in_bytes, q, q_step, rows, plan, layer, a, a_step, cold, far=far)
+    behind, ends = q + (q_step - BEHIND), weights + layer.turned_at
+    dequantise(code, a, a_step, rows, layer.columns, behind, q_step, ends)
+
+
 def forward_blocks(code: Code, x: Scalar, rows: Any, plan: Plan, thread: Any, out: Scalar,
-                   first_layer: Any = layer_rows, *, far: bool = False) -> None:  # fmt: skip
+                   first_layer: Any = None, *, far: bool = False) -> None:  # fmt: skip
     """Compute the outputs of some rows, block by block and layer by layer, with columns in the lanes."""
+    every_layer = layer_of_bytes if far and code.shape.int8 else layer_rows
+    first_layer = first_layer or every_layer
     n_in, n_out, pitch, block = plan.inputs, plan.outputs, plan.pitch, plan.block_rows
     scratch = plan.scratch.address_of(code.real) + thread * plan.scratch_items
 
@@ -101,7 +116,7 @@ def forward_blocks(code: Code, x: Scalar, rows: Any, plan: Plan, thread: Any, ou
         with each(code, 1, plan.layers) as number:
             layer.now = layer.now.following()
             z, a = activations(number - 1), activations(number)
-            layer_rows(code, z, pitch, n_rows, plan, layer.now, a, pitch, far=far)
+            every_layer(code, z, pitch, n_rows, plan, layer.now, a, pitch, far=far)
             activate(code, a, pitch, n_rows, layer.now.columns, layer.now.activation)
         a = activations(plan.layers - 1)
         finish(code, a, pitch, n_rows, n_out, layer.now.activation, out + first * n_out)

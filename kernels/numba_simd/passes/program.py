@@ -1,22 +1,18 @@
 """The functions of a forward pass, compiled together: of networks that fit the second-level cache, or of others."""
 
-from __future__ import annotations
-
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mlpbench.kernels.numba_simd.codegen.machine import Program
 from mlpbench.kernels.numba_simd.codegen.scalar import Scalar, least
-from mlpbench.kernels.numba_simd.codegen.shape import host_shape
+from mlpbench.kernels.numba_simd.codegen.shape import Shape
 from mlpbench.kernels.numba_simd.codegen.vector import Code
 from mlpbench.kernels.numba_simd.passes import far, network
 from mlpbench.kernels.numba_simd.passes.columns import outputs_of_block, some_columns
 from mlpbench.kernels.numba_simd.passes.parts import Plan
-
-if TYPE_CHECKING:
-    from mlpbench.kernels.spec import Activation
+from mlpbench.kernels.spec import Activation
 
 
 def functions(way: Any) -> dict[str, Any]:
@@ -47,10 +43,11 @@ def functions(way: Any) -> dict[str, Any]:
 
 
 @cache
-def compiled(dtype: str, others: tuple[Activation, ...], *, is_far: bool) -> Program:
+def compiled(dtype: str, others: tuple[Activation, ...], shape: Shape, *, is_far: bool) -> Program:
     """Return the program for "float32" or "float64" and any specification; without an index of zeros if ``is_far``.
 
-    ``others``: the activations that it has besides those of every program, as `layers.others` returns them.
+    With products of bytes it has them in the first layer, or in all layers if ``is_far``. ``others``: the activations
+    that it has besides those of every program, as `layers.others` returns them.
     """
-    way, itemsize = far if is_far else network, np.dtype(dtype).itemsize
-    return Program(functions(way), host_shape(itemsize), itemsize * 8, kept_as=way.forward_row, others=others)
+    way = far if is_far else network
+    return Program(functions(way), shape, np.dtype(dtype).itemsize * 8, kept_as=way.forward_row, others=others)

@@ -1,18 +1,13 @@
 """Which layers are divided by columns, and which columns each thread computes: see `columns`."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from itertools import chain, pairwise
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlpbench.kernels.numba_simd.passes.packing import COLUMN, COLUMNS, HEADER, LANES, LAYER, LENGTH, PART, PARTS, WIDTH
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 
 _Array = NDArray[Any]
 
