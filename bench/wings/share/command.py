@@ -52,7 +52,7 @@ def share(run: _RUN = "latest", output: _OUTPUT = None, results: Results = Path(
 
 
 def reproduce(
-    file: Annotated[Path, typer.Argument(metavar="FILE", help="What `mlpbench share` wrote.")],
+    path: Annotated[Path, typer.Argument(metavar="FILE", help="What `mlpbench share` wrote.")],
     kernels: _KERNELS = None,
     repeats: _REPEATS = None,
     results: Results = Path("results"),
@@ -64,7 +64,7 @@ def reproduce(
 
     Example: mlpbench reproduce results/shared/my-machine.json
     """
-    head = shared.read(file)
+    head = shared.read(path)
     chosen = again.choose(head, kernels or ())
     wanted = again.requirements(head, chosen)
     with scratch() if wanted else nullcontext(Path()) as folder, runs_.ended_by_request():
@@ -73,13 +73,13 @@ def reproduce(
             with environment or nullcontext() as made:
                 options = again.options(head, chosen, repeats) | {"results": str(results)}
                 options |= {"env": [f"shared={made.python}"]} if made else {}
-                request = requests.from_python(options, ["mlpbench", "reproduce", str(file)])
+                request = requests.from_python(options, ["mlpbench", "reproduce", str(path)])
                 carried = carry_out(request, runs_.plan(request))
                 if not carried.finished:
                     raise typer.Exit(console.INTERRUPTED)
                 (run,) = read_run(carried.folder)
         except UserError as reason:
-            raise NothingComparable(f"cannot reproduce {file}: {reason}") from None
+            raise NothingComparable(f"cannot reproduce {path}: {reason}") from None
     verdict = again.judge(head, run)
     for case in verdict.cases:
         console.out().print(Text(str(case)))
