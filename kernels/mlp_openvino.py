@@ -105,6 +105,10 @@ class OpenVinoKernel(Kernel):
         self._requests[rows] = request, y
         return compiled
 
+    def nearest(self, x: _Array) -> _Array:
+        """Return finite inputs: OpenVINO 2026.4 answers 0 where softmax is NaN."""
+        return np.nan_to_num(x)
+
     def forward(self, x: _Array) -> _Array:
         """Return the outputs of a batch: (batch, n_in) to (batch, n_out). Valid until the next call."""
         if len(x) not in self._requests:
@@ -128,14 +132,10 @@ class OpenVinoKernel(Kernel):
 
 
 class OpenVinoBf16Kernel(OpenVinoKernel):
-    """`OpenVinoKernel` with products of bfloat16; inputs and outputs stay float32. Inputs are finite: NaN gets lost."""
+    """`OpenVinoKernel` with products of bfloat16; inputs and outputs stay float32."""
 
     arithmetic = "bf16"
     _precision = "bf16"
-
-    def nearest(self, x: _Array) -> _Array:
-        """Return finite inputs."""
-        return np.nan_to_num(x)
 
     def describe(self) -> Facts:
         """Return what `OpenVinoKernel.describe` returns, and the instructions for products of bfloat16."""
