@@ -38,9 +38,10 @@ MOST_FILES = 24
 
 
 def code_files() -> list[Path]:
-    """Return the files of all modules that shape compiled code: the packages `numba_jit` and `numba_simd`."""
+    """Return the files of all modules that shape compiled code: `numba_jit`, `numba_simd`, and what they import."""
     kernels = Path(__file__).parent.parent
-    return sorted(path for package in ("numba_jit", "numba_simd") for path in (kernels / package).rglob("*.py"))
+    imported = [kernels / f"{name}.py" for name in ("errors", "networks", "params", "spec")]
+    return sorted([*(kernels / "numba_jit").rglob("*.py"), *(kernels / "numba_simd").rglob("*.py"), *imported])
 
 
 @cache
