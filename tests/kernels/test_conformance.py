@@ -7,6 +7,8 @@ import pytest
 from mlpbench.kernels.conformance import check, compare
 from mlpbench.kernels.errors import KernelUnavailable, NonConforming
 from mlpbench.kernels.mlp_numpy import NumpyKernel
+from mlpbench.kernels.params import Params
+from mlpbench.kernels.reference import seeded
 from mlpbench.kernels.spec import MNIST, ForwardSpec
 from support.contestants import available
 from support.doubles import ConstructorRaises, OnlyReluKernel
@@ -96,9 +98,11 @@ def test_whole_numbers_pass_as_int8_alone_and_a_scale_that_is_wrong_by_a_twentie
 
 
 def test_bytes_of_numba_with_a_step_that_is_wrong_by_a_twentieth_are_refused():
-    kernel_class = available("numba-simd-int8")
-    scaled = {"forward": lambda self, x: kernel_class.forward(self, 1.05 * x)}
-    refusal(NonConforming, "off by", check, type("Wrong", (kernel_class,), scaled), MNIST)
+    kernel_class, params = available("numba-simd-int8"), seeded(MNIST)
+    scaled = Params(tuple(1.05 * W for W in params.weights), params.biases)
+    made = {"__init__": lambda self, spec, _params: kernel_class.__init__(self, spec, scaled)}
+    assert check(kernel_class, MNIST).max_error_ratio < 0.5
+    refusal(NonConforming, "off by", check, type("Wrong", (kernel_class,), made), MNIST)
 
 
 def test_each_row_has_its_class_where_that_leads_by_more_than_is_allowed():
